@@ -1,0 +1,82 @@
+# BatchNorm Lab: `make run` and `make test` need a python3 (3.11 or newer), nothing else.
+
+PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
+HOST   ?= 127.0.0.1
+PORT   ?= 8501
+JOBS   ?= 2
+
+VENV    := .venv
+PY      := $(VENV)/bin/python
+RUNTIME := $(VENV)/.runtime-installed
+DEV     := $(VENV)/.dev-installed
+PINS    := requirements.txt tools/bootstrap.py
+
+ADDRESS = http://$(if $(filter 0.0.0.0 ::,$(HOST)),127.0.0.1,$(HOST)):$(PORT)
+# app.py opens this address in a browser once the server is up; `make run OPEN=` leaves that out.
+OPEN   ?= $(if $(CI),,$(ADDRESS))
+
+# One thread a process: small matrices are faster so, and runs side by side do not fight over the cores.
+export OPENBLAS_NUM_THREADS ?= 1
+
+# An environment whose Python has gone (or is too old) is made anew.
+ifneq ($(shell $(PY) -c "import sys, pip; print(sys.version_info >= (3, 11))" 2>/dev/null),True)
+STALE := venv
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help setup run test lint bench clean venv
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: $(RUNTIME) ## set up .venv without starting anything
+
+run: $(RUNTIME) ## set up .venv and start the lab (HOST=127.0.0.1 PORT=8501)
+	@$(PY) tools/bootstrap.py port "$(HOST)" "$(PORT)"
+	@echo "BatchNorm Lab is at $(ADDRESS)  (Ctrl-C stops it)"
+	@$(if $(OPEN),BNLAB_OPEN="$(OPEN)") $(PY) -m uvicorn app:app --host "$(HOST)" --port "$(PORT)" --workers 1 \
+		--ws websockets-sansio --no-access-log --log-level warning --timeout-graceful-shutdown 3
+
+test: $(DEV) ## set up everything, check style and types, run all tests, those in a browser too
+	@failed=; step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
+	step ruff-check $(PY) -m ruff check .; \
+	step ruff-format $(PY) -m ruff format --check .; \
+	step mypy $(PY) -m mypy; \
+	step tests $(PY) -m pytest -n $(JOBS) -m "not browser"; \
+	step chromium $(PY) tools/bootstrap.py chromium; \
+	step browser-tests $(PY) -m pytest -m browser; \
+	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi
+
+lint: $(DEV) ## check style and types only
+	$(PY) -m ruff check .
+	$(PY) -m ruff format --check .
+	$(PY) -m mypy
+
+bench: $(RUNTIME) ## run every benchmark (they print ratios)
+	@set -e; for script in benchmarks/[!_]*.py; do \
+		[ -f "$$script" ] || { echo "benchmarks/ is empty"; continue; }; \
+		printf '\n%s\n' "-- $$script"; PYTHONPATH=. $(PY) "$$script"; \
+	done
+
+clean: ## remove caches and build output (.venv stays)
+	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage build dist *.egg-info test-results
+	find . -name .venv -prune -o -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(RUNTIME): $(PINS) $(STALE)
+	@$(PY) tools/bootstrap.py install
+	@touch $@
+
+$(DEV): requirements-dev.txt $(PINS) $(STALE)
+	@$(PY) tools/bootstrap.py install --dev
+	@touch $@ $(RUNTIME)
+
+venv:
+	@for python in $(PYTHON); do \
+		"$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || continue; \
+		"$$python" -c 'import ensurepip, venv' 2>/dev/null || { \
+			echo "This Python cannot make environments: $$python lacks its venv module."; \
+			echo "On Debian and Ubuntu:  sudo apt-get install python3-venv"; exit 1; }; \
+		exec "$$python" -m venv --clear $(VENV); \
+	done; \
+	echo "BatchNorm Lab needs Python 3.11 or newer; looked for: $(PYTHON)."; \
+	echo "Found: $$(python3 --version 2>&1). Name another one with  make run PYTHON=..."; exit 1

@@ -1,0 +1,70 @@
+// Native inputs from the server's table of controls: keyboard, touch and screen readers come with them.
+
+export function element(parent, tag, className = "", attributes = {}, text = "") {
+  const node = document.createElement(tag);
+  if (className) node.className = className;
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
+  if (text) node.textContent = text;
+  parent?.appendChild(node);
+  return node;
+}
+
+export function button(parent, label, title, onClick) {
+  const node = element(parent, "button", "", { type: "button", title, "aria-label": title }, label);
+  node.addEventListener("click", onClick);
+  return node;
+}
+
+export function written(value) {
+  if (typeof value !== "number") return String(value);
+  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5)) {
+    return value.toExponential(Number.isInteger(Math.log10(Math.abs(value))) ? 0 : undefined);
+  }
+  return String(Number(value.toPrecision(6)));
+}
+
+// onInput(value) while the finger moves, onChange() when it lets go.
+export function slider(parent, control, { onInput, onChange }) {
+  const row = element(parent, "label", "control");
+  const head = element(row, "span", "head");
+  element(head, "span", "name", {}, control.label);
+  if (control.hint) element(head, "span", "hint", {}, control.hint);
+  const output = element(head, "output");
+  const input = element(row, "input", "", {
+    type: "range", min: 0, max: control.stops.length - 1, step: 1, "data-control": control.name,
+    "aria-label": control.hint ? `${control.label}: ${control.hint}` : control.label,
+  });
+  input.addEventListener("input", (event) => {
+    const value = control.stops[input.valueAsNumber];
+    show(value, false);
+    onInput(value, event.timeStamp);
+  });
+  input.addEventListener("change", onChange);
+
+  function show(value, place = true) {
+    output.textContent = written(value);
+    input.setAttribute("aria-valuetext", written(value));
+    if (!place) return;
+    let nearest = 0; // an address may hold a value between two stops
+    control.stops.forEach((stop, i) => {
+      if (Math.abs(stop - value) < Math.abs(control.stops[nearest] - value)) nearest = i;
+    });
+    input.value = nearest;
+  }
+  return { row, show };
+}
+
+export function choice(parent, control, { onInput, onChange }, names = {}) {
+  const row = element(parent, "label", "control choice");
+  const head = element(row, "span", "head");
+  element(head, "span", "name", {}, control.label);
+  const select = element(row, "select", "", { "data-control": control.name, "aria-label": control.label });
+  for (const value of control.choices) {
+    element(select, "option", "", { value }, (names[value] ?? value) + (control.hint ? ` ${control.hint}` : ""));
+  }
+  select.addEventListener("change", (event) => {
+    onInput(select.value, event.timeStamp);
+    onChange();
+  });
+  return { row, show: (value) => { select.value = value; } };
+}

@@ -1,0 +1,186 @@
+// The race's four pictures. Each draws one moment of what the server sent; none keeps state.
+import { NORMS, band, linear, logarithmic, polyline, ready, rule, text, theme } from "./draw.js";
+
+const LABELS = { left: 46, right: 12, top: 8, bottom: 26 };
+const VALIDATE_EVERY = 5;
+
+function place(canvas) {
+  const colours = theme(canvas);
+  const { pen, width, height } = ready(canvas, colours);
+  const box = {
+    left: LABELS.left, right: width - LABELS.right, top: LABELS.top, bottom: height - LABELS.bottom,
+  };
+  return { colours, pen, box, width, height };
+}
+
+function look(colours, norm) {
+  const { colour, dash, name } = NORMS[norm];
+  return { colour: colours.colours[colour], dash, name };
+}
+
+// Widen [low, high] by decades until every value lies inside.
+function widen(range, value) {
+  if (!(value > 0) || !Number.isFinite(value)) return;
+  while (value < range[0] && range[0] > 1e-12) range[0] /= 10;
+  while (value > range[1] && range[1] < 1e12) range[1] *= 10;
+}
+
+function decades(pen, colours, box, scale, [low, high]) {
+  const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
+  const every = Math.ceil((last - first + 1) / 7);
+  for (let exponent = first; exponent <= last; exponent += 1) {
+    const y = scale(10 ** exponent);
+    rule(pen, colours, box.left, y, box.right, y, { alpha: 0.7 });
+    if ((exponent - first) % every) continue;
+    const words = exponent >= -2 && exponent <= 2 ? String(Number((10 ** exponent).toPrecision(1))) : `1e${exponent}`;
+    text(pen, colours, words, box.left - 6, y, { align: "right", small: true });
+  }
+}
+
+function steps(pen, colours, box, scale, horizon) {
+  const parts = box.right - box.left < 320 ? 2 : 4;
+  for (let part = 0; part <= parts; part += 1) {
+    const step = (horizon / parts) * part;
+    const align = part === parts ? "right" : part ? "center" : "left";
+    text(pen, colours, part === parts ? `step ${step}` : String(step), scale(step), box.bottom + 14, { align, small: true });
+  }
+}
+
+export function drawCurves(canvas, lanes, { step, horizon, kind }) {
+  const { colours, pen, box } = place(canvas);
+  const across = linear(0, horizon, box.left, box.right);
+  const frames = lanes.frames();
+  const accuracy = kind === "accuracy";
+  let up;
+  if (accuracy) {
+    up = linear(0, 1, box.bottom, box.top);
+    for (const share of [0, 0.25, 0.5, 0.75, 1]) {
+      rule(pen, colours, box.left, up(share), box.right, up(share), { alpha: 0.7 });
+      text(pen, colours, `${100 * share}%`, box.left - 6, up(share), { align: "right", small: true });
+    }
+    rule(pen, colours, box.left, up(0.1), box.right, up(0.1), { dash: [2, 4], colour: colours.text, alpha: 0.5 });
+    text(pen, colours, "guessing", box.right, up(0.1) - 8, { align: "right", small: true, alpha: 0.8 });
+  } else {
+    const range = lanes.range.loss;
+    for (let lane = 0; lane < lanes.names.length; lane += 1) {
+      for (let i = 0; i < frames; i += 1) {
+        widen(range, Math.max(1e-4, lanes.at(lane, i, "train_loss", 0)));
+      }
+    }
+    up = logarithmic(range[0], range[1], box.bottom, box.top);
+    decades(pen, colours, box, up, range);
+  }
+  steps(pen, colours, box, across, horizon);
+  const name = accuracy ? "val_accuracy" : "train_loss";
+  const every = accuracy ? VALIDATE_EVERY : Math.max(1, Math.floor(frames / 700));
+  lanes.names.forEach((norm, lane) => {
+    const style = look(colours, norm);
+    const points = (field, last) => {
+      const found = [];
+      for (let i = 0; i <= last; i += every) {
+        const [mean, low, high] = [0, 1, 2].map((index) => lanes.at(lane, i, field, index));
+        found.push([across(i), up(mean), up(low), up(high)]);
+      }
+      return found;
+    };
+    const last = Math.min(step, frames - 1);
+    polyline(pen, points(name, Math.min(frames - 1, horizon)), { ...style, alpha: 0.3, width: 1.5 });
+    const past = points(name, last);
+    band(pen, past.map(([x, , low, high]) => [x, low, high]), style);
+    polyline(pen, past, style);
+    if (accuracy && norm === "batch") {
+      const rings = points("val_accuracy_batch", last);
+      const apart = Math.max(1, Math.ceil(rings.length / 40));
+      rings.forEach(([x, y], i) => {
+        if (i % apart || !Number.isFinite(y)) return;
+        pen.beginPath();
+        pen.arc(x, y, 3, 0, 2 * Math.PI);
+        pen.strokeStyle = style.colour;
+        pen.lineWidth = 1.3;
+        pen.stroke();
+      });
+    }
+  });
+  rule(pen, colours, across(step), box.top, across(step), box.bottom, { colour: colours.text, alpha: 0.6 });
+}
+
+export function drawRidges(canvas, lanes, { step, histogram }) {
+  const { colours, pen, box } = place(canvas);
+  const bins = lanes.edges.length - 1;
+  const gap = 14;
+  const wide = (box.right - box.left - gap * (lanes.names.length - 1)) / lanes.names.length;
+  const top = box.top + 14;
+  const tall = (box.bottom - top) / lanes.depth;
+  const every = Math.ceil(13 / tall);
+  for (let layer = 0; layer < lanes.depth; layer += 1) {
+    if (layer % every) continue;
+    text(pen, colours, lanes.depth < 9 ? `layer ${layer + 1}` : String(layer + 1), box.left - 6, top + (layer + 0.75) * tall, { align: "right", small: true });
+  }
+  lanes.names.forEach((norm, lane) => {
+    const { colour, name } = look(colours, norm);
+    const left = box.left + lane * (wide + gap);
+    const across = linear(lanes.edges[0], lanes.edges[bins], left, left + wide);
+    text(pen, colours, name, left + wide / 2, box.top + 2, { align: "center", colour });
+    for (const tick of wide < 120 ? [0] : [-4, -2, 0, 2, 4]) {
+      rule(pen, colours, across(tick), top, across(tick), box.bottom, { alpha: 0.5 });
+      const words = tick === -4 ? "≤−4" : tick === 4 ? "≥4" : String(tick);
+      text(pen, colours, words, across(tick), box.bottom + 12, { align: "center", small: true });
+    }
+    for (let layer = 0; layer < lanes.depth; layer += 1) {
+      const floor = top + (layer + 1) * tall;
+      rule(pen, colours, left, floor, left + wide, floor, { alpha: 0.7 });
+      pen.beginPath();
+      pen.moveTo(left, floor);
+      for (let bin = 0; bin < bins; bin += 1) {
+        const share = lanes.at(lane, step, histogram, layer * bins + bin);
+        const y = floor - Math.sqrt(Number.isFinite(share) ? share : 0) * (tall - 2);
+        pen.lineTo(across(lanes.edges[bin]), y);
+        pen.lineTo(across(lanes.edges[bin + 1]), y);
+      }
+      pen.lineTo(left + wide, floor);
+      pen.fillStyle = colour;
+      pen.globalAlpha = 0.45;
+      pen.fill();
+      pen.globalAlpha = 1;
+      pen.strokeStyle = colour;
+      pen.lineWidth = 1;
+      pen.stroke();
+    }
+    if (!lanes.at(lane, step, "seeds_left")) text(pen, colours, "diverged", left + wide / 2, top + tall / 2, { align: "center" });
+  });
+}
+
+export function drawFlow(canvas, lanes, { step }) {
+  const { colours, pen, box } = place(canvas);
+  const range = lanes.range.flow;
+  lanes.names.forEach((_, lane) => {
+    for (let layer = 0; layer < lanes.depth; layer += 1) {
+      for (let index = 0; index < 3; index += 1) widen(range, lanes.at(lane, step, "gradient_norm", 3 * layer + index));
+    }
+  });
+  const up = logarithmic(range[0], range[1], box.bottom, box.top);
+  decades(pen, colours, box, up, range);
+  const across = linear(0.6, lanes.depth + 0.4, box.left, box.right);
+  const every = Math.ceil(lanes.depth / 10);
+  for (let layer = 1; layer <= lanes.depth; layer += every) {
+    text(pen, colours, String(layer), across(layer), box.bottom + 10, { align: "center", small: true });
+  }
+  text(pen, colours, "← toward the input · layer · toward the output →", (box.left + box.right) / 2, box.bottom + 21, { align: "center", small: true, alpha: 0.8 });
+  lanes.names.forEach((norm, lane) => {
+    const style = look(colours, norm);
+    const points = [];
+    for (let layer = 0; layer < lanes.depth; layer += 1) {
+      const [mean, low, high] = [0, 1, 2].map((index) => lanes.at(lane, step, "gradient_norm", 3 * layer + index));
+      points.push([across(layer + 1), up(mean), up(low), up(high)]);
+    }
+    band(pen, points.map(([x, , low, high]) => [x, low, high]), style);
+    polyline(pen, points, style);
+    for (const [x, y] of points) {
+      if (!Number.isFinite(y)) continue;
+      pen.beginPath();
+      pen.arc(x, y, 3.5, 0, 2 * Math.PI);
+      pen.fillStyle = style.colour;
+      pen.fill();
+    }
+  });
+}

@@ -1,0 +1,315 @@
+// The race: lanes of networks that differ in their norm, in step with one playhead.
+import { button, choice, element, slider } from "./controls.js";
+import { NORMS } from "./draw.js";
+import { drawCurves, drawFlow, drawRidges } from "./panels.js";
+
+const GROUPS = { network: "Network", training: "Training", norm: "Norm" };
+const CHOICES = {
+  activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
+  histogram: { activation: "what leaves the activation", preactivation: "what enters the activation" },
+  speed: {},
+};
+const HORIZONS = [200, 500, 1000, 2000];
+const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
+const ASK_EVERY_MS = 90;
+
+export class Race {
+  constructor(container, data, { commit, ask }) {
+    this.container = container;
+    this.defaults = data.defaults;
+    this.send = ask;
+    this.report = commit;
+    this.values = { ...data.values };
+    this.number = 0;
+    this.place = Math.max(0, this.values.step);
+    this.playing = !data.paused && !matchMedia("(prefers-reduced-motion: reduce)").matches;
+    this.build(data);
+    this.loop = (now) => this.tick(now);
+    this.frame = requestAnimationFrame(this.loop);
+  }
+
+  // ---- the page -----------------------------------------------------------------------------------
+
+  build(data) {
+    const bar = element(this.container, "div", "bar", { role: "group", "aria-label": "Playback" });
+    this.play = button(bar, "▶", "Play", () => this.setPlaying(!this.playing));
+    this.play.classList.add("main");
+    button(bar, "⏮", "Reset to the identical initial weights", () => this.goTo(0, true));
+    button(bar, "−1", "One step back", () => this.goTo(Math.floor(this.place) - 1, true));
+    button(bar, "+1", "One step", () => this.goTo(Math.floor(this.place) + 1, true));
+    this.scrub = element(bar, "input", "scrub", {
+      type: "range", min: 0, max: HORIZONS[0], step: 1, "aria-label": "Step of training", "data-control": "step",
+    });
+    this.scrub.addEventListener("input", () => {
+      this.setPlaying(false, false);
+      this.goTo(this.scrub.valueAsNumber, false);
+    });
+    this.scrub.addEventListener("change", () => this.commit());
+    this.clock = element(bar, "output", "clock");
+
+    const body = element(this.container, "div", "race");
+    const panel = element(body, "div", "panel");
+    this.buildLanes(panel, data.controls.find((control) => control.kind === "lanes"));
+    this.shows = [];
+    for (const [group, title] of Object.entries(GROUPS)) {
+      const details = element(panel, "details", "group");
+      details.open = matchMedia("(min-width: 800px)").matches;
+      element(details, "summary", "", {}, title);
+      this.buildGroup(details, data.controls.filter((control) => control.group === group));
+    }
+    button(panel, "Start over", "Put every setting back to how the lab starts", () => {
+      this.apply({ ...this.defaults });
+      this.commit();
+    });
+
+    const pictures = element(body, "div", "pictures");
+    this.words = element(pictures, "p", "verdict", { role: "status" });
+    const figure = (title, hint) => {
+      const made = element(pictures, "figure");
+      const caption = element(made, "figcaption");
+      element(caption, "strong", "", {}, title);
+      const note = element(caption, "span", "hint", {}, hint);
+      return { canvas: element(made, "canvas", "", { role: "img", "aria-label": title }), caption, note };
+    };
+    this.accuracy = figure("Validation accuracy",
+      "line: running statistics; rings: the batch’s own; shaded: lowest to highest seed");
+    this.loss = figure("Training loss", "of each step’s batch, log scale; shaded: lowest to highest seed");
+    this.ridges = figure("Activations per layer", "share per bin, square-root height, mean of the seeds");
+    this.buildGroup(this.ridges.caption, data.controls.filter((control) => control.name === "histogram"));
+    this.flow = figure("Gradient flow", "‖∂loss/∂ what enters the activation‖ per layer, log scale");
+    this.showValues();
+  }
+
+  buildLanes(parent, control) {
+    const set = element(parent, "fieldset", "lanes");
+    element(set, "legend", "", {}, "Lanes: two to four norms");
+    this.boxes = control.choices.map((norm) => {
+      const label = element(set, "label", "lane");
+      const box = element(label, "input", "", { type: "checkbox", "data-control": `lane-${norm}` });
+      element(label, "span", `swatch norm-${norm}`, { "aria-hidden": "true" });
+      element(label, "span", "", {}, NORMS[norm].name);
+      box.addEventListener("change", () => {
+        this.values.lanes = control.choices.filter((_, i) => this.boxes[i].checked);
+        this.showValues();
+        this.ask();
+        this.commit();
+      });
+      box.norm = norm;
+      return box;
+    });
+  }
+
+  buildGroup(parent, controls) {
+    for (const control of controls) {
+      const make = control.choices.length ? choice : slider;
+      const made = make(parent, control, {
+        onInput: (value) => {
+          this.values[control.name] = value;
+          if (control.group === "view") this.draw();
+          else this.askSoon();
+        },
+        onChange: () => {
+          if (control.group !== "view") this.ask();
+          this.commit();
+        },
+      }, CHOICES[control.name]);
+      this.shows.push([control.name, made.show]);
+    }
+  }
+
+  showValues() {
+    for (const [name, show] of this.shows) show(this.values[name]);
+    const chosen = this.values.lanes;
+    for (const box of this.boxes) {
+      box.checked = chosen.includes(box.norm);
+      box.disabled = box.checked ? chosen.length <= 2 : chosen.length >= 4;
+    }
+  }
+
+  apply(values) {
+    this.values = { ...values };
+    if (values.step >= 0) {
+      this.place = values.step;
+      this.setPlaying(false, false);
+    } else this.place = 0;
+    this.showValues();
+    this.ask();
+  }
+
+  commit() {
+    this.values.step = this.playing ? -1 : Math.floor(this.place);
+    this.report({ ...this.values });
+    if (!this.playing) this.askVerdict();
+  }
+
+  // ---- the channel --------------------------------------------------------------------------------
+
+  connected() {
+    this.ask();
+  }
+
+  askSoon() {
+    this.soon ??= setTimeout(() => this.ask(), ASK_EVERY_MS);
+  }
+
+  ask() {
+    clearTimeout(this.soon);
+    this.soon = undefined;
+    this.until = this.wanted();
+    this.coming = undefined;
+    const id = ++this.number;
+    const { step, ...settings } = this.values;
+    this.send({ kind: "lab", id, values: settings, until: this.until });
+    this.askedAt = performance.now();
+  }
+
+  wanted() {
+    const ahead = this.playing ? Math.max(60, 3 * this.values.speed) : 1;
+    return Math.min(HORIZONS.at(-1), Math.floor(this.place) + ahead);
+  }
+
+  askFurther() {
+    const wanted = this.wanted();
+    if (wanted <= this.until || (this.playing && wanted < this.until + this.values.speed / 2 && this.place < this.have() - 5)) return;
+    this.until = wanted;
+    this.send({ kind: "until", id: this.number, step: wanted });
+  }
+
+  askVerdict() {
+    this.verdictAt = performance.now();
+    if (this.shown && !this.coming) this.send({ kind: "verdict", id: this.number, step: this.step() });
+  }
+
+  receive(message) {
+    if (message.kind === "problem") this.words.textContent = message.message;
+    if (message.id !== this.number) return;
+    if (message.kind === "lab") this.coming = new Lanes(message);
+    else if (message.kind === "verdict") this.words.textContent = message.text;
+    else if (message.kind === "frames") {
+      (this.coming ?? this.shown).append(message.lane, message.arrays.rows);
+      this.stale = true;
+    }
+  }
+
+  // ---- the playhead -------------------------------------------------------------------------------
+
+  have() {
+    return this.shown ? this.shown.frames() : 0;
+  }
+
+  step() {
+    return Math.max(0, Math.min(Math.floor(this.place), this.have() - 1));
+  }
+
+  setPlaying(playing, commit = true) {
+    if (playing === this.playing) return;
+    this.playing = playing;
+    if (!playing) this.place = this.step();
+    this.last = undefined;
+    if (commit) this.commit();
+    this.stale = true;
+  }
+
+  goTo(step, commit) {
+    if (this.playing) this.setPlaying(false, false);
+    this.place = Math.max(0, Math.min(step, HORIZONS.at(-1)));
+    this.askFurther();
+    if (commit) this.commit();
+    this.stale = true;
+  }
+
+  tick(now) {
+    this.frame = requestAnimationFrame(this.loop);
+    if (this.coming) {
+      const ready = this.coming.frames() > Math.min(Math.floor(this.place), Math.max(0, this.have() - 1));
+      const late = now - this.askedAt > PATIENCE_MS && this.coming.frames() > 0;
+      if (ready || late || (!this.shown && this.coming.frames() > 0)) {
+        this.shown = this.coming;
+        this.coming = undefined;
+        this.stale = true;
+        this.askVerdict();
+      }
+    }
+    if (this.playing && this.shown && !this.coming) {
+      const seconds = Math.min(0.1, (now - (this.last ?? now)) / 1000);
+      this.last = now;
+      const before = Math.floor(this.place);
+      this.place = Math.min(this.place + seconds * this.values.speed, Math.max(this.have() - 1, before));
+      if (Math.floor(this.place) !== before) this.stale = true;
+      if (this.place >= HORIZONS.at(-1)) this.setPlaying(false);
+      this.askFurther();
+      if (now - (this.verdictAt ?? 0) > 1000) this.askVerdict();
+    } else this.last = undefined;
+    if (this.stale) this.draw();
+  }
+
+  // ---- the pictures -------------------------------------------------------------------------------
+
+  draw() {
+    this.stale = false;
+    const { shown } = this;
+    this.play.textContent = this.playing ? "⏸" : "▶";
+    this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+    this.play.title = this.playing ? "Pause" : "Play";
+    this.words.setAttribute("aria-live", this.playing ? "off" : "polite");
+    if (!shown || !this.loss.canvas.clientWidth) return;
+    const step = this.step();
+    const furthest = Math.max(step, Math.floor(this.place));
+    const horizon = HORIZONS.find((end) => end >= furthest) ?? HORIZONS.at(-1);
+    this.scrub.max = horizon;
+    if (this.container.getRootNode().activeElement !== this.scrub || this.playing) this.scrub.value = furthest;
+    const pending = furthest > step ? " …" : "";
+    this.clock.textContent = `step ${step}${pending}`;
+    this.scrub.setAttribute("aria-valuetext", `step ${step}`);
+    drawCurves(this.accuracy.canvas, shown, { step, horizon, kind: "accuracy" });
+    drawCurves(this.loss.canvas, shown, { step, horizon, kind: "loss" });
+    drawRidges(this.ridges.canvas, shown, { step, histogram: `${this.values.histogram}_histogram` });
+    drawFlow(this.flow.canvas, shown, { step });
+    this.container.dataset.step = step;
+    this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: step }));
+  }
+
+  destroy() {
+    cancelAnimationFrame(this.frame);
+    clearTimeout(this.soon);
+  }
+}
+
+// The frames of all lanes, one row of numbers a step, in the server's layout.
+class Lanes {
+  constructor({ lanes, depth, replicas, layout, edges }) {
+    this.names = lanes;
+    this.depth = depth;
+    this.replicas = replicas;
+    this.edges = edges;
+    this.fields = {};
+    let offset = 0;
+    for (const [name, shape] of layout) {
+      this.fields[name] = offset;
+      offset += shape.reduce((a, b) => a * b, 1);
+    }
+    this.width = offset;
+    this.rows = lanes.map(() => new Float32Array(64 * offset));
+    this.counts = lanes.map(() => 0);
+    this.range = { loss: [0.1, 4], flow: [1e-2, 1] }; // grows by decades, never shrinks: axes don't jump
+  }
+
+  append(lane, rows) {
+    const start = this.counts[lane] * this.width;
+    if (start + rows.length > this.rows[lane].length) {
+      const larger = new Float32Array(2 * (start + rows.length));
+      larger.set(this.rows[lane].subarray(0, start));
+      this.rows[lane] = larger;
+    }
+    this.rows[lane].set(rows, start);
+    this.counts[lane] += rows.length / this.width;
+  }
+
+  frames() {
+    return Math.min(...this.counts);
+  }
+
+  at(lane, step, name, index = 0) {
+    return this.rows[lane][step * this.width + this.fields[name] + index];
+  }
+}

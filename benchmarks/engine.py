@@ -1,0 +1,127 @@
+"""How fast a training step is: bnlib against an eager PyTorch loop, and against its own matrix products.
+
+The network is 64-64-64-64-10 with batch norm and ReLU on the digits, SGD, telemetry off, one thread for
+everybody. All contestants take turns, many short rounds each, and the best round counts: other work on
+the machine then disturbs everybody alike. Run it from the repository's root:
+
+    make bench
+"""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import time
+from collections.abc import Callable
+from math import prod
+
+import numpy as np
+import torch
+from torch import nn
+
+import bnlib
+from bnlib import data
+
+BATCHES, REPLICAS, LR = (2, 8, 32), (1, 8), 0.1
+STEPS, ROUNDS = 100, 25
+WIDTHS = (64, 64, 64, 64, 10)
+
+Contestant = Callable[[], object]
+
+
+def ours(batch: int, replicas: int) -> Contestant:
+    """`bnlib.advance` by STEPS steps, always from the same run."""
+    config = bnlib.RunConfig(
+        batch_size=batch, replicas=replicas, lr=LR, record_every=10**6, validate_every=10**6
+    )
+    run = bnlib.advance(bnlib.start(config), 1)  # past the frame of step 0
+    return lambda: bnlib.advance(run, STEPS)
+
+
+def eager_torch(batch: int) -> Contestant:
+    """One seed in PyTorch, the plain way; the batch norms go before the ReLUs as in the 2015 paper."""
+    torch.set_num_threads(1)
+    dataset = data.load("digits")
+    x = torch.tensor(dataset.x_train, dtype=torch.float32)
+    y = torch.tensor(dataset.y_train)
+    layers: list[nn.Module] = []
+    for inputs, outputs in zip(WIDTHS[:-2], WIDTHS[1:-1], strict=True):
+        layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.Linear(*WIDTHS[-2:]))
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
+
+    def train() -> None:
+        order = torch.cat([torch.randperm(len(x)) for _ in range(-(-STEPS * batch // len(x)))])
+        for indices in order[: STEPS * batch].split(batch):
+            optimizer.zero_grad(set_to_none=True)
+            loss = nn.functional.cross_entropy(model(x[indices]), y[indices])
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def products(batch: int, replicas: int) -> Contestant:
+    """The matrix products of STEPS steps and nothing else: the floor."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal((replicas, *shape), dtype=np.float32)
+
+    jobs = []
+    for layer, (inputs, outputs) in enumerate(zip(WIDTHS[:-1], WIDTHS[1:], strict=True)):
+        x, weight, dy = random(batch, inputs), random(inputs, outputs), random(batch, outputs)
+        jobs.append((x, weight, dy.copy()))
+        jobs.append((x.swapaxes(1, 2), dy, weight.copy()))
+        if layer:
+            jobs.append((dy, weight.swapaxes(1, 2), x.copy()))
+
+    def multiply() -> None:
+        for _ in range(STEPS):
+            for a, b, out in jobs:
+                np.matmul(a, b, out)
+
+    return multiply
+
+
+def best_times(contestants: dict[tuple, Contestant]) -> dict[tuple, float]:
+    """Microseconds per step, the best of ROUNDS rounds in which each contestant runs once."""
+    best = dict.fromkeys(contestants, float("inf"))
+    for _ in range(ROUNDS):
+        for key, contestant in contestants.items():
+            begin = time.perf_counter()
+            contestant()
+            best[key] = min(best[key], (time.perf_counter() - begin) / STEPS * 1e6)
+    return best
+
+
+def main() -> None:
+    contestants: dict[tuple, Contestant] = {}
+    for batch in BATCHES:
+        contestants["torch", batch] = eager_torch(batch)
+        for replicas in REPLICAS:
+            contestants["ours", batch, replicas] = ours(batch, replicas)
+            contestants["products", batch, replicas] = products(batch, replicas)
+    for contestant in contestants.values():
+        contestant()  # warm
+    best = best_times(contestants)
+    print("microseconds per step of all seeds; speed-up per seed over PyTorch")
+    print(f"{'seeds':>5} {'batch':>5} {'torch':>8} {'bnlib':>8} {'products':>9} {'bnlib/products':>15} {'speed-up':>9}")
+    for replicas in REPLICAS:
+        speed_ups = []
+        for batch in BATCHES:
+            rival, own = best["torch", batch], best["ours", batch, replicas]
+            floor = best["products", batch, replicas]
+            speed_ups.append(rival * replicas / own)
+            print(
+                f"{replicas:5d} {batch:5d} {rival:8.1f} {own:8.1f} {floor:9.1f} "
+                f"{own / floor:15.2f} {speed_ups[-1]:8.2f}x"
+            )
+        print(f"{'geometric mean':>52} {prod(speed_ups) ** (1 / len(speed_ups)):10.2f}x")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,250 @@
+"""A multilayer network built from a RunConfig: where its parameters lie, forward and backward."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import data
+from .config import RunConfig
+from .layers import ACTIVATIONS, linear, linear_backward
+from .norms import normalize, normalize_backward
+from .stats import Array, RunningStats
+
+# What makes a norm: which axes of (R, N, C) share a mean and a variance, and whether the mean is
+# subtracted. Group norm sees its features as (R, N, groups, C / groups).
+AXES = {"batch": ((1,), True), "layer": ((2,), True), "group": ((3,), True), "rms": ((2,), False)}
+
+
+Parameters = dict[str, Array]
+
+
+class Layer(NamedTuple):
+    """A layer's parameters, or their gradients: views of one flat array (R, size), None where there is none.
+
+    weight (R, I, O), bias (R, 1, O); gamma and beta (R, 1, O), in group norm (R, 1, groups, O / groups).
+    A layer is normalized where it has a gamma.
+    """
+
+    weight: Array
+    bias: Any
+    gamma: Any = None
+    beta: Any = None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Where each parameter lies in the flat vector that the optimizer sees.
+
+    Weight matrices come first, so that weight decay is one slice. ``slots`` maps a name to
+    (start, stop, shape); ``statistics`` is the number of features with running statistics, all layers
+    together.
+    """
+
+    slots: dict[str, tuple[int, int, tuple[int, int]]]
+    size: int
+    weight_size: int
+    statistics: int
+
+    def views(self, flat: Array) -> Parameters:
+        """``flat`` (R, size) as a plain dict of arrays (R, rows, columns) that share its memory."""
+        return {
+            name: flat[:, start:stop].reshape(len(flat), *shape)
+            for name, (start, stop, shape) in self.slots.items()
+        }
+
+
+@lru_cache(maxsize=64)
+def plan(config: RunConfig) -> Plan:
+    """The plan of ``config``'s network (edits play no role in it)."""
+    dataset = data.load(config.dataset, config.data_noise, config.dtype)
+    sizes = [dataset.x_train.shape[1], *[config.width] * config.depth, dataset.classes]
+    shapes: dict[str, tuple[int, int]] = {}
+    for layer in range(config.depth + 1):
+        shapes[f"weight{layer}"] = (sizes[layer], sizes[layer + 1])
+    for layer in range(config.depth + 1):
+        # Batch norm right after a linear layer subtracts any bias again: it would be a dead parameter.
+        if layer == config.depth or not (config.norm == "batch" and config.placement == "before"):
+            shapes[f"bias{layer}"] = (1, sizes[layer + 1])
+        if layer < config.depth and config.norm != "none" and config.learn_affine:
+            shapes[f"gamma{layer}"] = shapes[f"beta{layer}"] = (1, config.width)
+    slots, start = {}, 0
+    for name, (rows, columns) in shapes.items():
+        slots[name] = (start, start + rows * columns, (rows, columns))
+        start += rows * columns
+    return Plan(
+        slots,
+        size=start,
+        weight_size=slots[f"weight{config.depth}"][1],
+        statistics=config.width * config.depth if config.norm == "batch" else 0,
+    )
+
+
+def initialize(config: RunConfig) -> Array:
+    """The flat parameters (R, size) that training starts from.
+
+    He initialization times ``init_scale``, from a stream that depends on seed and layer shape alone:
+    networks that differ in their norm start from the same weights.
+    """
+    the_plan = plan(config)
+    flat = np.zeros((config.replicas, the_plan.size), config.dtype)
+    parameters = the_plan.views(flat)
+    for replica in range(config.replicas):
+        rng = np.random.default_rng((config.seed + replica, 0))
+        for layer in range(config.depth + 1):
+            weight = parameters[f"weight{layer}"][replica]
+            std = config.init_scale * np.sqrt(2 / weight.shape[0])
+            weight[:] = std * rng.standard_normal(weight.shape)
+    set_affine(flat, config, "gamma", "beta")
+    return flat
+
+
+def set_affine(flat: Array, config: RunConfig, *which: str) -> None:
+    """Set every learned gamma, beta or both to the configuration's value."""
+    for name, array in plan(config).views(flat).items():
+        for parameter in which:
+            if name.startswith(parameter):
+                array[:] = getattr(config, parameter)
+
+
+def in_layers(config: RunConfig, parameters: Parameters) -> list[Layer]:
+    """Parameters (or gradients) by name as a list of layers, the output layer last, sharing their memory.
+
+    A gamma and beta that aren't learned have the configuration's value.
+    """
+    split = (config.groups, config.width // config.groups) if config.norm == "group" else (config.width,)
+    layers = []
+    for number in range(config.depth + 1):
+        weight, gamma, beta = parameters[f"weight{number}"], None, None
+        if number < config.depth and config.norm != "none":
+            shape = (len(weight), 1, *split)
+            if config.learn_affine:
+                gamma, beta = (parameters[f"{name}{number}"].reshape(shape) for name in ("gamma", "beta"))
+            else:
+                gamma = np.full(shape, config.gamma, weight.dtype)
+                beta = np.full(shape, config.beta, weight.dtype)
+        layers.append(Layer(weight, parameters.get(f"bias{number}"), gamma, beta))
+    return layers
+
+
+class Trace(NamedTuple):
+    """What one hidden layer leaves behind: z enters the activation, a leaves it."""
+
+    z: Array
+    a: Array
+    linear: tuple[Array, Array]
+    norm: Any
+
+
+def forward(
+    config: RunConfig, parameters: Parameters | list[Layer], x: Array, *, norm_batch: int = 0
+) -> tuple[Array, list[Trace], tuple[Array, Array]]:
+    """Logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
+
+    Parameters
+    ----------
+    parameters : by name, or already `in_layers`
+    x : ndarray of shape (R, N, features) or (N, features)
+    norm_batch : batch norm takes the statistics of so many samples at a time; 0: of all N together
+    """
+    layers = in_layers(config, parameters) if isinstance(parameters, dict) else parameters
+    activation = ACTIVATIONS[config.activation].forward
+    before = config.placement == "before"
+    trace = []
+    for weight, bias, gamma, beta in layers[:-1]:
+        norm_cache = None
+        z, linear_cache = linear(x, weight, bias)
+        if before and gamma is not None:
+            z, norm_cache = _norm(config, z, gamma, beta, norm_batch)
+        a = x = activation(z)
+        if gamma is not None and not before:
+            x, norm_cache = _norm(config, a, gamma, beta, norm_batch)
+        trace.append(Trace(z, a, linear_cache, norm_cache))
+    logits, output_cache = linear(x, layers[-1].weight, layers[-1].bias)
+    return logits, trace, output_cache
+
+
+def _norm(
+    config: RunConfig, x: Array, gamma: Array, beta: Array, norm_batch: int
+) -> tuple[Array, Any]:
+    axes, centre = AXES[config.norm]
+    if norm_batch and config.norm == "batch":  # (R, N, C) -> (R, N / norm_batch, norm_batch, C)
+        batches = x.reshape(len(x), -1, norm_batch, x.shape[2])
+        y, cache = normalize(batches, (2,), gamma[:, None], beta[:, None], config.eps)
+        return y.reshape(x.shape), cache
+    if config.norm == "group":
+        y, cache = normalize(x.reshape(*x.shape[:2], *gamma.shape[2:]), axes, gamma, beta, config.eps)
+        return y.reshape(x.shape), cache
+    return normalize(x, axes, gamma, beta, config.eps, centre)
+
+
+def backward(
+    config: RunConfig,
+    gradients: list[Layer],
+    dlogits: Array,
+    trace: list[Trace],
+    output_cache: tuple[Array, Array],
+) -> list[Array]:
+    """Write the gradient of every learned parameter into ``gradients``.
+
+    Returns, per hidden layer, the gradient with respect to z, what enters the activation (R, N, width).
+    """
+    slope = ACTIVATIONS[config.activation].slope
+    before = config.placement == "before"
+    dz_per_layer: list[Array] = []
+    dx = linear_backward(dlogits, output_cache, gradients[-1].weight, gradients[-1].bias)
+    for gradient, (z, a, linear_cache, norm_cache) in zip(gradients[-2::-1], trace[::-1], strict=True):
+        if norm_cache is not None and not before:
+            dx = _norm_backward(dx, norm_cache, gradient)
+        dz = slope(z, a)
+        dz *= dx
+        dz_per_layer.append(dz)
+        if norm_cache is not None and before:
+            dz = _norm_backward(dz, norm_cache, gradient)
+        first = len(dz_per_layer) == len(trace)
+        dx = linear_backward(dz, linear_cache, gradient.weight, gradient.bias, need_dx=not first)
+    return dz_per_layer[::-1]
+
+
+def _norm_backward(dy: Array, cache: Any, gradient: Layer) -> Array:
+    if gradient.gamma.ndim == 4:  # group norm
+        dx, gradient.gamma[:], gradient.beta[:] = normalize_backward(
+            dy.reshape(*dy.shape[:2], *gradient.gamma.shape[2:]), cache
+        )
+        return dx.reshape(dy.shape)
+    dx, gradient.gamma[:], gradient.beta[:] = normalize_backward(dy, cache)
+    return dx
+
+
+def batch_moments(trace: list[Trace]) -> Array:
+    """Means and variances that batch norm used, all layers together: (R, 2, depth * width)."""
+    moments = [layer.norm.mean for layer in trace] + [layer.norm.var for layer in trace]
+    return np.concatenate(moments, axis=-1).reshape(len(moments[0]), 2, -1)
+
+
+def inference_layers(config: RunConfig, layers: list[Layer], running: RunningStats) -> list[Layer]:
+    """The network in inference, where batch norm is an affine map and vanishes in its linear neighbour.
+
+    With running mean m and variance v, gamma (x - m) / sqrt(v + eps) + beta = s x + t. Before the
+    activation, s and t change the weights and bias that made x; after it, those that x meets next.
+    Other norms are the same in training and inference: their layers come back as they are.
+    """
+    if config.norm != "batch":
+        return layers
+    folded: list[Layer] = []
+    scale = shift = None
+    for number, (weight, bias, gamma, beta) in enumerate(layers):
+        if scale is not None and config.placement == "after":
+            bias = bias + np.matmul(shift, weight)
+            weight = weight * scale.mT
+        if gamma is not None:
+            here = slice(number * config.width, (number + 1) * config.width)
+            scale = gamma / np.sqrt(running.var[:, None, here] + config.eps)
+            shift = beta - running.mean[:, None, here] * scale
+            if config.placement == "before":
+                weight, bias = weight * scale, shift
+        folded.append(Layer(weight, bias))
+    return folded

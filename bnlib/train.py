@@ -1,0 +1,225 @@
+"""Training as a pure function: start(config) -> Run, advance(run, steps) -> Run."""
+
+from __future__ import annotations
+
+import numbers
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from . import data, telemetry
+from .config import RunConfig
+from .layers import cross_entropy
+from .network import backward, batch_moments, forward, in_layers, initialize, plan, set_affine
+from .stats import Array, RunningStats
+
+HEAVY_BALL = 0.9
+ADAM_DECAY, ADAM_EPS = (0.9, 0.999), 1e-8
+# Bjorck et al. 2018 call a run divergent when its loss has grown a thousandfold.
+DIVERGENCE_RATIO = 1e3
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """A training run at one moment: a value that pickles, and that `advance` never changes.
+
+    Attributes
+    ----------
+    config : RunConfig
+    step : int, updates made so far
+    samples : int, training samples drawn so far, per replica
+    flat : ndarray (R, size), all parameters; `parameters` shows them by name
+    optimizer_state : tuple of ndarrays shaped like ``flat``
+    running : RunningStats (R, depth * width) of batch norm; empty for other norms
+    diverged_at : integer ndarray (R,), the step whose loss wasn't finite or was a thousand times that of
+        guessing; -1 where there is none. Such a replica stays as it was before that step.
+    frames : tuple of recorded blocks; `history` joins them
+
+    All arrays are read-only.
+    """
+
+    config: RunConfig
+    step: int
+    samples: int
+    flat: Array
+    optimizer_state: tuple[Array, ...]
+    running: RunningStats
+    diverged_at: Array
+    frames: tuple[telemetry.Frame, ...] = ()
+
+    @property
+    def parameters(self) -> dict[str, Array]:
+        """Parameters by name, arrays (R, rows, columns): weight0, bias0, gamma0, beta0, ..."""
+        return plan(self.config).views(self.flat)
+
+    @property
+    def history(self) -> telemetry.Frame:
+        """Recorded arrays by name, shape (R, frames, ...); ``step`` is (frames,)."""
+        blocks = self.frames or (telemetry.blank(self.config, self.config.replicas, range(0)),)
+        history = {
+            name: np.concatenate([block[name] for block in blocks], axis=0 if name == "step" else 1)
+            for name in blocks[0]
+        }
+        history["histogram_edges"] = telemetry.HISTOGRAM_EDGES
+        return history
+
+
+def start(config: RunConfig) -> Run:
+    """The run of ``config`` before its first step."""
+    flat = initialize(config.at(0))
+    moments = {"sgd": 0, "momentum": 1, "adamw": 2}[config.optimizer]
+    shape = (config.replicas, plan(config).statistics)
+    return Run(
+        config=config,
+        step=0,
+        samples=0,
+        flat=_frozen(flat),
+        optimizer_state=tuple(_frozen(np.zeros_like(flat)) for _ in range(moments)),
+        running=RunningStats(
+            _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype)), config.at(0).momentum
+        ),
+        diverged_at=_frozen(np.full(config.replicas, -1)),
+    )
+
+
+def advance(run: Run, steps: int) -> Run:
+    """The run ``steps`` updates later; ``run`` itself stays as it is.
+
+    Frames are recorded at every step that ``record_every`` divides, before that step's update and from
+    its own batch. Deterministic to the last bit, however the steps are divided among calls.
+
+    Raises
+    ------
+    ValueError
+        If ``steps`` is negative or not a whole number.
+    """
+    if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 0:
+        raise ValueError(f"advance: steps={steps!r} must be a whole number, 0 or more")
+    stop = run.step + int(steps)
+    with np.errstate(all="ignore"):  # a divergence is recorded, not warned about
+        while run.step < stop:
+            edits = [step for step, _, _ in run.config.edits if run.step < step < stop]
+            run = _advance_stretch(run, min(edits, default=stop))
+    return run
+
+
+def _advance_stretch(run: Run, stop: int) -> Run:
+    """`advance` to ``stop``, or to the next divergence, while the configuration doesn't change.
+
+    Only replicas that haven't diverged are computed: the others neither cost time nor disturb.
+    """
+    config = run.config.at(run.step)
+    the_plan = plan(config)
+    dataset = data.load(config.dataset, config.data_noise, config.dtype)
+    limit = DIVERGENCE_RATIO * np.log(dataset.classes)
+    live = np.flatnonzero(run.diverged_at < 0)
+    flat, state = run.flat[live], tuple(array[live] for array in run.optimizer_state)
+    gradient = np.zeros_like(flat)
+    layers, gradients = (in_layers(config, the_plan.views(array)) for array in (flat, gradient))
+    set_affine(flat, config, *(name for step, name, _ in run.config.edits if step == run.step))
+    statistics = np.stack([run.running.mean[live], run.running.var[live]], axis=1)
+    running = RunningStats(statistics[:, 0], statistics[:, 1])  # views: always current
+    keep, take = _averaging_weights(config)
+    diverged_at = run.diverged_at.copy()
+    frames: list[telemetry.Frame] = []
+
+    seeds = tuple((config.seed + live).tolist())
+    batches = data.batches(dataset, seeds, run.samples, config.batch_size, stop - run.step)
+    for step, (x, labels) in enumerate(batches, start=run.step):
+        logits, trace, output_cache = forward(config, layers, x)
+        loss, dlogits = cross_entropy(logits, labels)
+        if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
+            # Nothing has changed in this step yet: the others repeat it among themselves.
+            diverged_at[live[~(loss < limit)]] = stop = step
+            break
+        dz = backward(config, gradients, dlogits, trace, output_cache)
+        moments = batch_moments(trace) if the_plan.statistics else statistics
+        recording = step % config.record_every == 0
+        if recording:
+            frame = telemetry.measure(config, layers, gradients, trace, dz, moments[:, 0], running)
+            frame["train_loss"] = loss
+            if step % config.validate_every == 0:
+                frame |= telemetry.validate(config, layers, running)
+        _gradient_to_update(config, the_plan.weight_size, flat, gradient, state, step)
+        if recording:
+            frame["update_ratio"] = telemetry.update_ratio(gradients, frame["weight_norm"])
+            frames.append(frame)
+        flat -= gradient
+        if the_plan.statistics:
+            statistics *= keep
+            moments *= take
+            statistics += moments
+
+    recorded = range(-(-run.step // config.record_every) * config.record_every, stop, config.record_every)
+    block = telemetry.block(config, recorded, live, frames) if recorded else None
+    return replace(
+        run,
+        step=stop,
+        samples=run.samples + (stop - run.step) * config.batch_size,
+        flat=_merge(run.flat, live, flat),
+        optimizer_state=tuple(_merge(old, live, new) for old, new in zip(run.optimizer_state, state, strict=True)),
+        running=RunningStats(
+            _merge(run.running.mean, live, running.mean),
+            _merge(run.running.var, live, running.var),
+            config.momentum,
+            run.running.steps + stop - run.step,
+        ),
+        diverged_at=_frozen(diverged_at),
+        frames=run.frames + (block,) if block else run.frames,
+    )
+
+
+def _averaging_weights(config: RunConfig) -> tuple[Array, Array]:
+    """What `RunningStats.update` multiplies old and new means and variances with, as (2, 1) each.
+
+    The loop applies them to all layers' statistics at once, without an object a step.
+    """
+    m, keep = config.batch_size, config.momentum
+    take = 1 - keep
+    rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
+    return tuple(np.array(rows, config.dtype).T[:, :, None])
+
+
+def _gradient_to_update(
+    config: RunConfig, weight_size: int, flat: Array, gradient: Array, state: tuple[Array, ...], step: int
+) -> None:
+    """Turn ``gradient`` in place into what is subtracted from ``flat``; ``state`` moves on in place."""
+    lr, decay = config.lr, config.weight_decay
+    weights = slice(0, weight_size)
+    if config.optimizer == "adamw":  # Loshchilov & Hutter 2019, Algorithm 2
+        first, second = state
+        first *= ADAM_DECAY[0]
+        first += (1 - ADAM_DECAY[0]) * gradient
+        gradient *= gradient
+        gradient *= 1 - ADAM_DECAY[1]
+        second *= ADAM_DECAY[1]
+        second += gradient
+        np.divide(second, 1 - ADAM_DECAY[1] ** (step + 1), out=gradient)
+        np.sqrt(gradient, out=gradient)
+        gradient += ADAM_EPS
+        np.divide(first, gradient, out=gradient)
+        gradient *= lr / (1 - ADAM_DECAY[0] ** (step + 1))
+        if decay:
+            gradient[:, weights] += lr * decay * flat[:, weights]
+        return
+    if decay:
+        gradient[:, weights] += decay * flat[:, weights]
+    if config.optimizer == "momentum":
+        (velocity,) = state
+        velocity *= HEAVY_BALL
+        velocity += gradient
+        np.multiply(velocity, lr, out=gradient)
+    else:
+        gradient *= lr
+
+
+def _merge(whole: Array, live: Array, part: Array) -> Array:
+    """``whole`` with the rows of the ``live`` replicas replaced."""
+    merged = whole.copy()
+    merged[live] = part
+    return _frozen(merged)
+
+
+def _frozen(array: Array) -> Array:
+    array.setflags(write=False)
+    return array

@@ -1,0 +1,1 @@
+"""The live channel: a WebSocket beside Streamlit, and the recordings that it shows."""

@@ -1,0 +1,100 @@
+"""What the pool's processes do: advance a run, and make its frames ready to be drawn."""
+
+from __future__ import annotations
+
+import os
+import threading
+from dataclasses import replace
+from multiprocessing import parent_process
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnlib import Run, RunConfig, advance, start
+from bnlib.data import load
+from bnlib.network import forward
+from bnlib.telemetry import Frame
+
+Picture = NDArray[np.float32]
+
+# What a viewer sees of a frame: across a lane's seeds the mean, the lowest and the highest.
+CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
+BANDS = ("gradient_norm", "activation_std", "saturation")
+HISTOGRAMS = ("activation_histogram", "preactivation_histogram")
+
+
+def warm_up() -> None:
+    """Load what a first step would wait for; leave the server's core to the server; end with it."""
+    parent = parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(0)), daemon=True).start()
+        os.nice(5)
+    load("digits")
+
+
+def extend(run: Run, steps: int) -> tuple[Run, Frame]:
+    """Advance ``run``: the run without frames, and its new history block with a "picture".
+
+    The histograms of single seeds are dropped, only the picture's mean histogram is kept: they are nine
+    tenths of a recording's bytes.
+    """
+    run = advance(replace(run, frames=()), steps)
+    if not run.frames:
+        return run, {"step": np.zeros(0, int)}
+    block = run.history
+    block.pop("histogram_edges")
+    block["picture"] = picture(block)[None]
+    for name in HISTOGRAMS:
+        del block[name]
+    return replace(run, frames=()), block
+
+
+def layout(config: RunConfig, bins: int) -> list[tuple[str, tuple[int, ...]]]:
+    """Names and shapes of what one row of a picture holds, in order."""
+    return [
+        ("step", (1,)),
+        ("seeds_left", (1,)),
+        *[(name, (3,)) for name in CURVES],
+        *[(name, (config.depth, 3)) for name in BANDS],
+        *[(name, (config.depth, bins)) for name in HISTOGRAMS],
+    ]
+
+
+def picture(block: Frame) -> Picture:
+    """A history block as float32 rows (frames, numbers), one row a frame, in the order of `layout`."""
+    frames = len(block["step"])
+    parts = [block["step"][:, None], np.isfinite(block["train_loss"]).sum(axis=0)[:, None]]
+    parts += [_band(block[name]) for name in (*CURVES, *BANDS)]
+    parts += [_mean(block[name]) for name in HISTOGRAMS]
+    return np.concatenate([np.reshape(part, (frames, -1)) for part in parts], axis=1).astype(np.float32)
+
+
+def _band(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    """(R, frames, ...) -> (frames, ..., 3): mean, lowest, highest of the seeds that haven't diverged."""
+    some = np.isfinite(values)
+    low = np.where(some, values, np.inf).min(axis=0)
+    high = np.where(some, values, -np.inf).max(axis=0)
+    any_left = some.any(axis=0)
+    low, high = np.where(any_left, low, np.nan), np.where(any_left, high, np.nan)
+    return np.stack([_mean(values), low, high], axis=-1)
+
+
+def _mean(values: NDArray[np.floating]) -> NDArray[np.floating]:
+    some = np.isfinite(values)
+    count = some.sum(axis=0)
+    total = np.where(some, values, 0).sum(axis=0)
+    return np.where(count > 0, total / np.maximum(count, 1), np.nan)
+
+
+def digits_batch(samples: int) -> NDArray[np.float64]:
+    """What one unit of an untrained digits network receives from ``samples`` digits: (samples,).
+
+    The unit of the first hidden layer (He initialization, seed 0) whose inputs lie farthest from zero
+    on average, in units of their spread.
+    """
+    config = RunConfig(norm="none", depth=1, dtype="float64")
+    x = load("digits").x_train[:samples]
+    _, trace, _ = forward(config, start(config).parameters, x)
+    z = trace[0].z[0]
+    unit = np.abs(z.mean(axis=0) / z.std(axis=0)).argmax()
+    return np.ascontiguousarray(z[:, unit])

@@ -1,0 +1,89 @@
+"""The live component: a picture that talks to the channel, and settings that live in the address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import streamlit as st
+
+from live.messages import Control, Values, describe, read, write
+from ui import assets
+
+# The component itself only loads the picture's module; see assets/component.js for what happens then.
+_LOADER = """
+const pictures = new WeakMap();
+export default function ({ parentElement: root, data, setStateValue }) {
+  let picture = pictures.get(root);
+  if (!picture) {
+    const module = import(new URL(data.assets + "/component.js", location.origin));
+    picture = module.then((m) => m.mount(root, data));
+    pictures.set(root, picture);
+  }
+  picture.then((p) => p.update(data, setStateValue));
+  return () => setTimeout(() => {
+    // Streamlit also cleans up after a superseded call, while the picture is still on the page.
+    if ((root.host ?? root).isConnected || pictures.get(root) !== picture) return;
+    pictures.delete(root);
+    picture.then((p) => p.destroy());
+  });
+}
+"""
+
+
+def picture(name: str, controls: Sequence[Control], *, title: str) -> Values:
+    """Show the live picture ``name`` with its controls; returns the settings it starts from.
+
+    The settings are read from the page's address; what the reader chooses is written back there when
+    the gesture ends. Fields of the address that are broken fall back one by one, and the page says so.
+    """
+    _restore_address(name)
+    values, problems = read(controls, st.query_params)
+    if problems:
+        st.warning("Part of this address could not be used: " + "; ".join(f"`{_plain(p)}`" for p in problems))
+    key = f"live-{name}"
+    component = st.components.v2.component(
+        "bnlab_live",
+        html='<div class="lab" aria-busy="true"></div>',
+        css=(assets.FOLDER / "live.css").read_text(),
+        js=_LOADER,
+    )
+    component(
+        key=key,
+        data={
+            "picture": name,
+            "title": title,
+            "controls": describe(controls),
+            "values": values,
+            "defaults": {control.name: control.default for control in controls},
+            "paused": "step" in st.query_params,
+            "assets": _base() + assets.MOUNT,
+            "channel": _base() + "/live",
+        },
+        on_values_change=lambda: _to_address(name, controls, st.session_state[key]),
+    )
+    return values
+
+
+def _to_address(name: str, controls: Sequence[Control], state: Any) -> None:
+    values, _ = read(controls, state.get("values") or {})
+    address = write(controls, values)
+    st.query_params.from_dict(address)
+    st.session_state[f"address-{name}"] = address
+
+
+def _restore_address(name: str) -> None:
+    """Switching pages drops the address's settings; coming back brings them back."""
+    saved = st.session_state.get(f"address-{name}")
+    if saved and not st.query_params:
+        st.query_params.from_dict(saved)
+
+
+def _base() -> str:
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
+
+
+def _plain(text: str) -> str:
+    """Text that a visitor may have written, without Markdown's special characters."""
+    return "".join(c for c in text if c.isprintable() and c not in "`")
