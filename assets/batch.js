@@ -46,7 +46,7 @@ export class OneBatch {
     });
     this.equations = element(panel, "p", "equations", { "aria-hidden": "true" });
     this.reset = button(panel, "Start over", "Put every dot and slider back", () => {
-      this.apply({ batch_size: 32, gamma: 1, beta: 0, eps: 1e-5, moved: [] });
+      this.apply({ ...data.defaults });
       this.commit();
     });
     this.words = element(this.container, "p", "verdict", { role: "status" });

@@ -1,5 +1,12 @@
 // Native inputs from the server's table of controls: keyboard, touch and screen readers come with them.
 
+const icon = (path) => `<svg viewBox="0 0 24 24" width="20" height="20" fill="currentColor" aria-hidden="true"><path d="${path}"/></svg>`;
+export const ICONS = {
+  play: icon("M7 4v16l13-8z"),
+  pause: icon("M6 4h4v16H6zM14 4h4v16h-4z"),
+  reset: icon("M5 4h3v16H5zM20 4v16L9 12z"),
+};
+
 export function element(parent, tag, className = "", attributes = {}, text = "") {
   const node = document.createElement(tag);
   if (className) node.className = className;
@@ -63,7 +70,7 @@ export function choice(parent, control, { onInput, onChange }, names = {}) {
     element(select, "option", "", { value }, (names[value] ?? value) + (control.hint ? ` ${control.hint}` : ""));
   }
   select.addEventListener("change", (event) => {
-    onInput(select.value, event.timeStamp);
+    onInput(control.choices.find((value) => String(value) === select.value), event.timeStamp);
     onChange();
   });
   return { row, show: (value) => { select.value = value; } };

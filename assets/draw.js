@@ -8,6 +8,13 @@ export const NORMS = {
   rms: { name: "RMS norm", colour: 4, dash: [1.5, 3] },
 };
 
+// The swatch of a norm's line, for legends: drawn by the same rule as its curve.
+export function swatch(canvas, colours, norm) {
+  const { pen, width, height } = ready(canvas, colours);
+  const { colour, dash } = NORMS[norm];
+  rule(pen, colours, 0, height / 2, width, height / 2, { colour: colours.colours[colour], dash, width: 3 });
+}
+
 export function theme(node) {
   const style = getComputedStyle(node);
   const variable = (name, otherwise) => style.getPropertyValue(name).trim() || otherwise;

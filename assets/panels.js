@@ -1,16 +1,14 @@
 // The race's four pictures. Each draws one moment of what the server sent; none keeps state.
-import { NORMS, band, linear, logarithmic, polyline, ready, rule, text, theme } from "./draw.js";
+import { NORMS, band, linear, logarithmic, polyline, ready, rule, text } from "./draw.js";
 
 const LABELS = { left: 46, right: 12, top: 8, bottom: 26 };
-const VALIDATE_EVERY = 5;
 
-function place(canvas) {
-  const colours = theme(canvas);
+function place(canvas, colours) {
   const { pen, width, height } = ready(canvas, colours);
   const box = {
     left: LABELS.left, right: width - LABELS.right, top: LABELS.top, bottom: height - LABELS.bottom,
   };
-  return { colours, pen, box, width, height };
+  return { pen, box };
 }
 
 function look(colours, norm) {
@@ -46,10 +44,10 @@ function steps(pen, colours, box, scale, horizon) {
   }
 }
 
-export function drawCurves(canvas, lanes, { step, horizon, kind }) {
-  const { colours, pen, box } = place(canvas);
+export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
+  const { pen, box } = place(canvas, colours);
   const across = linear(0, horizon, box.left, box.right);
-  const frames = lanes.frames();
+  const reached = lanes.reached();
   const accuracy = kind === "accuracy";
   let up;
   if (accuracy) {
@@ -63,7 +61,7 @@ export function drawCurves(canvas, lanes, { step, horizon, kind }) {
   } else {
     const range = lanes.range.loss;
     for (let lane = 0; lane < lanes.names.length; lane += 1) {
-      for (let i = 0; i < frames; i += 1) {
+      for (let i = 0; i <= reached; i += lanes.every) {
         widen(range, Math.max(1e-4, lanes.at(lane, i, "train_loss", 0)));
       }
     }
@@ -72,7 +70,8 @@ export function drawCurves(canvas, lanes, { step, horizon, kind }) {
   }
   steps(pen, colours, box, across, horizon);
   const name = accuracy ? "val_accuracy" : "train_loss";
-  const every = accuracy ? VALIDATE_EVERY : Math.max(1, Math.floor(frames / 700));
+  const every = accuracy ? lanes.validateEvery : lanes.every * Math.ceil((reached + 1) / lanes.every / 700);
+  const ends = [];
   lanes.names.forEach((norm, lane) => {
     const style = look(colours, norm);
     const points = (field, last) => {
@@ -83,13 +82,14 @@ export function drawCurves(canvas, lanes, { step, horizon, kind }) {
       }
       return found;
     };
-    const last = Math.min(step, frames - 1);
-    polyline(pen, points(name, Math.min(frames - 1, horizon)), { ...style, alpha: 0.3, width: 1.5 });
-    const past = points(name, last);
+    polyline(pen, points(name, Math.min(reached, horizon)), { ...style, alpha: 0.3, width: 1.5 });
+    const past = points(name, step);
     band(pen, past.map(([x, , low, high]) => [x, low, high]), style);
     polyline(pen, past, style);
+    const end = past.findLast(([, y]) => Number.isFinite(y));
+    if (end) ends.push({ ...style, y: end[1] });
     if (accuracy && norm === "batch") {
-      const rings = points("val_accuracy_batch", last);
+      const rings = points("val_accuracy_batch", step);
       const apart = Math.max(1, Math.ceil(rings.length / 40));
       rings.forEach(([x, y], i) => {
         if (i % apart || !Number.isFinite(y)) return;
@@ -102,10 +102,33 @@ export function drawCurves(canvas, lanes, { step, horizon, kind }) {
     }
   });
   rule(pen, colours, across(step), box.top, across(step), box.bottom, { colour: colours.text, alpha: 0.6 });
+  nameLanes(pen, colours, box, across(step), ends);
 }
 
-export function drawRidges(canvas, lanes, { step, histogram }) {
-  const { colours, pen, box } = place(canvas);
+// Names beside the lines' ends, kept apart.
+function nameLanes(pen, colours, box, x, ends) {
+  const rightwards = x < box.right - 90;
+  ends.sort((a, b) => a.y - b.y);
+  let free = box.top + 6;
+  for (const { name, colour, y } of ends) {
+    const at = Math.min(Math.max(y, free), box.bottom - 6);
+    free = at + 15;
+    const from = rightwards ? x + 7 : x - 7;
+    const align = rightwards ? "left" : "right";
+    pen.save();
+    pen.strokeStyle = colours.page;
+    pen.lineWidth = 4;
+    pen.font = colours.font;
+    pen.textAlign = align;
+    pen.textBaseline = "middle";
+    pen.strokeText(name, from, at);
+    pen.restore();
+    text(pen, colours, name, from, at, { align, colour });
+  }
+}
+
+export function drawRidges(canvas, colours, lanes, { step, histogram }) {
+  const { pen, box } = place(canvas, colours);
   const bins = lanes.edges.length - 1;
   const gap = 14;
   const wide = (box.right - box.left - gap * (lanes.names.length - 1)) / lanes.names.length;
@@ -150,8 +173,8 @@ export function drawRidges(canvas, lanes, { step, histogram }) {
   });
 }
 
-export function drawFlow(canvas, lanes, { step }) {
-  const { colours, pen, box } = place(canvas);
+export function drawFlow(canvas, colours, lanes, { step }) {
+  const { pen, box } = place(canvas, colours);
   const range = lanes.range.flow;
   lanes.names.forEach((_, lane) => {
     for (let layer = 0; layer < lanes.depth; layer += 1) {

@@ -1,17 +1,16 @@
 // The race: lanes of networks that differ in their norm, in step with one playhead.
-import { button, choice, element, slider } from "./controls.js";
-import { NORMS } from "./draw.js";
+import { ICONS, button, choice, element, slider } from "./controls.js";
+import { NORMS, swatch, theme } from "./draw.js";
 import { drawCurves, drawFlow, drawRidges } from "./panels.js";
 
 const GROUPS = { network: "Network", training: "Training", norm: "Norm" };
 const CHOICES = {
   activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
   histogram: { activation: "what leaves the activation", preactivation: "what enters the activation" },
-  speed: {},
 };
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
-const ASK_EVERY_MS = 90;
+const DRAFT_PATIENCE_MS = 300;
 
 export class Race {
   constructor(container, data, { commit, ask }) {
@@ -32,9 +31,9 @@ export class Race {
 
   build(data) {
     const bar = element(this.container, "div", "bar", { role: "group", "aria-label": "Playback" });
-    this.play = button(bar, "▶", "Play", () => this.setPlaying(!this.playing));
+    this.play = button(bar, "", "Play", () => this.setPlaying(!this.playing));
     this.play.classList.add("main");
-    button(bar, "⏮", "Reset to the identical initial weights", () => this.goTo(0, true));
+    button(bar, "", "Reset to the identical initial weights", () => this.goTo(0, true)).innerHTML = ICONS.reset;
     button(bar, "−1", "One step back", () => this.goTo(Math.floor(this.place) - 1, true));
     button(bar, "+1", "One step", () => this.goTo(Math.floor(this.place) + 1, true));
     this.scrub = element(bar, "input", "scrub", {
@@ -46,11 +45,13 @@ export class Race {
     });
     this.scrub.addEventListener("change", () => this.commit());
     this.clock = element(bar, "output", "clock");
+    const speed = data.controls.find((control) => control.name === "speed");
+    this.shows = [];
+    this.buildGroup(bar, [{ ...speed, choices: speed.stops, hint: "steps/s" }]);
 
     const body = element(this.container, "div", "race");
     const panel = element(body, "div", "panel");
     this.buildLanes(panel, data.controls.find((control) => control.kind === "lanes"));
-    this.shows = [];
     for (const [group, title] of Object.entries(GROUPS)) {
       const details = element(panel, "details", "group");
       details.open = matchMedia("(min-width: 800px)").matches;
@@ -86,7 +87,7 @@ export class Race {
     this.boxes = control.choices.map((norm) => {
       const label = element(set, "label", "lane");
       const box = element(label, "input", "", { type: "checkbox", "data-control": `lane-${norm}` });
-      element(label, "span", `swatch norm-${norm}`, { "aria-hidden": "true" });
+      box.swatch = element(label, "canvas", "swatch", { "aria-hidden": "true" });
       element(label, "span", "", {}, NORMS[norm].name);
       box.addEventListener("change", () => {
         this.values.lanes = control.choices.filter((_, i) => this.boxes[i].checked);
@@ -105,11 +106,11 @@ export class Race {
       const made = make(parent, control, {
         onInput: (value) => {
           this.values[control.name] = value;
-          if (control.group === "view") this.draw();
-          else this.askSoon();
+          if (control.group in GROUPS) this.askDraft();
+          else this.stale = true;
         },
         onChange: () => {
-          if (control.group !== "view") this.ask();
+          if (control.group in GROUPS) this.ask();
           this.commit();
         },
       }, CHOICES[control.name]);
@@ -148,18 +149,20 @@ export class Race {
     this.ask();
   }
 
-  askSoon() {
-    this.soon ??= setTimeout(() => this.ask(), ASK_EVERY_MS);
+  // While a slider moves: the same race at every tenth step, one after another as fast as they come.
+  askDraft() {
+    this.draftDue = true;
+    if (this.coming?.draft && performance.now() - this.askedAt < DRAFT_PATIENCE_MS) return;
+    this.draftDue = false;
+    this.ask(true);
   }
 
-  ask() {
-    clearTimeout(this.soon);
-    this.soon = undefined;
-    this.until = this.wanted();
-    this.coming = undefined;
-    const id = ++this.number;
-    const { step, ...settings } = this.values;
-    this.send({ kind: "lab", id, values: settings, until: this.until });
+  ask(draft = false) {
+    if (!draft) this.draftDue = false;
+    this.until = draft ? Math.max(1, Math.floor(this.place)) : this.wanted();
+    const { step, ...values } = this.values;
+    const sent = this.send({ kind: "lab", id: ++this.number, values, until: this.until, draft });
+    this.coming = sent ? new Lanes({ lanes: [], layout: [], draft }) : undefined;
     this.askedAt = performance.now();
   }
 
@@ -170,7 +173,7 @@ export class Race {
 
   askFurther() {
     const wanted = this.wanted();
-    if (wanted <= this.until || (this.playing && wanted < this.until + this.values.speed / 2 && this.place < this.have() - 5)) return;
+    if (wanted <= this.until || (this.playing && wanted < this.until + this.values.speed / 2 && this.place < this.reached() - 5)) return;
     this.until = wanted;
     this.send({ kind: "until", id: this.number, step: wanted });
   }
@@ -183,22 +186,23 @@ export class Race {
   receive(message) {
     if (message.kind === "problem") this.words.textContent = message.message;
     if (message.id !== this.number) return;
-    if (message.kind === "lab") this.coming = new Lanes(message);
+    if (message.kind === "lab") this.coming = new Lanes({ ...message, draft: this.coming.draft });
     else if (message.kind === "verdict") this.words.textContent = message.text;
     else if (message.kind === "frames") {
-      (this.coming ?? this.shown).append(message.lane, message.arrays.rows);
+      (this.coming ?? this.shown)?.append(message.lane, message.arrays.rows);
       this.stale = true;
     }
   }
 
   // ---- the playhead -------------------------------------------------------------------------------
 
-  have() {
-    return this.shown ? this.shown.frames() : 0;
+  // The latest step that all lanes have shown.
+  reached() {
+    return this.shown ? Math.max(0, this.shown.reached()) : 0;
   }
 
   step() {
-    return Math.max(0, Math.min(Math.floor(this.place), this.have() - 1));
+    return Math.max(0, Math.min(Math.floor(this.place), this.reached()));
   }
 
   setPlaying(playing, commit = true) {
@@ -220,21 +224,12 @@ export class Race {
 
   tick(now) {
     this.frame = requestAnimationFrame(this.loop);
-    if (this.coming) {
-      const ready = this.coming.frames() > Math.min(Math.floor(this.place), Math.max(0, this.have() - 1));
-      const late = now - this.askedAt > PATIENCE_MS && this.coming.frames() > 0;
-      if (ready || late || (!this.shown && this.coming.frames() > 0)) {
-        this.shown = this.coming;
-        this.coming = undefined;
-        this.stale = true;
-        this.askVerdict();
-      }
-    }
+    this.takeOver(now);
     if (this.playing && this.shown && !this.coming) {
       const seconds = Math.min(0.1, (now - (this.last ?? now)) / 1000);
       this.last = now;
       const before = Math.floor(this.place);
-      this.place = Math.min(this.place + seconds * this.values.speed, Math.max(this.have() - 1, before));
+      this.place = Math.min(this.place + seconds * this.values.speed, Math.max(this.reached(), before));
       if (Math.floor(this.place) !== before) this.stale = true;
       if (this.place >= HORIZONS.at(-1)) this.setPlaying(false);
       this.askFurther();
@@ -243,12 +238,28 @@ export class Race {
     if (this.stale) this.draw();
   }
 
+  // A new race replaces the one on the screen when it has come as far, or when that takes too long.
+  takeOver(now) {
+    const { coming } = this;
+    if (!coming) return;
+    const waited = now - this.askedAt;
+    const enough = coming.draft ? 10 * Math.floor(this.place / 10) : Math.min(Math.floor(this.place), this.furthest ?? 0);
+    const late = waited > (coming.draft ? DRAFT_PATIENCE_MS : PATIENCE_MS);
+    if (coming.reached() >= enough || ((late || !this.shown) && coming.reached() >= 0)) {
+      this.shown = coming;
+      this.coming = undefined;
+      this.stale = true;
+      if (!coming.draft) this.askVerdict();
+    }
+    if (this.draftDue && (!this.coming || late)) this.askDraft();
+  }
+
   // ---- the pictures -------------------------------------------------------------------------------
 
   draw() {
     this.stale = false;
     const { shown } = this;
-    this.play.textContent = this.playing ? "⏸" : "▶";
+    this.play.innerHTML = this.playing ? ICONS.pause : ICONS.play;
     this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
     this.play.title = this.playing ? "Pause" : "Play";
     this.words.setAttribute("aria-live", this.playing ? "off" : "polite");
@@ -258,38 +269,39 @@ export class Race {
     const horizon = HORIZONS.find((end) => end >= furthest) ?? HORIZONS.at(-1);
     this.scrub.max = horizon;
     if (this.container.getRootNode().activeElement !== this.scrub || this.playing) this.scrub.value = furthest;
+    this.furthest = step;
+    const colours = theme(this.container);
+    if (this.painted !== colours.colours.join() + colours.page) {
+      this.painted = colours.colours.join() + colours.page;
+      for (const box of this.boxes) swatch(box.swatch, colours, box.norm);
+    }
     const pending = furthest > step ? " …" : "";
     this.clock.textContent = `step ${step}${pending}`;
     this.scrub.setAttribute("aria-valuetext", `step ${step}`);
-    drawCurves(this.accuracy.canvas, shown, { step, horizon, kind: "accuracy" });
-    drawCurves(this.loss.canvas, shown, { step, horizon, kind: "loss" });
-    drawRidges(this.ridges.canvas, shown, { step, histogram: `${this.values.histogram}_histogram` });
-    drawFlow(this.flow.canvas, shown, { step });
+    drawCurves(this.accuracy.canvas, colours, shown, { step, horizon, kind: "accuracy" });
+    drawCurves(this.loss.canvas, colours, shown, { step, horizon, kind: "loss" });
+    drawRidges(this.ridges.canvas, colours, shown, { step, histogram: `${this.values.histogram}_histogram` });
+    drawFlow(this.flow.canvas, colours, shown, { step });
     this.container.dataset.step = step;
     this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: step }));
   }
 
   destroy() {
     cancelAnimationFrame(this.frame);
-    clearTimeout(this.soon);
   }
 }
 
 // The frames of all lanes, one row of numbers a step, in the server's layout.
 class Lanes {
-  constructor({ lanes, depth, replicas, layout, edges }) {
-    this.names = lanes;
-    this.depth = depth;
-    this.replicas = replicas;
-    this.edges = edges;
+  constructor({ lanes, depth, replicas, layout, edges, every, validate_every: validateEvery, draft }) {
+    Object.assign(this, { names: lanes, depth, replicas, edges, every, validateEvery, draft });
     this.fields = {};
-    let offset = 0;
+    this.width = 0;
     for (const [name, shape] of layout) {
-      this.fields[name] = offset;
-      offset += shape.reduce((a, b) => a * b, 1);
+      this.fields[name] = this.width;
+      this.width += shape.reduce((a, b) => a * b, 1);
     }
-    this.width = offset;
-    this.rows = lanes.map(() => new Float32Array(64 * offset));
+    this.rows = lanes.map(() => new Float32Array(64 * this.width));
     this.counts = lanes.map(() => 0);
     this.range = { loss: [0.1, 4], flow: [1e-2, 1] }; // grows by decades, never shrinks: axes don't jump
   }
@@ -305,11 +317,12 @@ class Lanes {
     this.counts[lane] += rows.length / this.width;
   }
 
-  frames() {
-    return Math.min(...this.counts);
+  // The latest step that every lane has; -1 before the first.
+  reached() {
+    return this.counts.length ? (Math.min(...this.counts) - 1) * this.every : -1;
   }
 
   at(lane, step, name, index = 0) {
-    return this.rows[lane][step * this.width + this.fields[name] + index];
+    return this.rows[lane][Math.floor(step / this.every) * this.width + this.fields[name] + index];
   }
 }

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass, field, fields, replace
+from itertools import groupby
+from operator import itemgetter
+from types import SimpleNamespace
 from typing import Any
+
+import numpy as np
 
 from .data import DATASETS
 from .layers import ACTIVATIONS
 
 TRAIN_SIZES = {name: 1297 if name == "digits" else 1024 for name in DATASETS}
+LAST_STEP = 10**9
 LAYER_NORMS = ("none", "batch", "layer", "group", "rms")
+
+Edit = tuple[int, str, Any]  # (step, field, value)
 
 
 def _choice(default: str, *choices: str) -> Any:
@@ -40,7 +47,8 @@ class RunConfig:
     seed, replicas : replica r is the network of seed + r: its weights, its batches
     record_every, validate_every : a frame of telemetry each so many steps, with validation each so many
     dtype : "float32", or "float64" where an identity is to be checked
-    edits : ((step, field, value), ...): from that step on, the field has that value
+    edits : ((step, field, value), ...): from that step on, the field has that value; gamma and beta are
+        set at that step, and learned on from there. One of EDITABLE each
 
     Raises
     ------
@@ -70,9 +78,9 @@ class RunConfig:
     seed: int = _number(0, 0, 2**31 - 1)
     replicas: int = _number(1, 1, 256)
     record_every: int = _number(20, 1, 10**6)
-    validate_every: int = _number(100, 1, 10**6)
+    validate_every: int = _number(200, 1, 10**6)
     dtype: str = _choice("float32", "float32", "float64")
-    edits: tuple[tuple[int, str, Any], ...] = ()
+    edits: tuple[Edit, ...] = ()
 
     def __post_init__(self) -> None:
         for name in FIELDS:
@@ -83,6 +91,8 @@ class RunConfig:
 
     def at(self, step: int) -> RunConfig:
         """The configuration in force at ``step``: edits up to it applied, none left."""
+        if not self.edits:
+            return self
         changes = {name: value for start, name, value in self.edits if start <= step}
         return replace(self, edits=(), **changes)
 
@@ -98,27 +108,38 @@ FIELDS = {f.name: f for f in fields(RunConfig) if f.name != "edits"}
 
 def check_field(name: str, value: Any) -> Any:
     """``value`` in the field's own type, or a ValueError that names field, value and range."""
-    if name not in FIELDS:
-        raise ValueError(f"RunConfig: there is no field {name!r}; the fields are {', '.join(FIELDS)}")
+    if not isinstance(name, str) or name not in FIELDS:
+        raise ValueError(f"RunConfig: there is no field {_show(name)}; the fields are {', '.join(FIELDS)}")
     kind, rule = FIELDS[name].type, FIELDS[name].metadata
-    if "choices" in rule:
-        if value not in rule["choices"]:
-            raise ValueError(f"RunConfig: {name}={value!r} is not one of {', '.join(rule['choices'])}")
-        return value
+    if kind == "str":
+        if not isinstance(value, str) or value not in rule["choices"]:
+            raise ValueError(f"RunConfig: {name}={_show(value)} is not one of {', '.join(rule['choices'])}")
+        return str(value)
     if kind == "bool":
-        if not isinstance(value, bool):
-            raise ValueError(f"RunConfig: {name}={value!r} must be True or False")
-        return value
-    whole = kind == "int"
-    expected = numbers.Integral if whole else numbers.Real
-    if isinstance(value, bool) or not isinstance(value, expected):
-        raise ValueError(f"RunConfig: {name}={value!r} must be a {'whole ' if whole else ''}number")
-    if not (math.isfinite(value) and rule["low"] <= value <= rule["high"]):
-        raise ValueError(f"RunConfig: {name}={value!r} is outside {rule['low']:g} to {rule['high']:g}")
-    return int(value) if whole else float(value)  # type: ignore[call-overload]
+        if not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"RunConfig: {name}={_show(value)} must be True or False")
+        return bool(value)
+    number, article = (numbers.Integral, "a whole") if kind == "int" else (numbers.Real, "a")
+    low, high = rule["low"], rule["high"]
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, number):
+        raise ValueError(
+            f"RunConfig: {name}={_show(value)} must be {article} number from {low:g} to {high:g}"
+        )
+    if not low <= value <= high:  # so written, NaN is outside too
+        raise ValueError(f"RunConfig: {name}={_show(value)} is outside {low:g} to {high:g}")
+    return int(value) if kind == "int" else float(value)  # type: ignore[call-overload]
 
 
-def conflicts(config: RunConfig) -> list[str]:
+def _show(value: Any) -> str:
+    """repr(value), cut to a length that fits a message; Python refuses to print the largest integers."""
+    try:
+        text = repr(value)
+    except Exception:
+        text = f"a {type(value).__name__} that can't be printed"
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def conflicts(config: RunConfig | SimpleNamespace) -> list[str]:
     """What is wrong between fields that are right by themselves, a sentence each."""
     found = []
     if config.norm == "group" and config.width % config.groups:
@@ -136,27 +157,28 @@ def conflicts(config: RunConfig) -> list[str]:
     return found
 
 
-def _check_edits(config: RunConfig) -> tuple[tuple[int, str, Any], ...]:
-    edits = []
+def _check_edits(config: RunConfig) -> tuple[Edit, ...]:
+    """The edits in their own types and in one order; of two for one field and step, the later counts."""
+    if not isinstance(config.edits, (tuple, list)):
+        raise ValueError(f"RunConfig: edits={_show(config.edits)} must be ((step, field, value), ...)")
+    checked: dict[tuple[int, str], Any] = {}
     for edit in config.edits:
         if not (isinstance(edit, (tuple, list)) and len(edit) == 3):
-            raise ValueError(f"RunConfig: edits={edit!r} must be (step, field, value)")
+            raise ValueError(f"RunConfig: edits: {_show(edit)} must be (step, field, value)")
         step, name, value = edit
-        if isinstance(step, bool) or not isinstance(step, numbers.Integral) or step < 0:
-            raise ValueError(f"RunConfig: edits: step={step!r} must be a whole number, 0 or more")
-        if name not in EDITABLE:
-            raise ValueError(f"RunConfig: edits: {name!r} can't change in mid-run; {', '.join(EDITABLE)} can")
-        edits.append((int(step), name, check_field(name, value)))
-    edits.sort(key=lambda edit: edit[0])
-    for step, *_ in edits:
-        changes = {name: value for start, name, value in edits if start <= step}
-        for problem in conflicts(_Draft(config, changes)):  # type: ignore[arg-type]
+        if isinstance(step, bool) or not isinstance(step, numbers.Integral) or not 0 <= step <= LAST_STEP:
+            raise ValueError(
+                f"RunConfig: edits: step={_show(step)} must be a whole number from 0 to {LAST_STEP}"
+            )
+        if not isinstance(name, str) or name not in EDITABLE:
+            raise ValueError(
+                f"RunConfig: edits: {_show(name)} can't change in mid-run; {', '.join(EDITABLE)} can"
+            )
+        checked[int(step), str(name)] = check_field(name, value)
+    now = SimpleNamespace(**{name: getattr(config, name) for name in FIELDS})
+    edits = tuple((step, name, checked[step, name]) for step, name in sorted(checked))
+    for step, group in groupby(edits, key=itemgetter(0)):
+        now.__dict__.update({name: value for _, name, value in group})
+        for problem in conflicts(now):
             raise ValueError(f"RunConfig: edits at step {step}: {problem}")
-    return tuple(edits)
-
-
-class _Draft:
-    """A configuration with changes laid over it, before it is validated."""
-
-    def __init__(self, base: RunConfig, changes: dict[str, Any]):
-        self.__dict__.update({name: getattr(base, name) for name in FIELDS} | changes)
+    return edits

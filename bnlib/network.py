@@ -148,7 +148,8 @@ def forward(
     ----------
     parameters : by name, or already `in_layers`
     x : ndarray of shape (R, N, features) or (N, features)
-    norm_batch : batch norm takes the statistics of so many samples at a time; 0: of all N together
+    norm_batch : batch norm takes the statistics of so many samples at a time, which must divide N: of
+        samples 0, N / norm_batch, 2 N / norm_batch and so on; 0: of all N together
     """
     layers = in_layers(config, parameters) if isinstance(parameters, dict) else parameters
     activation = ACTIVATIONS[config.activation].forward
@@ -171,14 +172,14 @@ def _norm(
     config: RunConfig, x: Array, gamma: Array, beta: Array, norm_batch: int
 ) -> tuple[Array, Any]:
     axes, centre = AXES[config.norm]
-    if norm_batch and config.norm == "batch":  # (R, N, C) -> (R, N / norm_batch, norm_batch, C)
-        batches = x.reshape(len(x), -1, norm_batch, x.shape[2])
-        y, cache = normalize(batches, (2,), gamma[:, None], beta[:, None], config.eps)
-        return y.reshape(x.shape), cache
-    if config.norm == "group":
-        y, cache = normalize(x.reshape(*x.shape[:2], *gamma.shape[2:]), axes, gamma, beta, config.eps)
-        return y.reshape(x.shape), cache
-    return normalize(x, axes, gamma, beta, config.eps, centre)
+    split = x
+    if config.norm == "group":  # (R, N, C) -> (R, N, groups, C / groups)
+        split = x.reshape(*x.shape[:2], *gamma.shape[2:])
+    elif norm_batch and config.norm == "batch":  # -> (R, norm_batch, N / norm_batch, C)
+        split = x.reshape(len(x), norm_batch, -1, x.shape[2])
+        gamma, beta = gamma[:, None], beta[:, None]
+    y, cache = normalize(split, axes, gamma, beta, config.eps, centre)
+    return y if split is x else y.reshape(x.shape), cache
 
 
 def backward(

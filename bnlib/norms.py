@@ -145,7 +145,7 @@ def _blocks(x: Array) -> list[slice]:
 
 
 def _wide(block: Array, *small: Array) -> list[Array]:
-    """Each small array written out to a block: on equal shapes NumPy is twice as fast as on broadcast ones."""
+    """Each small array written out to a block: NumPy is twice as fast on equal shapes."""
     return [np.broadcast_to(array, block.shape).copy() for array in small]
 
 
@@ -263,7 +263,7 @@ def batch_norm(
     ([-1.341641, -0.447214, 0.447214, 1.341641], [1.25])
     """
     x = _input("batch_norm", x, eps)
-    return _apply("batch", x, gamma, beta, eps, x.shape[1:2], x.shape)
+    return _apply("batch", x, gamma, beta, eps, x.shape)
 
 
 def layer_norm(
@@ -280,7 +280,7 @@ def layer_norm(
     """
     x = _input("layer_norm", x, eps)
     axis = _axis("layer_norm", x, axis)
-    return _apply("layer", x, gamma, beta, eps, x.shape[axis:], x.shape, axis)
+    return _apply("layer", x, gamma, beta, eps, x.shape, axis, x.ndim)
 
 
 def rms_norm(
@@ -296,7 +296,7 @@ def rms_norm(
     """
     x = _input("rms_norm", x, eps)
     axis = _axis("rms_norm", x, axis)
-    return _apply("rms", x, gamma, beta, eps, x.shape[axis:], x.shape, axis)
+    return _apply("rms", x, gamma, beta, eps, x.shape, axis, x.ndim)
 
 
 def group_norm(
@@ -318,7 +318,7 @@ def group_norm(
         likely = " or ".join(", ".join(map(str, divisors)).rsplit(", ", 1))
         raise ValueError(f"group_norm: groups={groups!r} does not divide {channels} channels; try {likely}")
     split = (len(x), int(groups), channels // int(groups), *x.shape[2:])
-    return _apply("group", x, gamma, beta, eps, x.shape[1:2], split)
+    return _apply("group", x, gamma, beta, eps, split, stop=3)
 
 
 def instance_norm(
@@ -334,7 +334,7 @@ def instance_norm(
     Ulyanov, Vedaldi & Lempitsky (2016).
     """
     x = _input("instance_norm", x, eps)
-    return _apply("instance", x, gamma, beta, eps, x.shape[1:2], x.shape)
+    return _apply("instance", x, gamma, beta, eps, x.shape)
 
 
 def batch_norm_inference(
@@ -394,6 +394,9 @@ def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array | None, Arr
     -----
     Ioffe & Szegedy (2015), section 3; `normalize_backward` has the formula.
     """
+    if not isinstance(cache, NormCache):
+        kind = type(cache).__name__
+        raise ValueError(f"norm_backward: cache is a {kind}, not a NormCache; try y, cache = batch_norm(x)")
     dy, dtype = np.asarray(dy), cache.var.dtype
     if dy.shape != cache.shape:
         raise ValueError(
@@ -447,24 +450,22 @@ def _apply(
     gamma: Array | None,
     beta: Array | None,
     eps: float,
-    affine_shape: Shape,
     split: Shape,
     axis: int = 1,
+    stop: int = 2,
 ) -> tuple[Array, NormCache]:
-    """Row `name` of `NORMS` on x, seen in shape `split`; gamma and beta start at axis `axis` of x."""
+    """Row `name` of `NORMS` on x seen in shape `split`, whose axes from `axis` to `stop` gamma has."""
     norm = NORMS[name]
     axes = norm.axes(len(split), axis)
-    aligned = split[:axis] + affine_shape
-    view = (*(1,) * axis, *affine_shape, *(1,) * (len(split) - len(aligned)))
-    if name == "group":
-        view = (1, *split[1:3], *(1,) * (len(split) - 3))
+    view = tuple(n if axis <= a < stop else 1 for a, n in enumerate(split))
+    shape = x.shape[axis : stop + x.ndim - len(split)]
     gamma, beta = (
-        None if array is None else _checked(f"{name}_norm", label, array, x, affine_shape).reshape(view)
+        None if array is None else _checked(f"{name}_norm", label, array, x, shape).reshape(view)
         for label, array in (("gamma", gamma), ("beta", beta))
     )
     y, core = normalize(x.reshape(split), axes, gamma, beta, float(eps), norm.centre)
     kept = tuple(n for a, n in enumerate(split) if a not in axes)
-    cache = NormCache(core.mean.reshape(kept), core.var.reshape(kept), core, split, x.shape, affine_shape)
+    cache = NormCache(core.mean.reshape(kept), core.var.reshape(kept), core, split, x.shape, shape)
     return y.reshape(x.shape), cache
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -14,6 +14,7 @@ from .stats import Array, RunningStats
 
 HISTOGRAM_EDGES = np.linspace(-4, 4, 65)
 SATURATED_SLOPE = 0.05
+_BLOCK = 1 << 15  # entries measured at once
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
 PER_LAYER = (
     "activation_mean",
@@ -76,41 +77,55 @@ def measure(
     activation_histogram, preactivation_histogram : share of entries per bin of HISTOGRAM_EDGES;
         the outermost bins also hold what lies beyond them
     """
+    frame = {
+        "gradient_norm": norms(dz),
+        "weight_norm": norms([layer.weight for layer in layers[:-1]]),
+        "weight_gradient_norm": norms([layer.weight for layer in gradients[:-1]]),
+        "statistics_gap": _statistics_gap(config, batch_mean, running),
+    }
+    # So many replicas at once that their arrays stay in the cache.
+    count = max(1, _BLOCK // (config.depth * dz[0][0].size))
+    blocks = [
+        _distributions(config, [t.z[r : r + count] for t in trace], [t.a[r : r + count] for t in trace])
+        for r in range(0, len(dz[0]), count)
+    ]
+    if len(blocks) == 1:
+        return frame | blocks[0]
+    return frame | {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
+
+
+def _distributions(config: RunConfig, zs: list[Array], activations: list[Array]) -> Frame:
+    """The part of `measure` that looks at every entry of z and a, each (R, N, width)."""
     activation = ACTIVATIONS[config.activation]
-    z = _stack(layer.z for layer in trace)
-    a = _stack(layer.a for layer in trace)
-    entries = z.shape[2]
+    rows = [array.reshape(len(array), 1, -1) for array in (*zs, *activations)]
+    both = np.concatenate(rows, axis=1)  # (R, 2 * layers, N * width)
+    z, a = both[:, : config.depth], both[:, config.depth :]
+    entries = both.shape[2]
     mean = np.add.reduce(a, axis=2, keepdims=True) / entries
     centred = a - mean
-    flat_slope = activation.slope(z, a) < SATURATED_SLOPE * activation.steepest
+    saturated = activation.slope(z, a) < SATURATED_SLOPE * activation.steepest
+    histograms = _histograms(both)
     return {
         "activation_mean": mean[:, :, 0],
         "activation_std": np.sqrt(np.vecdot(centred, centred) / entries),
-        "saturation": np.count_nonzero(flat_slope, axis=2) / entries,
-        "gradient_norm": norms(dz),
-        "weight_norm": norms(layer.weight for layer in layers[:-1]),
-        "weight_gradient_norm": norms(layer.weight for layer in gradients[:-1]),
-        "statistics_gap": _statistics_gap(config, batch_mean, running),
-        "activation_histogram": _histogram(a),
-        "preactivation_histogram": _histogram(z),
+        "saturation": np.add.reduce(saturated.astype(a.dtype), axis=2) / entries,
+        "activation_histogram": histograms[:, config.depth :],
+        "preactivation_histogram": histograms[:, : config.depth],
     }
 
 
-def _stack(arrays: Iterable[Array]) -> Array:
-    """Arrays (R, N, C), one a layer, as (R, layers, N * C)."""
-    stacked = np.stack(list(arrays), axis=1)
-    return stacked.reshape(*stacked.shape[:2], -1)
-
-
-def norms(arrays: Iterable[Array]) -> Array:
+def norms(arrays: Sequence[Array]) -> Array:
     """L2 norm per replica of each array (R, ...), as (R, layers)."""
-    rows = [array.reshape(len(array), -1) for array in arrays]
-    return np.sqrt(np.stack([np.vecdot(row, row) for row in rows], axis=1))
+    squares = np.empty((len(arrays[0]), len(arrays)), arrays[0].dtype)
+    for number, array in enumerate(arrays):
+        row = array.reshape(len(array), -1)
+        np.vecdot(row, row, out=squares[:, number])
+    return np.sqrt(squares, out=squares)
 
 
 def update_ratio(updates: list[Layer], weight_norm: Array) -> Array:
     """log10 of ||update|| / ||weight|| (R, layers): the update:data ratio."""
-    return np.log10(norms(layer.weight for layer in updates[:-1]) / weight_norm)
+    return np.log10(norms([layer.weight for layer in updates[:-1]]) / weight_norm)
 
 
 def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats) -> Array:
@@ -121,19 +136,18 @@ def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats)
     return np.sqrt(np.vecdot(distance, distance) / config.width)
 
 
-def _histogram(x: Array) -> Array:
-    """Share of x (R, L, n) per bin, as float32 (R, L, bins); NaN counts as below the lowest edge."""
-    replicas, layers, entries = x.shape
+def _histograms(x: Array) -> Array:
+    """Share of each row's entries per bin, (R, L, n) -> float32 (R, L, bins); NaN counts as very low."""
     bins = len(HISTOGRAM_EDGES) - 1
-    low, high = float(HISTOGRAM_EDGES[0]), float(HISTOGRAM_EDGES[-1])
-    position = x * (bins / (high - low))
-    position -= low * bins / (high - low)
+    per_unit = bins / float(HISTOGRAM_EDGES[-1] - HISTOGRAM_EDGES[0])
+    position = x * per_unit
+    position -= float(HISTOGRAM_EDGES[0]) * per_unit
     np.fmax(position, 0, out=position)
     np.minimum(position, bins - 1, out=position)
-    index = position.astype(np.intp)
-    index += np.arange(0, replicas * layers * bins, bins).reshape(replicas, layers, 1)
-    counts = np.bincount(index.ravel(), minlength=replicas * layers * bins)
-    return (counts / np.float32(entries)).astype(np.float32).reshape(replicas, layers, bins)
+    index = position.astype(np.intp).reshape(-1, x.shape[2])
+    counts = np.array([np.bincount(row, minlength=bins) for row in index], np.float32)
+    counts /= x.shape[2]
+    return counts.reshape(*x.shape[:2], bins)
 
 
 def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> Frame:
@@ -145,21 +159,28 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
     no difference.
     """
     dataset = data.load(config.dataset, config.data_noise, config.dtype)
-    x, labels = dataset.x_val, dataset.y_val
-    logits, _, _ = forward(config, inference_layers(config, layers, running), x)
-    loss, _ = cross_entropy(logits, labels)
-    frame = {"val_loss": loss, "val_accuracy": _accuracy(logits, labels)}
-    frame["val_accuracy_batch"] = frame["val_accuracy"]
-    if config.norm == "batch":
-        size = min(config.batch_size, len(labels))
-        used = len(labels) - len(labels) % size
-        logits, _, _ = forward(config, layers, x[:used], norm_batch=size)
-        frame["val_accuracy_batch"] = _accuracy(logits, labels[:used])
-    return frame
+    size = min(config.batch_size, len(dataset.y_val))
+    whole = len(dataset.y_val) // size * size
+    inference = inference_layers(config, layers, running)
+    results = []
+    for replica in range(len(layers[0].weight)):  # one by one, its arrays stay in the cache
+        logits, _, _ = forward(config, _replica(inference, replica), dataset.x_val)
+        loss, _ = cross_entropy(logits, dataset.y_val)
+        accuracy = accuracy_batch = _accuracy(logits, dataset.y_val)
+        if config.norm == "batch":
+            batches = dataset.x_val[:whole]
+            logits, _, _ = forward(config, _replica(layers, replica), batches, norm_batch=size)
+            accuracy_batch = _accuracy(logits, dataset.y_val[:whole])
+        results.append((loss[0], accuracy, accuracy_batch))
+    return dict(zip(VALIDATED, np.array(results).T, strict=True))
 
 
-def _accuracy(logits: Array, labels: Array) -> Array:
+def _replica(layers: list[Layer], number: int) -> list[Layer]:
+    one = slice(number, number + 1)
+    return [Layer(*(None if array is None else array[one] for array in layer)) for layer in layers]
+
+
+def _accuracy(logits: Array, labels: Array) -> float:
     """Share of right answers, NaN where the network's output isn't finite."""
-    share = (logits.argmax(axis=2) == labels).mean(axis=1)
-    share[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
-    return share
+    right = np.count_nonzero(logits[0].argmax(axis=1) == labels) / len(labels)
+    return right if np.isfinite(logits).all() else np.nan

@@ -46,15 +46,17 @@ def histogram(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def describe(size: int, numbers: dict[str, float]) -> str:
     """What happened to the batch, in words, from the numbers that came out."""
+    # Rounding noise such as 3e-17 is shown as the 0 that it stands for; minus is written as printers do.
+    shown = {k: f"{0.0 if abs(v) < 1e-9 else v:.3g}".replace("-", "−") for k, v in numbers.items()}
     if size == 1:
         return (
-            f"A batch of one is its own mean: x̂ is 0 whatever x is, and y = β = {numbers['y_mean']:.3g}. "
+            f"A batch of one is its own mean: x̂ is 0 whatever x is, and y = β = {shown['y_mean']}. "
             "PyTorch refuses to train on it."
         )
     return (
-        f"{size} numbers with mean {numbers['mean']:.3g} and standard deviation {numbers['std']:.3g} leave "
-        f"with mean {numbers['y_mean']:.3g} and standard deviation {numbers['y_std']:.3g}. No x̂ can be "
-        f"farther from 0 than √({size}−1) = {numbers['bound']:.3g}; the farthest now is {numbers['largest']:.3g}."
+        f"{size} numbers with mean {shown['mean']} and standard deviation {shown['std']} leave with mean "
+        f"{shown['y_mean']} and standard deviation {shown['y_std']}. No x̂ can be farther from 0 than "
+        f"√({size}−1) = {shown['bound']}; the farthest now is {shown['largest']}."
     )
 
 

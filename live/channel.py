@@ -134,7 +134,7 @@ class _Session:
         values, problems = messages.read(messages.LAB_CONTROLS, _settings(message))
         number, until = _whole(message, "id"), _whole(message, "until")
         await self.end()
-        self.configs = messages.lane_configs(values)
+        self.configs = messages.lane_configs(values, draft=message.get("draft") is True)
         bins = len(HISTOGRAM_EDGES) - 1
         header = {
             "kind": "lab",
@@ -143,6 +143,8 @@ class _Session:
             "depth": values["depth"],
             "replicas": values["replicas"],
             "layout": worker.layout(self.configs[0], bins),
+            "every": self.configs[0].record_every,
+            "validate_every": self.configs[0].validate_every,
             "edges": HISTOGRAM_EDGES.tolist(),
             "problems": problems,
         }

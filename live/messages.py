@@ -7,7 +7,8 @@ to build. `read` never raises: what is broken falls back field by field, with a 
 Messages, browser to server (JSON text, at most MAX_MESSAGE bytes)::
 
     {"kind": "batch", "id": n, "values": {...}}                 answered by one "batch"
-    {"kind": "lab", "id": n, "values": {...}, "until": step}    answered by "lab", then "frames" as they come
+    {"kind": "lab", "id": n, "values": {...}, "until": step}    answered by "lab", then "frames" as they come;
+                                                                with "draft": true every DRAFT_EVERYth step only
     {"kind": "until", "id": n, "step": step}                    go on to that step
     {"kind": "verdict", "id": n, "step": step}                  answered by one "verdict"
     {"kind": "stop"}                                            nothing more is wanted
@@ -36,6 +37,8 @@ MAX_MESSAGE = 4096
 LAB_STEPS = 2000
 BATCH_LIMIT = 256
 MAX_MOVED = 8
+# While a finger moves, the race is recorded at every tenth step: the same run, four times sooner.
+DRAFT_EVERY, VALIDATE_EVERY = 10, 5
 
 Values = dict[str, Any]
 
@@ -181,6 +184,8 @@ LAB_CONTROLS = (
     Control("step", "whole", -1, "step", "", -1, LAB_STEPS, group="view"),
 )  # fmt: skip
 
+CONTROLS = {"batch": BATCH_CONTROLS, "lab": LAB_CONTROLS}
+
 
 def read(controls: Sequence[Control], raw: Mapping[str, Any]) -> tuple[Values, list[str]]:
     """Settings out of an address or a message, and one sentence for each field that fell back.
@@ -220,15 +225,16 @@ def describe(controls: Sequence[Control]) -> list[dict[str, Any]]:
     return [asdict(control) for control in controls]
 
 
-def lane_configs(values: Values) -> list[RunConfig]:
+def lane_configs(values: Values, draft: bool = False) -> list[RunConfig]:
     """The training runs of a lab's settings: one configuration per lane, alike but for the norm."""
-    shared = {
-        name: value for name, value in values.items() if name not in ("lanes", "histogram", "speed", "step")
+    not_of_a_run = ("lanes", "histogram", "speed", "step")
+    shared = {name: value for name, value in values.items() if name not in not_of_a_run}
+    shared |= {
+        "groups": math.gcd(8, values["width"]),
+        "record_every": DRAFT_EVERY if draft else 1,
+        "validate_every": DRAFT_EVERY if draft else VALIDATE_EVERY,
     }
-    return [
-        RunConfig(**shared, norm=norm, groups=math.gcd(8, values["width"]), record_every=1, validate_every=5)
-        for norm in values["lanes"]
-    ]
+    return [RunConfig(**shared, norm=norm) for norm in values["lanes"]]
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:

@@ -2,17 +2,18 @@
 
 import streamlit as st
 
-from live.messages import BATCH_CONTROLS
+from ui.chapters import chapter
 from ui.live import picture
 
 st.title("What does batch normalization do to a batch?")
 st.markdown(
-    "Each dot is what **one unit of a digits network** receives from one handwritten digit. "
-    "**Drag a dot**, or move a slider: every number is computed anew while your finger moves."
+    "Each dot is what **one unit of a network** receives from one **handwritten digit**. Batch norm moves the "
+    "batch to mean 0 and spread 1 (x̂), then scales and shifts it by what the network learns (y). "
+    "**Drag a dot** or a slider: everything is computed anew while your finger moves."
 )
-picture("batch", BATCH_CONTROLS, title="One batch, before and after batch normalization")
+picture("batch", title="One batch, before and after batch normalization")
 st.page_link(
-    "pages/training_lab.py",
-    label="**Does it help?** Race networks with and without it in the Training lab",
+    chapter("training_lab"),
+    label="**And does it help?** Watch networks with and without it learn, live, in the Training lab",
     icon=":material/arrow_forward:",
 )

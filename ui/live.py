@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from live.messages import Control, Values, describe, read, write
+from live.messages import CONTROLS, Control, Values, describe, read, write
 from ui import assets
 
 # The component itself only loads the picture's module; see assets/component.js for what happens then.
@@ -31,12 +31,13 @@ export default function ({ parentElement: root, data, setStateValue }) {
 """
 
 
-def picture(name: str, controls: Sequence[Control], *, title: str) -> Values:
-    """Show the live picture ``name`` with its controls; returns the settings it starts from.
+def picture(name: str, *, title: str) -> Values:
+    """Show the live picture ``name`` ("batch", "lab") with its controls; returns its settings.
 
     The settings are read from the page's address; what the reader chooses is written back there when
     the gesture ends. Fields of the address that are broken fall back one by one, and the page says so.
     """
+    controls = CONTROLS[name]
     _restore_address(name)
     values, problems = read(controls, st.query_params)
     if problems:

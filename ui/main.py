@@ -1,21 +1,16 @@
 """The script of every visit: the frame around the chapters."""
 
-from pathlib import Path
-
 import streamlit as st
 
-PAGES = Path(__file__).parent.parent / "pages"
+from ui.chapters import all_chapters
+
+# Streamlit leaves a third of a small screen empty above the title; our pictures need it.
+_STYLE = """<style>
+.stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 2rem; }
+.stMainBlockContainer h1 { padding: 0 0 .2rem; }
+@media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; } }
+</style>"""
 
 st.set_page_config(page_title="BatchNorm Lab", page_icon="📊", layout="wide")
-st.navigation(
-    [
-        st.Page(PAGES / "home.py", title="BatchNorm Lab", icon=":material/home:", default=True),
-        st.Page(
-            PAGES / "training_lab.py",
-            title="Training lab",
-            icon=":material/stacked_line_chart:",
-            url_path="training-lab",
-        ),
-    ],
-    position="top",
-).run()
+st.html(_STYLE)
+st.navigation(all_chapters(), position="top").run()

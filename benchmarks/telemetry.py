@@ -1,0 +1,58 @@
+"""What telemetry costs: `advance` as it ships against the same with recording switched off.
+
+The network is 64-64-64-64-10 with batch norm and ReLU on the digits, one thread. Contestants take turns
+in short rounds, and the median of the rounds' ratios counts.
+
+    make bench
+"""
+
+from __future__ import annotations
+
+import os
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import time
+from dataclasses import replace
+from statistics import median
+
+import bnlib
+
+BATCHES, REPLICAS = (2, 8, 32, 128), (1, 8)
+NEVER, ROUNDS = 10**6, 15
+
+
+def microseconds(run: bnlib.Run, steps: int) -> float:
+    """Time of one step of `run`."""
+    begin = time.perf_counter()
+    bnlib.advance(run, steps)
+    return (time.perf_counter() - begin) / steps * 1e6
+
+
+def main() -> None:
+    shipped = bnlib.RunConfig()
+    period = shipped.validate_every
+    print(f"recording every {shipped.record_every} steps, validation every {period}; microseconds")
+    print(f"{'seeds':>5} {'batch':>5} {'step':>8} {'with telemetry':>15} {'cost':>6} {'a frame':>8} {'a validation':>13}")
+    for replicas in REPLICAS:
+        for batch in BATCHES:
+            config = replace(shipped, batch_size=batch, replicas=replicas)
+            runs = [
+                bnlib.advance(bnlib.start(replace(config, record_every=every, validate_every=validated)), 1)
+                for every, validated in (
+                    (NEVER, NEVER), (shipped.record_every, period), (1, NEVER), (1, 1),
+                )
+            ]
+            lengths = (period, period, 20, 20)
+            rounds = [list(map(microseconds, runs, lengths)) for _ in range(ROUNDS)]
+            step, recorded, framed, validated = map(median, zip(*rounds, strict=True))
+            cost = median(row[1] / row[0] for row in rounds) - 1
+            print(
+                f"{replicas:5d} {batch:5d} {step:8.0f} {recorded:15.0f} {cost:6.1%} "
+                f"{framed - step:8.0f} {validated - framed:13.0f}"
+            )
+
+
+if __name__ == "__main__":
+    main()
