@@ -28,14 +28,12 @@ channel = Channel(desk)
 async def lifespan(_app):
     """Start the pool with the server and end it with the server."""
     desk.start()
-    first_batch = asyncio.create_task(channel.source())
     # Streamlit collects garbage often; what is alive now stays alive and needn't be looked at again.
     gc.collect()
     gc.freeze()
     if address := os.environ.get("BNLAB_OPEN"):
         asyncio.get_running_loop().call_later(0.5, webbrowser.open, address)
     yield {}
-    first_batch.cancel()
     desk.stop()
 
 

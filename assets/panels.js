@@ -135,9 +135,10 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
   const top = box.top + 14;
   const tall = (box.bottom - top) / lanes.depth;
   const every = Math.ceil(13 / tall);
+  const overlap = lanes.depth > 8 ? 2 : 1; // many thin rows reach into the one above, as ridges do
   for (let layer = 0; layer < lanes.depth; layer += 1) {
     if (layer % every) continue;
-    text(pen, colours, lanes.depth < 9 ? `layer ${layer + 1}` : String(layer + 1), box.left - 6, top + (layer + 0.75) * tall, { align: "right", small: true });
+    text(pen, colours, lanes.depth < 9 && tall > 13 ? `layer ${layer + 1}` : String(layer + 1), box.left - 6, top + (layer + 0.75) * tall, { align: "right", small: true });
   }
   lanes.names.forEach((norm, lane) => {
     const { colour, name } = look(colours, norm);
@@ -146,8 +147,7 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
     text(pen, colours, name, left + wide / 2, box.top + 2, { align: "center", colour });
     for (const tick of wide < 120 ? [0] : [-4, -2, 0, 2, 4]) {
       rule(pen, colours, across(tick), top, across(tick), box.bottom, { alpha: 0.5 });
-      const words = tick === -4 ? "≤−4" : tick === 4 ? "≥4" : String(tick);
-      text(pen, colours, words, across(tick), box.bottom + 12, { align: "center", small: true });
+      if (Math.abs(tick) < 4) text(pen, colours, String(tick).replace("-", "−"), across(tick), box.bottom + 12, { align: "center", small: true });
     }
     for (let layer = 0; layer < lanes.depth; layer += 1) {
       const floor = top + (layer + 1) * tall;
@@ -156,7 +156,7 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
       pen.moveTo(left, floor);
       for (let bin = 0; bin < bins; bin += 1) {
         const share = lanes.at(lane, step, histogram, layer * bins + bin);
-        const y = floor - Math.sqrt(Number.isFinite(share) ? share : 0) * (tall - 2);
+        const y = floor - Math.sqrt(Number.isFinite(share) ? share : 0) * (tall - 2) * overlap;
         pen.lineTo(across(lanes.edges[bin]), y);
         pen.lineTo(across(lanes.edges[bin + 1]), y);
       }
@@ -176,13 +176,17 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
 export function drawFlow(canvas, colours, lanes, { step }) {
   const { pen, box } = place(canvas, colours);
   const range = lanes.range.flow;
+  let vanished = false;
   lanes.names.forEach((_, lane) => {
-    for (let layer = 0; layer < lanes.depth; layer += 1) {
-      for (let index = 0; index < 3; index += 1) widen(range, lanes.at(lane, step, "gradient_norm", 3 * layer + index));
+    for (let i = 0; i < 3 * lanes.depth; i += 1) {
+      const norm = lanes.at(lane, step, "gradient_norm", i);
+      widen(range, norm);
+      vanished ||= norm === 0;
     }
   });
   const up = logarithmic(range[0], range[1], box.bottom, box.top);
   decades(pen, colours, box, up, range);
+  if (vanished) text(pen, colours, "exactly 0", box.left + 4, box.bottom - 8, { small: true });
   const across = linear(0.6, lanes.depth + 0.4, box.left, box.right);
   const every = Math.ceil(lanes.depth / 10);
   for (let layer = 1; layer <= lanes.depth; layer += every) {

@@ -6,7 +6,7 @@ import { drawCurves, drawFlow, drawRidges } from "./panels.js";
 const GROUPS = { network: "Network", training: "Training", norm: "Norm" };
 const CHOICES = {
   activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
-  histogram: { activation: "what leaves the activation", preactivation: "what enters the activation" },
+  histogram: { activation: "activations", preactivation: "pre-activations" },
 };
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
@@ -73,11 +73,11 @@ export class Race {
       return { canvas: element(made, "canvas", "", { role: "img", "aria-label": title }), caption, note };
     };
     this.accuracy = figure("Validation accuracy",
-      "line: running statistics; rings: the batch’s own; shaded: lowest to highest seed");
-    this.loss = figure("Training loss", "of each step’s batch, log scale; shaded: lowest to highest seed");
-    this.ridges = figure("Activations per layer", "share per bin, square-root height, mean of the seeds");
+      "line: running statistics · rings: batch statistics · shade: all seeds");
+    this.loss = figure("Training loss", "of each step’s batch, log scale · shade: all seeds");
+    this.ridges = figure("Histograms per layer", "height: √share");
     this.buildGroup(this.ridges.caption, data.controls.filter((control) => control.name === "histogram"));
-    this.flow = figure("Gradient flow", "‖∂loss/∂ what enters the activation‖ per layer, log scale");
+    this.flow = figure("Gradient flow", "‖∂loss/∂pre-activations‖ per layer, log scale");
     this.showValues();
   }
 
@@ -140,7 +140,6 @@ export class Race {
   commit() {
     this.values.step = this.playing ? -1 : Math.floor(this.place);
     this.report({ ...this.values });
-    if (!this.playing) this.askVerdict();
   }
 
   // ---- the channel --------------------------------------------------------------------------------
@@ -179,8 +178,10 @@ export class Race {
   }
 
   askVerdict() {
+    if (!this.shown || this.coming || this.shown.draft) return;
     this.verdictAt = performance.now();
-    if (this.shown && !this.coming) this.send({ kind: "verdict", id: this.number, step: this.step() });
+    this.verdictFor = `${this.number}:${this.step()}`;
+    this.send({ kind: "verdict", id: this.number, step: this.step() });
   }
 
   receive(message) {
@@ -234,7 +235,10 @@ export class Race {
       if (this.place >= HORIZONS.at(-1)) this.setPlaying(false);
       this.askFurther();
       if (now - (this.verdictAt ?? 0) > 1000) this.askVerdict();
-    } else this.last = undefined;
+    } else {
+      this.last = undefined;
+      if (this.verdictFor !== `${this.number}:${this.step()}`) this.askVerdict();
+    }
     if (this.stale) this.draw();
   }
 
@@ -249,7 +253,6 @@ export class Race {
       this.shown = coming;
       this.coming = undefined;
       this.stale = true;
-      if (!coming.draft) this.askVerdict();
     }
     if (this.draftDue && (!this.coming || late)) this.askDraft();
   }

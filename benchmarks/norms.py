@@ -71,9 +71,8 @@ def seconds(step: Callable[[], object]) -> float:
 def main(rounds: int) -> None:
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
-    print(
-        f"{'shape':>16} {'bnlib ms':>10} {'torch ms':>10} {'plain ms':>10} {'bnlib/torch':>12} {'plain/torch':>12}"
-    )
+    columns = ("bnlib ms", "torch ms", "plain ms", "bnlib/torch", "plain/torch")
+    print(f"{'shape':>16}", *(f"{column:>12}" for column in columns))
     ratios = []
     for shape in SHAPES:
         x, dy = (rng.standard_normal(shape, dtype=np.float32) for _ in range(2))
@@ -83,10 +82,10 @@ def main(rounds: int) -> None:
         times = [[seconds(step) for step in steps] for _ in range(repeats + 2)][2:]
         ours, torchs, plain = np.median(times, axis=0) * 1e3
         ratios.append([ours / torchs, plain / torchs])
-        cells = f"{ours:10.3f} {torchs:10.3f} {plain:10.3f} {ours / torchs:12.2f} {plain / torchs:12.2f}"
-        print(f"{'x'.join(map(str, shape)):>16} {cells}", flush=True)
-    mean = np.exp(np.log(ratios).mean(0))
-    print(f"{'geometric mean':>16} {'':32} {mean[0]:12.2f} {mean[1]:12.2f}")
+        cells = (f"{number:12.3f}" for number in (ours, torchs, plain, *ratios[-1]))
+        print(f"{'x'.join(map(str, shape)):>16}", *cells, flush=True)
+    means = np.exp(np.log(ratios).mean(0))
+    print(f"{'geometric mean':>16}", " " * 38, *(f"{mean:12.3f}" for mean in means))
 
 
 if __name__ == "__main__":

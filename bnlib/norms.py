@@ -25,7 +25,9 @@ from .stats import Array, Axes, averager
 # Arrays with more elements than LARGE are worked through in blocks that stay in a core's L2 cache.
 LARGE = 1 << 16
 BLOCK_BYTES = 1 << 17
+
 Shape = tuple[int, ...]
+Affine = Array | None  # gamma or beta, or the gradient of one
 
 
 class Cache(NamedTuple):
@@ -35,15 +37,15 @@ class Cache(NamedTuple):
     rstd: Array  # 1 / sqrt(var + eps)
     mean: Array
     var: Array
-    gamma: Array | None
-    beta: Array | None
+    gamma: Affine
+    beta: Affine
     axes: Axes
     centre: bool
     source: tuple[Array, Array, Array] | None = None  # x, origin, offset: mean = origin + offset
 
 
 def normalize(
-    x: Array, axes: Axes, gamma: Array | None, beta: Array | None, eps: float, centre: bool = True
+    x: Array, axes: Axes, gamma: Affine, beta: Affine, eps: float, centre: bool = True
 ) -> tuple[Array, Cache]:
     """``gamma * (x - mean) / sqrt(var + eps) + beta``, mean and variance shared along `axes`.
 
@@ -75,7 +77,7 @@ def normalize(
     return y, Cache(xhat, rstd, mean, var, gamma, beta, axes, centre)
 
 
-def normalize_backward(dy: Array, cache: Cache) -> tuple[Array, Array | None, Array | None]:
+def normalize_backward(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
     """Gradients with respect to x, gamma and beta, the latter in their own shapes (None stays None).
 
     With ``g = gamma * dy`` and means taken where the forward pass took them,
@@ -109,7 +111,7 @@ def normalize_backward(dy: Array, cache: Cache) -> tuple[Array, Array | None, Ar
     return dx, dgamma, dbeta
 
 
-def _layout(x: Array, axes: Axes, gamma: Array | None, beta: Array | None) -> tuple[bool, Axes]:
+def _layout(x: Array, axes: Axes, gamma: Affine, beta: Affine) -> tuple[bool, Axes]:
     affine = beta if gamma is None else gamma
     return _layout_of(axes, (1,) * x.ndim if affine is None else affine.shape)
 
@@ -121,7 +123,7 @@ def _layout_of(axes: Axes, shape: Shape) -> tuple[bool, Axes]:
     return set(axes) <= set(constant), constant
 
 
-def _sum(mean: Array, full: Array, affine: Array | None) -> Array | None:
+def _sum(mean: Array, full: Array, affine: Affine) -> Affine:
     """The sum that `mean` is the mean of, an array like `full`, further down to the shape of `affine`."""
     if affine is None:
         return None
@@ -150,7 +152,7 @@ def _wide(block: Array, *small: Array) -> list[Array]:
 
 
 def _normalize_in_blocks(
-    x: Array, axes: Axes, gamma: Array | None, beta: Array | None, eps: float
+    x: Array, axes: Axes, gamma: Affine, beta: Affine, eps: float
 ) -> tuple[Array, Cache]:
     """`normalize` for a large array with axis 0 among `axes`: x is read twice, y written once.
 
@@ -185,7 +187,7 @@ def _normalize_in_blocks(
     return y, Cache(None, rstd, origin + offset, var, gamma, beta, axes, True, source)
 
 
-def _backward_in_blocks(dy: Array, cache: Cache) -> tuple[Array, Array | None, Array | None]:
+def _backward_in_blocks(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
     """`normalize_backward` after `_normalize_in_blocks`: ``xhat = (x - origin - offset) * rstd``."""
     assert cache.source is not None
     (x, origin, offset), rstd, gamma, axes = cache.source, cache.rstd, cache.gamma, cache.axes
@@ -228,7 +230,7 @@ class NormCache(NamedTuple):
 
 
 def batch_norm(
-    x: Array, gamma: Array | None = None, beta: Array | None = None, *, eps: float = 1e-5
+    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
 ) -> tuple[Array, NormCache]:
     """Normalize every channel over the batch and all positions.
 
@@ -267,7 +269,7 @@ def batch_norm(
 
 
 def layer_norm(
-    x: Array, gamma: Array | None = None, beta: Array | None = None, *, eps: float = 1e-5, axis: int = 1
+    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5, axis: int = 1
 ) -> tuple[Array, NormCache]:
     """Normalize every sample over its axes from `axis` to the last.
 
@@ -284,7 +286,7 @@ def layer_norm(
 
 
 def rms_norm(
-    x: Array, gamma: Array | None = None, beta: Array | None = None, *, eps: float = 1e-5, axis: int = 1
+    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5, axis: int = 1
 ) -> tuple[Array, NormCache]:
     """Divide every sample by the root mean square of its axes from `axis` to the last.
 
@@ -300,7 +302,7 @@ def rms_norm(
 
 
 def group_norm(
-    x: Array, gamma: Array | None = None, beta: Array | None = None, *, groups: int, eps: float = 1e-5
+    x: Array, gamma: Affine = None, beta: Affine = None, *, groups: int, eps: float = 1e-5
 ) -> tuple[Array, NormCache]:
     """Normalize every sample over each of `groups` runs of neighbouring channels and all positions.
 
@@ -322,7 +324,7 @@ def group_norm(
 
 
 def instance_norm(
-    x: Array, gamma: Array | None = None, beta: Array | None = None, *, eps: float = 1e-5
+    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
 ) -> tuple[Array, NormCache]:
     """Normalize every channel of every sample over its positions.
 
@@ -338,13 +340,7 @@ def instance_norm(
 
 
 def batch_norm_inference(
-    x: Array,
-    mean: Array,
-    var: Array,
-    gamma: Array | None = None,
-    beta: Array | None = None,
-    *,
-    eps: float = 1e-5,
+    x: Array, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
 ) -> Array:
     """Batch norm with given statistics: a fixed affine map for every channel.
 
@@ -371,7 +367,7 @@ def batch_norm_inference(
     return y
 
 
-def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Array | None, Array | None]:
+def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Affine, Affine]:
     """The gradients of every norm above, from the gradient of its y.
 
     Parameters
@@ -445,14 +441,7 @@ NORMS = {
 
 
 def _apply(
-    name: str,
-    x: Array,
-    gamma: Array | None,
-    beta: Array | None,
-    eps: float,
-    split: Shape,
-    axis: int = 1,
-    stop: int = 2,
+    name: str, x: Array, gamma: Affine, beta: Affine, eps: float, split: Shape, axis: int = 1, stop: int = 2
 ) -> tuple[Array, NormCache]:
     """Row `name` of `NORMS` on x seen in shape `split`, whose axes from `axis` to `stop` gamma has."""
     norm = NORMS[name]

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
+import sys
 import time
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import ParamSpec, TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any, ParamSpec, TypeVar
 
 from bnlib import RunConfig
 from bnlib.recordings import Recordings
@@ -24,6 +27,27 @@ WORKERS = 2
 CHUNK_SECONDS = 0.06
 FIRST_CHUNK, LARGEST_CHUNK = 4, 200
 TRIES = 3
+
+
+class _WorkerProcess(SpawnProcess):
+    """A spawned process that doesn't run the parent's main module again.
+
+    While a page is being made, Streamlit's main module is that page's script: a worker started then
+    would run the page.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:
+        main = sys.modules["__main__"]
+        sys.modules["__main__"] = ModuleType("__main__")
+        try:
+            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
+        finally:
+            sys.modules["__main__"] = main
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess  # type: ignore[assignment]
 
 
 class Viewer:
@@ -71,9 +95,11 @@ class Desk:
         """Start the pool; its processes warm up on their own."""
         self._pool = ProcessPoolExecutor(
             self._workers,
-            mp_context=multiprocessing.get_context("spawn"),
+            mp_context=_WorkerContext(),
             initializer=worker.warm_up,
         )
+        for _ in range(self._workers):
+            self._pool.submit(worker.ready)
 
     def stop(self) -> None:
         """End the pool and everything that waits for it."""

@@ -32,6 +32,10 @@ def warm_up() -> None:
     load("digits")
 
 
+def ready() -> None:
+    """Nothing: asking for it starts a process, which warms up before it answers."""
+
+
 def extend(run: Run, steps: int) -> tuple[Run, Frame]:
     """Advance ``run``: the run without frames, and its new history block with a "picture".
 

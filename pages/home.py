@@ -7,13 +7,10 @@ from ui.live import picture
 
 st.title("What does batch normalization do to a batch?")
 st.markdown(
-    "Each dot is what **one unit of a network** receives from one **handwritten digit**. Batch norm moves the "
-    "batch to mean 0 and spread 1 (x̂), then scales and shifts it by what the network learns (y). "
+    "Each dot is what **one unit of a network** receives from one **handwritten digit**. Batch norm moves "
+    "the batch to mean 0 and spread 1 (x̂), then scales and shifts it by what the network learns (y). "
     "**Drag a dot** or a slider: everything is computed anew while your finger moves."
 )
 picture("batch", title="One batch, before and after batch normalization")
-st.page_link(
-    chapter("training_lab"),
-    label="**And does it help?** Watch networks with and without it learn, live, in the Training lab",
-    icon=":material/arrow_forward:",
-)
+if st.button("And does it help? Watch networks learn with and without it →", type="primary"):
+    st.switch_page(chapter("training_lab"))

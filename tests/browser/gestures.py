@@ -1,0 +1,38 @@
+"""What a hand does on a page, for the browser tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from playwright.sync_api import Page
+
+
+def address(page: Page) -> str:
+    """Path and query of the page's present address."""
+    return str(page.evaluate("location.pathname + location.search"))
+
+
+def drag_slider(
+    page: Page, control: str, start: float, end: float, *, hold: bool = False, moves: int = 25
+) -> Callable[[], None]:
+    """Drag a slider from one share of its length to another; with ``hold`` the caller lets go."""
+    box = page.locator(f"input[data-control={control}]").bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] * start, y)
+    page.mouse.down()
+    for move in range(1, moves + 1):
+        page.mouse.move(box["x"] + box["width"] * (start + (end - start) * move / moves), y)
+        page.wait_for_timeout(1000 / 60)  # the pace of a hand, not a wait for anything
+    if not hold:
+        page.mouse.up()
+    return page.mouse.up
+
+
+def watch_pictures(page: Page) -> Callable[[], Any]:
+    """Count the pictures drawn from now on."""
+    page.locator(".lab").evaluate(
+        """(lab) => { lab.pictures = 0; lab.addEventListener("bnlab:picture", () => { lab.pictures += 1; }); }"""
+    )
+    return lambda: page.locator(".lab").evaluate("(lab) => lab.pictures")
