@@ -139,8 +139,8 @@ export class OneBatch {
     if (message.kind === "batch") {
       this.picture = message;
       this.words.textContent = message.text;
-      this.drawnFor = this.askedFor;
-      this.schedule();
+      this.draw(); // at once: waiting for the next frame would only show it a frame later
+      this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: this.askedFor }));
     }
     if (this.latest !== undefined) this.ask(this.latest);
   }
@@ -153,14 +153,6 @@ export class OneBatch {
 
   showValues() {
     for (const [name, show] of this.shows) show(this.values[name]);
-  }
-
-  schedule() {
-    this.frame ??= requestAnimationFrame(() => {
-      this.frame = undefined;
-      this.draw();
-      this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: this.drawnFor }));
-    });
   }
 
   draw() {
@@ -252,7 +244,5 @@ export class OneBatch {
     }
   }
 
-  destroy() {
-    cancelAnimationFrame(this.frame);
-  }
+  destroy() {}
 }

@@ -16,11 +16,11 @@ function look(colours, norm) {
   return { colour: colours.colours[colour], dash, name };
 }
 
-// Widen [low, high] by decades until every value lies inside.
-function widen(range, value) {
-  if (!(value > 0) || !Number.isFinite(value)) return;
-  while (value < range[0] && range[0] > 1e-12) range[0] /= 10;
-  while (value > range[1] && range[1] < 1e12) range[1] *= 10;
+// [low, high] widened by decades until [smallest, largest] lies inside.
+function widened([low, high], [smallest, largest]) {
+  while (smallest < low && low > 1e-12) low /= 10;
+  while (largest > high && high < 1e12) high *= 10;
+  return [low, high];
 }
 
 function decades(pen, colours, box, scale, [low, high]) {
@@ -59,12 +59,8 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
     rule(pen, colours, box.left, up(0.1), box.right, up(0.1), { dash: [2, 4], colour: colours.text, alpha: 0.5 });
     text(pen, colours, "guessing", box.right, up(0.1) - 8, { align: "right", small: true, alpha: 0.8 });
   } else {
-    const range = lanes.range.loss;
-    for (let lane = 0; lane < lanes.names.length; lane += 1) {
-      for (let i = 0; i <= reached; i += lanes.every) {
-        widen(range, Math.max(1e-4, lanes.at(lane, i, "train_loss", 0)));
-      }
-    }
+    const [smallest, largest] = lanes.extent("train_loss", 1, step);
+    const range = widened([0.1, 4], [Math.max(1e-4, smallest), largest]);
     up = logarithmic(range[0], range[1], box.bottom, box.top);
     decades(pen, colours, box, up, range);
   }
@@ -175,15 +171,9 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
 
 export function drawFlow(canvas, colours, lanes, { step }) {
   const { pen, box } = place(canvas, colours);
-  const range = lanes.range.flow;
-  let vanished = false;
-  lanes.names.forEach((_, lane) => {
-    for (let i = 0; i < 3 * lanes.depth; i += 1) {
-      const norm = lanes.at(lane, step, "gradient_norm", i);
-      widen(range, norm);
-      vanished ||= norm === 0;
-    }
-  });
+  const range = widened([1e-2, 1], lanes.extent("gradient_norm", 3 * lanes.depth, step));
+  const vanished = lanes.names.some((_, lane) =>
+    Array.from({ length: lanes.depth }, (_, layer) => lanes.at(lane, step, "gradient_norm", 3 * layer + 1)).includes(0));
   const up = logarithmic(range[0], range[1], box.bottom, box.top);
   decades(pen, colours, box, up, range);
   if (vanished) text(pen, colours, "exactly 0", box.left + 4, box.bottom - 8, { small: true });

@@ -306,7 +306,7 @@ class Lanes {
     }
     this.rows = lanes.map(() => new Float32Array(64 * this.width));
     this.counts = lanes.map(() => 0);
-    this.range = { loss: [0.1, 4], flow: [1e-2, 1] }; // grows by decades, never shrinks: axes don't jump
+    this.extents = {};
   }
 
   append(lane, rows) {
@@ -323,6 +323,26 @@ class Lanes {
   // The latest step that every lane has; -1 before the first.
   reached() {
     return this.counts.length ? (Math.min(...this.counts) - 1) * this.every : -1;
+  }
+
+  // Smallest and largest positive number of a field in all lanes up to a step: axes that grow with time,
+  // and are the same whenever that step is shown.
+  extent(name, count, step) {
+    const known = (this.extents[name] ??= [[Infinity, -Infinity]]);
+    const last = Math.floor(Math.min(step, this.reached()) / this.every);
+    for (let frame = known.length - 1; frame <= last; frame += 1) {
+      let [smallest, largest] = known[frame];
+      for (let lane = 0; lane < this.names.length; lane += 1) {
+        for (let index = 0; index < count; index += 1) {
+          const value = this.at(lane, frame * this.every, name, index);
+          if (!(value > 0) || value === Infinity) continue;
+          smallest = Math.min(smallest, value);
+          largest = Math.max(largest, value);
+        }
+      }
+      known[frame + 1] = [smallest, largest];
+    }
+    return known[last + 1];
   }
 
   at(lane, step, name, index = 0) {

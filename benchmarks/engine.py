@@ -7,6 +7,7 @@ the machine then disturbs everybody alike. Run it from the repository's root:
     make bench
 """
 
+# ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
 from __future__ import annotations
 
 import os
@@ -109,7 +110,7 @@ def main() -> None:
         contestant()  # warm
     best = best_times(contestants)
     print("microseconds per step of all seeds; speed-up per seed over PyTorch")
-    print(f"{'seeds':>5} {'batch':>5} {'torch':>8} {'bnlib':>8} {'products':>9} {'bnlib/products':>15} {'speed-up':>9}")
+    print("seeds batch    torch    bnlib  products  bnlib/products  speed-up")
     for replicas in REPLICAS:
         speed_ups = []
         for batch in BATCHES:

@@ -6,6 +6,7 @@ in short rounds, and the median of the rounds' ratios counts.
     make bench
 """
 
+# ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
 from __future__ import annotations
 
 import os
@@ -34,14 +35,17 @@ def main() -> None:
     shipped = bnlib.RunConfig()
     period = shipped.validate_every
     print(f"recording every {shipped.record_every} steps, validation every {period}; microseconds")
-    print(f"{'seeds':>5} {'batch':>5} {'step':>8} {'with telemetry':>15} {'cost':>6} {'a frame':>8} {'a validation':>13}")
+    print("seeds batch     step  with telemetry   cost  a frame  a validation")
     for replicas in REPLICAS:
         for batch in BATCHES:
             config = replace(shipped, batch_size=batch, replicas=replicas)
             runs = [
                 bnlib.advance(bnlib.start(replace(config, record_every=every, validate_every=validated)), 1)
                 for every, validated in (
-                    (NEVER, NEVER), (shipped.record_every, period), (1, NEVER), (1, 1),
+                    (NEVER, NEVER),
+                    (shipped.record_every, period),
+                    (1, NEVER),
+                    (1, 1),
                 )
             ]
             lengths = (period, period, 20, 20)

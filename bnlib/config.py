@@ -77,8 +77,8 @@ class RunConfig:
     momentum: float = _number(0.9, 0.0, 0.9999)
     seed: int = _number(0, 0, 2**31 - 1)
     replicas: int = _number(1, 1, 256)
-    record_every: int = _number(20, 1, 10**6)
-    validate_every: int = _number(200, 1, 10**6)
+    record_every: int = _number(25, 1, 10**6)
+    validate_every: int = _number(250, 1, 10**6)
     dtype: str = _choice("float32", "float32", "float64")
     edits: tuple[Edit, ...] = ()
 
@@ -143,10 +143,10 @@ def conflicts(config: RunConfig | SimpleNamespace) -> list[str]:
     """What is wrong between fields that are right by themselves, a sentence each."""
     found = []
     if config.norm == "group" and config.width % config.groups:
-        fitting = [g for g in range(1, config.width + 1) if config.width % g == 0]
+        fitting = [str(g) for g in range(1, config.width + 1) if config.width % g == 0]
         found.append(
             f"groups={config.groups} does not divide width={config.width}; "
-            f"try {', '.join(map(str, fitting[:-1]))} or {fitting[-1]}"
+            f"try {' or '.join(filter(None, [', '.join(fitting[:-1]), fitting[-1]]))}"
         )
     available = TRAIN_SIZES[config.dataset]
     if config.batch_size > available:

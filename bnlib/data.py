@@ -135,7 +135,7 @@ def batches(
 
     They are views of larger blocks, since fetching many small batches one by one would cost more.
     """
-    per_block = max(1, _BLOCK // (len(seeds) * size))
+    per_block = max(1, _BLOCK // (size * max(1, len(seeds))))
     for first in range(0, steps, per_block):
         count = size * min(per_block, steps - first)
         indices = batch_indices(len(dataset.y_train), seeds, position + first * size, count)

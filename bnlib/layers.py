@@ -84,7 +84,7 @@ def _tanh_slope(z: Array, a: Array) -> Array:
 
 def _sigmoid(z: Array) -> Array:
     # sigma(z) = (1 + tanh(z/2)) / 2 never overflows.
-    a = np.tanh(z * 0.5)
+    a: Array = np.tanh(z * 0.5)
     a += 1
     a *= 0.5
     return a
@@ -94,17 +94,21 @@ def _sigmoid_slope(z: Array, a: Array) -> Array:
     return a * (1 - a)
 
 
-def _gelu_inner(z: Array) -> Array:
-    return np.tanh(_GELU_SCALE * (z + _GELU_CUBE * (z * z * z)))
+def _gelu_gate(z: Array) -> Array:
+    gate: Array = np.tanh(_GELU_SCALE * (z + _GELU_CUBE * (z * z * z)))
+    gate += 1
+    gate *= 0.5
+    return gate
 
 
 def _gelu(z: Array) -> Array:
-    return 0.5 * z * (1 + _gelu_inner(z))
+    return z * _gelu_gate(z)
 
 
 def _gelu_slope(z: Array, a: Array) -> Array:
-    t = _gelu_inner(z)
-    return 0.5 * (1 + t) + 0.5 * z * (1 - t * t) * (_GELU_SCALE * (1 + 3 * _GELU_CUBE * (z * z)))
+    gate = _gelu_gate(z)
+    slope: Array = gate + z * gate * (1 - gate) * (2 * _GELU_SCALE * (1 + 3 * _GELU_CUBE * (z * z)))
+    return slope
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -168,9 +168,7 @@ def forward(
     return logits, trace, output_cache
 
 
-def _norm(
-    config: RunConfig, x: Array, gamma: Array, beta: Array, norm_batch: int
-) -> tuple[Array, Any]:
+def _norm(config: RunConfig, x: Array, gamma: Array, beta: Array, norm_batch: int) -> tuple[Array, Any]:
     axes, centre = AXES[config.norm]
     split = x
     if config.norm == "group":  # (R, N, C) -> (R, N, groups, C / groups)
@@ -196,7 +194,7 @@ def backward(
     slope = ACTIVATIONS[config.activation].slope
     before = config.placement == "before"
     dz_per_layer: list[Array] = []
-    dx = linear_backward(dlogits, output_cache, gradients[-1].weight, gradients[-1].bias)
+    dx: Any = linear_backward(dlogits, output_cache, gradients[-1].weight, gradients[-1].bias)
     for gradient, (z, a, linear_cache, norm_cache) in zip(gradients[-2::-1], trace[::-1], strict=True):
         if norm_cache is not None and not before:
             dx = _norm_backward(dx, norm_cache, gradient)
@@ -236,14 +234,16 @@ def inference_layers(config: RunConfig, layers: list[Layer], running: RunningSta
     if config.norm != "batch":
         return layers
     folded: list[Layer] = []
-    scale = shift = None
+    scale: Any = None
+    shift: Any = None
     for number, (weight, bias, gamma, beta) in enumerate(layers):
         if scale is not None and config.placement == "after":
             bias = bias + np.matmul(shift, weight)
             weight = weight * scale.mT
         if gamma is not None:
             here = slice(number * config.width, (number + 1) * config.width)
-            scale = gamma / np.sqrt(running.var[:, None, here] + config.eps)
+            std = np.sqrt(running.var[:, None, here] + config.eps)
+            scale = np.divide(gamma, std, out=np.zeros_like(std), where=std != 0)
             shift = beta - running.mean[:, None, here] * scale
             if config.placement == "before":
                 weight, bias = weight * scale, shift

@@ -57,23 +57,19 @@ def normalize(
     if x.size > LARGE and axes[:1] == (0,) and centre and _layout(x, axes, gamma, beta)[0]:
         return _normalize_in_blocks(x, axes, gamma, beta, eps)
     average = averager(x.shape, axes, x.dtype)
-    if centre:
-        xhat, mean = stats.centre(x, axes)
-        y = np.square(xhat)
-        var = average(y)
-        rstd = _rsqrt(var, eps)
-        xhat *= rstd
-    else:
-        y = np.square(x)
-        var = average(y)
-        rstd = _rsqrt(var, eps)
-        xhat, mean = x * rstd, np.zeros_like(var)
+    xhat, mean = stats.centre(x, axes) if centre else (x.copy(), None)
+    y = np.square(xhat)  # y's memory serves twice
+    var = average(y)
+    rstd = _rsqrt(var, eps)
+    xhat *= rstd
     if gamma is None:
         np.copyto(y, xhat)
     else:
         np.multiply(xhat, gamma, out=y)
     if beta is not None:
         y += beta
+    if mean is None:
+        mean = np.zeros_like(var)
     return y, Cache(xhat, rstd, mean, var, gamma, beta, axes, centre)
 
 
@@ -357,7 +353,7 @@ def batch_norm_inference(
     mean, var = (_checked(name, label, array, x, shape) for label, array in (("mean", mean), ("var", var)))
     if (var < 0).any():
         raise ValueError(f"{name}: var contains {var.min()}, but must not be negative; pass a variance")
-    scale = _rsqrt(var, eps)
+    scale = _rsqrt(var, float(eps))
     if gamma is not None:
         scale *= _checked(name, "gamma", gamma, x, shape)
     y = x - mean.reshape(view)

@@ -7,68 +7,104 @@ somewhere, hand the result to `extend`.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import OrderedDict
 from dataclasses import replace
 
 from .config import RunConfig
 from .telemetry import Frame
-from .train import Run, start
+from .train import Run
 
 CHECKPOINT_STEPS = 100
+CHECKPOINT_BYTES = 2 * 2**20
+# What Python itself needs for an array and for a recording, so that many small ones count too.
+ARRAY_OVERHEAD, RECORDING_OVERHEAD = 128, 2048
 
 
 class Recording:
-    """What is known of one configuration's run: the run itself and everything it recorded.
+    """What is known of one configuration's run: the run itself and what it recorded.
 
     Attributes
     ----------
-    run : Run, as far as it has been computed, without frames
+    config : RunConfig
+    run : Run, as far as it has been computed, without frames; None before its first step
     blocks : list of history arrays by name, (R, frames, ...), in order of time
-    frames : int, how many frames the blocks hold together
+    first, stop : the blocks hold frames number ``first`` up to, but not including, ``stop``
+    checkpoints : list of Run on the way, so that a branch needn't start over
+    nbytes : int, bytes of everything that is kept
     """
 
-    def __init__(self, run: Run, blocks: list[Frame] | None = None):
+    def __init__(self, config: RunConfig, run: Run | None = None, blocks: list[Frame] | None = None):
+        self.config = config
         self.run = run
-        self.blocks = blocks or []
-        self.frames = sum(len(block["step"]) for block in self.blocks)
-        self.checkpoints = [run]
+        self.stop = self.first = _frames_before(run.step, config) if run else 0
+        self.blocks: list[Frame] = []
+        self.checkpoints: list[Run] = []
+        self._starts: list[int] = []
+        self._spacing = CHECKPOINT_STEPS
+        self._block_bytes = 0
+        for block in reversed(blocks or []):
+            self.first -= len(block["step"])
+            self._insert(0, block, self.first)
+
+    @property
+    def step(self) -> int:
+        """Steps computed so far."""
+        return self.run.step if self.run else 0
 
     @property
     def nbytes(self) -> int:
-        """Bytes of everything that is kept."""
-        runs = sum(_run_bytes(run) for run in {id(r): r for r in (*self.checkpoints, self.run)}.values())
-        return runs + sum(array.nbytes for block in self.blocks for array in block.values())
+        runs = {id(run): run for run in (self.run, *self.checkpoints) if run}
+        return RECORDING_OVERHEAD + self._block_bytes + sum(map(_run_bytes, runs.values()))
 
     def append(self, run: Run, block: Frame) -> None:
         """The run has advanced to ``run`` and recorded ``block`` on the way."""
         self.run = run
         if len(block["step"]):
-            self.blocks.append(block)
-            self.frames += len(block["step"])
-        if run.step - self.checkpoints[-1].step >= CHECKPOINT_STEPS:
+            self._insert(len(self.blocks), block, self.stop)
+            self.stop += len(block["step"])
+        if run.step - (self.checkpoints[-1].step if self.checkpoints else 0) >= self._spacing:
             self.checkpoints.append(run)
+            while sum(map(_run_bytes, self.checkpoints)) > CHECKPOINT_BYTES:
+                del self.checkpoints[::2]
+                self._spacing *= 2
 
     def between(self, first: int, stop: int) -> list[Frame]:
-        """Views of the frames numbered ``first`` up to, but not including, ``stop``."""
-        found, start_of_block = [], 0
-        for block in self.blocks:
-            count = len(block["step"])
-            here = slice(max(first - start_of_block, 0), max(stop - start_of_block, 0))
-            if here.start < min(here.stop, count):
+        """Views of the kept frames numbered ``first`` up to, but not including, ``stop``."""
+        found = []
+        nearest = max(bisect_right(self._starts, first) - 1, 0)
+        for begins, block in zip(self._starts[nearest:], self.blocks[nearest:], strict=True):
+            if begins >= stop:
+                break
+            here = slice(max(first - begins, 0), max(stop - begins, 0))
+            if here.start < min(here.stop, len(block["step"])):
                 found.append({k: v[here] if k == "step" else v[:, here] for k, v in block.items()})
-            start_of_block += count
         return found
 
-    def before(self, step: int) -> tuple[Run, list[Frame]]:
-        """The latest kept run that is not past ``step``, and what was recorded up to it."""
-        run = [kept for kept in (*self.checkpoints, self.run) if kept.step <= step][-1]
-        return run, self.between(0, -(-run.step // run.config.record_every))
+    def before(self, step: int) -> tuple[Run | None, list[Frame]]:
+        """The latest kept run that is not past ``step``, and what is kept of its record up to it."""
+        runs = [kept for kept in (*self.checkpoints, self.run) if kept and kept.step <= step]
+        if not runs:
+            return None, []
+        return runs[-1], self.between(self.first, _frames_before(runs[-1].step, self.config))
+
+    def strip(self) -> None:
+        """Forget everything but the run: who has seen it up to here can still watch on."""
+        self.blocks, self.checkpoints, self._starts, self._block_bytes = [], [], [], 0
+        self.first = self.stop
+
+    def _insert(self, place: int, block: Frame, begins: int) -> None:
+        self.blocks.insert(place, block)
+        self._starts.insert(place, begins)
+        self._block_bytes += sum(array.nbytes + ARRAY_OVERHEAD for array in block.values())
 
 
 class Recordings:
     """Recordings by configuration, the least recently used dropped beyond ``max_bytes``.
 
-    The recording in hand is never dropped, so the bound can be exceeded by that one.
+    Dropping has two stages: first the record goes, then the run too. So those who watch more than the
+    store can hold still get on, as long as each only asks for what comes next. The recording in hand is
+    never dropped: the bound can be exceeded by that one.
     """
 
     def __init__(self, max_bytes: int = 256 * 2**20):
@@ -85,57 +121,85 @@ class Recordings:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def open(self, config: RunConfig) -> Recording:
-        """The recording of ``config``: kept, branched off its base's, or new and empty."""
+    def open(self, config: RunConfig, frame: int = 0) -> Recording:
+        """The recording of ``config``: kept, branched off its base's, or new and empty.
+
+        One that has lost ``frame`` or what follows it begins anew. Of an empty one nothing is kept.
+        """
         recording = self._kept.get(config)
+        if recording is not None and recording.first > frame:
+            self._drop(config)
+            recording = None
         if recording is None:
-            recording = self._branch(config) or Recording(start(config))
-            self._kept[config] = recording
-        self._account(config, recording)
+            recording = self._branch(config) or Recording(config)
+        if recording.run is not None:
+            self._keep(recording)
         return recording
 
-    def extend(self, config: RunConfig, run: Run, block: Frame) -> Recording:
-        """Append what ``run`` recorded; if the recording was evicted meanwhile, nothing is appended.
+    def extend(self, config: RunConfig, run: Run, block: Frame) -> None:
+        """Append what ``run`` recorded since `open` gave it.
+
+        If the recording was evicted meanwhile, it goes on from here, without what came before. If it
+        was begun anew, or somebody else was faster, nothing is appended: it will come, or has come.
 
         Raises
         ------
         ValueError
-            If ``block`` doesn't start where the recording ends.
+            If ``run`` isn't one of ``config``'s, or ``block`` doesn't end where ``run`` does.
         """
-        recording = self.open(config)
-        if run.step <= recording.run.step:
-            return recording
-        every = config.record_every
-        expected = -(-recording.run.step // every) * every
-        if len(block["step"]) and block["step"][0] != expected:
-            if recording.run.step == 0:
-                return recording  # evicted while its continuation was computed
+        if run.config != config:
+            raise ValueError(f"extend: the run is one of {run.config}, not of {config}")
+        stop, count = _frames_before(run.step, config), len(block["step"])
+        if count and block["step"][-1] != (stop - 1) * config.record_every:
             raise ValueError(
-                f"extend: the block starts at step {block['step'][0]}, the recording goes on at {expected}; "
-                "advance the run that `open` gave"
+                f"extend: the block ends at step {block['step'][-1]}, the run at {run.step}; "
+                "hand in what the run itself recorded"
             )
-        recording.append(replace(run, frames=()), block)
-        self._account(config, recording)
-        return recording
+        run = replace(run, frames=())
+        recording = self._kept.get(config)
+        if recording is None:
+            recording = Recording(config, run, [block] if count else [])
+        elif run.step > recording.step and recording.stop == stop - count:
+            recording.append(run, block)
+        self._keep(recording)
 
     def _branch(self, config: RunConfig) -> Recording | None:
         """A recording that shares what its base has up to the last edit."""
         if not config.edits:
             return None
         step = config.edits[-1][0]
-        base = replace(config, edits=tuple(edit for edit in config.edits if edit[0] < step))
-        if base not in self._kept:
+        base = self._kept.get(replace(config, edits=tuple(edit for edit in config.edits if edit[0] < step)))
+        if base is None or base.first > 0:
             return None
-        run, blocks = self._kept[base].before(step)
-        return Recording(replace(run, config=config), blocks)
+        run, blocks = base.before(step)
+        return None if run is None else Recording(config, replace(run, config=config), blocks)
 
-    def _account(self, config: RunConfig, recording: Recording) -> None:
+    def _keep(self, recording: Recording) -> None:
+        config = recording.config
+        self._kept[config] = recording
         self._kept.move_to_end(config)
-        self.nbytes += recording.nbytes - self._sizes.get(config, 0)
-        self._sizes[config] = recording.nbytes
+        self._weigh(recording)
         while self.nbytes > self.max_bytes and len(self._kept) > 1:
-            oldest, _ = self._kept.popitem(last=False)
-            self.nbytes -= self._sizes.pop(oldest)
+            oldest = next(iter(self._kept.values()))
+            if oldest.blocks:
+                oldest.strip()
+                self._weigh(oldest)
+            else:
+                self._drop(oldest.config)
+
+    def _weigh(self, recording: Recording) -> None:
+        size = recording.nbytes
+        self.nbytes += size - self._sizes.get(recording.config, 0)
+        self._sizes[recording.config] = size
+
+    def _drop(self, config: RunConfig) -> None:
+        del self._kept[config]
+        self.nbytes -= self._sizes.pop(config)
+
+
+def _frames_before(step: int, config: RunConfig) -> int:
+    """How many frames a run has recorded when it has made ``step`` steps."""
+    return -(-step // config.record_every)
 
 
 def _run_bytes(run: Run) -> int:

@@ -27,14 +27,16 @@ def averager(shape: tuple[int, ...], axes: Axes, dtype: np.dtype[Any]) -> Callab
     m = prod(shape[a] for a in axes)
     weights = np.full(m, 1 / m, dtype)
     if not axes:
-        return lambda a: a
-    if axes == tuple(range(ndim - k, ndim)):  # trailing axes: (rows, m) @ (m,)
-        return lambda a: (a.reshape(-1, m) @ weights).reshape(kept)
-    if axes == (ndim - 2,):  # the last but one: (1, m) @ (..., m, columns)
-        row = weights[None]
-        return lambda a: np.matmul(row, a)
-    if axes == tuple(range(k)):  # leading axes: (m,) @ (m, columns)
-        return lambda a: (weights @ a.reshape(m, -1)).reshape(kept)
+        return np.copy
+    start, stop = axes[0], axes[-1] + 1
+    # Axis 0, which may hold replicas, is never merged with another: the last bit of a sum can depend on
+    # how many rows a product has, but must not depend on how many replicas run side by side.
+    if stop == ndim and k == stop - start:  # (..., rows, m) @ (m,)
+        first = shape[0] if start > 1 else 1
+        return lambda a: (a.reshape(first, -1, m) @ weights).reshape(kept)
+    if k == stop - start:  # (1, m) @ (..., m, columns)
+        apart, row = (prod(shape[:start]), m, prod(shape[stop:])), weights[None]
+        return lambda a: np.matmul(row, a.reshape(apart)).reshape(kept)
     # Images: first within each one, over the trailing axes, then over the batch.
     inner = tuple(a for a in axes if set(range(a, ndim)) <= set(axes))
     outer = axes[: k - len(inner)]

@@ -146,8 +146,7 @@ def _histograms(x: Array) -> Array:
     np.minimum(position, bins - 1, out=position)
     index = position.astype(np.intp).reshape(-1, x.shape[2])
     counts = np.array([np.bincount(row, minlength=bins) for row in index], np.float32)
-    counts /= x.shape[2]
-    return counts.reshape(*x.shape[:2], bins)
+    return counts.reshape(*x.shape[:2], bins) / np.float32(x.shape[2])
 
 
 def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> Frame:
@@ -177,7 +176,7 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
 
 def _replica(layers: list[Layer], number: int) -> list[Layer]:
     one = slice(number, number + 1)
-    return [Layer(*(None if array is None else array[one] for array in layer)) for layer in layers]
+    return [Layer._make(None if array is None else array[one] for array in layer) for layer in layers]
 
 
 def _accuracy(logits: Array, labels: Array) -> float:

@@ -76,7 +76,9 @@ def start(config: RunConfig) -> Run:
         flat=_frozen(flat),
         optimizer_state=tuple(_frozen(np.zeros_like(flat)) for _ in range(moments)),
         running=RunningStats(
-            _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype)), config.at(0).momentum
+            _frozen(np.zeros(shape, config.dtype)),
+            _frozen(np.ones(shape, config.dtype)),
+            config.at(0).momentum,
         ),
         diverged_at=_frozen(np.full(config.replicas, -1)),
     )
@@ -124,7 +126,8 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     frames: list[telemetry.Frame] = []
 
     seeds = tuple((config.seed + live).tolist())
-    batches = data.batches(dataset, seeds, run.samples, config.batch_size, stop - run.step)
+    steps = stop - run.step if seeds else 0
+    batches = data.batches(dataset, seeds, run.samples, config.batch_size, steps)
     for step, (x, labels) in enumerate(batches, start=run.step):
         logits, trace, output_cache = forward(config, layers, x)
         loss, dlogits = cross_entropy(logits, labels)
@@ -157,7 +160,9 @@ def _advance_stretch(run: Run, stop: int) -> Run:
         step=stop,
         samples=run.samples + (stop - run.step) * config.batch_size,
         flat=_merge(run.flat, live, flat),
-        optimizer_state=tuple(_merge(old, live, new) for old, new in zip(run.optimizer_state, state, strict=True)),
+        optimizer_state=tuple(
+            _merge(old, live, new) for old, new in zip(run.optimizer_state, state, strict=True)
+        ),
         running=RunningStats(
             _merge(run.running.mean, live, running.mean),
             _merge(run.running.var, live, running.var),

@@ -7,12 +7,14 @@ from numpy.typing import NDArray
 
 from bnlib import batch_norm
 
-from .messages import BATCH_LIMIT, Values
+from .messages import Values
 
 EDGES = np.linspace(-6, 6, 61)
 
 
-def transform(source: NDArray[np.float64], values: Values) -> tuple[dict[str, object], dict[str, NDArray]]:
+def transform(
+    source: NDArray[np.float64], values: Values
+) -> tuple[dict[str, object], dict[str, NDArray[np.float64]]]:
     """Batch norm over the first ``batch_size`` numbers of ``source``, some of them moved.
 
     Returns the numbers of the equations with a sentence about them, and the arrays x, x̂, y with their
@@ -58,8 +60,3 @@ def describe(size: int, numbers: dict[str, float]) -> str:
         f"{shown['y_mean']} and standard deviation {shown['y_std']}. No x̂ can be farther from 0 than "
         f"√({size}−1) = {shown['bound']}; the farthest now is {shown['largest']}."
     )
-
-
-def limit(source: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The numbers that batches are taken from, as many as the largest batch."""
-    return np.ascontiguousarray(source[:BATCH_LIMIT])

@@ -22,13 +22,14 @@ from bnlib.telemetry import HISTOGRAM_EDGES
 from . import batch as one_batch
 from . import messages, worker
 from . import verdict as words
-from .desk import Desk, Viewer
+from .desk import ComputationError, Desk, Viewer
 
 log = logging.getLogger(__name__)
 
 # A finger asks 60 times a second; twice that leaves room for bursts and stops a loop gone wild.
 MESSAGES_PER_SECOND, BURST = 120, 240
-POLICY_VIOLATION = 1008
+POLICY_VIOLATION, TOO_BIG = 1008, 1009
+GONE = (WebSocketDisconnect, RuntimeError)  # what sending to a page that has left raises
 FIRST_BATCH = Path(__file__).parent.parent / "assets" / "digits_batch.npy"
 
 
@@ -51,7 +52,7 @@ class Channel:
         session = _Session(self, websocket)
         try:
             await session.run()
-        except (WebSocketDisconnect, RuntimeError) as error:
+        except GONE as error:
             log.debug("socket ended: %s", error)  # the page is gone, perhaps in the middle of an answer
         finally:
             self.open_sockets -= 1
@@ -61,8 +62,17 @@ class Channel:
 def same_origin(websocket: WebSocket) -> bool:
     """Whether the page that opened the socket is ours (or one named in BNLAB_ORIGINS)."""
     origin = websocket.headers.get("origin", "")
-    allowed = os.environ.get("BNLAB_ORIGINS", "").split()
-    return bool(origin) and (urlsplit(origin).netloc == websocket.headers.get("host") or origin in allowed)
+    if origin in os.environ.get("BNLAB_ORIGINS", "").split():
+        return True
+    try:
+        host = urlsplit(origin).netloc
+    except ValueError:
+        return False
+    return bool(host) and host.lower() == websocket.headers.get("host", "").lower()
+
+
+def _went_well(task: asyncio.Task[Any]) -> bool:
+    return not task.cancelled() and task.exception() is None
 
 
 class _Session:
@@ -75,6 +85,7 @@ class _Session:
         self.configs: list[RunConfig] = []
         self.viewers: list[Viewer] = []
         self.tasks: list[asyncio.Task[None]] = []
+        self.speaking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         allowance, last = float(BURST), time.monotonic()
@@ -89,9 +100,12 @@ class _Session:
                 await self.socket.close(POLICY_VIOLATION)
                 return
             text = message.get("text") or ""
-            if len(text) > messages.MAX_MESSAGE:
-                await self.tell("channel", f"a message of {len(text)} characters exceeds {messages.MAX_MESSAGE}")
-                continue
+            size = len(text) + len(message.get("bytes") or b"")
+            if size > messages.MAX_MESSAGE:
+                limit = messages.MAX_MESSAGE
+                await self.tell("channel", f"a message of {size} characters exceeds {limit}; goodbye")
+                await self.socket.close(TOO_BIG)
+                return
             await self.handle(text)
 
     async def handle(self, text: str) -> None:
@@ -105,12 +119,11 @@ class _Session:
             return
         try:
             await answer(self, message)
-        except ValueError as error:
+        except (ValueError, ComputationError) as error:
             await self.tell(kind, str(error), message.get("id"))
 
     async def tell(self, kind: str, what: str, number: Any = None) -> None:
-        number = number if isinstance(number, int) else None
-        await self.send(messages.problem(kind, what, number))
+        await self.send(messages.problem(kind, what, number if type(number) is int else None))
 
     async def send(self, message: str | bytes) -> None:
         async with self.sending:
@@ -154,15 +167,15 @@ class _Session:
     async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int) -> None:
         """Send a lane's frames as they come."""
         try:
-            async with contextlib.aclosing(self.channel.desk.watch(config, viewer)) as pictures:
-                async for rows in pictures:
+            async with contextlib.aclosing(self.channel.desk.watch(config, viewer)) as blocks:
+                async for block in blocks:
                     header = {"kind": "frames", "id": number, "lane": lane}
-                    await self.send(messages.pack(header, {"rows": rows}))
-        except RuntimeError as error:
-            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                    await self.send(messages.pack(header, {"rows": block["picture"][0]}))
+        except ComputationError as error:
+            with contextlib.suppress(*GONE):
                 await self.tell("lab", str(error), number)
-        except WebSocketDisconnect:
-            pass
+        except GONE as error:
+            log.debug("a lane ended: %s", error)
 
     async def until(self, message: dict[str, Any]) -> None:
         """Go on to a later step."""
@@ -171,11 +184,25 @@ class _Session:
             viewer.want(step)
 
     async def verdict(self, message: dict[str, Any]) -> None:
-        """Say in words how the race stands."""
-        step = min(_whole(message, "step"), messages.LAB_STEPS)
-        recordings = [self.channel.desk.recordings.open(config) for config in self.configs]
-        text = words.verdict(self.configs, recordings, step)
-        await self.send(json.dumps({"kind": "verdict", "id": message.get("id"), "text": text}))
+        """Say in words how the race stands: the latest question is answered, once the frames are there."""
+        number, step = _whole(message, "id"), min(_whole(message, "step"), messages.LAB_STEPS)
+        if not self.configs:
+            raise ValueError("there is no race to judge; ask for one with a lab message")
+        if self.speaking is not None:
+            self.speaking.cancel()
+        self.speaking = asyncio.create_task(self.speak(list(self.configs), number, step))
+
+    async def speak(self, configs: list[RunConfig], number: int, step: int) -> None:
+        """Send the verdict on ``step``. What the store has lost since it was shown is computed again."""
+        try:
+            lanes = [self.channel.desk.frames(c, words.frames_needed(c, step)) for c in configs]
+            text = words.verdict(configs, await asyncio.gather(*lanes), step)
+            await self.send(json.dumps({"kind": "verdict", "id": number, "text": text}))
+        except ComputationError as error:
+            with contextlib.suppress(*GONE):
+                await self.tell("verdict", str(error), number)
+        except GONE as error:
+            log.debug("a verdict ended: %s", error)
 
     async def stop(self, message: dict[str, Any]) -> None:
         """Nothing more is wanted."""
@@ -184,9 +211,14 @@ class _Session:
     async def end(self) -> None:
         """Stop watching."""
         tasks, self.tasks, self.viewers, self.configs = self.tasks, [], [], []
+        if self.speaking is not None:
+            tasks.append(self.speaking)
+            self.speaking = None
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        for ended in await asyncio.gather(*tasks, return_exceptions=True):
+            if isinstance(ended, Exception):
+                log.error("showing a race failed", exc_info=ended)
 
     ANSWERS = {"batch": batch, "lab": lab, "until": until, "verdict": verdict, "stop": stop}
 

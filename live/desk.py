@@ -3,59 +3,46 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-import sys
+import multiprocessing
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.process import BaseProcess
-from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
+
+import numpy as np
 
 from bnlib import RunConfig
 from bnlib.recordings import Recordings
+from bnlib.telemetry import Frame
 
 from . import worker
 
 log = logging.getLogger(__name__)
-P, T = ParamSpec("P"), TypeVar("T")
+P = ParamSpec("P")
+T = TypeVar("T")
 
 WORKERS = 2
 # Long enough that handing over costs little, short enough that a picture is never far.
 CHUNK_SECONDS = 0.06
-FIRST_CHUNK, LARGEST_CHUNK = 4, 200
+FIRST_CHUNK, LARGEST_CHUNK = 1, 200
 TRIES = 3
 
 
-class _WorkerProcess(SpawnProcess):
-    """A spawned process that doesn't run the parent's main module again.
-
-    While a page is being made, Streamlit's main module is that page's script: a worker started then
-    would run the page.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: BaseProcess) -> Any:
-        main = sys.modules["__main__"]
-        sys.modules["__main__"] = ModuleType("__main__")
-        try:
-            return SpawnProcess._Popen(process_obj)  # type: ignore[attr-defined]
-        finally:
-            sys.modules["__main__"] = main
-
-
-class _WorkerContext(SpawnContext):
-    Process = _WorkerProcess  # type: ignore[assignment]
+class ComputationError(Exception):
+    """The pool could not do what it was asked for; the message is for the reader."""
 
 
 class Viewer:
-    """Somebody who watches one recording, up to ``step``."""
+    """Somebody who watches one recording up to ``step``, and has yet to see frame number ``next``."""
 
-    def __init__(self, step: int):
+    def __init__(self, step: int, first: int = 0):
         self.step = step
+        self.next = first
         self.news = asyncio.Event()
+        self.error = ""
 
     def want(self, step: int) -> None:
         """Watch up to ``step`` from now on."""
@@ -66,18 +53,24 @@ class Viewer:
 class _Show:
     """One recording's audience, and the task that extends it while somebody waits."""
 
-    def __init__(self) -> None:
+    def __init__(self, config: RunConfig) -> None:
+        self.config = config
         self.viewers: list[Viewer] = []
         self.task: asyncio.Task[None] | None = None
         self.chunk = FIRST_CHUNK
-        self.error = ""
 
-    def wanted(self) -> int:
-        return max((viewer.step for viewer in self.viewers), default=-1)
+    def waiting(self) -> list[Viewer]:
+        """Who hasn't seen all that they want."""
+        return [viewer for viewer in self.viewers if viewer.next <= viewer.step // self.config.record_every]
+
+    def tell(self, error: str = "") -> None:
+        for viewer in self.viewers:
+            viewer.error = viewer.error or error
+            viewer.news.set()
 
 
 class Desk:
-    """Hands out pictures of recordings, and has the pool extend them as far as somebody wants.
+    """Hands out frames of recordings, and has the pool extend them as far as somebody wants.
 
     Lives in the server's event loop; nothing in it blocks. ``computed_steps`` counts the steps that the
     pool was asked for.
@@ -88,21 +81,33 @@ class Desk:
         self.computed_steps = 0
         self._workers = workers
         self._pool: Executor | None = None
+        self._open = False
         self._turn = asyncio.Semaphore(workers)
+        self._retry = asyncio.Lock()
         self._shows: dict[RunConfig, _Show] = {}
 
     def start(self) -> None:
-        """Start the pool; its processes warm up on their own."""
-        self._pool = ProcessPoolExecutor(
-            self._workers,
-            mp_context=_WorkerContext(),
-            initializer=worker.warm_up,
-        )
-        for _ in range(self._workers):
-            self._pool.submit(worker.ready)
+        """Open, and let the pool's processes warm up on their own."""
+        self._open = True
+        with contextlib.suppress(ComputationError):  # logged; who needs the pool has it tried again
+            self._start_pool()
+
+    def _start_pool(self) -> Executor:
+        context = multiprocessing.get_context("spawn")
+        pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=worker.warm_up)
+        try:
+            for _ in range(self._workers):  # a process is started when there is something to do
+                pool.submit(worker.ready)
+        except OSError as error:
+            log.exception("the worker processes can't be started")
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise ComputationError("the server can't start its worker processes; try again later") from error
+        self._pool = pool
+        return pool
 
     def stop(self) -> None:
-        """End the pool and everything that waits for it."""
+        """End the pool and everything that waits for it, for good."""
+        self._open = False
         for show in self._shows.values():
             if show.task is not None:
                 show.task.cancel()
@@ -110,62 +115,106 @@ class Desk:
             self._pool.shutdown(wait=False, cancel_futures=True)
             self._pool = None
 
-    async def run(self, function: Callable[P, T], *arguments: P.args, **_: P.kwargs) -> T:
+    async def run(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """``function(*arguments)`` in the pool; a pool that lost a process is replaced."""
-        for attempt in range(TRIES):
-            if self._pool is None:
-                self.start()
-            pool = self._pool
-            try:
-                return await asyncio.get_running_loop().run_in_executor(pool, function, *arguments)
-            except BrokenProcessPool:
-                log.warning("a worker process ended unexpectedly (try %d of %d)", attempt + 1, TRIES)
-                if self._pool is pool:
-                    self._pool = None
-        raise RuntimeError(f"the computation failed {TRIES} times; try a smaller network or fewer seeds")
+        try:
+            return await self._attempt(function, *arguments, **keywords)
+        except BrokenProcessPool:
+            pass
+        for _ in range(TRIES - 1):
+            # A lost process takes its neighbours' work with it. Second tries go one by one, so that
+            # what keeps killing processes has no neighbours to take along.
+            async with self._retry:
+                try:
+                    return await self._attempt(function, *arguments, **keywords)
+                except BrokenProcessPool:
+                    continue
+        raise ComputationError(
+            f"the computation was broken off {TRIES} times; try a smaller network or fewer seeds"
+        )
 
-    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncIterator[worker.Picture]:
-        """Pictures of the recording's frames in order, as far as ``viewer`` wants, as they come.
+    async def _attempt(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
+        if not self._open:
+            raise ComputationError("the server is going away")
+        pool = self._pool
+        try:
+            pool = pool or self._start_pool()
+            return await asyncio.wrap_future(pool.submit(function, *arguments, **keywords))
+        except BrokenProcessPool:
+            log.warning("a worker process ended unexpectedly; its work is done again")
+            if self._pool is pool:
+                self._pool = None
+            raise
 
-        Endless: it waits for more until it is closed. What no viewer wants is not computed.
+    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[Frame, None]:
+        """The recording's blocks of frames in order, as far as ``viewer`` wants, as they come.
+
+        Endless: it waits for more until it is closed. What no viewer waits for is not computed.
+
+        Raises
+        ------
+        ComputationError
+            If the recording can't be extended. Whoever asks again has it tried again.
         """
-        show = self._shows.setdefault(config, _Show())
+        show = self._shows.setdefault(config, _Show(config))
         show.viewers.append(viewer)
-        sent = 0
         try:
             while True:
                 viewer.news.clear()
-                recording = self.recordings.open(config)
-                stop = viewer.step // config.record_every + 1
-                for block in recording.between(sent, stop):
-                    sent += len(block["step"])
-                    yield block["picture"][0]
-                if show.error:
-                    raise RuntimeError(show.error)
-                if sent < stop and (show.task is None or show.task.done()):
-                    show.task = asyncio.create_task(self._extend(config, show))
-                if not viewer.news.is_set():
-                    await viewer.news.wait()
+                recording = self.recordings.open(config, viewer.next)
+                for block in recording.between(viewer.next, viewer.step // config.record_every + 1):
+                    viewer.next += len(block["step"])
+                    yield block
+                if viewer.error:
+                    raise ComputationError(viewer.error)
+                if show.task is None and viewer in show.waiting():
+                    show.task = asyncio.create_task(self._extend(show))
+                await viewer.news.wait()
         finally:
             show.viewers.remove(viewer)
-            if not show.viewers:
-                self._shows.pop(config, None)
+            self._close(show)
 
-    async def _extend(self, config: RunConfig, show: _Show) -> None:
+    async def frames(self, config: RunConfig, numbers: range) -> Frame:
+        """Some frames of a recording as one block, when they are there; they are computed if need be."""
+        every = config.record_every
+        viewer, found = Viewer((numbers.stop - 1) * every, first=numbers.start), []
+        async with contextlib.aclosing(self.watch(config, viewer)) as blocks:
+            async for block in blocks:
+                found.append(block)
+                if viewer.next >= numbers.stop:
+                    break
+        return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in found[0]}
+
+    async def _extend(self, show: _Show) -> None:
+        """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""
+        config, error = show.config, ""
         try:
-            while (run := self.recordings.open(config).run).step <= show.wanted():
+            while True:
                 async with self._turn:
-                    began = time.perf_counter()
-                    steps = show.chunk
+                    waiting = show.waiting()
+                    if not waiting:
+                        break
+                    recording = self.recordings.open(config, min(viewer.next for viewer in waiting))
+                    if recording.step > max(viewer.step for viewer in waiting):
+                        break
+                    began, steps = time.perf_counter(), show.chunk
                     self.computed_steps += steps
-                    run, block = await self.run(worker.extend, run, steps)
+                    run, block = await self.run(worker.extend, recording.run or config, steps)
                     pace = CHUNK_SECONDS / (time.perf_counter() - began)
                     show.chunk = max(1, min(LARGEST_CHUNK, 4 * steps, round(steps * pace)))
                 self.recordings.extend(config, run, block)
-                for viewer in show.viewers:
-                    viewer.news.set()
-        except Exception as error:
+                show.tell()
+        except ComputationError as failure:
+            error = str(failure)
+        except Exception as failure:
             log.exception("extending a recording failed")
-            show.error = str(error)
-            for viewer in show.viewers:
-                viewer.news.set()
+            error = f"the computation failed: {failure}"
+        finally:
+            show.task = None
+            show.tell(error)
+            self._close(show)
+
+    def _close(self, show: _Show) -> None:
+        """Forget a show that nobody watches; not before its task has ended, lest there be two."""
+        if not show.viewers and show.task is None and self._shows.get(show.config) is show:
+            del self._shows[show.config]

@@ -4,11 +4,11 @@ Settings are what a reader can choose: a table of `Control` rows per picture. Th
 writes the page's address, validates every message of the channel, and tells the browser which controls
 to build. `read` never raises: what is broken falls back field by field, with a sentence that says why.
 
-Messages, browser to server (JSON text, at most MAX_MESSAGE bytes)::
+Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
 
     {"kind": "batch", "id": n, "values": {...}}                 answered by one "batch"
     {"kind": "lab", "id": n, "values": {...}, "until": step}    answered by "lab", then "frames" as they come;
-                                                                with "draft": true every DRAFT_EVERYth step only
+                                                                "draft": true: every DRAFT_EVERYth step only
     {"kind": "until", "id": n, "step": step}                    go on to that step
     {"kind": "verdict", "id": n, "step": step}                  answered by one "verdict"
     {"kind": "stop"}                                            nothing more is wanted
@@ -37,6 +37,7 @@ MAX_MESSAGE = 4096
 LAB_STEPS = 2000
 BATCH_LIMIT = 256
 MAX_MOVED = 8
+SHOWN, MAX_UNKNOWN = 40, 8
 # While a finger moves, the race is recorded at every tenth step: the same run, four times sooner.
 DRAFT_EVERY, VALIDATE_EVERY = 10, 5
 
@@ -77,11 +78,9 @@ class Control:
 
     def _parse_number(self, raw: Any) -> float | int:
         kind = "a whole number" if self.kind == "whole" else "a number"
-        if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
-            raise ValueError(f"is not {kind}")
         try:
-            value = float(raw)
-        except (ValueError, OverflowError):
+            value = _number(raw)
+        except (TypeError, ValueError, OverflowError):
             raise ValueError(f"is not {kind}") from None
         if not math.isfinite(value) or not self.low <= value <= self.high:
             raise ValueError(f"is outside {self.low:g} to {self.high:g}")
@@ -101,8 +100,9 @@ class Control:
 
     def _parse_moved(self, raw: Any) -> tuple[tuple[int, float], ...]:
         try:
-            pairs = [part.split(":") for part in raw.split(",") if part] if isinstance(raw, str) else list(raw)
-            moved = {int(index): float(value) for index, value in pairs}
+            if isinstance(raw, str):
+                raw = [(int(index), value) for index, value in (p.split(":") for p in raw.split(",") if p)]
+            moved = {_index(index): _number(value) for index, value in raw}
         except (TypeError, ValueError, OverflowError):
             raise ValueError("must be pairs such as 3:2.5,7:-1") from None
         if len(moved) > MAX_MOVED:
@@ -119,6 +119,28 @@ class Control:
         if self.kind == "moved":
             return ",".join(f"{index}:{number!r}" for index, number in value)
         return value if isinstance(value, str) else repr(value)
+
+
+def _number(raw: Any) -> float:
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
+        raise TypeError
+    return float(raw) + 0.0  # -0.0 becomes 0.0, the same number with one way to write it
+
+
+def _index(raw: Any) -> int:
+    if type(raw) is not int:
+        raise TypeError
+    return raw
+
+
+def _shown(raw: Any) -> str:
+    """What was received, short and printable, for a sentence about it."""
+    try:
+        text = str(raw)
+    except (RecursionError, ValueError):  # nested too deep, a number too long
+        text = f"a {type(raw).__name__}"
+    cut = "…" if len(text) > SHOWN else ""
+    return "".join(c if c.isprintable() else " " for c in text[:SHOWN]) + cut
 
 
 def _log_stops(low: int, high: int) -> tuple[float, ...]:
@@ -139,9 +161,7 @@ BETA = Control("beta", "number", 0.0, "β beta", "shift after normalizing", -4, 
 EPS = Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, _EPS_STOPS)
 
 BATCH_CONTROLS = (
-    Control(
-        "batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, tuple(range(1, BATCH_LIMIT + 1))
-    ),
+    Control("batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, tuple(range(1, BATCH_LIMIT + 1))),
     GAMMA,
     BETA,
     EPS,
@@ -202,12 +222,15 @@ def read(controls: Sequence[Control], raw: Mapping[str, Any]) -> tuple[Values, l
             try:
                 values[control.name] = control.parse(raw[control.name])
             except ValueError as error:
-                received = str(raw[control.name])[:40]
+                received = _shown(raw[control.name])
                 used = control.write(control.default) or "none"
                 problems.append(f"{control.name}={received} {error}; {used} is used")
-    for name in raw:
-        if name not in values:
-            problems.append(f"{str(name)[:40]} is no setting of this page and is ignored")
+    unknown = [name for name in raw if name not in values]
+    problems += [
+        f"{_shown(name)} is no setting of this page and is ignored" for name in unknown[:MAX_UNKNOWN]
+    ]
+    if len(unknown) > MAX_UNKNOWN:
+        problems.append(f"{len(unknown) - MAX_UNKNOWN} more are no settings either")
     return values, problems
 
 

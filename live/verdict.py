@@ -2,50 +2,56 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import RunConfig
-from bnlib.recordings import Recording
+from bnlib.telemetry import Frame
 
-NAMES = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "group": "group norm", "rms": "RMS norm"}
+NAMES = {
+    "none": "no norm",
+    "batch": "batch norm",
+    "layer": "layer norm",
+    "group": "group norm",
+    "rms": "RMS norm",
+}
 
 
-def verdict(configs: list[RunConfig], recordings: list[Recording], step: int) -> str:
-    """Who is ahead at ``step``, by the latest validation up to then.
+def verdict(configs: Sequence[RunConfig], frames: Sequence[Frame], step: int) -> str:
+    """Who is ahead at ``step``: for each lane, its frames from `frames_needed`.
 
     A lead counts as such only when the lanes' seed ranges do not overlap.
     """
-    accuracy = [latest_accuracy(recording, step) for recording in recordings]
-    if not configs or any(not len(values) for values in accuracy):
-        return "Nothing has been recorded yet."
-    parts, living = [], []
-    for config, values in zip(configs, accuracy, strict=True):
+    parts, living, seeds = [], [], 0
+    for config, lane in zip(configs, frames, strict=True):
         name = NAMES[config.norm]
+        values = accuracy(lane)
+        seeds = len(values)
         left = values[np.isfinite(values)]
         if not len(left):
             parts.append(f"{name} has diverged")
             continue
         living.append((float(left.mean()), float(left.min()), float(left.max()), name))
-        lost = len(values) - len(left)
-        fate = f", {lost} of {len(values)} seeds diverged" if lost else ""
+        lost = seeds - len(left)
+        fate = f", {lost} of {seeds} seeds diverged" if lost else ""
         spread = f" [{left.min():.1%} to {left.max():.1%}]" if len(left) > 1 else ""
         parts.append(f"{name} {left.mean():.1%}{spread}{fate}")
     text = f"Validation accuracy at step {step}: " + "; ".join(parts) + "."
-    return text + " " + _comparison(living, len(accuracy[0]))
+    return text + " " + _comparison(living, seeds)
 
 
-def latest_accuracy(recording: Recording, step: int) -> NDArray[np.floating]:
-    """Each seed's latest validation accuracy up to ``step`` (R,), NaN where it has diverged by then."""
-    every = recording.run.config.record_every
-    blocks = recording.between(0, step // every + 1)
-    if not blocks:
-        return np.zeros(0)
-    accuracy = np.concatenate([block["val_accuracy"] for block in blocks], axis=1)
-    validated = blocks[-1]["step"][-1] // recording.run.config.validate_every
-    values = accuracy[:, validated * recording.run.config.validate_every // every].copy()
-    values[~np.isfinite(blocks[-1]["train_loss"][:, -1])] = np.nan
-    return values
+def frames_needed(config: RunConfig, step: int) -> range:
+    """Numbers of the frames from the latest validation up to ``step``."""
+    validated = step // config.validate_every * config.validate_every
+    return range(validated // config.record_every, step // config.record_every + 1)
+
+
+def accuracy(lane: Frame) -> NDArray[np.floating]:
+    """Each seed's validation accuracy in a lane's first frame (R,), NaN where it has diverged by the last."""
+    alive = np.isfinite(lane["train_loss"][:, -1])
+    return np.where(alive, lane["val_accuracy"][:, 0], np.nan)
 
 
 def _comparison(living: list[tuple[float, float, float, str]], seeds: int) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import threading
 from dataclasses import replace
 from multiprocessing import parent_process
@@ -27,22 +28,30 @@ def warm_up() -> None:
     """Load what a first step would wait for; leave the server's core to the server; end with it."""
     parent = parent_process()
     if parent is not None:
-        threading.Thread(target=lambda: (parent.join(), os._exit(0)), daemon=True).start()
+
+        def end_with_parent() -> None:
+            parent.join()
+            os._exit(0)
+
+        threading.Thread(target=end_with_parent, daemon=True).start()
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
         os.nice(5)
     load("digits")
+    load("digits", dtype="float32")
 
 
 def ready() -> None:
-    """Nothing: asking for it starts a process, which warms up before it answers."""
+    """Nothing: a process that has answered is warm."""
 
 
-def extend(run: Run, steps: int) -> tuple[Run, Frame]:
+def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     """Advance ``run``: the run without frames, and its new history block with a "picture".
 
-    The histograms of single seeds are dropped, only the picture's mean histogram is kept: they are nine
-    tenths of a recording's bytes.
+    A configuration stands for its run before the first step. The histograms of single seeds are dropped,
+    only the picture's mean histogram is kept: they are nine tenths of a recording's bytes.
     """
-    run = advance(replace(run, frames=()), steps)
+    run = start(run) if isinstance(run, RunConfig) else replace(run, frames=())
+    run = advance(run, steps)
     if not run.frames:
         return run, {"step": np.zeros(0, int)}
     block = run.history

@@ -340,6 +340,17 @@ def test_blocks_change_nothing(x: np.ndarray, seed: int, eps: float, scaled: boo
             np.testing.assert_allclose(ours, theirs, rtol=1e-7, atol=1e-7)
 
 
+def test_no_blocks_where_gamma_varies_along_them() -> None:
+    x, gamma, dy = random(0, 3, 9, 4)
+    y, cache = norms.normalize(x, (0, 1), gamma, None, 0.1)
+    with in_blocks():
+        same, same_cache = norms.normalize(x, (0, 1), gamma, None, 0.1)
+        gradients = norms.normalize_backward(dy, same_cache)
+    np.testing.assert_array_equal(same, y)
+    for ours, theirs in zip(gradients[:2], norms.normalize_backward(dy, cache)[:2], strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+
+
 def test_blocks_of_a_batch_sorted_by_value_keep_their_digits_in_float32() -> None:
     x = np.sort(np.random.default_rng(0).standard_normal((20_000, 8)).astype(np.float32), axis=0) + 1e4
     x = x.astype(np.float32)

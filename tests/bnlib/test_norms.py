@@ -189,21 +189,26 @@ def test_two_elements_are_pushed_to_their_closed_form() -> None:
 CENTRED = [name for name, norm in bnlib.NORMS.items() if norm.centre]
 
 
-def alone(name: str, dtype: Any) -> Case:
-    """A case whose means have one element each."""
-    shape = {"batch": (1, 4), "layer": (4, 1), "group": (3, 4), "instance": (3, 4, 1)}[name]
-    return Case(name, shape, {"groups": 4} if name == "group" else {}, _torch_batch)
+# Cases whose means have one element each.
+ALONE = [
+    Case("batch", (1, 4), {}, _torch_batch),
+    Case("layer", (4, 1), {}, _torch_layer(1)),
+    Case("group", (3, 4), {"groups": 4}, _torch_group(4)),
+    Case("instance", (3, 4), {}, _torch_instance),
+    Case("instance", (3, 4, 1), {}, _torch_instance),
+]
 
 
-@pytest.mark.parametrize("name", CENTRED)
+@named(ALONE)
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("eps", [0.0, 1e-5])
-def test_one_element_gives_exactly_beta_and_no_gradient(name: str, dtype: Any, eps: float) -> None:
-    case = alone(name, dtype)
+def test_one_element_gives_exactly_beta_and_no_gradient(case: Case, dtype: Any, eps: float) -> None:
     x, gamma, beta, dy = case.arrays(dtype)
     y, cache = case.forward(x, gamma, beta, eps=eps)
     whole = (1, -1, *(1,) * (x.ndim - 2))
     assert (y == beta.reshape(whole)).all()
+    assert (cache.var == 0).all()
+    assert (cache.mean.ravel() == x.ravel()).all()
     dx, dgamma, dbeta = bnlib.norm_backward(dy, cache)
     assert (dx == 0).all()
     assert (dgamma == 0).all()

@@ -89,7 +89,10 @@ def test_touch_drags_a_dot(chromium, server) -> None:
     before = canvas.get_attribute("aria-valuenow")
     box = canvas.bounding_box()
     assert box is not None and box["width"] <= 390
-    start = {"x": box["x"] + 30 + 4.85 / 12 * (box["width"] - 44), "y": box["y"] + (box["height"] - 26) / 3 - 16}
+    start = {
+        "x": box["x"] + 30 + 4.85 / 12 * (box["width"] - 44),
+        "y": box["y"] + (box["height"] - 26) / 3 - 16,
+    }
     session = context.new_cdp_session(page)
     session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
     for step in range(1, 8):
@@ -111,5 +114,10 @@ def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
     open_home(page, "?gamma=abc&eps=-1&batch_size=16&moved=x&<b>=1")
     expect(page.locator(".verdict")).to_contain_text("16 numbers")
     warning = page.get_by_text("Part of this address could not be used")
-    for words in ("gamma=abc is not a number", "eps=-1 is outside 0 to 1", "moved=x must be pairs", "<b> is no setting"):
+    for words in (
+        "gamma=abc is not a number",
+        "eps=-1 is outside 0 to 1",
+        "moved=x must be pairs",
+        "<b> is no setting",
+    ):
         expect(warning.locator("..")).to_contain_text(words)

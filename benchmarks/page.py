@@ -1,0 +1,278 @@
+"""The running app in a real Chromium: from a finger to a picture, and what a viewer costs the server.
+
+Beside it, in the same run, a plain Streamlit page with the same histograms (`_plain_page.py`).
+Everything runs on this machine: browser, server and its pool share the cores.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+import numpy as np
+import psutil
+import websockets
+from playwright.sync_api import Browser, Page, sync_playwright
+
+from live.messages import unpack
+from tests.server import CHROMIUM_FLAGS, ROOT, Server, chromium_path, free_port
+
+DRAG_SECONDS, PLAY_SECONDS, WATCH_SECONDS, VIEWERS = 4, 6, 10, 50
+PACE = 1 / 60
+
+RECORD = """(lab) => {
+  lab.log = [];
+  lab.addEventListener("bnlab:picture", (event) => lab.log.push([performance.now(), event.detail]));
+}"""
+
+
+def drag(page: Page, control: str, seconds: float) -> None:
+    """Move a slider's thumb to and fro at 60 positions a second."""
+    box = page.locator(f"input[data-control={control}]").bounding_box()
+    assert box is not None
+    y = box["y"] + box["height"] / 2
+    page.mouse.move(box["x"] + box["width"] / 2, y)
+    page.mouse.down()
+    began = due = time.perf_counter()
+    while due < began + seconds:
+        share = 0.5 + 0.45 * np.sin((due - began) * 3)
+        page.mouse.move(box["x"] + box["width"] * share, y)
+        due += PACE
+        time.sleep(max(0.0, due - time.perf_counter()))
+    page.mouse.up()
+
+
+def figures(log: list[list[float]]) -> str:
+    """Pictures a second, and the delay from input event to finished drawing."""
+    times = np.array([row[0] for row in log])
+    delay = times - np.array([row[1] for row in log])
+    rate = (len(times) - 1) / (times[-1] - times[0]) * 1000
+    return (
+        f"{rate:5.1f} pictures/s   input to picture {np.median(delay):5.1f} ms, "
+        f"p95 {np.percentile(delay, 95):5.1f} ms   longest gap {np.diff(times).max():5.0f} ms"
+    )
+
+
+def drag_the_batch(browser: Browser, url: str) -> None:
+    """Gamma, beta and eps over the histograms of a batch of 256."""
+    print("\nDragging over the histograms of a batch of 256 (target: p95 <= 25 ms, >= 50 pictures/s)")
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(url + "/?batch_size=256")
+    page.get_by_text("256 numbers with mean").wait_for()
+    page.locator(".lab").evaluate(RECORD)
+    for control in ("gamma", "beta", "eps"):
+        drag(page, control, 0.5)
+        page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
+        drag(page, control, DRAG_SECONDS)
+        print(f"  {control:<6} {figures(page.locator('.lab').evaluate('(lab) => lab.log'))}")
+    page.close()
+
+
+@contextmanager
+def plain_server() -> Iterator[str]:
+    """The plain page, as `streamlit run` serves it."""
+    port = free_port()
+    command = [
+        sys.executable,
+        "-m",
+        "streamlit",
+        "run",
+        "benchmarks/_plain_page.py",
+        "--server.port",
+        str(port),
+    ]
+    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def drag_the_plain_page(browser: Browser, url: str) -> None:
+    """The same with Streamlit's own slider: pictures while dragging, and the delay after release."""
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    for _ in range(100):
+        try:
+            page.goto(url)
+            break
+        except Exception:
+            time.sleep(0.2)
+    page.locator(".js-plotly-plot").nth(2).wait_for(timeout=60_000)
+    box = page.get_by_role("slider").first.bounding_box()
+    assert box is not None
+    y, left = box["y"] + box["height"] / 2, box["x"] + box["width"] / 2
+    during, delays = 0, []
+    pictures = "() => [...document.querySelectorAll('.js-plotly-plot .trace.bars path')].map((p) => p.getAttribute('d')).join()"
+    for turn in range(6):
+        page.mouse.move(left, y)
+        before = page.evaluate(pictures)
+        page.mouse.down()
+        target = left + (120 if turn % 2 == 0 else -120)
+        for move in range(1, 31):
+            page.mouse.move(left + (target - left) * move / 30, y)
+            time.sleep(PACE)
+        during += page.evaluate(pictures) != before
+        page.evaluate("() => { window.released = performance.now(); }")
+        page.mouse.up()
+        page.wait_for_function(f"(before) => ({pictures})() !== before", arg=before, polling="raf")
+        delays.append(page.evaluate("() => performance.now() - window.released"))
+        left = target
+        time.sleep(0.5)
+    print(
+        f"  plain page (st.slider, fragment, st.plotly_chart): {during} of {len(delays)} drags "
+        f"changed the picture before their release; "
+        f"release to picture {np.median(delays):.0f} ms (largest of {len(delays)}: {max(delays):.0f})"
+    )
+    page.close()
+
+
+def play_the_lab(browser: Browser, url: str) -> None:
+    """A running lab with all its pictures, computed while it plays."""
+    print("\nA running lab, all pictures, recordings computed meanwhile (target: >= 15 updates/s)")
+    for label, query in {
+        "default: 2 lanes x 4 seeds, depth 5": "?speed=60&seed=101",
+        "4 lanes x 4 seeds, depth 5": "?speed=60&seed=102&lanes=none,batch,layer,group",
+        "4 lanes x 8 seeds, depth 10": "?speed=60&seed=103&lanes=none,batch,layer,group&replicas=8&depth=10",
+    }.items():
+        page = browser.new_page(viewport={"width": 1440, "height": 900})
+        page.goto(url + "/training-lab" + query)
+        page.locator(".lab[data-step]").wait_for(timeout=60_000)
+        page.locator(".lab").evaluate(RECORD)
+        time.sleep(PLAY_SECONDS)
+        log = page.locator(".lab").evaluate("(lab) => lab.log")
+        steps = (log[-1][1] - log[0][1]) / (log[-1][0] - log[0][0]) * 1000
+        gaps = np.diff([row[0] for row in log])
+        print(
+            f"  {label:<38} {1000 / gaps.mean():5.1f} updates/s, gap p95 {np.percentile(gaps, 95):4.0f} ms, "
+            f"{steps:4.0f} steps/s of 60 asked"
+        )
+        page.close()
+
+
+def bend_the_lab(browser: Browser, url: str) -> None:
+    """How often the curves of 120 steps bend while a setting is dragged."""
+    print("\nDragging a setting of the lab at step 120 (2 lanes x 4 seeds, every tenth step drawn)")
+    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page.goto(url + "/training-lab?step=120")
+    page.get_by_text("at step 120:").wait_for(timeout=60_000)
+    page.locator(".lab").evaluate(RECORD)
+    for control in ("lr", "batch_size", "eps", "gamma"):
+        page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
+        page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
+        drag(page, control, DRAG_SECONDS)
+        log = page.locator(".lab").evaluate("(lab) => lab.log.map((row) => row[1])")
+        whole = sum(step >= 120 for step in log)
+        print(f"  {control:<11} {whole / DRAG_SECONDS:4.1f} whole curves/s")
+        page.wait_for_timeout(1500)
+    page.close()
+
+
+async def watch(url: str, seconds: float) -> int:
+    """One viewer of a recording, asking twice a second for the next half second, as the page does."""
+    seen = 0
+    values = {"seed": 101, "speed": 60}
+    async with websockets.connect(url.replace("http", "ws") + "/live", origin=url, max_size=None) as socket:  # type: ignore[arg-type]
+        await socket.send(json.dumps({"kind": "lab", "id": 1, "values": values, "until": 60}))
+
+        async def ask() -> None:
+            for turn in range(int(2 * seconds)):
+                await socket.send(json.dumps({"kind": "until", "id": 1, "step": min(60 + 15 * turn, 300)}))
+                await asyncio.sleep(0.5)
+
+        asking = asyncio.create_task(ask())
+        while not asking.done():
+            try:
+                message = await asyncio.wait_for(socket.recv(), 0.5)
+            except TimeoutError:
+                continue
+            if isinstance(message, bytes):
+                header, arrays = unpack(message)
+                seen += len(arrays["rows"]) if header["kind"] == "frames" else 0
+    return seen
+
+
+async def watch_together(url: str, viewers: int) -> list[int]:
+    return await asyncio.gather(*(watch(url, WATCH_SECONDS) for _ in range(viewers)))
+
+
+def cost_of_viewers(server: Server) -> None:
+    """Server time per viewer and second, for a recording that exists."""
+    print(
+        "\nViewers of an existing recording, 30 frames/s of 2 lanes each (target: <= 1 ms of server a second)"
+    )
+    process = psutil.Process(server.process.pid)
+    # A thread of its own: Playwright keeps this one's event loop.
+    with ThreadPoolExecutor(1) as thread:
+        thread.submit(asyncio.run, watch_together(server.url, 1)).result()  # the recording exists now
+
+    def busy() -> float:
+        times = process.cpu_times()
+        return times.user + times.system
+
+    idle = busy()
+    time.sleep(WATCH_SECONDS)
+    idle = busy() - idle
+    used = busy()
+    with ThreadPoolExecutor(1) as thread:
+        seen = thread.submit(asyncio.run, watch_together(server.url, VIEWERS)).result()
+    used = busy() - used - idle
+    print(
+        f"  {VIEWERS} viewers, {np.mean(seen):.0f} frames each in {WATCH_SECONDS} s: "
+        f"{1000 * used / VIEWERS / WATCH_SECONDS:.2f} ms of server time per viewer and second, connecting included "
+        f"(the idle server: {1000 * idle / WATCH_SECONDS:.1f} ms a second)"
+    )
+
+
+def first_picture(browser: Browser) -> None:
+    """From starting the server to the first picture on the screen."""
+    print("\nFrom starting the server to the first picture")
+    for label, path in (("home", "/"), ("training lab", "/training-lab")):
+        began = time.perf_counter()
+        server = Server()
+        listening = time.perf_counter() - began
+        page = browser.new_page()
+        opened = time.perf_counter()
+        page.goto(server.url + path)
+        if path == "/":
+            page.get_by_text("numbers with mean").wait_for(timeout=60_000)
+        else:
+            page.locator(".lab[data-step]").wait_for(timeout=60_000)
+        done = time.perf_counter()
+        print(
+            f"  {label:<13} {done - began:4.1f} s: server listening {listening:.1f} s, page {done - opened:.1f} s"
+        )
+        page.close()
+        server.stop()
+
+
+def main() -> None:
+    """Print every figure."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        first_picture(browser)
+        server = Server()
+        try:
+            drag_the_batch(browser, server.url)
+            with plain_server() as plain:
+                drag_the_plain_page(browser, plain)
+            play_the_lab(browser, server.url)
+            bend_the_lab(browser, server.url)
+            cost_of_viewers(server)
+            kept: Any = json.loads(urllib.request.urlopen(server.url + "/health").read())
+            print(f"\nThe store then keeps {kept['recordings']} recordings, {kept['bytes'] / 2**20:.0f} MiB")
+        finally:
+            server.stop()
+        browser.close()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,247 @@
+"""RunConfig: what it accepts, what it says about what it doesn't, edits and branches."""
+
+import decimal
+import fractions
+import pickle
+from dataclasses import FrozenInstanceError, fields, replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bnlib import RunConfig
+from bnlib.config import EDITABLE, FIELDS, LAST_STEP, TRAIN_SIZES, check_field, conflicts
+from bnlib.data import DATASETS, load
+
+NUMBERS = {name: rule.metadata for name, rule in FIELDS.items() if "low" in rule.metadata}
+CHOICES = {name: rule.metadata["choices"] for name, rule in FIELDS.items() if "choices" in rule.metadata}
+
+
+class Unprintable:
+    def __repr__(self):
+        raise RuntimeError("no")
+
+
+class Incomparable:
+    def __eq__(self, other):
+        raise RuntimeError("no")
+
+    __hash__ = None
+
+
+JUNK = [
+    None,
+    "",
+    "7",
+    "relu ",
+    b"relu",
+    float("nan"),
+    float("inf"),
+    -float("inf"),
+    10**400,
+    -(10**400),
+    10**5000,
+    1j,
+    decimal.Decimal("0.5"),
+    [],
+    [1],
+    {},
+    {"lr": 1},
+    set(),
+    (1, 2),
+    np.array([1, 2]),
+    np.array(["relu", "tanh"]),
+    np.array(1.0),
+    np.float64("nan"),
+    np.datetime64("2015-02-11"),
+    object,
+    Unprintable(),
+    Incomparable(),
+    "x" * 10_000,
+]
+
+
+@pytest.mark.parametrize("value", JUNK, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("name", FIELDS)
+def test_junk_is_a_value_error_that_names_the_field(name, value):
+    with pytest.raises(ValueError, match=rf"\b{name}=") as caught:
+        RunConfig(**{name: value})
+    assert len(str(caught.value)) < 250
+
+
+@pytest.mark.parametrize("name", NUMBERS)
+def test_numbers_are_taken_within_their_range_only(name):
+    low, high = NUMBERS[name]["low"], NUMBERS[name]["high"]
+    assert check_field(name, low) == low
+    assert check_field(name, high) == high
+    outside = (
+        (low - 1, high + 1) if FIELDS[name].type == "int" else (np.nextafter(low, -np.inf), high * 1.0001)
+    )
+    for value in (*outside, True, np.True_):
+        with pytest.raises(ValueError, match=rf"{name}=.*{low:g} to {high:g}".replace("+", r"\+")):
+            check_field(name, value)
+
+
+@pytest.mark.parametrize("name", [name for name in NUMBERS if FIELDS[name].type == "int"])
+def test_whole_numbers_are_whole(name):
+    for value in (2.0, 2.5, np.float64(2), fractions.Fraction(5, 2)):
+        with pytest.raises(ValueError, match=f"{name}=.*whole"):
+            check_field(name, value)
+
+
+@pytest.mark.parametrize("name", CHOICES)
+def test_strings_are_one_of_the_choices(name):
+    for choice in CHOICES[name]:
+        assert check_field(name, choice) == choice
+    with pytest.raises(ValueError, match=f"{name}='nonsense' is not one of {CHOICES[name][0]}"):
+        check_field(name, "nonsense")
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "expected"),
+    [
+        ("depth", np.int64(4), 4),
+        ("seed", np.uint8(7), 7),
+        ("lr", np.float32(0.5), 0.5),
+        ("lr", 1, 1.0),
+        ("lr", np.int32(1), 1.0),
+        ("lr", fractions.Fraction(1, 4), 0.25),
+        ("norm", np.str_("layer"), "layer"),
+        ("learn_affine", np.False_, False),
+    ],
+)
+def test_numpy_scalars_become_the_fields_own_type(name, value, expected):
+    taken = getattr(RunConfig(**{name: value}), name)
+    assert taken == expected
+    assert type(taken) is type(expected)
+
+
+def test_equal_settings_are_one_key():
+    one = RunConfig(lr=np.float64(1), depth=np.int32(2), edits=[[3, "lr", 2]])
+    other = RunConfig(lr=1, depth=2, edits=((3, "lr", 2.0),))
+    assert one == other
+    assert hash(one) == hash(other)
+    assert pickle.loads(pickle.dumps(one)) == other
+
+
+def test_unknown_fields():
+    for name in ("learning_rate", "", 3, None, ["lr"], np.array(["lr", "eps"])):
+        with pytest.raises(ValueError, match="there is no field"):
+            check_field(name, 1)
+
+
+def test_a_configuration_is_frozen():
+    with pytest.raises(FrozenInstanceError):
+        RunConfig().lr = 1.0
+
+
+def test_every_field_is_documented():
+    documented = RunConfig.__doc__.split("Raises")[0]
+    assert [field.name for field in fields(RunConfig) if field.name not in documented] == []
+
+
+# --- between fields -----------------------------------------------------------------------------------------
+
+
+def test_groups_must_divide_the_width():
+    with pytest.raises(ValueError, match=r"groups=5 does not divide width=12; try 1, 2, 3, 4, 6 or 12$"):
+        RunConfig(norm="group", width=12, groups=5)
+    assert RunConfig(norm="layer", width=12, groups=5).groups == 5
+    with pytest.raises(ValueError, match=r"groups=3 does not divide width=1; try 1$"):
+        RunConfig(norm="group", width=1, groups=3)
+
+
+@pytest.mark.parametrize("dataset", DATASETS)
+def test_a_batch_fits_the_training_samples(dataset):
+    available = len(load(dataset).y_train)
+    assert TRAIN_SIZES[dataset] == available
+    assert RunConfig(dataset=dataset, batch_size=available).batch_size == available
+    with pytest.raises(ValueError, match=f"batch_size={available + 1}"):
+        RunConfig(dataset=dataset, batch_size=available + 1)
+
+
+def test_conflicts_are_sentences():
+    assert conflicts(RunConfig()) == []
+
+
+# --- edits --------------------------------------------------------------------------------------------------
+
+
+def test_edits_take_effect_at_their_step():
+    config = RunConfig(lr=0.1, edits=((10, "lr", 0.2), (20, "lr", 0.3), (20, "batch_size", 4)))
+    assert [config.at(step).lr for step in (0, 9, 10, 19, 20, 999)] == [0.1, 0.1, 0.2, 0.2, 0.3, 0.3]
+    assert config.at(20).batch_size == 4
+    assert config.at(20).edits == ()
+    assert RunConfig().at(5) == RunConfig()
+
+
+def test_edits_are_sorted_and_the_later_of_two_counts():
+    config = RunConfig(edits=((20, "lr", 1), (10, "eps", 1), (20, "lr", 2), (10, "beta", 0)))
+    assert config.edits == ((10, "beta", 0.0), (10, "eps", 1.0), (20, "lr", 2.0))
+
+
+def test_branching_keeps_what_came_before_and_drops_what_came_after():
+    config = RunConfig(edits=((10, "lr", 0.2), (30, "lr", 0.3)))
+    assert config.branch(20, eps=0.5, lr=0.9).edits == ((10, "lr", 0.2), (20, "eps", 0.5), (20, "lr", 0.9))
+    assert config.branch(10, lr=0.7).edits == ((10, "lr", 0.7),)
+    assert config.branch(30).edits == config.edits
+    assert replace(config.branch(5), edits=()) == RunConfig()
+
+
+@pytest.mark.parametrize(
+    "edits",
+    [value for value in JUNK if not isinstance(value, list) or value]
+    + [3, [3], [(1, "lr")], [(1, "lr", 1, 2)], ["abc"]],
+    ids=lambda value: type(value).__name__,
+)
+def test_edits_of_the_wrong_shape(edits):
+    with pytest.raises(ValueError, match="edits"):
+        RunConfig(edits=edits)
+
+
+def test_edits_name_what_is_wrong():
+    for step in (-1, LAST_STEP + 1, 10**5000, 1.0, True, None, "3", float("nan"), [1]):
+        with pytest.raises(ValueError, match="edits: step="):
+            RunConfig(edits=((step, "lr", 0.1),))
+    for name in set(FIELDS) - set(EDITABLE):
+        with pytest.raises(ValueError, match=f"'{name}' can't change"):
+            RunConfig(edits=((1, name, getattr(RunConfig(), name)),))
+    for name in (None, 3, ["lr"], "edits", np.array(["lr", "eps"])):
+        with pytest.raises(ValueError, match="can't change in mid-run"):
+            RunConfig(edits=((1, name, 0.1),))
+    for value in (float("nan"), "0.1", None, -1, [0.1]):
+        with pytest.raises(ValueError, match="lr="):
+            RunConfig(edits=((1, "lr", value),))
+    with pytest.raises(ValueError, match=r"edits at step 7: batch_size=1290 exceeds the 1024"):
+        RunConfig(dataset="moons", edits=((3, "lr", 1), (7, "batch_size", 1290)))
+
+
+anything = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5) | st.binary(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
+    max_leaves=5,
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.sampled_from(sorted(FIELDS)) | st.text(max_size=4), anything)
+def test_any_value_is_taken_or_refused_by_name(name, value):
+    try:
+        taken = check_field(name, value)
+    except ValueError as error:
+        assert name in str(error) or repr(name)[:10] in str(error)
+    else:
+        assert taken == value
+        assert getattr(RunConfig(**{name: value}), name) == taken
+
+
+@settings(max_examples=100, deadline=None)
+@given(anything | st.lists(st.tuples(st.integers(-1, 5), st.sampled_from(EDITABLE), anything), max_size=3))
+def test_any_edits_are_taken_or_refused(edits):
+    try:
+        config = RunConfig(edits=edits)
+    except ValueError as error:
+        assert str(error).startswith("RunConfig: ")
+    else:
+        assert RunConfig(edits=config.edits) == config

@@ -1,0 +1,340 @@
+"""The channel of a real server, by way of a real socket."""
+
+import itertools
+import json
+import os
+import signal
+import time
+
+import numpy as np
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from live import batch, messages, worker
+from live.channel import BURST
+from live.verdict import frames_needed, verdict
+
+SETTINGS = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "lanes": "none,batch"}
+ROUND = itertools.count(1000)
+
+
+@pytest.fixture
+def settings():
+    """Settings that no other test uses, so that nothing of theirs is kept already."""
+    return SETTINGS | {"seed": next(ROUND)}
+
+
+def configs_of(settings, draft=False):
+    values, problems = messages.read(messages.LAB_CONTROLS, settings)
+    assert problems == []
+    return messages.lane_configs(values, draft)
+
+
+def rows_here(config, step):
+    """What must arrive, computed in this process."""
+    _, block = worker.extend(config, step + 1)
+    return block["picture"][0]
+
+
+def race(client, settings, until, number=1, **more):
+    """Ask for a race; its header."""
+    header, _ = client.ask({"kind": "lab", "id": number, "values": settings, "until": until, **more})
+    assert (header["kind"], header["id"]) == ("lab", number)
+    return header
+
+
+def frames(client, header, until, got=None):
+    """Rows per lane as they come, until every lane has reached step ``until``."""
+    every, got = header["every"], got or [[] for _ in header["lanes"]]
+    while any(sum(map(len, lane)) <= until // every for lane in got):
+        message, arrays = client.receive()
+        assert (message["kind"], message["id"]) == ("frames", header["id"]), message
+        got[message["lane"]].append(arrays["rows"])
+    return got
+
+
+def check(got, configs, until):
+    for lane, config in zip(got, configs, strict=True):
+        rows = np.concatenate(lane)
+        assert rows.tobytes() == rows_here(config, until).tobytes()
+
+
+def still(server):
+    """Steps computed so far, once nothing is under way."""
+    before = None
+    while before != (before := server.health()["computed_steps"]):
+        time.sleep(0.4)
+    return before
+
+
+# --- answers are what bnlib computes --------------------------------------------------------------------
+
+
+def test_a_batch_is_what_bnlib_computes(client):
+    source = worker.digits_batch(messages.BATCH_LIMIT)
+    for number, settings in enumerate([{}, {"batch_size": 5, "moved": [[1, 2.5], [4, -1e6]], "gamma": -2}]):
+        header, arrays = client.ask({"kind": "batch", "id": number, "values": settings})
+        expected, here = batch.transform(source, messages.read(messages.BATCH_CONTROLS, settings)[0])
+        assert (header["kind"], header["id"], header["problems"]) == ("batch", number, [])
+        assert {name: header[name] for name in expected} == expected
+        assert {name: array.tobytes() for name, array in arrays.items()} == {
+            name: array.astype("<f4").tobytes() for name, array in here.items()
+        }
+
+
+def test_a_race_is_what_bnlib_computes_in_order(client, settings):
+    header = race(client, settings, until=40)
+    configs = configs_of(settings)
+    assert header["lanes"] == ["none", "batch"] and header["problems"] == []
+    assert (header["depth"], header["replicas"], header["every"], header["validate_every"]) == (2, 2, 1, 5)
+    widths = sum(int(np.prod(shape)) for _, shape in header["layout"])
+    got = frames(client, header, 40)
+    assert all(rows.shape[1] == widths for lane in got for rows in lane)
+    check(got, configs, 40)
+
+
+def test_going_on(client, settings):
+    header = race(client, settings, until=10)
+    got = frames(client, header, 10)
+    client.send({"kind": "until", "id": 1, "step": 60})
+    check(frames(client, header, 60, got), configs_of(settings), 60)
+
+
+def test_a_draft_has_every_tenth_frame(client, settings):
+    header = race(client, settings, until=45, draft=True)
+    assert header["every"] == 10
+    got = frames(client, header, 45)
+    for lane, config in zip(got, configs_of(settings), strict=True):
+        assert np.concatenate(lane).tobytes() == rows_here(config, 45)[::10].tobytes()
+
+
+def test_a_new_race_replaces_the_old_one(client, settings):
+    race(client, settings | {"seed": 1}, until=2000, number=1)
+    client.send({"kind": "lab", "id": 2, "values": settings, "until": 20})
+    while (header := client.receive()[0])["id"] == 1:
+        assert header["kind"] == "frames"
+    assert header["kind"] == "lab"
+    check(frames(client, header, 20), configs_of(settings), 20)
+
+
+def test_the_verdict_is_computed_from_the_same_frames(client, settings):
+    frames(client, race(client, settings, until=33), 33)
+    client.send({"kind": "verdict", "id": 1, "step": 33})
+    message, _ = client.receive()
+    lanes = []
+    for config in configs_of(settings):
+        needed, (_, block) = frames_needed(config, 33), worker.extend(config, 34)
+        lanes.append({k: block[k][:, needed.start : needed.stop] for k in ("val_accuracy", "train_loss")})
+    assert message == {"kind": "verdict", "id": 1, "text": verdict(configs_of(settings), lanes, 33)}
+
+
+def test_problems_of_settings_come_with_the_answer(client):
+    header, _ = client.ask({"kind": "batch", "id": 1, "values": {"batch_size": -3, "gamma": 2}})
+    assert header["problems"] == ["batch_size=-3 is outside 1 to 256; 32 is used"]
+
+
+# --- one computation ------------------------------------------------------------------------------------
+
+
+def test_two_readers_of_one_race_cause_one_computation(server, settings):
+    before = still(server)
+    with server.client() as first, server.client() as second:
+        headers = [race(client, settings, until=150) for client in (first, second)]
+        for client, header in zip((first, second), headers, strict=True):
+            check(frames(client, header, 150), configs_of(settings), 150)
+        computed = still(server) - before
+        assert 2 * 151 <= computed <= 2 * (151 + 200), "two lanes, each once, and what a last chunk adds"
+        with server.client() as third:
+            check(frames(third, race(third, settings, until=150), 150), configs_of(settings), 150)
+        assert still(server) - before == computed
+
+
+@pytest.mark.parametrize("way", ["close", "vanish", "stop"])
+def test_work_stops_when_nobody_wants_it(server, settings, way, patiently):
+    heavy = settings | {"depth": 20, "width": 32, "replicas": 4}
+    with server.client() as client:
+        race(client, heavy, until=2000)
+        client.receive()
+        if way == "close":
+            client.socket.close()
+        elif way == "vanish":
+            client.socket.socket.shutdown(2)
+        else:
+            client.send({"kind": "stop"})
+        if way != "stop":
+            patiently(lambda: server.health()["sockets"] == 0, "the socket's end")
+        before = still(server)
+        assert server.health()["computed_steps"] == before
+        assert way != "stop" or client.ask({"kind": "batch", "id": 5, "values": {}})[0]["id"] == 5
+    with server.client() as client:
+        race(client, heavy, until=2000)
+        client.receive()
+        patiently(lambda: server.health()["computed_steps"] > before, "work, now that somebody wants it")
+
+
+# --- what is not let in ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "origin",
+    [
+        None,
+        "null",
+        "http://evil.example",
+        "http://127.0.0.1",
+        "http://127.0.0.1.evil.example",
+        "http://[",
+        "",
+    ],
+)
+def test_pages_of_others_are_refused(server, origin):
+    with pytest.raises(InvalidStatus) as refusal, server.client(origin=origin):
+        pass
+    assert refusal.value.response.status_code == 403
+
+
+BAD = [
+    ("", "channel"),
+    ("no JSON", "channel"),
+    (b"\x00\x01", "channel"),
+    ("[" * 4000, "channel"),
+    ("[]", "channel"),
+    ('"batch"', "channel"),
+    ("null", "channel"),
+    ("{}", "channel"),
+    ('{"kind": "nonsense"}', "channel"),
+    ('{"kind": ["batch"]}', "channel"),
+    ('{"kind": NaN}', "channel"),
+    ('{"kind": "handle"}', "channel"),
+    ('{"kind": "batch"}', "batch"),
+    ('{"kind": "batch", "id": "1"}', "batch"),
+    ('{"kind": "batch", "id": true, "values": {}}', "batch"),
+    ('{"kind": "batch", "id": -1, "values": {}}', "batch"),
+    ('{"kind": "batch", "id": 1.5, "values": {}}', "batch"),
+    ('{"kind": "batch", "id": 1' + "0" * 4000 + ', "values": {}}', "batch"),
+    ('{"kind": "batch", "id": 1, "values": []}', "batch"),
+    ('{"kind": "batch", "id": 1, "values": "x"}', "batch"),
+    ('{"kind": "lab", "id": 1, "values": {}}', "lab"),
+    ('{"kind": "lab", "id": 1, "values": {}, "until": "all"}', "lab"),
+    ('{"kind": "lab", "id": 1, "values": {}, "until": Infinity}', "lab"),
+    ('{"kind": "until", "id": 1}', "until"),
+    ('{"kind": "until", "id": 1, "step": NaN}', "until"),
+    ('{"kind": "verdict", "step": 1}', "verdict"),
+    ('{"kind": "verdict", "id": NaN, "step": 1}', "verdict"),
+    ('{"kind": "verdict", "id": 1, "step": 1}', "verdict"),
+]
+
+
+def test_what_is_no_message_is_told_and_the_socket_lives_on(client):
+    for text, kind in BAD:
+        problem, _ = client.ask(text)
+        assert (problem["kind"], problem["of"]) == ("problem", kind), text
+        assert problem["message"], text
+    header, _ = client.ask({"kind": "batch", "id": 7, "values": {}})
+    assert (header["kind"], header["id"]) == ("batch", 7)
+
+
+def test_deep_values_are_told_and_the_socket_lives_on(client):
+    for depth in (100, 500, 900, 950, 980, 1990):
+        values = '{"moved": ' + "[" * depth + "]" * depth + "}"
+        header, _ = client.ask('{"kind": "batch", "id": 1, "values": ' + values + "}")
+        assert header["kind"] in ("batch", "problem")
+    assert client.ask({"kind": "batch", "id": 7, "values": {}})[0]["id"] == 7
+
+
+def test_a_longer_horizon_than_there_is_is_cut(client, settings):
+    header = race(client, settings, until=0)
+    client.send({"kind": "until", "id": 1, "step": 2**53})
+    got = frames(client, header, messages.LAB_STEPS)
+    assert [sum(map(len, lane)) for lane in got] == [messages.LAB_STEPS + 1] * 2
+
+
+def closing(client):
+    """Everything that still comes, and the code that the socket is closed with."""
+    came = []
+    while True:
+        try:
+            came.append(client.receive()[0])
+        except ConnectionClosed as end:
+            return came, end.rcvd.code
+
+
+@pytest.mark.parametrize("message", ["x" * (messages.MAX_MESSAGE + 1), b"x" * 10**6], ids=["text", "bytes"])
+def test_a_message_that_is_too_long_ends_the_socket(server, message):
+    with server.client() as client:
+        client.send(message)
+        (problem,), code = closing(client)
+    assert code == 1009 and problem["kind"] == "problem" and str(messages.MAX_MESSAGE) in problem["message"]
+    with server.client() as client:
+        fine = json.dumps({"kind": "batch", "id": 1, "values": {}})
+        assert client.ask(fine + " " * (messages.MAX_MESSAGE - len(fine)))[0]["kind"] == "batch"
+
+
+def test_a_flood_ends_the_socket_and_no_other(server, client):
+    with server.client() as flood:
+        try:
+            for _ in range(20 * BURST):
+                flood.send("{}")
+        except ConnectionClosed:
+            pass
+        came, code = closing(flood)
+    assert code == 1008 and BURST <= len(came) < 20 * BURST
+    assert "messages a second" in came[-1]["message"]
+    assert client.ask({"kind": "batch", "id": 7, "values": {}})[0]["id"] == 7
+
+
+def test_a_reader_that_does_not_read_holds_up_nobody(server, settings):
+    with server.client() as slow:
+        slow.socket.recv_messages.pause()  # from now on its buffers fill, and its server must wait
+        for number in range(40):
+            slow.send({"kind": "batch", "id": number, "values": {"batch_size": 256}})
+        slow.send({"kind": "lab", "id": 1, "values": settings | {"depth": 20}, "until": 2000})
+        with server.client() as quick:
+            check(frames(quick, race(quick, settings, until=60), 60), configs_of(settings), 60)
+
+
+# --- servers come and go --------------------------------------------------------------------------------
+
+
+def test_a_new_server_gives_the_same_bytes_and_ends_with_its_workers(server, start_server, ended, settings):
+    questions = [{"kind": "batch", "id": 1, "values": {"batch_size": 99, "moved": "3:2.25"}}]
+    answers = []
+    other = start_server()
+    for one in (server, other):
+        with one.client() as client:
+            client.send(questions[0])
+            batch_bytes = client.socket.recv()
+            rows = frames(client, race(client, settings, until=30), 30)
+        answers.append((batch_bytes, [np.concatenate(lane).tobytes() for lane in rows]))
+    assert answers[0] == answers[1]
+
+    workers = other.workers()
+    assert len(workers) >= 2
+    with other.client() as watching:
+        race(watching, settings | {"depth": 20}, until=2000)
+        watching.receive()
+        other.process.send_signal(signal.SIGTERM)
+        assert closing(watching)[1] in (1001, 1012)
+    other.process.wait(60)
+    ended(workers)
+    assert "Traceback" not in other.log.read_text(), other.log.read_text()
+
+
+def test_a_killed_server_takes_its_workers_along_and_a_killed_worker_is_replaced(
+    start_server, ended, settings
+):
+    doomed = start_server()
+    with doomed.client() as client:
+        header = race(client, settings, until=2000)
+        got = frames(client, header, 30)
+        for worker_number in doomed.workers():
+            os.kill(worker_number, signal.SIGKILL)
+        check(
+            [[np.concatenate(lane)[:301]] for lane in frames(client, header, 300, got)],
+            configs_of(settings),
+            300,
+        )
+        workers = doomed.workers()
+        assert len(workers) >= 2
+        doomed.kill()
+        ended(workers)

@@ -1,0 +1,379 @@
+"""The front desk: one computation however many watch, and nothing computed that nobody waits for."""
+
+import asyncio
+import contextlib
+import os
+import signal
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bnlib import RunConfig
+from live import messages, worker
+from live.desk import LARGEST_CHUNK, TRIES, ComputationError, Desk, Viewer
+
+SMALL = RunConfig(
+    dataset="blobs", depth=2, width=8, batch_size=8, replicas=2, record_every=1, validate_every=5
+)
+OTHER = replace(SMALL, seed=7)
+PATIENCE = 60
+
+
+class DeskWithThreads(Desk):
+    """Threads start at once and can be looked at; that processes compute the same is tested below."""
+
+    def _start_pool(self):
+        self._pool = ThreadPoolExecutor(self._workers)
+        return self._pool
+
+
+def with_desk(scenario, desk=None):
+    """Run ``scenario(desk)`` in an event loop of its own and end the desk."""
+
+    async def run():
+        used = desk or DeskWithThreads()
+        used.start()
+        try:
+            return await asyncio.wait_for(scenario(used), PATIENCE)
+        finally:
+            used.stop()
+
+    return asyncio.run(run())
+
+
+async def watched(desk, config, step, viewer=None):
+    """Everything up to ``step`` as one block, by way of a viewer of its own."""
+    viewer, found = viewer or Viewer(step), []
+    async with contextlib.aclosing(desk.watch(config, viewer)) as blocks:
+        async for block in blocks:
+            found.append(block)
+            if viewer.next > step // config.record_every:
+                break
+    return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in found[0]}
+
+
+async def until(condition):
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def check(block, config, step):
+    """``block`` is what a run computed here and in one go records up to ``step``, to the last bit."""
+    _, whole = worker.extend(config, step + 1)
+    assert block.keys() == whole.keys()
+    for name in whole:
+        assert block[name].tobytes() == whole[name].tobytes(), name
+
+
+@pytest.fixture
+def gate(monkeypatch):
+    """Chunks wait in the pool until the gate is opened; ``gate.asked`` counts them."""
+    gate, extend = threading.Event(), worker.extend
+    gate.asked = 0
+
+    def gated(run, steps):
+        gate.asked += 1
+        assert gate.wait(PATIENCE)
+        return extend(run, steps)
+
+    monkeypatch.setattr(worker, "extend", gated)
+    yield gate
+    gate.set()
+
+
+def test_two_viewers_cause_one_computation():
+    async def scenario(desk):
+        first, second = await asyncio.gather(watched(desk, SMALL, 60), watched(desk, SMALL, 60))
+        check(first, SMALL, 60)
+        check(second, SMALL, 60)
+        await until(lambda: not desk._shows)
+        computed = desk.computed_steps
+        assert computed == desk.recordings.open(SMALL).step
+        check(await watched(desk, SMALL, 60), SMALL, 60)
+        assert desk.computed_steps == computed
+
+    with_desk(scenario)
+
+
+def test_viewers_with_different_horizons_each_see_their_own():
+    async def scenario(desk):
+        near, far = Viewer(12), Viewer(70)
+        blocks = await asyncio.gather(watched(desk, SMALL, 12, near), watched(desk, SMALL, 70, far))
+        check(blocks[0], SMALL, 12)
+        check(blocks[1], SMALL, 70)
+        await until(lambda: not desk._shows)
+        assert desk.computed_steps == desk.recordings.open(SMALL).step <= 70 + LARGEST_CHUNK
+
+    with_desk(scenario)
+
+
+def test_a_viewer_that_wants_more_gets_more():
+    async def scenario(desk):
+        viewer = Viewer(3)
+        async with contextlib.aclosing(desk.watch(SMALL, viewer)) as blocks:
+            async for _ in blocks:
+                if viewer.next == 4:
+                    viewer.want(500)
+                if viewer.next == 501:
+                    break
+        assert desk.recordings.open(SMALL).step > 500
+
+    with_desk(scenario)
+
+
+async def stands_still(desk):
+    await until(lambda: all(show.task is None for show in desk._shows.values()))
+    before = desk.computed_steps
+    await asyncio.sleep(0.3)
+    assert desk.computed_steps == before < 10**6
+
+
+def test_work_stops_when_the_viewer_leaves():
+    async def scenario(desk):
+        await watched(desk, SMALL, 5, Viewer(10**9))
+        await stands_still(desk)
+        assert not desk._shows
+
+    with_desk(scenario)
+
+
+def test_work_stops_when_a_viewer_wants_less():
+    async def scenario(desk):
+        viewer = Viewer(10**9)
+
+        async def watch():
+            async for _ in desk.watch(SMALL, viewer):
+                pass
+
+        task = asyncio.create_task(watch())
+        await until(lambda: viewer.next > 10)
+        viewer.want(2)
+        await stands_still(desk)
+        task.cancel()
+        await asyncio.wait([task])
+        assert not desk._shows
+
+    with_desk(scenario)
+
+
+def test_who_leaves_before_their_turn_costs_nothing(gate):
+    async def scenario(desk):
+        tasks = [asyncio.create_task(watched(desk, replace(SMALL, seed=s), 50)) for s in range(20)]
+        await until(lambda: gate.asked == desk._workers)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        gate.set()
+        await until(lambda: not desk._shows)
+        assert gate.asked == desk._workers
+
+    with_desk(scenario)
+
+
+def test_leaving_and_coming_back_makes_no_second_computation(gate):
+    async def scenario(desk):
+        impatient = asyncio.create_task(watched(desk, SMALL, 30))
+        await until(lambda: gate.asked == 1)
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        again = asyncio.create_task(watched(desk, SMALL, 30))
+        await asyncio.sleep(0.1)
+        assert gate.asked == 1
+        gate.set()
+        check(await again, SMALL, 30)
+        await until(lambda: not desk._shows)
+        assert desk.computed_steps == desk.recordings.open(SMALL).step
+
+    with_desk(scenario)
+
+
+def test_a_slow_viewer_holds_up_nobody_else():
+    async def scenario(desk):
+        slow = desk.watch(SMALL, Viewer(80))
+        first = await anext(slow)
+        check(await watched(desk, SMALL, 80), SMALL, 80)
+        assert first["step"][0] == 0
+        await slow.aclose()
+
+    with_desk(scenario)
+
+
+def test_a_light_recording_is_not_held_up_by_heavy_ones():
+    """They take turns, chunk by chunk; the heavy ones are far from their end when the light one is done."""
+
+    async def scenario(desk):
+        heavy = [replace(SMALL, seed=seed, width=64, batch_size=256, depth=8) for seed in (1, 2, 3)]
+        tasks = [asyncio.create_task(watched(desk, config, 10**6)) for config in heavy]
+        await until(lambda: len(desk.recordings) == len(heavy))
+        await watched(desk, SMALL, 100)
+        assert all(desk.recordings.open(config).step < 10**4 for config in heavy)
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+
+    with_desk(scenario)
+
+
+def test_eviction_while_watched_loses_nothing():
+    """Two recordings that never fit at once, watched side by side by readers who go on and on."""
+
+    async def scenario(desk):
+        blocks = await asyncio.gather(watched(desk, SMALL, 400), watched(desk, OTHER, 400))
+        assert len(desk.recordings) == 1
+        check(blocks[0], SMALL, 400)
+        check(blocks[1], OTHER, 400)
+
+    with_desk(scenario, DeskWithThreads(max_bytes=1))
+
+
+def test_an_evicted_recording_is_computed_again_for_who_comes_late():
+    async def scenario(desk):
+        paused = Viewer(10)
+        watching = desk.watch(SMALL, paused)
+        seen = 0
+        while seen <= 10:
+            seen += len((await anext(watching))["step"])
+        await watched(desk, OTHER, 10)
+        await until(lambda: SMALL not in desk.recordings)
+        paused.want(15)
+        more = (await anext(watching))["step"]
+        assert more[0] == 11
+        check(await watched(desk, SMALL, 40), SMALL, 40)
+        await watching.aclose()
+
+    with_desk(scenario, DeskWithThreads(max_bytes=1))
+
+
+def test_single_frames_are_found_or_computed():
+    async def scenario(desk):
+        _, whole = worker.extend(SMALL, 30)
+        for _ in range(2):
+            block = await desk.frames(SMALL, range(20, 24))
+            assert block["step"].tolist() == [20, 21, 22, 23]
+            assert block["picture"].tobytes() == whole["picture"][:, 20:24].tobytes()
+            await desk.frames(OTHER, range(1))
+
+    with_desk(scenario, DeskWithThreads(max_bytes=1))
+
+
+def test_a_failure_is_told_and_does_not_stay(monkeypatch):
+    extend, working = worker.extend, threading.Event()
+
+    def failing_at_first(run, steps):
+        if not working.is_set() and not isinstance(run, RunConfig):
+            raise MemoryError("no room")
+        return extend(run, steps)
+
+    async def scenario(desk):
+        slow = desk.watch(SMALL, Viewer(20))
+        await anext(slow)  # has seen the first frame, and hears of the failure much later than the others
+        seen = await asyncio.gather(*[watched(desk, SMALL, 20) for _ in range(2)], return_exceptions=True)
+        assert [type(error) for error in seen] == [ComputationError, ComputationError]
+        assert "no room" in str(seen[0])
+        working.set()
+        check(await watched(desk, SMALL, 20), SMALL, 20)
+        with pytest.raises(ComputationError, match="no room"):
+            async for _ in slow:
+                pass
+
+    monkeypatch.setattr(worker, "extend", failing_at_first)
+    with_desk(scenario)
+
+
+def test_drafts_are_every_tenth_frame_of_the_whole():
+    values, _ = messages.read(messages.LAB_CONTROLS, {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2})
+    pairs = zip(messages.lane_configs(values), messages.lane_configs(values, draft=True), strict=True)
+
+    async def scenario(desk):
+        for whole, draft in pairs:
+            frames, tenth = await asyncio.gather(watched(desk, whole, 100), watched(desk, draft, 100))
+            assert tenth["step"].tolist() == list(range(0, 101, 10))
+            for name in ("picture", *worker.CURVES, *worker.BANDS):
+                assert frames[name][:, ::10].tobytes() == tenth[name].tobytes(), name
+
+    with_desk(scenario)
+
+
+# --- processes ------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def quick_processes(monkeypatch):
+    """Processes that needn't load the digits: these tests start many."""
+    monkeypatch.setattr(worker, "warm_up", worker.ready)
+
+
+def processes(desk):
+    return list(desk._pool._processes.values())
+
+
+def test_a_killed_process_loses_nothing(quick_processes):
+    async def scenario(desk):
+        viewer, killed = Viewer(150), []
+        async with contextlib.aclosing(desk.watch(SMALL, viewer)) as blocks:
+            found = []
+            async for block in blocks:
+                found.append(block)
+                if not killed:
+                    killed = processes(desk)
+                    for process in killed:
+                        os.kill(process.pid, signal.SIGKILL)
+                if viewer.next > 150:
+                    break
+        assert killed and not any(process.is_alive() for process in killed)
+        whole = {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in found[0]}
+        check(whole, SMALL, 150)
+        assert desk.computed_steps == desk.recordings.open(SMALL).step
+
+    with_desk(scenario, Desk())
+
+
+def test_what_keeps_killing_processes_is_given_up_and_its_neighbours_go_on(quick_processes):
+    async def scenario(desk):
+        bad = desk.run(os._exit, 1)
+        neighbours = [desk.run(worker.extend, replace(SMALL, seed=s), 5) for s in range(6)]
+        failure, *results = await asyncio.gather(bad, *neighbours, return_exceptions=True)
+        assert isinstance(failure, ComputationError) and f"{TRIES} times" in str(failure)
+        assert [run.step for run, _ in results] == [5] * 6
+
+    with_desk(scenario, Desk())
+
+
+def test_a_desk_that_stopped_stays_stopped(quick_processes):
+    async def scenario(desk):
+        await desk.run(worker.ready)
+        children = processes(desk)
+        assert len(children) == 2
+        desk.stop()
+        with pytest.raises(ComputationError, match="going away"):
+            await desk.run(worker.ready)
+        with pytest.raises(ComputationError, match="going away"):
+            await watched(desk, SMALL, 5)
+        await until(lambda: not any(process.is_alive() for process in children))
+        assert desk._pool is None
+
+    with_desk(scenario, Desk())
+
+
+def test_a_pool_that_does_not_start_is_tried_again(monkeypatch):
+    import live.desk
+
+    class NoRoom(ThreadPoolExecutor):
+        def __init__(self, *_, **__):
+            super().__init__(1)
+
+        def submit(self, *_, **__):
+            raise OSError("too many processes")
+
+    async def scenario(desk):
+        with pytest.raises(ComputationError, match="can't start its worker processes"):
+            await watched(desk, SMALL, 5)
+        monkeypatch.setattr(live.desk, "ProcessPoolExecutor", lambda n, **_: ThreadPoolExecutor(n))
+        check(await watched(desk, SMALL, 5), SMALL, 5)
+
+    monkeypatch.setattr(live.desk, "ProcessPoolExecutor", NoRoom)
+    with_desk(scenario, Desk())

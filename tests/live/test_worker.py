@@ -1,0 +1,106 @@
+"""What the pool computes: pictures that hold what was recorded, number by number."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bnlib import RunConfig, advance, start
+from bnlib.data import load
+from bnlib.telemetry import HISTOGRAM_EDGES
+from live import worker
+
+SMALL = RunConfig(
+    dataset="blobs", depth=2, width=8, batch_size=8, replicas=3, record_every=1, validate_every=5
+)
+BINS = len(HISTOGRAM_EDGES) - 1
+
+
+def fields(config, rows):
+    """A picture's rows taken apart by its layout."""
+    found, start_at = {}, 0
+    for name, shape in worker.layout(config, BINS):
+        size = math.prod(shape)
+        found[name] = rows[:, start_at : start_at + size].reshape(len(rows), *shape)
+        start_at += size
+    assert start_at == rows.shape[1]
+    return found
+
+
+def with_a_lost_seed():
+    """A history in which the middle seed diverged at step 4, by hand: rare settings do it by themselves."""
+    history = {name: array.copy() for name, array in advance(start(SMALL), 12).history.items()}
+    for name, array in history.items():
+        if name not in ("step", "histogram_edges"):
+            array[1, 4:] = np.nan
+    return history
+
+
+def test_a_row_holds_what_its_layout_says():
+    history = advance(start(SMALL), 12).history
+    rows = worker.picture(history)
+    assert rows.dtype == np.float32 and len(rows) == 12
+    found = fields(SMALL, rows)
+    assert list(found) == ["step", "seeds_left", *worker.CURVES, *worker.BANDS, *worker.HISTOGRAMS]
+    assert found["step"][:, 0].tolist() == list(range(12))
+    assert found["seeds_left"][:, 0].tolist() == [3] * 12
+    for name in (*worker.CURVES, *worker.BANDS):
+        mean, low, high = np.moveaxis(found[name], -1, 0)
+        np.testing.assert_allclose(mean, history[name].mean(axis=0), rtol=1e-6)
+        np.testing.assert_array_equal(low, history[name].min(axis=0))
+        np.testing.assert_array_equal(high, history[name].max(axis=0))
+    for name in worker.HISTOGRAMS:
+        np.testing.assert_allclose(found[name], history[name].mean(axis=0), rtol=1e-6, atol=1e-9)
+        np.testing.assert_allclose(found[name].sum(axis=-1), 1, rtol=1e-5)
+    assert np.isnan(found["val_accuracy"][1:5]).all() and np.isfinite(found["val_accuracy"][::5]).all()
+
+
+def test_a_lost_seed_is_left_out_and_counted():
+    history = with_a_lost_seed()
+    found = fields(SMALL, worker.picture(history))
+    assert found["seeds_left"][:, 0].tolist() == [3] * 4 + [2] * 8
+    for name in (*worker.CURVES, *worker.BANDS):
+        left = history[name][[0, 2], 5]
+        np.testing.assert_allclose(found[name][5, ..., 0], left.mean(axis=0), rtol=1e-6)
+        np.testing.assert_array_equal(found[name][5, ..., 1], left.min(axis=0))
+        np.testing.assert_array_equal(found[name][5, ..., 2], left.max(axis=0))
+    np.testing.assert_allclose(found[worker.HISTOGRAMS[0]][5].sum(axis=-1), 1, rtol=1e-5)
+
+
+@pytest.mark.filterwarnings("error")
+def test_where_all_seeds_are_lost_there_is_nothing_and_no_complaint():
+    config = replace(SMALL, norm="none", lr=1000.0, init_scale=50.0)
+    _, block = worker.extend(config, 12)
+    found = fields(config, block["picture"][0])
+    assert found["seeds_left"][-1, 0] == 0
+    assert np.isnan(found["train_loss"][-1]).all() and np.isnan(found["activation_histogram"][-1]).all()
+    assert found["step"][:, 0].tolist() == list(range(12))
+
+
+def test_extending_goes_on_where_it_stopped_and_carries_no_frames():
+    run, first = worker.extend(SMALL, 5)
+    later, second = worker.extend(run, 7)
+    whole, block = worker.extend(start(SMALL), 12)
+    assert run.frames == later.frames == () and later.step == 12
+    assert later.flat.tobytes() == whole.flat.tobytes()
+    assert "histogram_edges" not in block and not set(worker.HISTOGRAMS) & set(block)
+    for name in block:
+        joined = np.concatenate([first[name], second[name]], axis=0 if name == "step" else 1)
+        assert joined.tobytes() == block[name].tobytes(), name
+
+
+def test_steps_between_two_frames_record_nothing():
+    run, _ = worker.extend(replace(SMALL, record_every=10), 1)
+    later, block = worker.extend(run, 4)
+    assert later.step == 5 and list(block) == ["step"] and len(block["step"]) == 0
+
+
+def test_the_batch_shown_first_is_what_a_unit_receives_from_digits():
+    batch = worker.digits_batch(64)
+    run = start(RunConfig(norm="none", depth=1, dtype="float64"))
+    z = load("digits").x_train[:64] @ run.parameters["weight0"][0] + run.parameters["bias0"][0]
+    offset = abs(z.mean(axis=0)) / z.std(axis=0)
+    np.testing.assert_allclose(batch, z[:, offset.argmax()], rtol=1e-12)
+    assert offset.max() > 1, "batch norm should have something to do"
+    assert batch.shape == (64,) and batch.flags.c_contiguous
