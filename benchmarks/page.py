@@ -28,6 +28,10 @@ from tests.server import CHROMIUM_FLAGS, ROOT, Server, chromium_path, free_port
 DRAG_SECONDS, PLAY_SECONDS, WATCH_SECONDS, VIEWERS = 4, 6, 10, 50
 PACE = 1 / 60
 
+# The bars of a page's Plotly charts, as text.
+BARS = """() => [...document.querySelectorAll(".js-plotly-plot .trace.bars path")]
+  .map((bar) => bar.getAttribute("d")).join()"""
+
 RECORD = """(lab) => {
   lab.log = [];
   lab.addEventListener("bnlab:picture", (event) => lab.log.push([performance.now(), event.detail]));
@@ -111,19 +115,18 @@ def drag_the_plain_page(browser: Browser, url: str) -> None:
     assert box is not None
     y, left = box["y"] + box["height"] / 2, box["x"] + box["width"] / 2
     during, delays = 0, []
-    pictures = "() => [...document.querySelectorAll('.js-plotly-plot .trace.bars path')].map((p) => p.getAttribute('d')).join()"
     for turn in range(6):
         page.mouse.move(left, y)
-        before = page.evaluate(pictures)
+        before = page.evaluate(BARS)
         page.mouse.down()
         target = left + (120 if turn % 2 == 0 else -120)
         for move in range(1, 31):
             page.mouse.move(left + (target - left) * move / 30, y)
             time.sleep(PACE)
-        during += page.evaluate(pictures) != before
+        during += page.evaluate(BARS) != before
         page.evaluate("() => { window.released = performance.now(); }")
         page.mouse.up()
-        page.wait_for_function(f"(before) => ({pictures})() !== before", arg=before, polling="raf")
+        page.wait_for_function(f"(before) => ({BARS})() !== before", arg=before, polling="raf")
         delays.append(page.evaluate("() => performance.now() - window.released"))
         left = target
         time.sleep(0.5)
@@ -227,8 +230,8 @@ def cost_of_viewers(server: Server) -> None:
     used = busy() - used - idle
     print(
         f"  {VIEWERS} viewers, {np.mean(seen):.0f} frames each in {WATCH_SECONDS} s: "
-        f"{1000 * used / VIEWERS / WATCH_SECONDS:.2f} ms of server time per viewer and second, connecting included "
-        f"(the idle server: {1000 * idle / WATCH_SECONDS:.1f} ms a second)"
+        f"{1000 * used / VIEWERS / WATCH_SECONDS:.2f} ms of server time per viewer and second, connecting "
+        f"included (the idle server: {1000 * idle / WATCH_SECONDS:.1f} ms a second)"
     )
 
 

@@ -362,6 +362,21 @@ def test_core_on_images_with_a_replica_axis() -> None:
         np.testing.assert_allclose(dgamma[r].ravel(), one_dgamma, atol=1e-12)
 
 
+@pytest.mark.parametrize("axes", [(1,), (2,), (3,), (2, 3), (1, 3)])
+@pytest.mark.parametrize("affine_axes", [(1,), (1, 3)])
+def test_replicas_side_by_side_are_the_same_to_the_last_bit(axes: Any, affine_axes: Any) -> None:
+    rng = np.random.default_rng(7)
+    x, dy = rng.standard_normal((2, 3, 7, 11, 33), dtype=np.float32)
+    shape = tuple(1 if a in affine_axes else n for a, n in enumerate(x.shape))
+    gamma, beta = rng.standard_normal((2, *shape), dtype=np.float32)
+    y, cache = normalize(x, axes, gamma, beta, 1e-5)
+    together = (y, *normalize_backward(dy, cache))
+    for r in (slice(0, 1), slice(2, 3)):
+        one, one_cache = normalize(x[r], axes, gamma[r], beta[r], 1e-5)
+        for ours, alone in zip(together, (one, *normalize_backward(dy[r], one_cache)), strict=True):
+            assert (ours[r] == alone).all()
+
+
 def test_a_diverged_replica_leaves_the_others_alone() -> None:
     x = np.random.default_rng(6).standard_normal((3, 8, 4))
     bad = x.copy()

@@ -13,6 +13,11 @@ def address(page: Page) -> str:
     return str(page.evaluate("location.pathname + location.search"))
 
 
+def wait_for_address(page: Page, part: str) -> None:
+    """Wait until the page's address contains a match of the pattern ``part``."""
+    page.wait_for_function("(part) => new RegExp(part).test(location.href)", arg=part)
+
+
 def drag_slider(
     page: Page, control: str, start: float, end: float, *, hold: bool = False, moves: int = 25
 ) -> Callable[[], None]:
@@ -33,6 +38,21 @@ def drag_slider(
 def watch_pictures(page: Page) -> Callable[[], Any]:
     """Count the pictures drawn from now on."""
     page.locator(".lab").evaluate(
-        """(lab) => { lab.pictures = 0; lab.addEventListener("bnlab:picture", () => { lab.pictures += 1; }); }"""
+        """(lab) => {
+          lab.pictures = 0;
+          lab.addEventListener("bnlab:picture", () => { lab.pictures += 1; });
+        }"""
     )
     return lambda: page.locator(".lab").evaluate("(lab) => lab.pictures")
+
+
+def pictures_change(page: Page, before: list[str]) -> None:
+    """Wait until every canvas of the lab differs from ``before``."""
+    page.locator(".lab").evaluate(
+        """(lab, before) => new Promise((done) => {
+          const look = () => [...lab.querySelectorAll("figure canvas")]
+            .every((canvas, i) => canvas.toDataURL() !== before[i]) ? done() : requestAnimationFrame(look);
+          look();
+        })""",
+        before,
+    )

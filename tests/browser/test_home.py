@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.gestures import address, drag_slider, watch_pictures
+from tests.browser.gestures import address, drag_slider, wait_for_address, watch_pictures
 
 pytestmark = pytest.mark.browser
 
@@ -42,7 +42,7 @@ def test_a_slider_redraws_while_it_moves(page: Page, control: str) -> None:
     assert pictures() >= 5, "pictures came while the button was still down"
     assert address(page) == "/", "the address waits for the end of the gesture"
     release()
-    page.wait_for_url(re.compile(rf"\?{control}="))
+    wait_for_address(page, rf"\?{control}=")
 
 
 def test_a_pulled_dot_stops_at_the_bound(page: Page) -> None:
@@ -54,7 +54,7 @@ def test_a_pulled_dot_stops_at_the_bound(page: Page) -> None:
         page.mouse.move(x + 30 * step, y)
     expect(page.locator(".verdict")).to_contain_text("√(32−1) = 5.57; the farthest now is 5.57")
     page.mouse.up()
-    page.wait_for_url(re.compile("moved="))
+    wait_for_address(page, "moved=")
 
 
 def test_a_link_restores_the_picture(page: Page, context: BrowserContext) -> None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
-from tests.browser.gestures import address, drag_slider, watch_pictures
+from tests.browser.gestures import (
+    address,
+    drag_slider,
+    pictures_change,
+    wait_for_address,
+    watch_pictures,
+)
 
 pytestmark = pytest.mark.browser
 
@@ -44,7 +48,7 @@ def test_it_plays_by_itself_and_pauses(page: Page) -> None:
     page.wait_for_timeout(1500)
     assert pictures() >= 15, "a running lab is redrawn at least ten times a second, however slow the machine"
     page.get_by_role("button", name="Pause").click()
-    page.wait_for_url(re.compile(r"step=\d+"))
+    wait_for_address(page, r"step=\d+")
     expect(page.locator(".verdict")).to_contain_text("Validation accuracy at step")
 
 
@@ -60,7 +64,7 @@ def test_one_step_back_and_reset(page: Page) -> None:
     assert layers(page) == first
     page.get_by_role("button", name="Reset to the identical initial weights").click()
     at_step(page, 0)
-    page.wait_for_url(re.compile(r"step=0"))
+    wait_for_address(page, r"step=0")
 
 
 def test_scrubbing_redraws_while_it_moves_and_recalls_the_past(page: Page) -> None:
@@ -76,7 +80,10 @@ def test_scrubbing_redraws_while_it_moves_and_recalls_the_past(page: Page) -> No
     page.keyboard.press("End")
     at_step(page, 200)
     page.locator("input.scrub").evaluate(
-        "(input) => { input.value = 150; input.dispatchEvent(new Event('input')); input.dispatchEvent(new Event('change')); }"
+        """(input) => {
+          input.value = 150;
+          for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind));
+        }"""
     )
     at_step(page, 150)
     page.mouse.move(0, 0)
@@ -91,15 +98,10 @@ def test_a_dragged_setting_bends_the_curves_before_it_is_released(page: Page, co
     query = address(page)
     page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
     release = drag_slider(page, control, 0.5, 0.97, hold=True, moves=40)
-    page.wait_for_function(
-        """(before) => document.querySelectorAll("*") && [...document.querySelectorAll("*")]
-             .filter((node) => node.shadowRoot).flatMap((node) => [...node.shadowRoot.querySelectorAll("figure canvas")])
-             .every((canvas, i) => canvas.toDataURL() !== before[i])""",
-        arg=before,
-    )
+    pictures_change(page, before)
     assert address(page) == query
     release()
-    page.wait_for_url(re.compile(f"{control}="))
+    wait_for_address(page, f"{control}=")
     at_step(page, 20)
 
 
@@ -128,7 +130,7 @@ def test_back_and_forward_follow_the_address(page: Page) -> None:
     open_lab(page, SMALL + "&step=5")
     at_step(page, 5)
     page.get_by_label("layer norm").check()
-    page.wait_for_url(re.compile("layer"))
+    wait_for_address(page, "layer")
     expect(page.locator(".verdict")).to_contain_text("layer norm")
     page.go_back()
     expect(page.locator(".verdict")).not_to_contain_text("layer norm")
@@ -141,7 +143,7 @@ def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
     open_lab(page, SMALL + "&step=5")
     at_step(page, 5)
     page.get_by_label("RMS norm").check()
-    page.wait_for_url(re.compile("rms"))
+    wait_for_address(page, "rms")
     page.get_by_role("link", name="BatchNorm Lab").first.click()
     expect(page.locator("canvas.dots")).to_be_visible()
     page.get_by_role("link", name="Training lab").first.click()
@@ -197,7 +199,7 @@ def test_streamlit_reruns_do_not_interrupt_the_picture(page: Page) -> None:
     open_lab(page, SMALL)
     pictures = watch_pictures(page)
     page.get_by_label("layer norm").check()  # a rerun of the page's script
-    page.wait_for_url(re.compile("layer"))
+    wait_for_address(page, "layer")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     before = pictures()
     page.wait_for_timeout(1000)
