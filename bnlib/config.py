@@ -119,15 +119,12 @@ def check_field(name: str, value: Any) -> Any:
         if not isinstance(value, (bool, np.bool_)):
             raise ValueError(f"RunConfig: {name}={_show(value)} must be True or False")
         return bool(value)
-    number, article = (numbers.Integral, "a whole") if kind == "int" else (numbers.Real, "a")
-    low, high = rule["low"], rule["high"]
-    if isinstance(value, (bool, np.bool_)) or not isinstance(value, number):
-        raise ValueError(
-            f"RunConfig: {name}={_show(value)} must be {article} number from {low:g} to {high:g}"
-        )
-    if not low <= value <= high:  # so written, NaN is outside too
-        raise ValueError(f"RunConfig: {name}={_show(value)} is outside {low:g} to {high:g}")
-    return int(value) if kind == "int" else float(value)  # type: ignore[call-overload]
+    whole, low, high = kind == "int", rule["low"], rule["high"]
+    number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
+    if not (number and low <= value <= high):  # so written, NaN is outside too
+        kind = "a whole number" if whole else "a number"
+        raise ValueError(f"RunConfig: {name}={_show(value)} must be {kind} from {low:g} to {high:g}")
+    return int(value) if whole else float(value)
 
 
 def _show(value: Any) -> str:
@@ -166,14 +163,11 @@ def _check_edits(config: RunConfig) -> tuple[Edit, ...]:
         if not (isinstance(edit, (tuple, list)) and len(edit) == 3):
             raise ValueError(f"RunConfig: edits: {_show(edit)} must be (step, field, value)")
         step, name, value = edit
-        if isinstance(step, bool) or not isinstance(step, numbers.Integral) or not 0 <= step <= LAST_STEP:
-            raise ValueError(
-                f"RunConfig: edits: step={_show(step)} must be a whole number from 0 to {LAST_STEP}"
-            )
+        whole = isinstance(step, numbers.Integral) and not isinstance(step, bool)
+        if not (whole and 0 <= step <= LAST_STEP):
+            raise ValueError(f"RunConfig: edits: step={_show(step)} must be a whole number, 0 to {LAST_STEP}")
         if not isinstance(name, str) or name not in EDITABLE:
-            raise ValueError(
-                f"RunConfig: edits: {_show(name)} can't change in mid-run; {', '.join(EDITABLE)} can"
-            )
+            raise ValueError(f"RunConfig: edits: {_show(name)} can't change; {', '.join(EDITABLE)} can")
         checked[int(step), str(name)] = check_field(name, value)
     now = SimpleNamespace(**{name: getattr(config, name) for name in FIELDS})
     edits = tuple((step, name, checked[step, name]) for step, name in sorted(checked))

@@ -91,14 +91,13 @@ def _sigmoid(z: Array) -> Array:
 
 
 def _sigmoid_slope(z: Array, a: Array) -> Array:
-    return a * (1 - a)
+    slope: Array = a * (1 - a)
+    return slope
 
 
 def _gelu_gate(z: Array) -> Array:
-    gate: Array = np.tanh(_GELU_SCALE * (z + _GELU_CUBE * (z * z * z)))
-    gate += 1
-    gate *= 0.5
-    return gate
+    # (1 + tanh(s)) / 2 = sigma(2 s)
+    return _sigmoid((2 * _GELU_SCALE) * (z + _GELU_CUBE * (z * z * z)))
 
 
 def _gelu(z: Array) -> Array:
@@ -107,8 +106,8 @@ def _gelu(z: Array) -> Array:
 
 def _gelu_slope(z: Array, a: Array) -> Array:
     gate = _gelu_gate(z)
-    slope: Array = gate + z * gate * (1 - gate) * (2 * _GELU_SCALE * (1 + 3 * _GELU_CUBE * (z * z)))
-    return slope
+    steepness = (2 * _GELU_SCALE) * (1 + 3 * _GELU_CUBE * (z * z))
+    return gate + z * _sigmoid_slope(z, gate) * steepness
 
 
 ACTIVATIONS: dict[str, Activation] = {

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from . import data
@@ -16,16 +14,8 @@ HISTOGRAM_EDGES = np.linspace(-4, 4, 65)
 SATURATED_SLOPE = 0.05
 _BLOCK = 1 << 15  # entries measured at once
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
-PER_LAYER = (
-    "activation_mean",
-    "activation_std",
-    "saturation",
-    "gradient_norm",
-    "weight_norm",
-    "weight_gradient_norm",
-    "update_ratio",
-    "statistics_gap",
-)
+_ACTIVATIONS = ("activation_mean", "activation_std", "saturation", "statistics_gap")
+PER_LAYER = (*_ACTIVATIONS, "gradient_norm", "weight_norm", "weight_gradient_norm", "update_ratio")
 HISTOGRAMS = ("activation_histogram", "preactivation_histogram")
 
 Frame = dict[str, Array]
@@ -72,15 +62,16 @@ def measure(
         (ReLU: share of zeros; tanh: share with \\|a\\| > 0.975)
     gradient_norm : L2 norm of the loss gradient with respect to what enters the activation
     weight_norm, weight_gradient_norm : L2 norms of the weight matrix and of its gradient
+    update_ratio : log10 of ||update|| / ||weight||, which the training loop adds
     statistics_gap : root mean square over features of (batch mean - running mean) / running standard
         deviation; 0 without batch norm
     activation_histogram, preactivation_histogram : share of entries per bin of HISTOGRAM_EDGES;
         the outermost bins also hold what lies beyond them
     """
     frame = {
-        "gradient_norm": norms(dz),
-        "weight_norm": norms([layer.weight for layer in layers[:-1]]),
-        "weight_gradient_norm": norms([layer.weight for layer in gradients[:-1]]),
+        "gradient_norm": _norms(dz),
+        "weight_norm": weight_norms(layers),
+        "weight_gradient_norm": weight_norms(gradients),
         "statistics_gap": _statistics_gap(config, batch_mean, running),
     }
     # So many replicas at once that their arrays stay in the cache.
@@ -114,8 +105,12 @@ def _distributions(config: RunConfig, zs: list[Array], activations: list[Array])
     }
 
 
-def norms(arrays: Sequence[Array]) -> Array:
-    """L2 norm per replica of each array (R, ...), as (R, layers)."""
+def weight_norms(layers: list[Layer]) -> Array:
+    """L2 norm per replica of each hidden layer's weights, (R, layers)."""
+    return _norms([layer.weight for layer in layers[:-1]])
+
+
+def _norms(arrays: list[Array]) -> Array:
     squares = np.empty((len(arrays[0]), len(arrays)), arrays[0].dtype)
     for number, array in enumerate(arrays):
         row = array.reshape(len(array), -1)
@@ -123,17 +118,13 @@ def norms(arrays: Sequence[Array]) -> Array:
     return np.sqrt(squares, out=squares)
 
 
-def update_ratio(updates: list[Layer], weight_norm: Array) -> Array:
-    """log10 of ||update|| / ||weight|| (R, layers): the update:data ratio."""
-    return np.log10(norms([layer.weight for layer in updates[:-1]]) / weight_norm)
-
-
 def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats) -> Array:
     if config.norm != "batch":
         return np.zeros((len(batch_mean), config.depth), config.dtype)
     distance = (batch_mean - running.mean) / np.sqrt(running.var + config.eps)
     distance = distance.reshape(len(distance), config.depth, -1)
-    return np.sqrt(np.vecdot(distance, distance) / config.width)
+    gap: Array = np.sqrt(np.vecdot(distance, distance) / config.width)
+    return gap
 
 
 def _histograms(x: Array) -> Array:
@@ -146,7 +137,8 @@ def _histograms(x: Array) -> Array:
     np.minimum(position, bins - 1, out=position)
     index = position.astype(np.intp).reshape(-1, x.shape[2])
     counts = np.array([np.bincount(row, minlength=bins) for row in index], np.float32)
-    return counts.reshape(*x.shape[:2], bins) / np.float32(x.shape[2])
+    counts /= x.shape[2]
+    return counts.reshape(*x.shape[:2], bins)
 
 
 def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> Frame:

@@ -69,17 +69,14 @@ def start(config: RunConfig) -> Run:
     flat = initialize(config.at(0))
     moments = {"sgd": 0, "momentum": 1, "adamw": 2}[config.optimizer]
     shape = (config.replicas, plan(config).statistics)
+    mean, var = _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype))
     return Run(
         config=config,
         step=0,
         samples=0,
         flat=_frozen(flat),
         optimizer_state=tuple(_frozen(np.zeros_like(flat)) for _ in range(moments)),
-        running=RunningStats(
-            _frozen(np.zeros(shape, config.dtype)),
-            _frozen(np.ones(shape, config.dtype)),
-            config.at(0).momentum,
-        ),
+        running=RunningStats(mean, var, config.at(0).momentum),
         diverged_at=_frozen(np.full(config.replicas, -1)),
     )
 
@@ -145,7 +142,8 @@ def _advance_stretch(run: Run, stop: int) -> Run:
                 frame |= telemetry.validate(config, layers, running)
         _gradient_to_update(config, the_plan.weight_size, flat, gradient, state, step)
         if recording:
-            frame["update_ratio"] = telemetry.update_ratio(gradients, frame["weight_norm"])
+            update_norm = telemetry.weight_norms(gradients)  # they have become the update
+            frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
             frames.append(frame)
         flat -= gradient
         if the_plan.statistics:

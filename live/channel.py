@@ -71,10 +71,6 @@ def same_origin(websocket: WebSocket) -> bool:
     return bool(host) and host.lower() == websocket.headers.get("host", "").lower()
 
 
-def _went_well(task: asyncio.Task[Any]) -> bool:
-    return not task.cancelled() and task.exception() is None
-
-
 class _Session:
     """One socket: at most one race is watched, and answers follow questions."""
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import multiprocessing
+import sys
 import time
 from collections.abc import AsyncGenerator, Callable
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from typing import ParamSpec, TypeVar
+from multiprocessing.context import SpawnContext, SpawnProcess
+from multiprocessing.process import BaseProcess
+from types import ModuleType
+from typing import Any, ParamSpec, TypeVar
 
 import numpy as np
 
@@ -29,6 +32,28 @@ WORKERS = 2
 CHUNK_SECONDS = 0.06
 FIRST_CHUNK, LARGEST_CHUNK = 1, 200
 TRIES = 3
+
+
+class _WorkerProcess(SpawnProcess):
+    """A spawned process that doesn't run the parent's main module again.
+
+    While a page is being made, Streamlit's main module is that page's script: a worker started then
+    would run the page.
+    """
+
+    @staticmethod
+    def _Popen(process_obj: BaseProcess) -> Any:
+        main, blank = sys.modules["__main__"], ModuleType("__main__")
+        sys.modules["__main__"] = blank
+        try:
+            return SpawnProcess._Popen(process_obj)
+        finally:
+            if sys.modules["__main__"] is blank:  # else another page has begun meanwhile
+                sys.modules["__main__"] = main
+
+
+class _WorkerContext(SpawnContext):
+    Process = _WorkerProcess
 
 
 class ComputationError(Exception):
@@ -93,8 +118,7 @@ class Desk:
             self._start_pool()
 
     def _start_pool(self) -> Executor:
-        context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(self._workers, mp_context=context, initializer=worker.warm_up)
+        pool = ProcessPoolExecutor(self._workers, mp_context=_WorkerContext(), initializer=worker.warm_up)
         try:
             for _ in range(self._workers):  # a process is started when there is something to do
                 pool.submit(worker.ready)

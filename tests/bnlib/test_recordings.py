@@ -200,9 +200,10 @@ def test_a_branch_equals_computing_it_from_scratch(edit):
 def test_a_branch_of_a_recording_that_is_not_there_starts_from_scratch():
     kept = Recordings()
     assert kept.open(EDITED).run is None
-    extend(kept, SMALL, 200)
+    extend(kept, SMALL, 120)
+    assert kept.open(EDITED.branch(130, lr=0.4)).step == 120
     kept.open(SMALL).strip()
-    assert kept.open(EDITED).run is None
+    assert kept.open(EDITED).run is None, "the frames before the edit are missing"
 
 
 def test_checkpoints_are_thinned_to_their_budget(monkeypatch):

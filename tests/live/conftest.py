@@ -33,7 +33,8 @@ class Client:
     """A page's side of the channel."""
 
     def __init__(self, address, **how):
-        self.socket = connect(address, open_timeout=PATIENCE, compression=None, max_queue=None, **how)
+        patience = {"open_timeout": PATIENCE, "close_timeout": 1}
+        self.opening = connect(address, **patience | {"compression": None, "max_queue": None} | how)
 
     def send(self, message):
         self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
@@ -48,10 +49,11 @@ class Client:
         return self.receive()
 
     def __enter__(self):
+        self.socket = self.opening.__enter__()
         return self
 
-    def __exit__(self, *_):
-        self.socket.close()
+    def __exit__(self, *what):
+        self.opening.__exit__(*what)
 
 
 class Server:

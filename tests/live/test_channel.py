@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import signal
+import socket
 import time
 
 import numpy as np
@@ -158,7 +159,7 @@ def test_work_stops_when_nobody_wants_it(server, settings, way, patiently):
         if way == "close":
             client.socket.close()
         elif way == "vanish":
-            client.socket.socket.shutdown(2)
+            client.socket.socket.shutdown(socket.SHUT_RDWR)
         else:
             client.send({"kind": "stop"})
         if way != "stop":
@@ -284,13 +285,13 @@ def test_a_flood_ends_the_socket_and_no_other(server, client):
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody(server, settings):
-    with server.client() as slow:
-        slow.socket.recv_messages.pause()  # from now on its buffers fill, and its server must wait
-        for number in range(40):
+    with server.client(max_queue=1) as slow:  # buffers fill, and its session must wait
+        for number in range(100):
             slow.send({"kind": "batch", "id": number, "values": {"batch_size": 256}})
         slow.send({"kind": "lab", "id": 1, "values": settings | {"depth": 20}, "until": 2000})
         with server.client() as quick:
             check(frames(quick, race(quick, settings, until=60), 60), configs_of(settings), 60)
+        slow.socket.socket.shutdown(socket.SHUT_RDWR)
 
 
 # --- servers come and go --------------------------------------------------------------------------------

@@ -4,9 +4,11 @@ import asyncio
 import contextlib
 import os
 import signal
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -359,12 +361,33 @@ def test_a_desk_that_stopped_stays_stopped(quick_processes):
     with_desk(scenario, Desk())
 
 
+def test_processes_do_not_run_the_page_that_is_being_made(quick_processes, monkeypatch, tmp_path):
+    """Streamlit makes the page's script the main module, and a spawned process would run it again."""
+    script, ran = tmp_path / "page.py", tmp_path / "ran"
+    script.write_text(f"open({str(ran)!r}, 'w')")
+    page = ModuleType("__main__")
+    page.__file__ = str(script)
+    monkeypatch.setitem(sys.modules, "__main__", page)
+
+    async def scenario(desk):
+        await desk.run(worker.ready)
+        assert sys.modules["__main__"] is page and not ran.exists()
+
+    with_desk(scenario, Desk())
+
+
 def test_a_pool_that_does_not_start_is_tried_again(monkeypatch):
     import live.desk
+
+    given_up = []
 
     class NoRoom(ThreadPoolExecutor):
         def __init__(self, *_, **__):
             super().__init__(1)
+
+        def shutdown(self, *how, **more):
+            given_up.append(self)
+            super().shutdown(*how, **more)
 
         def submit(self, *_, **__):
             raise OSError("too many processes")
@@ -372,6 +395,7 @@ def test_a_pool_that_does_not_start_is_tried_again(monkeypatch):
     async def scenario(desk):
         with pytest.raises(ComputationError, match="can't start its worker processes"):
             await watched(desk, SMALL, 5)
+        assert len(given_up) == 2, "a pool that is half there would stay"
         monkeypatch.setattr(live.desk, "ProcessPoolExecutor", lambda n, **_: ThreadPoolExecutor(n))
         check(await watched(desk, SMALL, 5), SMALL, 5)
 

@@ -38,6 +38,10 @@ def settings_of(controls):
     return st.fixed_dictionaries({control.name: values_of(control) for control in controls})
 
 
+def addresses_of(controls):
+    return settings_of(controls).map(lambda values: write(controls, values))
+
+
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=60),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
@@ -216,7 +220,7 @@ def test_a_control_offers_only_what_a_run_takes(control):
         assert FIELDS[control.name].type == ("int" if control.kind == "whole" else "float")
 
 
-@given(raw=broken_settings(LAB_CONTROLS) | settings_of(LAB_CONTROLS), draft=st.booleans())
+@given(raw=broken_settings(LAB_CONTROLS) | addresses_of(LAB_CONTROLS), draft=st.booleans())
 def test_whatever_was_read_is_a_race(raw, draft):
     values, _ = read(LAB_CONTROLS, raw)
     configs = lane_configs(values, draft)
@@ -228,7 +232,7 @@ def test_whatever_was_read_is_a_race(raw, draft):
         assert config.validate_every % config.record_every == 0
 
 
-@given(raw=broken_settings(BATCH_CONTROLS) | settings_of(BATCH_CONTROLS), data=st.data())
+@given(raw=broken_settings(BATCH_CONTROLS) | addresses_of(BATCH_CONTROLS), data=st.data())
 def test_whatever_was_read_is_a_batch_that_can_be_sent(raw, data):
     """Headers are JSON, which has no NaN: none may come up, however far the points are moved."""
     values, _ = read(BATCH_CONTROLS, raw)

@@ -1,0 +1,162 @@
+"""The pages as Streamlit runs them: settings out of the address, and back into it."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from streamlit.testing.v1 import AppTest
+
+from live.messages import CONTROLS, read
+
+ROOT = Path(__file__).resolve().parents[2]
+PAGES = {"batch": "home", "lab": "training_lab"}
+
+
+@pytest.fixture(params=PAGES)
+def page(request):
+    """The picture's name and its page, run once without settings."""
+    return request.param, opened(request.param)
+
+
+def opened(picture, **address):
+    app = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=60).run()
+    if picture != "batch":
+        app.switch_page(f"../pages/{PAGES[picture]}.py")
+    return visited(app, address)
+
+
+def visited(app, address):
+    app.query_params.clear()
+    app.query_params.update(address)
+    return app.run()
+
+
+def component(app):
+    (found,) = app.get("bidi_component")
+    return found.proto
+
+
+def handed_over(app):
+    """What the component is told."""
+    return json.loads(component(app).json)
+
+
+def chosen(app, values):
+    """The reader's gesture has ended: what the component then reports, as the browser sends it."""
+    states = WidgetStates()
+    states.widgets.add(id=component(app).id, json_value=json.dumps({"values": values}))
+    return app._run(states)
+
+
+def test_pages_render(page):
+    picture, app = page
+    assert not app.exception and not app.warning and len(app.title) == 1
+    told = handed_over(app)
+    defaults, _ = read(CONTROLS[picture], {})
+    assert told["picture"] == picture
+    assert told["values"] == told["defaults"] == json.loads(json.dumps(defaults))
+    assert [control["name"] for control in told["controls"]] == list(defaults)
+    assert not told["paused"] and app.query_params == {}
+
+
+def test_an_address_restores_its_settings():
+    app = opened("lab", lanes="none,layer,rms", depth="9", lr="0.0123456789012345", seed="17", step="250")
+    told = handed_over(app)
+    assert not app.warning and told["paused"]
+    assert told["values"] == told["defaults"] | {
+        "lanes": ["none", "layer", "rms"], "depth": 9, "lr": 0.0123456789012345, "seed": 17, "step": 250,
+    }  # fmt: skip
+
+
+def test_broken_fields_are_named_and_the_others_kept():
+    app = opened("lab", depth="99", lr="fast", colour="red", width="32")
+    (warning,) = app.warning
+    for words in (
+        "depth=99 is outside 1 to 20; 5 is used",
+        "lr=fast is not a number; 0.1 is used",
+        "colour is no setting of this page and is ignored",
+    ):
+        assert f"`{words}`" in warning.value
+    assert "width" not in warning.value and not app.exception
+    told = handed_over(app)
+    assert told["values"] == told["defaults"] | {"width": 32}
+
+
+@pytest.mark.parametrize(
+    ("picture", "changes", "address"),
+    [
+        (
+            "batch",
+            {"gamma": 2.5, "moved": [[3, -1.25], [7, 40]]},
+            {"gamma": "2.5", "moved": "3:-1.25,7:40.0"},
+        ),
+        ("batch", {"eps": 0.000123456789}, {"eps": "0.000123456789"}),
+        ("batch", {}, {}),
+        ("lab", {"lanes": ["batch", "rms"], "step": 40}, {"lanes": "batch,rms", "step": "40"}),
+    ],
+)
+def test_what_the_reader_chooses_is_in_the_address(picture, changes, address):
+    app = opened(picture)
+    app = chosen(app, handed_over(app)["values"] | changes)
+    assert not app.exception
+    assert app.query_params == address
+    elsewhere = opened(picture, **address)
+    assert not elsewhere.warning
+    assert (
+        handed_over(elsewhere)["values"]
+        == handed_over(app)["values"]
+        == handed_over(app)["defaults"] | changes
+    )
+
+
+def test_a_setting_put_back_leaves_the_address():
+    app = opened("batch", gamma="2.5", beta="1.0")
+    app = chosen(app, handed_over(app)["values"] | {"gamma": 1.0})
+    assert app.query_params == {"beta": "1.0"}
+
+
+def test_settings_come_back_with_the_page():
+    app = opened("lab")
+    app = chosen(app, handed_over(app)["values"] | {"depth": 7})
+    visited(app.switch_page("../pages/home.py"), {})
+    assert app.query_params == {}
+    visited(app.switch_page("../pages/training_lab.py"), {})
+    assert app.query_params == {"depth": "7"} and handed_over(app)["values"]["depth"] == 7
+
+
+def test_a_component_that_reports_nonsense_changes_nothing(page):
+    picture, app = page
+    for nonsense in (None, {}, {"gamma": "x", "depth": [], "moved": [[1]], "new": 1}):
+        chosen(app, nonsense)
+        assert not app.exception and app.query_params == {}
+
+
+HOSTILE = {
+    "markdown": {"depth": "**bold** [link](http://evil.example) ![i](http://evil.example/i.png)"},
+    "backticks": {"depth": "`` ` ``<b>x</b>` $x$ :red[x]", "` **x**": "1"},
+    "html": {"depth": "<script>alert(1)</script>", "<img src=x onerror=alert(1)>": "1"},
+    "long": {"depth": "9" * 20_000, "x" * 20_000: "1"},
+    "many": {f"unknown{n}": "1" for n in range(500)},
+    "repeated": {"depth": ["3", "<b>", "99"], "lanes": ["none,batch", "rms"]},
+    "unicode": {"depth": "\u202e٣\u0000\u2028💥", "\u200bdepth": "1", "lanes": "nöne,bätch"},
+    "lines": {"depth": "1\n\n# Title\n\n- list", "a\r\nb": "x"},
+    "empty": {"depth": "", "lanes": "", "moved": "", "": "x"},
+    "numbers": {"depth": "1e400", "lr": "nan", "seed": "1" * 5000, "gamma": "-inf"},
+}
+
+
+@pytest.mark.parametrize("address", HOSTILE.values(), ids=HOSTILE)
+def test_hostile_addresses_are_shown_as_code_and_never_raise(page, address):
+    picture, app = page
+    visited(app, address)
+    assert not app.exception
+    for warning in app.warning:
+        # Everything that came from outside stands between two backticks, on one line: Markdown's code.
+        outside = re.sub(r"`[^`\n]+`", "", warning.value)
+        assert re.fullmatch(r"Part of this address could not be used: [; ]*", outside), warning.value
+        assert len(warning.value) < 4000
+    values = handed_over(app)["values"]
+    again, problems = read(CONTROLS[picture], json.loads(json.dumps(values)))
+    assert problems == [] and json.loads(json.dumps(again)) == values
