@@ -1,12 +1,12 @@
 // One batch, before and after: three rows of dots and histograms on one axis, and a dot to drag.
-import { button, element, slider } from "./controls.js";
+import { brief, button, element, slider } from "./controls.js";
 import { linear, ready, rule, text, theme } from "./draw.js";
 
 const LOW = -6, HIGH = 6;
 const ROWS = [
-  { array: "x", histogram: "x_histogram", name: "x", what: "what arrives" },
-  { array: "normalized", histogram: "normalized_histogram", name: "x̂", what: "(x − μ) / √(σ² + ε)" },
-  { array: "y", histogram: "y_histogram", name: "y", what: "γ · x̂ + β" },
+  { array: "x", name: "x", what: "what arrives" },
+  { array: "normalized", name: "x̂", what: "(x − μ) / √(σ² + ε)" },
+  { array: "y", name: "y", what: "γ · x̂ + β" },
 ];
 const REACH = 28;
 const MOST_MOVED = 8;
@@ -31,8 +31,9 @@ export class OneBatch {
       tabindex: 0, role: "slider", "aria-label": data.title, "aria-valuemin": LOW, "aria-valuemax": HIGH,
       "data-control": "point",
     });
+    this.legend = element(figure, "p", "legend", {});
     element(figure, "p", "help", {},
-      "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (with Shift faster), Page Up and Page Down choose another.");
+      "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster), Page Up and Page Down choose another.");
     const panel = element(frame, "div", "panel");
     this.shows = data.controls.filter((control) => control.stops.length).map((control) => {
       const made = slider(panel, control, {
@@ -45,6 +46,13 @@ export class OneBatch {
       return [control.name, made.show];
     });
     this.equations = element(panel, "p", "equations", { "aria-hidden": "true" });
+    const digit = element(panel, "div", "digit");
+    this.digit = element(digit, "canvas", "", { width: 8, height: 8, role: "img", "aria-label": "The digit behind the chosen dot" });
+    element(digit, "span", "", {}, "the handwritten digit behind the chosen dot");
+    fetch(data.assets + "/digits_batch.bin").then((answer) => answer.arrayBuffer()).then((pixels) => {
+      this.pixels = new Uint8Array(pixels);
+      this.draw();
+    });
     this.reset = button(panel, "Start over", "Put every dot and slider back", () => {
       this.apply({ ...data.defaults });
       this.commit();
@@ -108,8 +116,8 @@ export class OneBatch {
   valueAt(px) {
     const { across } = this.places;
     const left = across(LOW), right = across(HIGH);
-    if (px > right) return HIGH * Math.exp((px - right) / 12);
-    if (px < left) return LOW * Math.exp((left - px) / 12);
+    if (px > right) return HIGH * Math.exp((px - right) / 40);
+    if (px < left) return LOW * Math.exp((left - px) / 40);
     return across.invert(px);
   }
 
@@ -166,16 +174,19 @@ export class OneBatch {
     this.places = { across, rows };
     this.selected = Math.min(this.selected, arrays.x.length - 1);
     this.drawAxis(pen, colours, across, height);
-    const most = Math.max(...ROWS.flatMap((row) => [...arrays[row.histogram]]), 4);
+    const most = Math.max(...ROWS.flatMap((row) => [...arrays[`${row.array}_histogram`]]), 4);
     for (const row of rows) {
-      this.drawHistogram(pen, colours, across, row, arrays[row.histogram], tall, most);
+      this.drawHistogram(pen, colours, across, row, arrays[`${row.array}_histogram`], tall, most);
       this.drawDots(pen, colours, across, row, arrays[row.array], width);
     }
-    this.drawSpread(pen, colours, across, rows[0], numbers.mean, numbers.std);
-    this.drawSpread(pen, colours, across, rows[2], numbers.y_mean, numbers.y_std);
+    for (const row of rows) this.drawSpread(pen, colours, across, row, numbers);
     this.drawThread(pen, colours, across, rows, arrays);
-    this.equations.textContent =
-      `μ = ${numbers.mean.toFixed(3)}   σ = ${numbers.std.toFixed(3)}   √(N−1) = ${numbers.bound.toFixed(2)}`;
+    this.equations.replaceChildren();
+    for (const words of [`μ = ${brief(numbers.x_mean)}`, `σ = ${brief(numbers.x_std)}`, `√(N−1) = ${numbers.bound.toFixed(2)}`]) {
+      element(this.equations, "span", "", {}, words);
+    }
+    this.drawLegend(colours);
+    this.drawDigit();
     const value = arrays.x[this.selected];
     this.canvas.setAttribute("aria-valuenow", value.toFixed(2));
     this.canvas.setAttribute("aria-valuetext",
@@ -217,8 +228,8 @@ export class OneBatch {
       pen.fill();
       pen.globalAlpha = 1;
       if (chosen && inside !== value) {
-        const words = value > 0 ? `${value.toPrecision(3)} →` : `← ${value.toPrecision(3)}`;
-        text(pen, colours, words, across(inside) + (value > 0 ? -14 : 14), row.dots - 2,
+        const words = value > 0 ? `${brief(value)} →` : `← ${brief(value)}`;
+        text(pen, colours, words, across(inside) + (value > 0 ? -14 : 14), row.dots - 14,
           { align: value > 0 ? "right" : "left", colour: colours.colours[1] });
       }
     });
@@ -226,13 +237,37 @@ export class OneBatch {
   }
 
   // Mean and one standard deviation to either side.
-  drawSpread(pen, colours, across, row, mean, std) {
+  drawSpread(pen, colours, across, row, numbers) {
+    const mean = numbers[`${row.array}_mean`], std = numbers[`${row.array}_std`];
     const within = (value) => across(Math.min(Math.max(value, LOW), HIGH));
     const y = row.dots + 12;
     rule(pen, colours, within(mean - std), y, within(mean + std), y, { colour: colours.colours[0], width: 4 });
     if (Math.abs(mean) <= HIGH) {
       rule(pen, colours, across(mean), y - 30, across(mean), y + 3, { colour: colours.colours[0], width: 2 });
     }
+  }
+
+  drawLegend(colours) {
+    if (this.legend.dataset.colours === colours.colours.join()) return;
+    this.legend.dataset.colours = colours.colours.join();
+    this.legend.replaceChildren();
+    const [blue, orange] = colours.colours;
+    for (const [mark, colour, words] of [["●", orange, "the chosen dot"], ["❘", blue, "mean"], ["▬", blue, "one standard deviation to either side"]]) {
+      const item = element(this.legend, "span");
+      element(item, "span", "", { "aria-hidden": "true" }, `${mark} `).style.color = colour;
+      item.append(words);
+    }
+  }
+
+  drawDigit() {
+    if (!this.pixels) return;
+    const pen = this.digit.getContext("2d");
+    const image = pen.createImageData(8, 8);
+    for (let i = 0; i < 64; i += 1) {
+      const ink = 255 - Math.min(255, this.pixels[64 * this.selected + i] * 16);
+      image.data.set([ink, ink, ink, 255], 4 * i);
+    }
+    pen.putImageData(image, 0, 0);
   }
 
   drawThread(pen, colours, across, rows, arrays) {

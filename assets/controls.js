@@ -30,6 +30,13 @@ export function written(value) {
   return String(Number(value.toPrecision(6)));
 }
 
+// A number as the sentences write it: three digits, a real minus, thousands and millions in full.
+export function brief(value) {
+  const size = Math.abs(value);
+  const digits = size < 1e-9 ? "0" : size >= 1000 ? Math.round(size).toLocaleString("en") : String(Number(size.toPrecision(3)));
+  return value < 0 && digits !== "0" ? `−${digits}` : digits;
+}
+
 // onInput(value) while the finger moves, onChange() when it lets go.
 export function slider(parent, control, { onInput, onChange }) {
   const row = element(parent, "label", "control");

@@ -25,8 +25,8 @@ export function theme(node) {
     primary: variable("--st-primary-color", "#0b5cad"),
     colours: variable("--st-chart-categorical-colors", "#0072b2,#d55e00,#21a17e,#865a76,#222")
       .split(",").map((colour) => colour.trim()),
-    font: "12px " + (style.fontFamily || "sans-serif"),
-    small: "11px " + (style.fontFamily || "sans-serif"),
+    font: "13px " + (style.fontFamily || "sans-serif"),
+    small: "12px " + (style.fontFamily || "sans-serif"),
   };
 }
 

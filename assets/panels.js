@@ -18,8 +18,8 @@ function look(colours, norm) {
 
 // [low, high] widened by decades until [smallest, largest] lies inside.
 function widened([low, high], [smallest, largest]) {
-  while (smallest < low && low > 1e-12) low /= 10;
-  while (largest > high && high < 1e12) high *= 10;
+  while (smallest < low && low > 1e-30) low /= 10;
+  while (largest > high && high < 1e30) high *= 10;
   return [low, high];
 }
 
@@ -57,9 +57,11 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
       text(pen, colours, `${100 * share}%`, box.left - 6, up(share), { align: "right", small: true });
     }
     rule(pen, colours, box.left, up(0.1), box.right, up(0.1), { dash: [2, 4], colour: colours.text, alpha: 0.5 });
-    text(pen, colours, "guessing", box.right, up(0.1) - 8, { align: "right", small: true, alpha: 0.8 });
+    const early = step < horizon / 2; // the lanes' names stand beside the playhead
+    text(pen, colours, "guessing", early ? box.right : box.left + 4, up(0.1) + 9,
+      { align: early ? "right" : "left", small: true, alpha: 0.8 });
   } else {
-    const [smallest, largest] = lanes.extent("train_loss", 1, step);
+    const [smallest, largest] = lanes.extent("train_loss", 3, step);
     const range = widened([0.1, 4], [Math.max(1e-4, smallest), largest]);
     up = logarithmic(range[0], range[1], box.bottom, box.top);
     decades(pen, colours, box, up, range);
@@ -68,6 +70,10 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
   const name = accuracy ? "val_accuracy" : "train_loss";
   const every = accuracy ? lanes.validateEvery : lanes.every * Math.ceil((reached + 1) / lanes.every / 700);
   const ends = [];
+  pen.save();
+  pen.beginPath();
+  pen.rect(box.left, box.top - 4, box.right - box.left + 1, box.bottom - box.top + 4);
+  pen.clip(); // what lies ahead may leave the axis, which fits what has been played
   lanes.names.forEach((norm, lane) => {
     const style = look(colours, norm);
     const points = (field, last) => {
@@ -83,7 +89,9 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
     band(pen, past.map(([x, , low, high]) => [x, low, high]), style);
     polyline(pen, past, style);
     const end = past.findLast(([, y]) => Number.isFinite(y));
-    if (end) ends.push({ ...style, y: end[1] });
+    const lost = !lanes.at(lane, step, "seeds_left");
+    if (end) ends.push({ ...style, y: end[1], name: lost ? `${style.name} ✕ diverged` : style.name });
+    if (end && lost) text(pen, colours, "✕", end[0], end[1], { align: "center", colour: style.colour });
     if (accuracy && norm === "batch") {
       const rings = points("val_accuracy_batch", step);
       const apart = Math.max(1, Math.ceil(rings.length / 40));
@@ -97,6 +105,7 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
       });
     }
   });
+  pen.restore();
   rule(pen, colours, across(step), box.top, across(step), box.bottom, { colour: colours.text, alpha: 0.6 });
   nameLanes(pen, colours, box, across(step), ends);
 }
@@ -105,10 +114,12 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
 function nameLanes(pen, colours, box, x, ends) {
   const rightwards = x < box.right - 90;
   ends.sort((a, b) => a.y - b.y);
+  const apart = 15;
   let free = box.top + 6;
-  for (const { name, colour, y } of ends) {
-    const at = Math.min(Math.max(y, free), box.bottom - 6);
-    free = at + 15;
+  for (const end of ends) free = apart + (end.at = Math.max(end.y, free));
+  free = box.bottom - 6;
+  for (const end of [...ends].reverse()) free = (end.at = Math.min(end.at, free)) - apart;
+  for (const { name, colour, at } of ends) {
     const from = rightwards ? x + 7 : x - 7;
     const align = rightwards ? "left" : "right";
     pen.save();
@@ -176,7 +187,7 @@ export function drawFlow(canvas, colours, lanes, { step }) {
     Array.from({ length: lanes.depth }, (_, layer) => lanes.at(lane, step, "gradient_norm", 3 * layer + 1)).includes(0));
   const up = logarithmic(range[0], range[1], box.bottom, box.top);
   decades(pen, colours, box, up, range);
-  if (vanished) text(pen, colours, "exactly 0", box.left + 4, box.bottom - 8, { small: true });
+  if (vanished) text(pen, colours, "on the floor: exactly 0", box.right, box.bottom - 8, { align: "right", small: true });
   const across = linear(0.6, lanes.depth + 0.4, box.left, box.right);
   const every = Math.ceil(lanes.depth / 10);
   for (let layer = 1; layer <= lanes.depth; layer += every) {

@@ -10,7 +10,8 @@ const CHOICES = {
 };
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
-const DRAFT_PATIENCE_MS = 300;
+const BUSY_AFTER_MS = 250;
+const VERDICT_EVERY_MS = 300;
 
 export class Race {
   constructor(container, data, { commit, ask }) {
@@ -45,6 +46,7 @@ export class Race {
     });
     this.scrub.addEventListener("change", () => this.commit());
     this.clock = element(bar, "output", "clock");
+    this.busy = element(bar, "span", "busy hint", { "aria-live": "off" });
     const speed = data.controls.find((control) => control.name === "speed");
     this.shows = [];
     this.buildGroup(bar, [{ ...speed, choices: speed.stops, hint: "steps/s" }]);
@@ -66,24 +68,24 @@ export class Race {
     const pictures = element(body, "div", "pictures");
     this.words = element(pictures, "p", "verdict", { role: "status" });
     const figure = (title, hint) => {
-      const made = element(pictures, "figure");
+      const made = element(pictures, "figure", title.split(" ")[0].toLowerCase());
       const caption = element(made, "figcaption");
       element(caption, "strong", "", {}, title);
       const note = element(caption, "span", "hint", {}, hint);
       return { canvas: element(made, "canvas", "", { role: "img", "aria-label": title }), caption, note };
     };
     this.accuracy = figure("Validation accuracy",
-      "line: running statistics · rings: batch statistics · shade: all seeds");
-    this.loss = figure("Training loss", "of each step’s batch, log scale · shade: all seeds");
-    this.ridges = figure("Histograms per layer", "height: √share");
+      "line: running statistics · rings: batch’s own, as in training · shade: seeds");
+    this.loss = figure("Training loss", "of each step’s batch, log scale · shade: all seeds · faint: computed ahead");
+    this.ridges = figure("Histograms per layer", "bar height: square root of the share");
     this.buildGroup(this.ridges.caption, data.controls.filter((control) => control.name === "histogram"));
-    this.flow = figure("Gradient flow", "‖∂loss/∂pre-activations‖ per layer, log scale");
+    this.flow = figure("Gradient flow", "length of ∂loss/∂(pre-activations) per layer, log scale");
     this.showValues();
   }
 
   buildLanes(parent, control) {
     const set = element(parent, "fieldset", "lanes");
-    element(set, "legend", "", {}, "Lanes: two to four norms");
+    element(set, "legend", "", {}, "Race two to four norms");
     this.boxes = control.choices.map((norm) => {
       const label = element(set, "label", "lane");
       const box = element(label, "input", "", { type: "checkbox", "data-control": `lane-${norm}` });
@@ -124,6 +126,7 @@ export class Race {
     for (const box of this.boxes) {
       box.checked = chosen.includes(box.norm);
       box.disabled = box.checked ? chosen.length <= 2 : chosen.length >= 4;
+      box.title = !box.disabled ? "" : box.checked ? "A race needs two" : "Four at most: take one out first";
     }
   }
 
@@ -151,7 +154,7 @@ export class Race {
   // While a slider moves: the same race at every tenth step, one after another as fast as they come.
   askDraft() {
     this.draftDue = true;
-    if (this.coming?.draft && performance.now() - this.askedAt < DRAFT_PATIENCE_MS) return;
+    if (this.coming?.draft && performance.now() - this.askedAt < PATIENCE_MS) return;
     this.draftDue = false;
     this.ask(true);
   }
@@ -163,6 +166,7 @@ export class Race {
     const sent = this.send({ kind: "lab", id: ++this.number, values, until: this.until, draft });
     this.coming = sent ? new Lanes({ lanes: [], layout: [], draft }) : undefined;
     this.askedAt = performance.now();
+    this.words.classList.add("old");
   }
 
   wanted() {
@@ -172,7 +176,7 @@ export class Race {
 
   askFurther() {
     const wanted = this.wanted();
-    if (wanted <= this.until || (this.playing && wanted < this.until + this.values.speed / 2 && this.place < this.reached() - 5)) return;
+    if (wanted === this.until || (this.playing && wanted < this.until) || (this.playing && wanted < this.until + this.values.speed / 2 && this.place < this.reached() - 5)) return;
     this.until = wanted;
     this.send({ kind: "until", id: this.number, step: wanted });
   }
@@ -188,11 +192,17 @@ export class Race {
     if (message.kind === "problem") this.words.textContent = message.message;
     if (message.id !== this.number) return;
     if (message.kind === "lab") this.coming = new Lanes({ ...message, draft: this.coming.draft });
-    else if (message.kind === "verdict") this.words.textContent = message.text;
+    else if (message.kind === "verdict") this.say(message.text);
     else if (message.kind === "frames") {
       (this.coming ?? this.shown)?.append(message.lane, message.arrays.rows);
       this.stale = true;
     }
+  }
+
+  say(words) {
+    const waiting = !this.playing && this.place === 0 ? "Press ▶ to start the race. " : "";
+    this.words.textContent = waiting + words;
+    this.words.classList.remove("old");
   }
 
   // ---- the playhead -------------------------------------------------------------------------------
@@ -234,12 +244,25 @@ export class Race {
       if (Math.floor(this.place) !== before) this.stale = true;
       if (this.place >= HORIZONS.at(-1)) this.setPlaying(false);
       this.askFurther();
-      if (now - (this.verdictAt ?? 0) > 1000) this.askVerdict();
+      if (now - (this.verdictAt ?? 0) > VERDICT_EVERY_MS) this.askVerdict();
     } else {
       this.last = undefined;
       if (this.verdictFor !== `${this.number}:${this.step()}`) this.askVerdict();
     }
+    this.showBusy(now);
     if (this.stale) this.draw();
+  }
+
+  // Waiting is shown, not guessed: a new race that isn't there yet, or a step that is being computed.
+  showBusy(now) {
+    const exchanged = this.coming && !this.coming.draft;
+    const busy = exchanged || Math.floor(this.place) > this.reached();
+    this.busySince = busy ? (this.busySince ?? now) : undefined;
+    const shown = busy && now - this.busySince > BUSY_AFTER_MS;
+    if (shown === this.busyShown && !shown) return;
+    this.busyShown = shown;
+    this.busy.textContent = shown ? `computing ${(exchanged ? this.coming : this.shown).reached() + 1} of ${Math.floor(this.place) + 1} steps` : "";
+    this.container.classList.toggle("exchanged", Boolean(shown && exchanged));
   }
 
   // A new race replaces the one on the screen when it has come as far, or when that takes too long.
@@ -247,8 +270,10 @@ export class Race {
     const { coming } = this;
     if (!coming) return;
     const waited = now - this.askedAt;
-    const enough = coming.draft ? 10 * Math.floor(this.place / 10) : Math.min(Math.floor(this.place), this.furthest ?? 0);
-    const late = waited > (coming.draft ? DRAFT_PATIENCE_MS : PATIENCE_MS);
+    const enough = coming.draft
+      ? (coming.every ?? 1) * Math.floor(this.place / coming.every)
+      : Math.min(Math.floor(this.place), this.furthest ?? 0);
+    const late = waited > PATIENCE_MS;
     if (coming.reached() >= enough || ((late || !this.shown) && coming.reached() >= 0)) {
       this.shown = coming;
       this.coming = undefined;
@@ -278,15 +303,31 @@ export class Race {
       this.painted = colours.colours.join() + colours.page;
       for (const box of this.boxes) swatch(box.swatch, colours, box.norm);
     }
-    const pending = furthest > step ? " …" : "";
-    this.clock.textContent = `step ${step}${pending}`;
+    this.clock.textContent = `step ${step}`;
     this.scrub.setAttribute("aria-valuetext", `step ${step}`);
     drawCurves(this.accuracy.canvas, colours, shown, { step, horizon, kind: "accuracy" });
     drawCurves(this.loss.canvas, colours, shown, { step, horizon, kind: "loss" });
     drawRidges(this.ridges.canvas, colours, shown, { step, histogram: `${this.values.histogram}_histogram` });
     drawFlow(this.flow.canvas, colours, shown, { step });
+    if (!this.playing) this.describe(step);
     this.container.dataset.step = step;
     this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: step }));
+  }
+
+  // The pictures in words, for those who don't see them.
+  describe(step) {
+    const say = (lane, field, layer) => {
+      const value = this.shown.at(lane, step, field, 3 * layer);
+      return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "none";
+    };
+    const each = (words) => this.shown.names.map((norm, lane) => `${NORMS[norm].name}: ${words(lane)}`).join("; ");
+    const layers = (lane, field) =>
+      Array.from({ length: this.shown.depth }, (_, layer) => say(lane, field, layer)).join(", ");
+    const label = ({ canvas }, words) => canvas.setAttribute("aria-label", words);
+    label(this.loss, `Training loss at step ${step}. ${each((lane) => say(lane, "train_loss", 0))}`);
+    label(this.accuracy, `Validation accuracy up to step ${step}; the sentence above has the numbers`);
+    label(this.ridges, `Spread of the activations, first to last layer, at step ${step}. ${each((lane) => layers(lane, "activation_std"))}`);
+    label(this.flow, `Gradient flow, first to last layer, at step ${step}. ${each((lane) => layers(lane, "gradient_norm"))}`);
   }
 
   destroy() {

@@ -166,7 +166,7 @@ def bend_the_lab(browser: Browser, url: str) -> None:
     print("\nDragging a setting of the lab at step 120 (2 lanes x 4 seeds, every tenth step drawn)")
     page = browser.new_page(viewport={"width": 1440, "height": 900})
     page.goto(url + "/training-lab?step=120")
-    page.get_by_text("at step 120:").wait_for(timeout=60_000)
+    page.get_by_text("Step 120, validation accuracy").wait_for(timeout=60_000)
     page.locator(".lab").evaluate(RECORD)
     for control in ("lr", "batch_size", "eps", "gamma"):
         page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()

@@ -29,15 +29,10 @@ def transform(
     y, _ = batch_norm(x[:, None], np.array([values["gamma"]]), np.array([values["beta"]]), eps=eps)
     arrays = {"x": x, "normalized": normalized[:, 0], "y": y[:, 0]}
     histograms = {f"{name}_histogram": histogram(array) for name, array in arrays.items()}
-    mean, var = float(cache.mean[0]), float(cache.var[0])
-    numbers = {
-        "mean": mean,
-        "std": float(np.sqrt(var)),
-        "y_mean": float(arrays["y"].mean()),
-        "y_std": float(arrays["y"].std()),
-        "largest": float(np.abs(arrays["normalized"]).max()),
-        "bound": float(np.sqrt(len(x) - 1)),
-    }
+    numbers = {"x_mean": float(cache.mean[0]), "x_std": float(np.sqrt(cache.var[0]))}
+    for name in ("normalized", "y"):
+        numbers |= {f"{name}_mean": float(arrays[name].mean()), f"{name}_std": float(arrays[name].std())}
+    numbers |= {"largest": float(np.abs(normalized).max()), "bound": float(np.sqrt(len(x) - 1))}
     return {"numbers": numbers, "text": describe(len(x), numbers)}, arrays | histograms
 
 
@@ -48,15 +43,21 @@ def histogram(x: NDArray[np.float64]) -> NDArray[np.float64]:
 
 def describe(size: int, numbers: dict[str, float]) -> str:
     """What happened to the batch, in words, from the numbers that came out."""
-    # Rounding noise such as 3e-17 is shown as the 0 that it stands for; minus is written as printers do.
-    shown = {k: f"{0.0 if abs(v) < 1e-9 else v:.3g}".replace("-", "−") for k, v in numbers.items()}
+    shown = {name: brief(number) for name, number in numbers.items()}
     if size == 1:
         return (
             f"A batch of one is its own mean: x̂ is 0 whatever x is, and y = β = {shown['y_mean']}. "
             "PyTorch refuses to train on it."
         )
     return (
-        f"{size} numbers with mean {shown['mean']} and standard deviation {shown['std']} leave with mean "
-        f"{shown['y_mean']} and standard deviation {shown['y_std']}. No x̂ can be farther from 0 than "
-        f"√({size}−1) = {shown['bound']}; the farthest now is {shown['largest']}."
+        f"{size} numbers with mean {shown['x_mean']} and standard deviation {shown['x_std']} leave with mean "
+        f"{shown['y_mean']} and standard deviation {shown['y_std']}. However far a dot is pulled, its x̂ "
+        f"stays within √({size}−1) = {numbers['bound']:.2f} of 0; the farthest now is {numbers['largest']:.2f}."
     )
+
+
+def brief(number: float) -> str:
+    """Three digits, a real minus, thousands in full, and 0 for rounding noise such as 3e-17."""
+    size = abs(number)
+    digits = "0" if size < 1e-9 else f"{size:,.0f}" if size >= 1000 else f"{size:.3g}"
+    return f"−{digits}" if number < 0 and digits != "0" else digits

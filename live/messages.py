@@ -63,6 +63,7 @@ class Control:
     stops: tuple[float, ...] = ()
     choices: tuple[str, ...] = ()
     group: str = ""
+    unset: str = ""  # how the default is called where it isn't a value to show
 
     def parse(self, raw: Any) -> Any:
         """``raw`` (text of an address, or JSON) as a value of this control; ValueError says what's wrong."""
@@ -165,7 +166,7 @@ BATCH_CONTROLS = (
     GAMMA,
     BETA,
     EPS,
-    Control("moved", "moved", (), "moved points"),
+    Control("moved", "moved", (), "moved points", unset="none"),
 )
 
 LAB_CONTROLS = (
@@ -181,12 +182,12 @@ LAB_CONTROLS = (
         group="network",
     ),
     Control(
-        "init_scale", "number", 0.5, "init scale", "times He", 0.05, 5,
+        "init_scale", "number", 0.5, "init scale", "× He 2015", 0.05, 5,
         (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0), group="network",
     ),
     Control("batch_size", "whole", 32, "batch size", "", 1, 256, _SIZES, group="training"),
     Control("lr", "number", 0.1, "learning rate", "", 1e-4, 10, _log_stops(-4, 1), group="training"),
-    Control("replicas", "whole", 4, "seeds", "networks a lane", 1, 8, tuple(range(1, 9)), group="training"),
+    Control("replicas", "whole", 4, "seeds", "networks per norm", 1, 8, tuple(range(1, 9)), group="training"),
     Control("seed", "whole", 0, "first seed", "", 0, 9999, tuple(range(0, 21)), group="training"),
     Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, _EPS_STOPS, group="norm"),
     Control("gamma", "number", 1.0, "γ gamma", "start value", -4, 4, _even_stops(-4, 4, 80), group="norm"),
@@ -201,7 +202,7 @@ LAB_CONTROLS = (
         group="view",
     ),
     Control("speed", "whole", 30, "speed", "steps a second", 1, 240, (5, 15, 30, 60, 120), group="play"),
-    Control("step", "whole", -1, "step", "", -1, LAB_STEPS, group="view"),
+    Control("step", "whole", -1, "step", "", -1, LAB_STEPS, group="view", unset="0"),
 )  # fmt: skip
 
 CONTROLS = {"batch": BATCH_CONTROLS, "lab": LAB_CONTROLS}
@@ -223,7 +224,7 @@ def read(controls: Sequence[Control], raw: Mapping[str, Any]) -> tuple[Values, l
                 values[control.name] = control.parse(raw[control.name])
             except ValueError as error:
                 received = _shown(raw[control.name])
-                used = control.write(control.default) or "none"
+                used = control.unset or control.write(control.default)
                 problems.append(f"{control.name}={received} {error}; {used} is used")
     unknown = [name for name in raw if name not in values]
     problems += [

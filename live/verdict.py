@@ -1,8 +1,9 @@
-"""What a race shows at one moment, in words, computed from the pictures on the screen."""
+"""What a race shows at one moment, in words, computed from what ran."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,29 +18,39 @@ NAMES = {
     "group": "group norm",
     "rms": "RMS norm",
 }
+GUESSING = 0.2  # twice the share of right answers that guessing one of ten digits gives
+
+
+class Standing(NamedTuple):
+    """A lane's accuracy over the seeds that haven't diverged, in percent as it is printed."""
+
+    name: str
+    mean: float
+    low: float
+    high: float
 
 
 def verdict(configs: Sequence[RunConfig], frames: Sequence[Frame], step: int) -> str:
     """Who is ahead at ``step``: for each lane, its frames from `frames_needed`.
 
-    A lead counts as such only when the lanes' seed ranges do not overlap.
+    Batch norm is compared with the best of the others where it races, else the best with the next. What
+    the settings alone decide, such as a batch of one, is said too.
     """
-    parts, living, seeds = [], [], 0
+    parts, standings, seeds = [], [], 0
     for config, lane in zip(configs, frames, strict=True):
-        name = NAMES[config.norm]
-        values = accuracy(lane)
-        seeds = len(values)
-        left = values[np.isfinite(values)]
+        name, values = NAMES[config.norm], accuracy(lane)
+        left, seeds = values[np.isfinite(values)], len(values)
         if not len(left):
-            parts.append(f"{name} has diverged")
+            parts.append(f"{name} diverged")
             continue
-        living.append((float(left.mean()), float(left.min()), float(left.max()), name))
-        lost = seeds - len(left)
-        fate = f", {lost} of {seeds} seeds diverged" if lost else ""
-        spread = f" [{left.min():.1%} to {left.max():.1%}]" if len(left) > 1 else ""
-        parts.append(f"{name} {left.mean():.1%}{spread}{fate}")
-    text = f"Validation accuracy at step {step}: " + "; ".join(parts) + "."
-    return text + " " + _comparison(living, seeds)
+        mean, low, high = (round(100 * float(v), 1) for v in (left.mean(), left.min(), left.max()))
+        standings.append(Standing(name, mean, low, high))
+        spread = f" ({low:.1f}–{high:.1f})" if len(left) > 1 else ""
+        fate = f" in the {len(left)} of {seeds} seeds that have not diverged" if len(left) < seeds else ""
+        parts.append(f"{name} {mean:.1f}%{spread}{fate}")
+    brackets = " (lowest–highest seed)" if seeds > 1 else ""
+    text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
+    return " ".join([text, _comparison(standings, seeds), *_hints(configs, standings)])
 
 
 def frames_needed(config: RunConfig, step: int) -> range:
@@ -54,13 +65,39 @@ def accuracy(lane: Frame) -> NDArray[np.floating]:
     return np.where(alive, lane["val_accuracy"][:, 0], np.nan)
 
 
-def _comparison(living: list[tuple[float, float, float, str]], seeds: int) -> str:
-    if len(living) < 2:
-        return f"Only {living[0][3]} still learns." if living else "Nothing learns at these settings."
-    (best, low, _, first), (second, _, high, other) = sorted(living, reverse=True)[:2]
-    points = 100 * (best - second)
+def _comparison(standings: list[Standing], seeds: int) -> str:
+    if not standings:
+        return "Nothing learns at these settings."
+    if len(standings) == 1:
+        return f"Only {standings[0].name} has not diverged."
+    ranked = sorted(standings, key=lambda standing: -standing.mean)
+    pair = ranked[:2]
+    batch = next((standing for standing in ranked if standing.name == NAMES["batch"]), None)
+    if batch is not None and batch not in pair:
+        pair = [ranked[0], batch]
+    first, second = pair
+    points = first.mean - second.mean
+    if round(points, 1) == 0:
+        return f"{_capital(first.name)} and {second.name} are level."
+    lead = f"{_capital(first.name)} is {points:.1f} points ahead of {second.name}"
     if seeds < 2:
-        return f"{first.capitalize()} leads {other} by {points:.1f} points, with one seed: an anecdote."
-    if low > high:
-        return f"{first.capitalize()} leads {other} by {points:.1f} points, and no seed contradicts it."
-    return f"{first.capitalize()} and {other} differ by {points:.1f} points, less than their seeds differ."
+        return f"{lead}, with one seed: an anecdote."
+    if first.low > second.high:
+        return f"{lead}; so is each of its seeds."
+    return f"{lead}, but their seeds overlap."
+
+
+def _hints(configs: Sequence[RunConfig], standings: list[Standing]) -> list[str]:
+    hints, size = [], configs[0].batch_size
+    if any(config.norm == "batch" for config in configs):
+        if size == 1:
+            hints.append("A batch of one is its own mean: batch norm gives β whatever comes in.")
+        elif size == 2:
+            hints.append("In a batch of two every x̂ is close to ±1: all that is left is which one is larger.")
+    if standings and configs[0].lr >= 0.1 and all(s.mean < 100 * GUESSING for s in standings):
+        hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")
+    return hints
+
+
+def _capital(name: str) -> str:
+    return name[0].upper() + name[1:]

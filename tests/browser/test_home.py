@@ -52,7 +52,7 @@ def test_a_pulled_dot_stops_at_the_bound(page: Page) -> None:
     page.mouse.down()
     for step in range(1, 30):
         page.mouse.move(x + 30 * step, y)
-    expect(page.locator(".verdict")).to_contain_text("√(32−1) = 5.57; the farthest now is 5.57")
+    expect(page.locator(".verdict")).to_contain_text("√(32−1) = 5.57 of 0; the farthest now is 5.57")
     page.mouse.up()
     wait_for_address(page, "moved=")
 

@@ -26,7 +26,7 @@ def open_lab(page: Page, address: str) -> None:
 
 def at_step(page: Page, step: int) -> None:
     expect(page.locator(".lab")).to_have_attribute("data-step", str(step))
-    expect(page.locator(".verdict")).to_contain_text(f"at step {step}:")
+    expect(page.locator(".verdict")).to_contain_text(f"Step {step}, validation accuracy")
 
 
 def canvases(page: Page) -> list[str]:
@@ -49,7 +49,7 @@ def test_it_plays_by_itself_and_pauses(page: Page) -> None:
     assert pictures() >= 15, "a running lab is redrawn at least ten times a second, however slow the machine"
     page.get_by_role("button", name="Pause").click()
     wait_for_address(page, r"step=\d+")
-    expect(page.locator(".verdict")).to_contain_text("Validation accuracy at step")
+    expect(page.locator(".verdict")).to_contain_text("validation accuracy")
 
 
 def test_one_step_back_and_reset(page: Page) -> None:

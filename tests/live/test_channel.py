@@ -1,18 +1,21 @@
 """The channel of a real server, by way of a real socket."""
 
+import asyncio
 import itertools
 import json
 import os
 import signal
 import socket
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from live import batch, messages, worker
-from live.channel import BURST
+from live.channel import BURST, Channel
+from live.desk import Desk
 from live.verdict import frames_needed, verdict
 
 SETTINGS = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "lanes": "none,batch"}
@@ -171,6 +174,47 @@ def test_work_stops_when_nobody_wants_it(server, settings, way, patiently):
         race(client, heavy, until=2000)
         client.receive()
         patiently(lambda: server.health()["computed_steps"] > before, "work, now that somebody wants it")
+
+
+class FakeSocket:
+    """The server's side of a socket whose page asks for a race and, once all is shown, goes away."""
+
+    headers = {"origin": "http://lab.example", "host": "lab.example"}
+
+    def __init__(self, settings, until):
+        question = {"kind": "lab", "id": 1, "values": settings, "until": until}
+        self.coming = [{"type": "websocket.receive", "text": json.dumps(question)}]
+        self.rows, self.wanted, self.shown = 0, 2 * (until + 1), asyncio.Event()
+
+    async def accept(self):
+        pass
+
+    async def receive(self):
+        if self.coming:
+            return self.coming.pop()
+        await self.shown.wait()
+        return {"type": "websocket.disconnect"}
+
+    async def send_bytes(self, message):
+        _, arrays = messages.unpack(message)
+        self.rows += len(arrays.get("rows", ()))
+        if self.rows >= self.wanted:
+            self.shown.set()
+
+
+def test_of_a_page_that_is_gone_nothing_stays(settings):
+    """Lanes that have shown all that was wanted, and so send nothing any more, end as well."""
+
+    async def scenario():
+        desk = Desk()
+        desk._open, desk._pool = True, ThreadPoolExecutor(2)
+        channel, before = Channel(desk), asyncio.all_tasks()
+        await asyncio.wait_for(channel.serve(FakeSocket(settings, until=20)), 60)
+        left = {task for task in asyncio.all_tasks() - before if not task.done()}
+        desk.stop()
+        assert not left and not desk._shows and channel.open_sockets == 0
+
+    asyncio.run(scenario())
 
 
 # --- what is not let in ---------------------------------------------------------------------------------

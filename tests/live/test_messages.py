@@ -151,7 +151,7 @@ BROKEN = [
     ("lab", "activation", "swish", "is not one of relu, tanh, sigmoid, gelu", "relu"),
     ("lab", "activation", ["relu"], "is not one of relu, tanh, sigmoid, gelu", "relu"),
     ("lab", "seed", "-1", "is outside 0 to 9999", "0"),
-    ("lab", "step", "2001", "is outside -1 to 2000", "-1"),
+    ("lab", "step", "2001", "is outside -1 to 2000", "0"),
 ]
 
 

@@ -7,8 +7,8 @@ from bnlib import RunConfig
 from live import worker
 from live.verdict import accuracy, frames_needed, verdict
 
-BATCH = RunConfig(norm="batch", record_every=1, validate_every=5, replicas=2)
-NONE, LAYER = RunConfig(norm="none", replicas=2), RunConfig(norm="layer", replicas=2)
+BATCH = RunConfig(norm="batch", record_every=1, validate_every=5, replicas=2, lr=0.05)
+NONE, LAYER, GROUP = (RunConfig(norm=norm, replicas=2, lr=0.05) for norm in ("none", "layer", "group"))
 
 
 def lane(*final, alive=True):
@@ -21,38 +21,66 @@ def lane(*final, alive=True):
 
 
 def test_a_clear_lead():
-    text = verdict([NONE, BATCH], [lane(0.5, 0.6), lane(0.9, 0.8)], 42)
-    assert text == (
-        "Validation accuracy at step 42: no norm 55.0% [50.0% to 60.0%]; "
-        "batch norm 85.0% [80.0% to 90.0%]. "
-        "Batch norm leads no norm by 30.0 points, and no seed contradicts it."
+    assert verdict([NONE, BATCH], [lane(0.5, 0.6), lane(0.9, 0.8)], 42) == (
+        "Step 42, validation accuracy (lowest–highest seed): no norm 55.0% (50.0–60.0), "
+        "batch norm 85.0% (80.0–90.0). Batch norm is 30.0 points ahead of no norm; so is each of its seeds."
     )
 
 
-def test_lanes_whose_seeds_overlap_do_not_lead():
+def test_lanes_whose_seeds_overlap_do_not_lead_clearly():
     text = verdict([NONE, BATCH], [lane(0.5, 0.85), lane(0.9, 0.8)], 42)
-    assert text.endswith("Batch norm and no norm differ by 17.5 points, less than their seeds differ.")
+    assert text.endswith("Batch norm is 17.5 points ahead of no norm, but their seeds overlap.")
     text = verdict([NONE, BATCH], [lane(0.5, 0.8), lane(0.9, 0.8)], 42)
-    assert "less than their seeds differ" in text, "touching ranges overlap"
+    assert "overlap" in text, "touching ranges overlap"
+
+
+def test_the_lead_is_the_difference_of_the_printed_numbers():
+    text = verdict([NONE, BATCH], [lane(0.80344, 0.80344), lane(0.95356, 0.95356)], 1)
+    assert "80.3%" in text and "95.4%" in text and "15.1 points" in text
+
+
+def test_equal_lanes_are_level():
+    assert verdict([NONE, BATCH], [lane(0.5, 0.6)] * 2, 0).endswith("No norm and batch norm are level.")
 
 
 def test_one_seed_is_an_anecdote():
     text = verdict([NONE, BATCH], [lane(0.5), lane(0.9)], 42)
-    assert "[" not in text and text.endswith("by 40.0 points, with one seed: an anecdote.")
+    assert "(" not in text and text.endswith("40.0 points ahead of no norm, with one seed: an anecdote.")
 
 
-def test_the_best_two_are_compared():
-    text = verdict([NONE, LAYER, BATCH], [lane(0.1, 0.2), lane(0.7, 0.8), lane(0.9, 0.95)], 42)
-    assert "Batch norm leads layer norm by 17.5 points" in text and "no norm 15.0%" in text
+def test_batch_norm_is_compared_with_the_best_even_when_it_is_last():
+    text = verdict([GROUP, LAYER, BATCH], [lane(0.6, 0.7), lane(0.7, 0.8), lane(0.2, 0.25)], 42)
+    assert text.endswith("Layer norm is 52.5 points ahead of batch norm; so is each of its seeds.")
+
+
+def test_without_batch_norm_the_best_two_are_compared():
+    text = verdict([NONE, LAYER, GROUP], [lane(0.1, 0.2), lane(0.7, 0.8), lane(0.9, 0.95)], 42)
+    assert "Group norm is 17.5 points ahead of layer norm" in text and "no norm 15.0%" in text
 
 
 def test_lost_seeds_are_counted_and_left_out():
     text = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=[False, True]), lane(0.9, 0.8)], 42)
-    assert "no norm 60.0%, 1 of 2 seeds diverged;" in text and "leads no norm by 25.0 points" in text
+    assert "no norm 60.0% in the 1 of 2 seeds that have not diverged" in text and "25.0 points" in text
     text = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=False), lane(0.9, 0.8)], 42)
-    assert "no norm has diverged;" in text and text.endswith("Only batch norm still learns.")
+    assert "no norm diverged," in text and text.endswith("Only batch norm has not diverged.")
     text = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=False)] * 2, 42)
     assert text.endswith("Nothing learns at these settings.")
+
+
+@pytest.mark.parametrize(
+    ("norm", "changes", "words"),
+    [
+        ("batch", {"batch_size": 1}, "A batch of one is its own mean"),
+        ("batch", {"batch_size": 2}, "every x̂ is close to ±1"),
+        ("none", {"batch_size": 1}, ""),
+        ("none", {"lr": 0.1}, "a smaller learning rate may help"),
+        ("none", {"lr": 0.01}, ""),
+    ],
+)
+def test_what_the_settings_decide_is_said(norm, changes, words):
+    config = RunConfig(norm=norm, replicas=2, **({"lr": 0.01} | changes))
+    text = verdict([config], [lane(0.1, 0.1)], 42)
+    assert text.endswith("has not diverged.") if not words else words in text
 
 
 @pytest.mark.parametrize(
