@@ -218,21 +218,27 @@ export class OneBatch {
   }
 
   drawDots(pen, colours, across, row, values, width) {
-    values.forEach((value, i) => {
-      const inside = Math.min(Math.max(value, LOW), HIGH);
-      const chosen = i === this.selected;
-      pen.beginPath();
-      pen.arc(across(inside), row.dots, chosen ? 8 : 4.5, 0, 2 * Math.PI);
-      pen.fillStyle = chosen ? colours.colours[1] : colours.text;
-      pen.globalAlpha = chosen ? 1 : 0.4;
-      pen.fill();
-      pen.globalAlpha = 1;
-      if (chosen && inside !== value) {
-        const words = value > 0 ? `${brief(value)} →` : `← ${brief(value)}`;
-        text(pen, colours, words, across(inside) + (value > 0 ? -14 : 14), row.dots - 14,
-          { align: value > 0 ? "right" : "left", colour: colours.colours[1] });
-      }
-    });
+    pen.fillStyle = colours.text;
+    pen.globalAlpha = 0.45;
+    pen.beginPath(); // one path: hundreds of single fills would cost the frame rate
+    for (const value of values) {
+      const x = across(Math.min(Math.max(value, LOW), HIGH));
+      pen.moveTo(x, row.dots);
+      pen.arc(x, row.dots, 4.5, 0, 2 * Math.PI);
+    }
+    pen.fill();
+    pen.globalAlpha = 1;
+    const value = values[this.selected];
+    const inside = Math.min(Math.max(value, LOW), HIGH);
+    pen.beginPath();
+    pen.arc(across(inside), row.dots, 8, 0, 2 * Math.PI);
+    pen.fillStyle = colours.colours[1];
+    pen.fill();
+    if (inside !== value) {
+      const words = value > 0 ? `${brief(value)} →` : `← ${brief(value)}`;
+      text(pen, colours, words, across(inside) + (value > 0 ? -14 : 14), row.dots - 14,
+        { align: value > 0 ? "right" : "left", colour: colours.colours[1] });
+    }
     rule(pen, colours, across(LOW), row.dots + 12, width - 14, row.dots + 12, { alpha: 0.6 });
   }
 

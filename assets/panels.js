@@ -1,7 +1,7 @@
 // The race's four pictures. Each draws one moment of what the server sent; none keeps state.
 import { NORMS, band, linear, logarithmic, polyline, ready, rule, text } from "./draw.js";
 
-const LABELS = { left: 46, right: 12, top: 8, bottom: 26 };
+const LABELS = { left: 54, right: 12, top: 8, bottom: 26 };
 
 function place(canvas, colours) {
   const { pen, width, height } = ready(canvas, colours);
@@ -112,7 +112,9 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind }) {
 
 // Names beside the lines' ends, kept apart.
 function nameLanes(pen, colours, box, x, ends) {
-  const rightwards = x < box.right - 90;
+  pen.font = colours.font;
+  const widest = Math.max(0, ...ends.map(({ name }) => pen.measureText(name).width));
+  const rightwards = x + 9 + widest < box.right;
   ends.sort((a, b) => a.y - b.y);
   const apart = 15;
   let free = box.top + 6;

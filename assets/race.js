@@ -75,11 +75,11 @@ export class Race {
       return { canvas: element(made, "canvas", "", { role: "img", "aria-label": title }), caption, note };
     };
     this.accuracy = figure("Validation accuracy",
-      "line: running statistics · rings: batch’s own, as in training · shade: seeds");
-    this.loss = figure("Training loss", "of each step’s batch, log scale · shade: all seeds · faint: computed ahead");
-    this.ridges = figure("Histograms per layer", "bar height: square root of the share");
+      "line: running statistics · rings: batch statistics");
+    this.loss = figure("Training loss", "of each step’s batch · faint: computed ahead");
+    this.ridges = figure("Histograms per layer", "height: square root of the share");
     this.buildGroup(this.ridges.caption, data.controls.filter((control) => control.name === "histogram"));
-    this.flow = figure("Gradient flow", "length of ∂loss/∂(pre-activations) per layer, log scale");
+    this.flow = figure("Gradient flow", "length of ∂loss/∂(pre-activations), log scale");
     this.showValues();
   }
 

@@ -13,14 +13,13 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
 import psutil
 import websockets
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.async_api import Browser, Page, async_playwright
 
 from live.messages import unpack
 from tests.server import CHROMIUM_FLAGS, ROOT, Server, chromium_path, free_port
@@ -38,20 +37,22 @@ RECORD = """(lab) => {
 }"""
 
 
-def drag(page: Page, control: str, seconds: float) -> None:
-    """Move a slider's thumb to and fro at 60 positions a second."""
-    box = page.locator(f"input[data-control={control}]").bounding_box()
+async def drag(page: Page, control: str, seconds: float) -> None:
+    """Move a slider's thumb to and fro at 60 positions a second, whether the page keeps up or not."""
+    box = await page.locator(f"input[data-control={control}]").bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
-    page.mouse.move(box["x"] + box["width"] / 2, y)
-    page.mouse.down()
+    await page.mouse.move(box["x"] + box["width"] / 2, y)
+    await page.mouse.down()
     began = due = time.perf_counter()
+    moves = []
     while due < began + seconds:
         share = 0.5 + 0.45 * np.sin((due - began) * 3)
-        page.mouse.move(box["x"] + box["width"] * share, y)
+        moves.append(asyncio.create_task(page.mouse.move(box["x"] + box["width"] * share, y)))
         due += PACE
-        time.sleep(max(0.0, due - time.perf_counter()))
-    page.mouse.up()
+        await asyncio.sleep(max(0.0, due - time.perf_counter()))
+    await asyncio.gather(*moves)
+    await page.mouse.up()
 
 
 def figures(log: list[list[float]]) -> str:
@@ -65,19 +66,20 @@ def figures(log: list[list[float]]) -> str:
     )
 
 
-def drag_the_batch(browser: Browser, url: str) -> None:
+async def drag_the_batch(browser: Browser, url: str) -> None:
     """Gamma, beta and eps over the histograms of a batch of 256."""
     print("\nDragging over the histograms of a batch of 256 (target: p95 <= 25 ms, >= 50 pictures/s)")
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(url + "/?batch_size=256")
-    page.get_by_text("256 numbers with mean").wait_for()
-    page.locator(".lab").evaluate(RECORD)
+    page = await browser.new_page(viewport={"width": 1440, "height": 900})
+    await page.goto(url + "/?batch_size=256")
+    await page.get_by_text("256 numbers with mean").wait_for()
+    await page.locator(".lab").evaluate(RECORD)
     for control in ("gamma", "beta", "eps"):
-        drag(page, control, 0.5)
-        page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
-        drag(page, control, DRAG_SECONDS)
-        print(f"  {control:<6} {figures(page.locator('.lab').evaluate('(lab) => lab.log'))}")
-    page.close()
+        await drag(page, control, 0.5)
+        await page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
+        await drag(page, control, DRAG_SECONDS)
+        log = await page.locator(".lab").evaluate("(lab) => lab.log")
+        print(f"  {control:<6} {figures(log)}")
+    await page.close()
 
 
 @contextmanager
@@ -101,44 +103,44 @@ def plain_server() -> Iterator[str]:
         process.wait(20)
 
 
-def drag_the_plain_page(browser: Browser, url: str) -> None:
+async def drag_the_plain_page(browser: Browser, url: str) -> None:
     """The same with Streamlit's own slider: pictures while dragging, and the delay after release."""
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
+    page = await browser.new_page(viewport={"width": 1440, "height": 900})
     for _ in range(100):
         try:
-            page.goto(url)
+            await page.goto(url)
             break
         except Exception:
-            time.sleep(0.2)
-    page.locator(".js-plotly-plot").nth(2).wait_for(timeout=60_000)
-    box = page.get_by_role("slider").first.bounding_box()
+            await asyncio.sleep(0.2)
+    await page.locator(".js-plotly-plot").nth(2).wait_for(timeout=60_000)
+    box = await page.get_by_role("slider").first.bounding_box()
     assert box is not None
     y, left = box["y"] + box["height"] / 2, box["x"] + box["width"] / 2
     during, delays = 0, []
     for turn in range(6):
-        page.mouse.move(left, y)
-        before = page.evaluate(BARS)
-        page.mouse.down()
+        await page.mouse.move(left, y)
+        before = await page.evaluate(BARS)
+        await page.mouse.down()
         target = left + (120 if turn % 2 == 0 else -120)
         for move in range(1, 31):
-            page.mouse.move(left + (target - left) * move / 30, y)
-            time.sleep(PACE)
-        during += page.evaluate(BARS) != before
-        page.evaluate("() => { window.released = performance.now(); }")
-        page.mouse.up()
-        page.wait_for_function(f"(before) => ({BARS})() !== before", arg=before, polling="raf")
-        delays.append(page.evaluate("() => performance.now() - window.released"))
+            await page.mouse.move(left + (target - left) * move / 30, y)
+            await asyncio.sleep(PACE)
+        during += await page.evaluate(BARS) != before
+        await page.evaluate("() => { window.released = performance.now(); }")
+        await page.mouse.up()
+        await page.wait_for_function(f"(before) => ({BARS})() !== before", arg=before, polling="raf")
+        delays.append(await page.evaluate("() => performance.now() - window.released"))
         left = target
-        time.sleep(0.5)
+        await asyncio.sleep(0.5)
     print(
         f"  plain page (st.slider, fragment, st.plotly_chart): {during} of {len(delays)} drags "
         f"changed the picture before their release; "
         f"release to picture {np.median(delays):.0f} ms (largest of {len(delays)}: {max(delays):.0f})"
     )
-    page.close()
+    await page.close()
 
 
-def play_the_lab(browser: Browser, url: str) -> None:
+async def play_the_lab(browser: Browser, url: str) -> None:
     """A running lab with all its pictures, computed while it plays."""
     print("\nA running lab, all pictures, recordings computed meanwhile (target: >= 15 updates/s)")
     for label, query in {
@@ -146,37 +148,37 @@ def play_the_lab(browser: Browser, url: str) -> None:
         "4 lanes x 4 seeds, depth 5": "?speed=60&seed=102&lanes=none,batch,layer,group",
         "4 lanes x 8 seeds, depth 10": "?speed=60&seed=103&lanes=none,batch,layer,group&replicas=8&depth=10",
     }.items():
-        page = browser.new_page(viewport={"width": 1440, "height": 900})
-        page.goto(url + "/training-lab" + query)
-        page.locator(".lab[data-step]").wait_for(timeout=60_000)
-        page.locator(".lab").evaluate(RECORD)
-        time.sleep(PLAY_SECONDS)
-        log = page.locator(".lab").evaluate("(lab) => lab.log")
+        page = await browser.new_page(viewport={"width": 1440, "height": 900})
+        await page.goto(url + "/training-lab" + query)
+        await page.locator(".lab[data-step]").wait_for(timeout=60_000)
+        await page.locator(".lab").evaluate(RECORD)
+        await asyncio.sleep(PLAY_SECONDS)
+        log = await page.locator(".lab").evaluate("(lab) => lab.log")
         steps = (log[-1][1] - log[0][1]) / (log[-1][0] - log[0][0]) * 1000
         gaps = np.diff([row[0] for row in log])
         print(
             f"  {label:<38} {1000 / gaps.mean():5.1f} updates/s, gap p95 {np.percentile(gaps, 95):4.0f} ms, "
             f"{steps:4.0f} steps/s of 60 asked"
         )
-        page.close()
+        await page.close()
 
 
-def bend_the_lab(browser: Browser, url: str) -> None:
+async def bend_the_lab(browser: Browser, url: str) -> None:
     """How often the curves of 120 steps bend while a setting is dragged."""
     print("\nDragging a setting of the lab at step 120 (2 lanes x 4 seeds, every tenth step drawn)")
-    page = browser.new_page(viewport={"width": 1440, "height": 900})
-    page.goto(url + "/training-lab?step=120")
-    page.get_by_text("Step 120, validation accuracy").wait_for(timeout=60_000)
-    page.locator(".lab").evaluate(RECORD)
+    page = await browser.new_page(viewport={"width": 1440, "height": 900})
+    await page.goto(url + "/training-lab?step=120")
+    await page.get_by_text("Step 120, validation accuracy").wait_for(timeout=60_000)
+    await page.locator(".lab").evaluate(RECORD)
     for control in ("lr", "batch_size", "eps", "gamma"):
-        page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
-        page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
-        drag(page, control, DRAG_SECONDS)
-        log = page.locator(".lab").evaluate("(lab) => lab.log.map((row) => row[1])")
+        await page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
+        await page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
+        await drag(page, control, DRAG_SECONDS)
+        log = await page.locator(".lab").evaluate("(lab) => lab.log.map((row) => row[1])")
         whole = sum(step >= 120 for step in log)
         print(f"  {control:<11} {whole / DRAG_SECONDS:4.1f} whole curves/s")
-        page.wait_for_timeout(1500)
-    page.close()
+        await page.wait_for_timeout(1500)
+    await page.close()
 
 
 async def watch(url: str, seconds: float) -> int:
@@ -203,30 +205,23 @@ async def watch(url: str, seconds: float) -> int:
     return seen
 
 
-async def watch_together(url: str, viewers: int) -> list[int]:
-    return await asyncio.gather(*(watch(url, WATCH_SECONDS) for _ in range(viewers)))
-
-
-def cost_of_viewers(server: Server) -> None:
+async def cost_of_viewers(server: Server) -> None:
     """Server time per viewer and second, for a recording that exists."""
     print(
         "\nViewers of an existing recording, 30 frames/s of 2 lanes each (target: <= 1 ms of server a second)"
     )
     process = psutil.Process(server.process.pid)
-    # A thread of its own: Playwright keeps this one's event loop.
-    with ThreadPoolExecutor(1) as thread:
-        thread.submit(asyncio.run, watch_together(server.url, 1)).result()  # the recording exists now
+    await watch(server.url, WATCH_SECONDS)  # the recording exists now
 
     def busy() -> float:
         times = process.cpu_times()
         return times.user + times.system
 
     idle = busy()
-    time.sleep(WATCH_SECONDS)
+    await asyncio.sleep(WATCH_SECONDS)
     idle = busy() - idle
     used = busy()
-    with ThreadPoolExecutor(1) as thread:
-        seen = thread.submit(asyncio.run, watch_together(server.url, VIEWERS)).result()
+    seen = await asyncio.gather(*(watch(server.url, WATCH_SECONDS) for _ in range(VIEWERS)))
     used = busy() - used - idle
     print(
         f"  {VIEWERS} viewers, {np.mean(seen):.0f} frames each in {WATCH_SECONDS} s: "
@@ -235,47 +230,46 @@ def cost_of_viewers(server: Server) -> None:
     )
 
 
-def first_picture(browser: Browser) -> None:
+async def first_picture(browser: Browser) -> None:
     """From starting the server to the first picture on the screen."""
     print("\nFrom starting the server to the first picture")
     for label, path in (("home", "/"), ("training lab", "/training-lab")):
         began = time.perf_counter()
         server = Server()
         listening = time.perf_counter() - began
-        page = browser.new_page()
+        page = await browser.new_page()
         opened = time.perf_counter()
-        page.goto(server.url + path)
+        await page.goto(server.url + path)
         if path == "/":
-            page.get_by_text("numbers with mean").wait_for(timeout=60_000)
+            await page.get_by_text("numbers with mean").wait_for(timeout=60_000)
         else:
-            page.locator(".lab[data-step]").wait_for(timeout=60_000)
+            await page.locator(".lab[data-step]").wait_for(timeout=60_000)
         done = time.perf_counter()
-        print(
-            f"  {label:<13} {done - began:4.1f} s: server listening {listening:.1f} s, page {done - opened:.1f} s"
-        )
-        page.close()
+        parts = f"server listening {listening:.1f} s, page {done - opened:.1f} s"
+        print(f"  {label:<13} {done - began:4.1f} s: {parts}")
+        await page.close()
         server.stop()
 
 
-def main() -> None:
+async def main() -> None:
     """Print every figure."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
-        first_picture(browser)
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
+        await first_picture(browser)
         server = Server()
         try:
-            drag_the_batch(browser, server.url)
+            await drag_the_batch(browser, server.url)
             with plain_server() as plain:
-                drag_the_plain_page(browser, plain)
-            play_the_lab(browser, server.url)
-            bend_the_lab(browser, server.url)
-            cost_of_viewers(server)
+                await drag_the_plain_page(browser, plain)
+            await play_the_lab(browser, server.url)
+            await bend_the_lab(browser, server.url)
+            await cost_of_viewers(server)
             kept: Any = json.loads(urllib.request.urlopen(server.url + "/health").read())
             print(f"\nThe store then keeps {kept['recordings']} recordings, {kept['bytes'] / 2**20:.0f} MiB")
         finally:
             server.stop()
-        browser.close()
+        await browser.close()
 
 
 if __name__ == "__main__":
-    main()
+    asyncio.run(main())

@@ -22,16 +22,11 @@ ARRAY_OVERHEAD, RECORDING_OVERHEAD = 128, 2048
 
 
 class Recording:
-    """What is known of one configuration's run: the run itself and what it recorded.
+    """What is known of one configuration's run.
 
-    Attributes
-    ----------
-    config : RunConfig
-    run : Run, as far as it has been computed, without frames; None before its first step
-    blocks : list of history arrays by name, (R, frames, ...), in order of time
-    first, stop : the blocks hold frames number ``first`` up to, but not including, ``stop``
-    checkpoints : list of Run on the way, so that a branch needn't start over
-    nbytes : int, bytes of everything that is kept
+    ``run`` is as far as it has been computed, without frames; None before its first step. ``blocks``
+    are history arrays by name, (R, frames, ...), with the frames numbered ``first`` up to, but not
+    including, ``stop``. ``checkpoints`` are runs on the way, so that a branch needn't start over.
     """
 
     def __init__(self, config: RunConfig, run: Run | None = None, blocks: list[Frame] | None = None):
@@ -72,13 +67,15 @@ class Recording:
     def between(self, first: int, stop: int) -> list[Frame]:
         """Views of the kept frames numbered ``first`` up to, but not including, ``stop``."""
         found = []
-        nearest = max(bisect_right(self._starts, first) - 1, 0)
-        for begins, block in zip(self._starts[nearest:], self.blocks[nearest:], strict=True):
-            if begins >= stop:
+        for number in range(max(bisect_right(self._starts, first) - 1, 0), len(self.blocks)):
+            block, begins = self.blocks[number], self._starts[number]
+            low, high = max(first - begins, 0), min(stop - begins, len(block["step"]))
+            if high <= 0:
                 break
-            here = slice(max(first - begins, 0), max(stop - begins, 0))
-            if here.start < min(here.stop, len(block["step"])):
-                found.append({k: v[here] if k == "step" else v[:, here] for k, v in block.items()})
+            if low < high < len(block["step"]) or 0 < low < high:
+                block = {k: v[low:high] if k == "step" else v[:, low:high] for k, v in block.items()}
+            if low < high:
+                found.append(block)
         return found
 
     def before(self, step: int) -> tuple[Run | None, list[Frame]]:
@@ -130,30 +127,24 @@ class Recordings:
         if recording is not None and recording.first > frame:
             self._drop(config)
             recording = None
-        if recording is None:
-            recording = self._branch(config) or Recording(config)
+        recording = recording or self._branch(config) or Recording(config)
         if recording.run is not None:
             self._keep(recording)
         return recording
 
     def extend(self, config: RunConfig, run: Run, block: Frame) -> None:
-        """Append what ``run`` recorded since `open` gave it.
+        """Append what ``run`` recorded since `open` gave it; a ValueError says what doesn't belong together.
 
         If the recording was evicted meanwhile, it goes on from here, without what came before. If it
         was begun anew, or somebody else was faster, nothing is appended: it will come, or has come.
-
-        Raises
-        ------
-        ValueError
-            If ``run`` isn't one of ``config``'s, or ``block`` doesn't end where ``run`` does.
         """
         if run.config != config:
             raise ValueError(f"extend: the run is one of {run.config}, not of {config}")
         stop, count = _frames_before(run.step, config), len(block["step"])
         if count and block["step"][-1] != (stop - 1) * config.record_every:
+            last = block["step"][-1]
             raise ValueError(
-                f"extend: the block ends at step {block['step'][-1]}, the run at {run.step}; "
-                "hand in what the run itself recorded"
+                f"extend: the block ends at step {last}, the run at {run.step}; give what it recorded"
             )
         run = replace(run, frames=())
         recording = self._kept.get(config)
@@ -181,11 +172,11 @@ class Recordings:
         self._weigh(recording)
         while self.nbytes > self.max_bytes and len(self._kept) > 1:
             oldest = next(iter(self._kept.values()))
-            if oldest.blocks:
-                oldest.strip()
-                self._weigh(oldest)
-            else:
+            if not oldest.blocks:
                 self._drop(oldest.config)
+                continue
+            oldest.strip()
+            self._weigh(oldest)
 
     def _weigh(self, recording: Recording) -> None:
         size = recording.nbytes

@@ -51,8 +51,9 @@ def describe(size: int, numbers: dict[str, float]) -> str:
         )
     return (
         f"{size} numbers with mean {shown['x_mean']} and standard deviation {shown['x_std']} leave with mean "
-        f"{shown['y_mean']} and standard deviation {shown['y_std']}. However far a dot is pulled, its x̂ "
-        f"stays within √({size}−1) = {numbers['bound']:.2f} of 0; the farthest now is {numbers['largest']:.2f}."
+        f"{shown['y_mean']} and standard deviation {shown['y_std']}. However far a dot is pulled, "
+        f"its x̂ stays within √({size}−1) = {numbers['bound']:.2f} of 0; the farthest now is "
+        f"{numbers['largest']:.2f}."
     )
 
 

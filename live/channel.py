@@ -191,7 +191,8 @@ class _Session:
     async def speak(self, configs: list[RunConfig], number: int, step: int) -> None:
         """Send the verdict on ``step``. What the store has lost since it was shown is computed again."""
         try:
-            lanes = [self.channel.desk.frames(c, words.frames_needed(c, step)) for c in configs]
+            desk = self.channel.desk
+            lanes = [desk.frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
             text = words.verdict(configs, await asyncio.gather(*lanes), step)
             await self.send(json.dumps({"kind": "verdict", "id": number, "text": text}))
         except ComputationError as error:

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Collection
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing.context import SpawnContext, SpawnProcess
@@ -198,8 +198,8 @@ class Desk:
             show.viewers.remove(viewer)
             self._close(show)
 
-    async def frames(self, config: RunConfig, numbers: range) -> Frame:
-        """Some frames of a recording as one block, when they are there; they are computed if need be."""
+    async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
+        """Some arrays of some frames of a recording, when they are there; they are computed if need be."""
         every = config.record_every
         viewer, found = Viewer((numbers.stop - 1) * every, first=numbers.start), []
         async with contextlib.aclosing(self.watch(config, viewer)) as blocks:
@@ -207,7 +207,7 @@ class Desk:
                 found.append(block)
                 if viewer.next >= numbers.stop:
                     break
-        return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in found[0]}
+        return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in names}
 
     async def _extend(self, show: _Show) -> None:
         """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""

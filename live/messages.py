@@ -144,17 +144,17 @@ def _shown(raw: Any) -> str:
     return "".join(c if c.isprintable() else " " for c in text[:SHOWN]) + cut
 
 
-def _log_stops(low: int, high: int) -> tuple[float, ...]:
-    """Four to a decade from 10^low to 10^high, two digits each."""
-    stops = [float(f"{10 ** (k / 4):.1e}") for k in range(4 * low, 4 * high + 1)]
-    return tuple(stops)
+def _log_stops(low: int, high: int, per_decade: int) -> tuple[float, ...]:
+    """From 10^low to 10^high, two digits each."""
+    exponents = (k / per_decade for k in range(per_decade * low, per_decade * high + 1))
+    return tuple(dict.fromkeys(float(f"{10**exponent:.1e}") for exponent in exponents))
 
 
 def _even_stops(low: float, high: float, count: int) -> tuple[float, ...]:
     return tuple(round(low + (high - low) * k / count, 6) for k in range(count + 1))
 
 
-_EPS_STOPS = (0.0, *_log_stops(-8, 0))
+_EPS_STOPS = (0.0, *_log_stops(-8, 0, 20))
 _SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
 
 GAMMA = Control("gamma", "number", 1.0, "γ gamma", "scale after normalizing", -4, 4, _even_stops(-4, 4, 160))
@@ -186,7 +186,7 @@ LAB_CONTROLS = (
         (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0), group="network",
     ),
     Control("batch_size", "whole", 32, "batch size", "", 1, 256, _SIZES, group="training"),
-    Control("lr", "number", 0.1, "learning rate", "", 1e-4, 10, _log_stops(-4, 1), group="training"),
+    Control("lr", "number", 0.1, "learning rate", "", 1e-4, 10, _log_stops(-4, 1, 12), group="training"),
     Control("replicas", "whole", 4, "seeds", "networks per norm", 1, 8, tuple(range(1, 9)), group="training"),
     Control("seed", "whole", 0, "first seed", "", 0, 9999, tuple(range(0, 21)), group="training"),
     Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, _EPS_STOPS, group="norm"),

@@ -20,6 +20,8 @@ NAMES = {
 }
 GUESSING = 0.2  # twice the share of right answers that guessing one of ten digits gives
 
+ARRAYS_NEEDED = ("val_accuracy", "train_loss")
+
 
 class Standing(NamedTuple):
     """A lane's accuracy over the seeds that haven't diverged, in percent as it is printed."""

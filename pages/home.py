@@ -3,7 +3,7 @@
 import streamlit as st
 
 from ui.chapters import chapter
-from ui.live import picture
+from ui.picture import picture
 
 st.title("What does batch normalization do to a batch?")
 st.markdown(

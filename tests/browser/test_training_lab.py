@@ -129,12 +129,12 @@ def test_a_link_opened_elsewhere_shows_the_same_to_the_last_digit(
 def test_back_and_forward_follow_the_address(page: Page) -> None:
     open_lab(page, SMALL + "&step=5")
     at_step(page, 5)
-    page.get_by_label("layer norm").check()
+    page.get_by_role("checkbox", name="layer norm").check()
     wait_for_address(page, "layer")
     expect(page.locator(".verdict")).to_contain_text("layer norm")
     page.go_back()
     expect(page.locator(".verdict")).not_to_contain_text("layer norm")
-    expect(page.get_by_label("layer norm")).not_to_be_checked()
+    expect(page.get_by_role("checkbox", name="layer norm")).not_to_be_checked()
     page.go_forward()
     expect(page.locator(".verdict")).to_contain_text("layer norm")
 
@@ -142,7 +142,7 @@ def test_back_and_forward_follow_the_address(page: Page) -> None:
 def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
     open_lab(page, SMALL + "&step=5")
     at_step(page, 5)
-    page.get_by_label("RMS norm").check()
+    page.get_by_role("checkbox", name="RMS norm").check()
     wait_for_address(page, "rms")
     page.get_by_role("link", name="BatchNorm Lab").first.click()
     expect(page.locator("canvas.dots")).to_be_visible()
@@ -153,11 +153,11 @@ def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
 
 def test_lanes_are_two_to_four(page: Page) -> None:
     open_lab(page, SMALL + "&step=3&lanes=none,batch")
-    assert page.get_by_label("no norm").is_disabled()
+    assert page.get_by_role("checkbox", name="no norm").is_disabled()
     for lane in ("layer norm", "group norm"):
-        page.get_by_label(lane).check()
-    expect(page.get_by_label("RMS norm")).to_be_disabled()
-    expect(page.get_by_label("no norm")).to_be_enabled()
+        page.get_by_role("checkbox", name=lane).check()
+    expect(page.get_by_role("checkbox", name="RMS norm")).to_be_disabled()
+    expect(page.get_by_role("checkbox", name="no norm")).to_be_enabled()
 
 
 def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
@@ -198,7 +198,7 @@ def test_reduced_motion_waits_for_the_reader(chromium, server) -> None:
 def test_streamlit_reruns_do_not_interrupt_the_picture(page: Page) -> None:
     open_lab(page, SMALL)
     pictures = watch_pictures(page)
-    page.get_by_label("layer norm").check()  # a rerun of the page's script
+    page.get_by_role("checkbox", name="layer norm").check()  # a rerun of the page's script
     wait_for_address(page, "layer")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     before = pictures()

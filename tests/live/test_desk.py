@@ -254,10 +254,10 @@ def test_single_frames_are_found_or_computed():
     async def scenario(desk):
         _, whole = worker.extend(SMALL, 30)
         for _ in range(2):
-            block = await desk.frames(SMALL, range(20, 24))
+            block = await desk.frames(SMALL, range(20, 24), ("step", "picture"))
             assert block["step"].tolist() == [20, 21, 22, 23]
             assert block["picture"].tobytes() == whole["picture"][:, 20:24].tobytes()
-            await desk.frames(OTHER, range(1))
+            await desk.frames(OTHER, range(1), ["step"])
 
     with_desk(scenario, DeskWithThreads(max_bytes=1))
 
