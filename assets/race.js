@@ -11,7 +11,7 @@ const CHOICES = {
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const BUSY_AFTER_MS = 250;
-const VERDICT_EVERY_MS = 300;
+const VERDICT_EVERY_MS = 500;
 
 export class Race {
   constructor(container, data, { commit, ask }) {
@@ -176,16 +176,19 @@ export class Race {
 
   askFurther() {
     const wanted = this.wanted();
-    if (wanted === this.until || (this.playing && wanted < this.until) || (this.playing && wanted < this.until + this.values.speed / 2 && this.place < this.reached() - 5)) return;
+    if (wanted === this.until || (this.playing && wanted < this.until) || (this.playing && wanted < this.until + this.values.speed && this.place < this.reached() - 5)) return;
     this.until = wanted;
     this.send({ kind: "until", id: this.number, step: wanted });
   }
 
+  // While it plays, the latest validation is what there is to say: all who watch then ask the same.
   askVerdict() {
     if (!this.shown || this.coming || this.shown.draft) return;
+    const every = this.playing ? this.shown.validateEvery : 1;
+    const step = Math.floor(this.step() / every) * every;
     this.verdictAt = performance.now();
     this.verdictFor = `${this.number}:${this.step()}`;
-    this.send({ kind: "verdict", id: this.number, step: this.step() });
+    this.send({ kind: "verdict", id: this.number, step });
   }
 
   receive(message) {

@@ -20,6 +20,7 @@ import numpy as np
 import psutil
 import websockets
 from playwright.async_api import Browser, Page, async_playwright
+from websockets.typing import Origin
 
 from live.messages import unpack
 from tests.server import CHROMIUM_FLAGS, ROOT, Server, chromium_path, free_port
@@ -74,7 +75,7 @@ async def drag_the_batch(browser: Browser, url: str) -> None:
     await page.get_by_text("256 numbers with mean").wait_for()
     await page.locator(".lab").evaluate(RECORD)
     for control in ("gamma", "beta", "eps"):
-        await drag(page, control, 0.5)
+        await drag(page, control, 1)
         await page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
         await drag(page, control, DRAG_SECONDS)
         log = await page.locator(".lab").evaluate("(lab) => lab.log")
@@ -181,16 +182,20 @@ async def bend_the_lab(browser: Browser, url: str) -> None:
     await page.close()
 
 
-async def watch(url: str, seconds: float) -> int:
-    """One viewer of a recording, asking twice a second for the next half second, as the page does."""
+async def watch(url: str, connected: asyncio.Barrier) -> int:
+    """One viewer of a race that is recorded, asking as the page does while it plays at 30 steps/s."""
     seen = 0
     values = {"seed": 101, "speed": 60}
-    async with websockets.connect(url.replace("http", "ws") + "/live", origin=url, max_size=None) as socket:  # type: ignore[arg-type]
-        await socket.send(json.dumps({"kind": "lab", "id": 1, "values": values, "until": 60}))
+    async with websockets.connect(url.replace("http", "ws") + "/live", origin=Origin(url)) as socket:
+        await socket.send(json.dumps({"kind": "lab", "id": 1, "values": values, "until": 1}))
+        await connected.wait()
 
         async def ask() -> None:
-            for turn in range(int(2 * seconds)):
-                await socket.send(json.dumps({"kind": "until", "id": 1, "step": min(60 + 15 * turn, 300)}))
+            for turn in range(2 * WATCH_SECONDS):
+                step = 15 * turn
+                if turn % 2 == 0:
+                    await socket.send(json.dumps({"kind": "until", "id": 1, "step": step + 90}))
+                await socket.send(json.dumps({"kind": "verdict", "id": 1, "step": step}))
                 await asyncio.sleep(0.5)
 
         asking = asyncio.create_task(ask())
@@ -208,10 +213,11 @@ async def watch(url: str, seconds: float) -> int:
 async def cost_of_viewers(server: Server) -> None:
     """Server time per viewer and second, for a recording that exists."""
     print(
-        "\nViewers of an existing recording, 30 frames/s of 2 lanes each (target: <= 1 ms of server a second)"
+        "\nViewers of an existing recording, 30 frames/s of 2 lanes and 2 verdicts/s each "
+        "(target: <= 1 ms of server a second)"
     )
     process = psutil.Process(server.process.pid)
-    await watch(server.url, WATCH_SECONDS)  # the recording exists now
+    await watch(server.url, asyncio.Barrier(1))  # the recording exists now
 
     def busy() -> float:
         times = process.cpu_times()
@@ -220,13 +226,16 @@ async def cost_of_viewers(server: Server) -> None:
     idle = busy()
     await asyncio.sleep(WATCH_SECONDS)
     idle = busy() - idle
+    connected = asyncio.Barrier(VIEWERS + 1)
+    watching = asyncio.gather(*(watch(server.url, connected) for _ in range(VIEWERS)))
+    await connected.wait()
     used = busy()
-    seen = await asyncio.gather(*(watch(server.url, WATCH_SECONDS) for _ in range(VIEWERS)))
+    seen = await watching
     used = busy() - used - idle
     print(
         f"  {VIEWERS} viewers, {np.mean(seen):.0f} frames each in {WATCH_SECONDS} s: "
-        f"{1000 * used / VIEWERS / WATCH_SECONDS:.2f} ms of server time per viewer and second, connecting "
-        f"included (the idle server: {1000 * idle / WATCH_SECONDS:.1f} ms a second)"
+        f"{1000 * used / VIEWERS / WATCH_SECONDS:.2f} ms of server time per viewer and second "
+        f"(the idle server: {1000 * idle / WATCH_SECONDS:.1f} ms a second)"
     )
 
 

@@ -77,8 +77,8 @@ class RunConfig:
     momentum: float = _number(0.9, 0.0, 0.9999)
     seed: int = _number(0, 0, 2**31 - 1)
     replicas: int = _number(1, 1, 256)
-    record_every: int = _number(25, 1, 10**6)
-    validate_every: int = _number(250, 1, 10**6)
+    record_every: int = _number(30, 1, 10**6)
+    validate_every: int = _number(300, 1, 10**6)
     dtype: str = _choice("float32", "float32", "float64")
     edits: tuple[Edit, ...] = ()
 

@@ -34,7 +34,10 @@ def averager(shape: tuple[int, ...], axes: Axes, dtype: np.dtype[Any]) -> Callab
     if stop == ndim and k == stop - start:  # (..., rows, m) @ (m,)
         first = shape[0] if start > 1 else 1
         return lambda a: (a.reshape(first, -1, m) @ weights).reshape(kept)
-    if k == stop - start:  # (1, m) @ (..., m, columns)
+    if axes == (ndim - 2,):  # (1, m) @ (..., m, columns), as it lies there
+        row = weights[None]
+        return lambda a: np.matmul(row, a)
+    if k == stop - start:  # the same, after folding what lies before, between and behind
         apart, row = (prod(shape[:start]), m, prod(shape[stop:])), weights[None]
         return lambda a: np.matmul(row, a.reshape(apart)).reshape(kept)
     # Images: first within each one, over the trailing axes, then over the batch.

@@ -30,6 +30,7 @@ log = logging.getLogger(__name__)
 MESSAGES_PER_SECOND, BURST = 120, 240
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
 GONE = (WebSocketDisconnect, RuntimeError)  # what sending to a page that has left raises
+MOST_VERDICTS = 512
 FIRST_BATCH = Path(__file__).parent.parent / "assets" / "digits_batch.npy"
 
 
@@ -39,8 +40,21 @@ class Channel:
     def __init__(self, desk: Desk):
         self.desk = desk
         self.open_sockets = 0
+        self._verdicts: dict[tuple[tuple[RunConfig, ...], int], str] = {}
         # What `worker.digits_batch` computes, kept ready: the first picture waits for nothing.
         self.source: NDArray[np.float64] = np.load(FIRST_BATCH)
+
+    async def verdict(self, configs: tuple[RunConfig, ...], step: int) -> str:
+        """The verdict on a race at ``step``; those who watch one race share it."""
+        text = self._verdicts.get((configs, step))
+        if text is None:
+            frames = self.desk.frames
+            lanes = [frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
+            text = words.verdict(configs, await asyncio.gather(*lanes), step)
+            while len(self._verdicts) >= MOST_VERDICTS:
+                del self._verdicts[next(iter(self._verdicts))]
+            self._verdicts[configs, step] = text
+        return text
 
     async def serve(self, websocket: WebSocket) -> None:
         """One socket from its opening to its end."""
@@ -191,9 +205,7 @@ class _Session:
     async def speak(self, configs: list[RunConfig], number: int, step: int) -> None:
         """Send the verdict on ``step``. What the store has lost since it was shown is computed again."""
         try:
-            desk = self.channel.desk
-            lanes = [desk.frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
-            text = words.verdict(configs, await asyncio.gather(*lanes), step)
+            text = await self.channel.verdict(tuple(configs), step)
             await self.send(json.dumps({"kind": "verdict", "id": number, "text": text}))
         except ComputationError as error:
             with contextlib.suppress(*GONE):

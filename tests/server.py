@@ -44,17 +44,9 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        command = [
-            sys.executable,
-            "-m",
-            "uvicorn",
-            "app:app",
-            "--host",
-            "127.0.0.1",
-            "--port",
-            str(self.port),
-        ]
-        command += ["--ws", "websockets-sansio", "--log-level", "warning", "--timeout-graceful-shutdown", "2"]
+        options = f"--host 127.0.0.1 --port {self.port} --ws websockets-sansio --ws-per-message-deflate false"
+        command = [sys.executable, "-m", "uvicorn", "app:app", *options.split()]
+        command += ["--log-level", "warning", "--timeout-graceful-shutdown", "2"]
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         self.process = subprocess.Popen(command, cwd=ROOT, env=environment)
         deadline = time.monotonic() + 60
