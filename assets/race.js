@@ -170,13 +170,13 @@ export class Race {
   }
 
   wanted() {
-    const ahead = this.playing ? Math.max(60, 3 * this.values.speed) : 1;
+    const ahead = this.playing ? Math.max(60, 4 * this.values.speed) : 1;
     return Math.min(HORIZONS.at(-1), Math.floor(this.place) + ahead);
   }
 
   askFurther() {
     const wanted = this.wanted();
-    if (wanted === this.until || (this.playing && wanted < this.until) || (this.playing && wanted < this.until + this.values.speed && this.place < this.reached() - 5)) return;
+    if (wanted === this.until || (this.playing && wanted < this.until) || (this.playing && wanted < this.until + 2 * this.values.speed && this.place < this.reached() - 5)) return;
     this.until = wanted;
     this.send({ kind: "until", id: this.number, step: wanted });
   }

@@ -193,8 +193,8 @@ async def watch(url: str, connected: asyncio.Barrier) -> int:
         async def ask() -> None:
             for turn in range(2 * WATCH_SECONDS):
                 step = 15 * turn
-                if turn % 2 == 0:
-                    await socket.send(json.dumps({"kind": "until", "id": 1, "step": step + 90}))
+                if turn % 4 == 0:
+                    await socket.send(json.dumps({"kind": "until", "id": 1, "step": step + 120}))
                 await socket.send(json.dumps({"kind": "verdict", "id": 1, "step": step}))
                 await asyncio.sleep(0.5)
 
