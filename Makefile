@@ -52,7 +52,7 @@ lint: $(DEV) ## check style and types only
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
 
-bench: $(RUNTIME) ## run every benchmark (they print ratios)
+bench: $(DEV) ## run every benchmark (they print ratios)
 	@set -e; for script in benchmarks/[!_]*.py; do \
 		[ -f "$$script" ] || { echo "benchmarks/ is empty"; continue; }; \
 		printf '\n%s\n' "-- $$script"; PYTHONPATH=. $(PY) "$$script"; \

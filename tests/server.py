@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import os
 import shutil
 import signal
@@ -10,9 +12,16 @@ import subprocess
 import sys
 import time
 import urllib.request
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
+
+import psutil
+
+T = TypeVar("T")
 
 ROOT = Path(__file__).parents[1]
+PATIENCE = 60
 # No host but our own: a page that asked another one would show it.
 CHROMIUM_FLAGS = [
     *["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"],
@@ -34,32 +43,59 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-class Server:
-    """The app as a process of its own, on a port of its own."""
+def wait_for(condition: Callable[[], T | None], what: str) -> T:
+    """The first true value of ``condition()``."""
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        if found := condition():
+            return found
+        time.sleep(0.05)
+    raise TimeoutError(f"waited {PATIENCE} s for {what}")
 
-    def __init__(self) -> None:
+
+class Server:
+    """The app as `make run` starts it, in a process of its own, on a port of its own."""
+
+    def __init__(self, log: Path | None = None) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
+        self.log = log
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"--host 127.0.0.1 --port {self.port} --ws websockets-sansio --ws-per-message-deflate false"
-        command = [sys.executable, "-m", "uvicorn", "app:app", *options.split()]
-        command += ["--log-level", "warning", "--timeout-graceful-shutdown", "2"]
+        command = [sys.executable, "-m", "uvicorn", "app:app", *options.split(), "--no-access-log"]
+        command += ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
-        self.process = subprocess.Popen(command, cwd=ROOT, env=environment)
-        deadline = time.monotonic() + 60
-        while True:
-            try:
-                urllib.request.urlopen(self.url + "/health", timeout=2).read()
-                return
-            except OSError:
-                if self.process.poll() is not None or time.monotonic() > deadline:
-                    raise RuntimeError("the server did not start") from None
-                time.sleep(0.1)
+        with self.log.open("ab") if self.log else contextlib.nullcontext() as output:
+            self.process = subprocess.Popen(
+                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
+            )
+        wait_for(self._answers, "the server")
+
+    def _answers(self) -> dict[str, int] | None:
+        assert self.process.poll() is None, self.log.read_text() if self.log else "the server has ended"
+        try:
+            return self.health()
+        except OSError:
+            return None
+
+    def health(self) -> dict[str, int]:
+        """What the server says of itself."""
+        with urllib.request.urlopen(self.url + "/health", timeout=PATIENCE) as answer:
+            return json.load(answer)
+
+    def workers(self) -> list[psutil.Process]:
+        """All descendants."""
+        return psutil.Process(self.process.pid).children(recursive=True)
 
     def stop(self) -> None:
         """End it as Ctrl-C would."""
         self.process.send_signal(signal.SIGINT)
-        self.process.wait(30)
+        self.process.wait(PATIENCE)
+
+    def kill(self) -> None:
+        """End it without a word."""
+        self.process.kill()
+        self.process.wait(PATIENCE)

@@ -1,32 +1,14 @@
-"""A server of our own, as `make run` starts it, on a free port."""
+"""A server of our own, and clients of its channel."""
 
 import json
-import os
 import signal
-import socket
-import subprocess
-import sys
-import time
-import urllib.request
-from pathlib import Path
 
+import psutil
 import pytest
 from websockets.sync.client import connect
 
 from live import messages
-
-ROOT = Path(__file__).resolve().parents[2]
-PATIENCE = 60
-
-
-def wait_for(condition, what):
-    """The first true value of ``condition()``."""
-    end = time.monotonic() + PATIENCE
-    while time.monotonic() < end:
-        if found := condition():
-            return found
-        time.sleep(0.05)
-    raise TimeoutError(f"waited {PATIENCE} s for {what}")
+from tests.server import PATIENCE, Server, wait_for
 
 
 class Client:
@@ -56,57 +38,16 @@ class Client:
         self.opening.__exit__(*what)
 
 
-class Server:
-    """`uvicorn app:app` in a process of its own; its workers are its child processes."""
-
-    def __init__(self, log):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.log = log
-        command = [sys.executable, "-m", "uvicorn", "app:app", "--port", str(self.port), "--no-access-log"]
-        command += ["--ws", "websockets-sansio", "--log-level", "warning", "--timeout-graceful-shutdown", "3"]
-        with log.open("wb") as output:
-            self.process = subprocess.Popen(
-                command, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-                env=os.environ | {"OPENBLAS_NUM_THREADS": "1"},
-            )  # fmt: skip
-        self.origin = f"http://127.0.0.1:{self.port}"
-        wait_for(self._answers, f"the server; its log says: {log.read_text()}")
-
-    def _answers(self):
-        assert self.process.poll() is None, self.log.read_text()
-        try:
-            return self.health()
-        except OSError:
-            return None
-
-    def health(self):
-        with urllib.request.urlopen(f"{self.origin}/health", timeout=PATIENCE) as answer:
-            return json.load(answer)
+class LiveServer(Server):
+    """A server with clients of its channel."""
 
     def client(self, **how):
-        return Client(f"ws://127.0.0.1:{self.port}/live", **{"origin": self.origin} | how)
-
-    def workers(self):
-        """Process numbers of all descendants."""
-        lines = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-        parents = dict(map(int, line.split()) for line in lines.splitlines())
-        found = {self.process.pid}
-        while more := {child for child, parent in parents.items() if parent in found} - found:
-            found |= more
-        return found - {self.process.pid}
-
-    def kill(self):
-        self.process.kill()
-        self.process.wait(PATIENCE)
+        return Client(self.url.replace("http", "ws") + "/live", **{"origin": self.url} | how)
 
 
-def alive(pids):
+def alive(processes):
     """Those that still run; who has ended but isn't collected yet doesn't."""
-    lines = subprocess.run(["ps", "-eo", "pid=,stat="], capture_output=True, text=True, check=True).stdout
-    states = dict(line.split() for line in lines.splitlines())
-    return {pid for pid in pids if not states.get(str(pid), "Z").startswith("Z")}
+    return [p for p in processes if p.is_running() and p.status() != psutil.STATUS_ZOMBIE]
 
 
 @pytest.fixture(scope="session")
@@ -115,7 +56,7 @@ def start_server(tmp_path_factory):
     started = []
 
     def start():
-        started.append(Server(tmp_path_factory.mktemp("server") / "log"))
+        started.append(LiveServer(tmp_path_factory.mktemp("server") / "log"))
         return started[-1]
 
     yield start

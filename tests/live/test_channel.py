@@ -3,7 +3,6 @@
 import asyncio
 import itertools
 import json
-import os
 import signal
 import socket
 import time
@@ -372,8 +371,8 @@ def test_a_killed_server_takes_its_workers_along_and_a_killed_worker_is_replaced
     with doomed.client() as client:
         header = race(client, settings, until=2000)
         got = frames(client, header, 30)
-        for worker_number in doomed.workers():
-            os.kill(worker_number, signal.SIGKILL)
+        for process in doomed.workers():
+            process.kill()
         check(
             [[np.concatenate(lane)[:301]] for lane in frames(client, header, 300, got)],
             configs_of(settings),
