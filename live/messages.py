@@ -193,7 +193,7 @@ LAB_CONTROLS = (
     Control("gamma", "number", 1.0, "γ gamma", "start value", -4, 4, _even_stops(-4, 4, 80), group="norm"),
     Control("beta", "number", 0.0, "β beta", "start value", -4, 4, _even_stops(-4, 4, 80), group="norm"),
     Control(
-        "momentum", "number", 0.9, "momentum", "weight of the old running value; PyTorch's is 1 − this",
+        "momentum", "number", 0.9, "momentum", "of the running value; PyTorch’s is 1 − this",
         0, 0.999, (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999),
         group="norm",
     ),
