@@ -10,6 +10,7 @@ const ROWS = [
 ];
 const REACH = 28;
 const MOST_MOVED = 8;
+const WORDS_EVERY_MS = 100; // nobody reads faster, and new text costs the browser more than new dots
 
 export class OneBatch {
   constructor(container, data, { commit, ask }) {
@@ -146,7 +147,6 @@ export class OneBatch {
     this.waiting = false;
     if (message.kind === "batch") {
       this.picture = message;
-      this.words.textContent = message.text;
       this.draw(); // at once: waiting for the next frame would only show it a frame later
       this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: this.askedFor }));
     }
@@ -163,9 +163,14 @@ export class OneBatch {
     for (const [name, show] of this.shows) show(this.values[name]);
   }
 
+  repaint() {
+    this.colours = undefined;
+    this.draw();
+  }
+
   draw() {
     if (!this.picture || !this.canvas.clientWidth) return;
-    const colours = theme(this.container);
+    const colours = (this.colours ??= theme(this.container));
     const { pen, width, height } = ready(this.canvas, colours);
     const across = linear(LOW, HIGH, width < 600 ? 30 : 150, width - 14);
     const tall = (height - 26) / 3;
@@ -181,12 +186,20 @@ export class OneBatch {
     }
     for (const row of rows) this.drawSpread(pen, colours, across, row, numbers);
     this.drawThread(pen, colours, across, rows, arrays);
-    this.equations.replaceChildren();
-    for (const words of [`μ = ${brief(numbers.x_mean)}`, `σ = ${brief(numbers.x_std)}`, `√(N−1) = ${numbers.bound.toFixed(2)}`]) {
-      element(this.equations, "span", "", {}, words);
-    }
     this.drawLegend(colours);
     this.drawDigit();
+    this.telling ??= setTimeout(() => this.tell(), WORDS_EVERY_MS);
+  }
+
+  // The picture in words: below it, beside it, and for those who don't see it.
+  tell() {
+    this.telling = undefined;
+    const { arrays, numbers, text: words } = this.picture;
+    this.words.textContent = words;
+    this.equations.replaceChildren();
+    for (const part of [`μ = ${brief(numbers.x_mean)}`, `σ = ${brief(numbers.x_std)}`, `√(N−1) = ${numbers.bound.toFixed(2)}`]) {
+      element(this.equations, "span", "", {}, part);
+    }
     const value = arrays.x[this.selected];
     this.canvas.setAttribute("aria-valuenow", value.toFixed(2));
     this.canvas.setAttribute("aria-valuetext",
@@ -285,5 +298,7 @@ export class OneBatch {
     }
   }
 
-  destroy() {}
+  destroy() {
+    clearTimeout(this.telling);
+  }
 }

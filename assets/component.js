@@ -45,7 +45,7 @@ export function mount(root, data) {
         shown = values; // the address changed under us: another link, the back button
         picture.apply(next.values);
       }
-      picture.draw();
+      picture.repaint(); // the theme may have changed
     },
     destroy() {
       sizes.disconnect();

@@ -287,6 +287,11 @@ export class Race {
 
   // ---- the pictures -------------------------------------------------------------------------------
 
+  repaint() {
+    this.colours = undefined;
+    this.draw();
+  }
+
   draw() {
     this.stale = false;
     const { shown } = this;
@@ -301,7 +306,7 @@ export class Race {
     this.scrub.max = horizon;
     if (this.container.getRootNode().activeElement !== this.scrub || this.playing) this.scrub.value = furthest;
     this.furthest = step;
-    const colours = theme(this.container);
+    const colours = (this.colours ??= theme(this.container));
     if (this.painted !== colours.colours.join() + colours.page) {
       this.painted = colours.colours.join() + colours.page;
       for (const box of this.boxes) swatch(box.swatch, colours, box.norm);
