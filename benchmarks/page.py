@@ -34,6 +34,8 @@ BARS = """() => [...document.querySelectorAll(".js-plotly-plot .trace.bars path"
 
 RECORD = """(lab) => {
   lab.log = [];
+  lab.inputs = 0;
+  lab.addEventListener("input", () => { lab.inputs += 1; });
   lab.addEventListener("bnlab:picture", (event) => lab.log.push([performance.now(), event.detail]));
 }"""
 
@@ -48,7 +50,7 @@ async def drag(page: Page, control: str, seconds: float) -> None:
     began = due = time.perf_counter()
     moves = []
     while due < began + seconds:
-        share = 0.5 + 0.45 * np.sin((due - began) * 3)
+        share = 0.05 + 0.9 * abs((0.5 + due - began) % 2 - 1)  # to and fro at an even pace
         moves.append(asyncio.create_task(page.mouse.move(box["x"] + box["width"] * share, y)))
         due += PACE
         await asyncio.sleep(max(0.0, due - time.perf_counter()))
@@ -76,10 +78,10 @@ async def drag_the_batch(browser: Browser, url: str) -> None:
     await page.locator(".lab").evaluate(RECORD)
     for control in ("gamma", "beta", "eps"):
         await drag(page, control, 1)
-        await page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
+        await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
         await drag(page, control, DRAG_SECONDS)
-        log = await page.locator(".lab").evaluate("(lab) => lab.log")
-        print(f"  {control:<6} {figures(log)}")
+        log, inputs = await page.locator(".lab").evaluate("(lab) => [lab.log, lab.inputs]")
+        print(f"  {control:<6} {figures(log)}   {len(log) / inputs:.0%} of the inputs drawn")
     await page.close()
 
 
