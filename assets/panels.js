@@ -1,7 +1,7 @@
 // The race's four pictures. Each draws one moment of what the server sent; none keeps state.
 import { NORMS, band, linear, logarithmic, polyline, ready, rule, text } from "./draw.js";
 
-const LABELS = { left: 54, right: 12, top: 8, bottom: 26 };
+const LABELS = { left: 54, right: 12, top: 8, bottom: 34 };
 
 function place(canvas, colours) {
   const { pen, width, height } = ready(canvas, colours);
@@ -195,7 +195,7 @@ export function drawFlow(canvas, colours, lanes, { step }) {
   for (let layer = 1; layer <= lanes.depth; layer += every) {
     text(pen, colours, String(layer), across(layer), box.bottom + 10, { align: "center", small: true });
   }
-  text(pen, colours, "← toward the input · layer · toward the output →", (box.left + box.right) / 2, box.bottom + 21, { align: "center", small: true, alpha: 0.8 });
+  text(pen, colours, "← toward the input · layer · toward the output →", (box.left + box.right) / 2, box.bottom + 26, { align: "center", small: true, alpha: 0.8 });
   lanes.names.forEach((norm, lane) => {
     const style = look(colours, norm);
     const points = [];
