@@ -11,6 +11,7 @@ const CHOICES = {
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const BUSY_AFTER_MS = 250;
+const REST_MS = 600;
 const VERDICT_EVERY_MS = 500;
 
 export class Race {
@@ -239,6 +240,7 @@ export class Race {
   tick(now) {
     this.frame = requestAnimationFrame(this.loop);
     this.takeOver(now);
+    this.refine(now);
     if (this.playing && this.shown && !this.coming) {
       const seconds = Math.min(0.1, (now - (this.last ?? now)) / 1000);
       this.last = now;
@@ -259,7 +261,7 @@ export class Race {
   // Waiting is shown, not guessed: a new race that isn't there yet, or a step that is being computed.
   showBusy(now) {
     const exchanged = this.coming && !this.coming.draft;
-    const busy = exchanged || Math.floor(this.place) > this.reached();
+    const busy = exchanged || (!this.shown?.draft && Math.floor(this.place) > this.reached());
     this.busySince = busy ? (this.busySince ?? now) : undefined;
     const shown = busy && now - this.busySince > BUSY_AFTER_MS;
     if (shown === this.busyShown && !shown) return;
@@ -273,16 +275,20 @@ export class Race {
     const { coming } = this;
     if (!coming) return;
     const waited = now - this.askedAt;
-    const enough = coming.draft
-      ? (coming.every ?? 1) * Math.floor(this.place / coming.every)
-      : Math.min(Math.floor(this.place), this.furthest ?? 0);
+    const wanted = Math.floor(this.place);
+    const enough = coming.draft ? wanted - (wanted % coming.every) : Math.min(wanted, this.furthest ?? 0);
     const late = waited > PATIENCE_MS;
-    if (coming.reached() >= enough || ((late || !this.shown) && coming.reached() >= 0)) {
+    if (coming.reached() >= 0 && (coming.reached() >= enough || late || !this.shown)) {
       this.shown = coming;
       this.coming = undefined;
       this.stale = true;
     }
     if (this.draftDue && (!this.coming || late)) this.askDraft();
+  }
+
+  // A finger that rests gets the race in full, also when it returns to where it began: no "change" then.
+  refine(now) {
+    if (this.shown?.draft && !this.coming && now - this.askedAt > REST_MS) this.ask();
   }
 
   // ---- the pictures -------------------------------------------------------------------------------

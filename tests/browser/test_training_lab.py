@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -103,6 +105,17 @@ def test_a_dragged_setting_bends_the_curves_before_it_is_released(page: Page, co
     release()
     wait_for_address(page, f"{control}=")
     at_step(page, 20)
+
+
+def test_a_finger_that_rests_gets_the_race_in_full(page: Page) -> None:
+    open_lab(page, SMALL + "&step=27")
+    at_step(page, 27)
+    before = canvases(page)
+    release = drag_slider(page, "lr", 0.5, 0.9, hold=True)
+    pictures_change(page, before)
+    expect(page.locator(".verdict")).not_to_have_class(re.compile("old"))
+    at_step(page, 27)
+    release()
 
 
 def test_a_link_opened_elsewhere_shows_the_same_to_the_last_digit(
