@@ -18,6 +18,7 @@ NAMES = {
     "group": "group norm",
     "rms": "RMS norm",
 }
+PATIENCE = 50  # steps before a lack of progress is worth a word
 GUESSING = 0.2  # twice the share of right answers that guessing one of ten digits gives
 
 ARRAYS_NEEDED = ("val_accuracy", "train_loss")
@@ -52,7 +53,7 @@ def verdict(configs: Sequence[RunConfig], frames: Sequence[Frame], step: int) ->
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
     text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
-    return " ".join([text, _comparison(standings, seeds), *_hints(configs, standings)])
+    return " ".join([text, _comparison(standings, seeds), *_hints(configs, standings, step)])
 
 
 def frames_needed(config: RunConfig, step: int) -> range:
@@ -89,14 +90,15 @@ def _comparison(standings: list[Standing], seeds: int) -> str:
     return f"{lead}, but their seeds overlap."
 
 
-def _hints(configs: Sequence[RunConfig], standings: list[Standing]) -> list[str]:
+def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int) -> list[str]:
     hints, size = [], configs[0].batch_size
     if any(config.norm == "batch" for config in configs):
         if size == 1:
             hints.append("A batch of one is its own mean: batch norm gives β whatever comes in.")
         elif size == 2:
             hints.append("In a batch of two every x̂ is close to ±1: all that is left is which one is larger.")
-    if standings and configs[0].lr >= 0.1 and all(s.mean < 100 * GUESSING for s in standings):
+    slow = step >= PATIENCE and configs[0].lr >= 0.1
+    if slow and standings and all(s.mean < 100 * GUESSING for s in standings):
         hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")
     return hints
 

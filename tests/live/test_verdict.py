@@ -68,18 +68,19 @@ def test_lost_seeds_are_counted_and_left_out():
 
 
 @pytest.mark.parametrize(
-    ("norm", "changes", "words"),
+    ("norm", "changes", "step", "words"),
     [
-        ("batch", {"batch_size": 1}, "A batch of one is its own mean"),
-        ("batch", {"batch_size": 2}, "every x̂ is close to ±1"),
-        ("none", {"batch_size": 1}, ""),
-        ("none", {"lr": 0.1}, "a smaller learning rate may help"),
-        ("none", {"lr": 0.01}, ""),
+        ("batch", {"batch_size": 1}, 0, "A batch of one is its own mean"),
+        ("batch", {"batch_size": 2}, 0, "every x̂ is close to ±1"),
+        ("none", {"batch_size": 1}, 0, ""),
+        ("none", {"lr": 0.1}, 50, "a smaller learning rate may help"),
+        ("none", {"lr": 0.1}, 49, ""),
+        ("none", {"lr": 0.01}, 50, ""),
     ],
 )
-def test_what_the_settings_decide_is_said(norm, changes, words):
+def test_what_the_settings_decide_is_said(norm, changes, step, words):
     config = RunConfig(norm=norm, replicas=2, **({"lr": 0.01} | changes))
-    text = verdict([config], [lane(0.1, 0.1)], 42)
+    text = verdict([config], [lane(0.1, 0.1)], step)
     assert text.endswith("has not diverged.") if not words else words in text
 
 
