@@ -1,20 +1,17 @@
 // One batch, before and after: three rows of dots and histograms on one axis, and a dot to drag.
 import { brief, button, element, slider } from "./controls.js";
-import { linear, ready, rule, text, theme } from "./draw.js";
+import { theme } from "./draw.js";
+import { HIGH, LOW, ROWS, drawRows } from "./rows.js";
 
-const LOW = -6, HIGH = 6;
-const ROWS = [
-  { array: "x", name: "x", what: "what arrives" },
-  { array: "normalized", name: "x̂", what: "(x − μ) / √(σ² + ε)" },
-  { array: "y", name: "y", what: "γ · x̂ + β" },
-];
 const REACH = 28;
 const MOST_MOVED = 8;
+const FARTHEST = 1e6;
 const WORDS_EVERY_MS = 100; // nobody reads faster, and new text costs the browser more than new dots
 
 export class OneBatch {
   constructor(container, data, { commit, ask }) {
     this.container = container;
+    this.data = data;
     this.send = ask;
     this.commit = () => commit(this.values);
     this.values = { ...data.values };
@@ -22,21 +19,38 @@ export class OneBatch {
     this.number = 0;
     this.waiting = false; // one question under way, the latest state goes next
     this.askedFor = 0;
-    this.build(data);
+    this.build();
+    this.listen();
+    this.showValues();
   }
 
-  build(data) {
+  build() {
     const frame = element(this.container, "div", "batch");
-    const figure = element(frame, "figure");
-    this.canvas = element(figure, "canvas", "dots", {
-      tabindex: 0, role: "slider", "aria-label": data.title, "aria-valuemin": LOW, "aria-valuemax": HIGH,
+    this.buildFigure(frame);
+    const panel = element(frame, "div", "panel");
+    this.buildSliders(panel);
+    this.equations = element(panel, "p", "equations", { "aria-hidden": "true" });
+    this.buildDigit(panel);
+    button(panel, "Start over", "Put every dot and slider back", () => {
+      this.apply({ ...this.data.defaults });
+      this.commit();
+    });
+    this.words = element(this.container, "p", "verdict", { role: "status" });
+  }
+
+  buildFigure(parent) {
+    this.figure = element(parent, "figure");
+    this.canvas = element(this.figure, "canvas", "dots", {
+      tabindex: 0, role: "slider", "aria-label": this.data.title, "aria-valuemin": LOW, "aria-valuemax": HIGH,
       "data-control": "point",
     });
-    this.legend = element(figure, "p", "legend", {});
-    element(figure, "p", "help", {},
+    this.legend = element(this.figure, "p", "legend", {});
+    element(this.figure, "p", "help", {},
       "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster), Page Up and Page Down choose another.");
-    const panel = element(frame, "div", "panel");
-    this.shows = data.controls.filter((control) => control.stops.length).map((control) => {
+  }
+
+  buildSliders(panel) {
+    this.shows = this.data.controls.filter((control) => control.stops.length).map((control) => {
       const made = slider(panel, control, {
         onInput: (value, at) => {
           this.values[control.name] = value;
@@ -44,23 +58,18 @@ export class OneBatch {
         },
         onChange: this.commit,
       });
-      return [control.name, made.show];
+      return { name: control.name, ...made };
     });
-    this.equations = element(panel, "p", "equations", { "aria-hidden": "true" });
-    const digit = element(panel, "div", "digit");
-    this.digit = element(digit, "canvas", "", { width: 8, height: 8, role: "img", "aria-label": "The digit behind the chosen dot" });
-    element(digit, "span", "", {}, "the handwritten digit behind the chosen dot");
-    fetch(data.assets + "/digits_batch.bin").then((answer) => answer.arrayBuffer()).then((pixels) => {
+  }
+
+  buildDigit(panel) {
+    this.digitRow = element(panel, "div", "digit");
+    this.digit = element(this.digitRow, "canvas", "", { width: 8, height: 8, role: "img", "aria-label": "The digit behind the chosen dot" });
+    element(this.digitRow, "span", "", {}, "the handwritten digit behind the chosen dot");
+    fetch(this.data.assets + "/digits_batch.bin").then((answer) => answer.arrayBuffer()).then((pixels) => {
       this.pixels = new Uint8Array(pixels);
       this.draw();
     });
-    this.reset = button(panel, "Start over", "Put every dot and slider back", () => {
-      this.apply({ ...data.defaults });
-      this.commit();
-    });
-    this.words = element(this.container, "p", "verdict", { role: "status" });
-    this.listen();
-    this.showValues();
   }
 
   listen() {
@@ -86,9 +95,9 @@ export class OneBatch {
       });
     }
     canvas.addEventListener("keydown", (event) => {
-      if (!this.picture) return;
-      const x = this.picture.arrays.x;
-      const far = event.shiftKey ? 1 : 0.1;
+      if (!this.picture || this.locked) return;
+      const { arrays: { x }, magnified } = this.picture;
+      const far = (event.shiftKey ? 1 : 0.1) / magnified;
       if (event.key === "ArrowRight") this.move(x[this.selected] + far, event.timeStamp);
       else if (event.key === "ArrowLeft") this.move(x[this.selected] - far, event.timeStamp);
       else if (event.key === "PageUp") this.selected = (this.selected + 1) % x.length;
@@ -98,16 +107,16 @@ export class OneBatch {
       this.draw();
     });
     canvas.addEventListener("keyup", (event) => {
-      if (event.key.startsWith("Arrow")) this.commit();
+      if (event.key.startsWith("Arrow") && !this.locked) this.commit();
     });
   }
 
   nearest(px, py) {
-    const { across, rows } = this.places ?? {};
-    if (!this.picture || Math.abs(py - rows[0].dots) > REACH) return -1;
+    const row = this.places?.rows[0];
+    if (!this.picture || this.locked || Math.abs(py - row.dots) > REACH) return -1;
     let best = -1, distance = REACH;
     this.picture.arrays.x.forEach((value, i) => {
-      const away = Math.abs(across(Math.min(Math.max(value, LOW), HIGH)) - px);
+      const away = Math.abs(row.across(Math.min(Math.max(value, row.across.low), row.across.high)) - px);
       if (away < distance) [best, distance] = [i, away];
     });
     return best;
@@ -115,16 +124,16 @@ export class OneBatch {
 
   // Beyond the frame a pixel is worth more and more, so that "very far" is within reach.
   valueAt(px) {
-    const { across } = this.places;
-    const left = across(LOW), right = across(HIGH);
-    if (px > right) return HIGH * Math.exp((px - right) / 40);
-    if (px < left) return LOW * Math.exp((left - px) / 40);
+    const { across } = this.places.rows[0];
+    const left = across(across.low), right = across(across.high);
+    if (px > right) return across.high * Math.exp((px - right) / 40);
+    if (px < left) return across.low * Math.exp((left - px) / 40);
     return across.invert(px);
   }
 
   move(value, at) {
     const moved = this.values.moved.filter(([index]) => index !== this.selected);
-    const bounded = Math.max(-1e6, Math.min(1e6, Number(value.toPrecision(4))));
+    const bounded = Math.max(-FARTHEST, Math.min(FARTHEST, Number(value.toPrecision(4))));
     this.values.moved = [...moved, [this.selected, bounded]].slice(-MOST_MOVED).sort((a, b) => a[0] - b[0]);
     this.ask(at);
   }
@@ -134,7 +143,11 @@ export class OneBatch {
     if (this.waiting) return;
     this.askedFor = at;
     this.latest = undefined;
-    this.waiting = this.send({ kind: "batch", id: ++this.number, values: this.values });
+    this.waiting = this.send({ kind: "batch", id: ++this.number, values: this.asked() });
+  }
+
+  asked() {
+    return this.values;
   }
 
   connected() {
@@ -160,7 +173,7 @@ export class OneBatch {
   }
 
   showValues() {
-    for (const [name, show] of this.shows) show(this.values[name]);
+    for (const { name, show } of this.shows) show(this.asked()[name]);
   }
 
   repaint() {
@@ -168,110 +181,52 @@ export class OneBatch {
     this.draw();
   }
 
+  look() {
+    return { rows: ROWS, selected: this.selected, wall: true };
+  }
+
   draw() {
     if (!this.picture || !this.canvas.clientWidth) return;
-    const colours = (this.colours ??= theme(this.container));
-    const { pen, width, height } = ready(this.canvas, colours);
-    const across = linear(LOW, HIGH, width < 600 ? 30 : 150, width - 14);
-    const tall = (height - 26) / 3;
-    const { arrays, numbers } = this.picture;
-    const rows = ROWS.map((row, i) => ({ ...row, top: i * tall, dots: (i + 1) * tall - 16 }));
-    this.places = { across, rows };
-    this.selected = Math.min(this.selected, arrays.x.length - 1);
-    this.drawAxis(pen, colours, across, height);
-    const most = Math.max(...ROWS.flatMap((row) => [...arrays[`${row.array}_histogram`]]), 4);
-    for (const row of rows) {
-      this.drawHistogram(pen, colours, across, row, arrays[`${row.array}_histogram`], tall, most);
-      this.drawDots(pen, colours, across, row, arrays[row.array], width);
-    }
-    for (const row of rows) this.drawSpread(pen, colours, across, row, numbers);
-    this.drawThread(pen, colours, across, rows, arrays);
-    this.drawLegend(colours);
+    this.colours ??= theme(this.container);
+    this.selected = Math.min(this.selected, this.picture.arrays.x.length - 1);
+    this.places = drawRows(this.canvas, this.colours, this.picture, this.look());
+    this.drawLegend(this.colours);
     this.drawDigit();
-    this.telling ??= setTimeout(() => this.tell(), WORDS_EVERY_MS);
+    this.telling ??= setTimeout(() => {
+      this.telling = undefined;
+      this.tell();
+    }, WORDS_EVERY_MS);
   }
 
   // The picture in words: below it, beside it, and for those who don't see it.
   tell() {
-    this.telling = undefined;
-    const { arrays, numbers, text: words } = this.picture;
+    const { arrays, text: words } = this.picture;
     this.words.textContent = words;
-    this.equations.replaceChildren();
-    for (const part of [`μ = ${brief(numbers.x_mean)}`, `σ = ${brief(numbers.x_std)}`, `√(N−1) = ${numbers.bound.toFixed(2)}`]) {
-      element(this.equations, "span", "", {}, part);
-    }
+    this.showEquations();
     const value = arrays.x[this.selected];
     this.canvas.setAttribute("aria-valuenow", value.toFixed(2));
     this.canvas.setAttribute("aria-valuetext",
       `dot ${this.selected + 1} of ${arrays.x.length}: x ${value.toFixed(2)}, normalized ${arrays.normalized[this.selected].toFixed(2)}, y ${arrays.y[this.selected].toFixed(2)}`);
   }
 
-  drawAxis(pen, colours, across, height) {
-    for (let tick = LOW; tick <= HIGH; tick += 1) {
-      rule(pen, colours, across(tick), 4, across(tick), height - 20, { alpha: tick ? 0.35 : 1 });
-      if (tick % 2 === 0) text(pen, colours, String(tick), across(tick), height - 9, { align: "center", small: true });
+  showEquations() {
+    const { numbers } = this.picture;
+    this.equations.replaceChildren();
+    for (const part of [`μ = ${brief(numbers.x_mean)}`, `σ = ${brief(numbers.x_std)}`, `√(N−1) = ${numbers.bound.toFixed(2)}`]) {
+      element(this.equations, "span", "", {}, part);
     }
   }
 
-  drawHistogram(pen, colours, across, row, counts, tall, most) {
-    const floor = row.dots - 12, room = tall - 40;
-    const bin = (HIGH - LOW) / counts.length;
-    pen.fillStyle = colours.colours[0];
-    pen.globalAlpha = 0.75;
-    counts.forEach((count, i) => {
-      if (!count) return;
-      const left = across(LOW + i * bin), right = across(LOW + (i + 1) * bin);
-      pen.fillRect(left + 0.5, floor, right - left - 1, -room * (count / most));
-    });
-    pen.globalAlpha = 1;
-    const wide = across(LOW) > 100;
-    text(pen, colours, row.name, 4, wide ? floor - 26 : row.top + 12, {});
-    if (wide) text(pen, colours, row.what, 4, floor - 8, { alpha: 0.8, small: true });
-    else text(pen, colours, row.what, 22, row.top + 12, { alpha: 0.8, small: true });
+  marks([blue, orange]) {
+    return [["●", orange, "the chosen dot"], ["❘", blue, "mean"], ["▬", blue, "one standard deviation to either side"]];
   }
 
-  drawDots(pen, colours, across, row, values, width) {
-    pen.fillStyle = colours.text;
-    pen.globalAlpha = 0.45;
-    pen.beginPath(); // one path: hundreds of single fills would cost the frame rate
-    for (const value of values) {
-      const x = across(Math.min(Math.max(value, LOW), HIGH));
-      pen.moveTo(x, row.dots);
-      pen.arc(x, row.dots, 4.5, 0, 2 * Math.PI);
-    }
-    pen.fill();
-    pen.globalAlpha = 1;
-    const value = values[this.selected];
-    const inside = Math.min(Math.max(value, LOW), HIGH);
-    pen.beginPath();
-    pen.arc(across(inside), row.dots, 8, 0, 2 * Math.PI);
-    pen.fillStyle = colours.colours[1];
-    pen.fill();
-    if (inside !== value) {
-      const words = value > 0 ? `${brief(value)} →` : `← ${brief(value)}`;
-      text(pen, colours, words, across(inside) + (value > 0 ? -14 : 14), row.dots - 14,
-        { align: value > 0 ? "right" : "left", colour: colours.colours[1] });
-    }
-    rule(pen, colours, across(LOW), row.dots + 12, width - 14, row.dots + 12, { alpha: 0.6 });
-  }
-
-  // Mean and one standard deviation to either side.
-  drawSpread(pen, colours, across, row, numbers) {
-    const mean = numbers[`${row.array}_mean`], std = numbers[`${row.array}_std`];
-    const within = (value) => across(Math.min(Math.max(value, LOW), HIGH));
-    const y = row.dots + 12;
-    rule(pen, colours, within(mean - std), y, within(mean + std), y, { colour: colours.colours[0], width: 4 });
-    if (Math.abs(mean) <= HIGH) {
-      rule(pen, colours, across(mean), y - 30, across(mean), y + 3, { colour: colours.colours[0], width: 2 });
-    }
-  }
-
-  drawLegend(colours) {
-    if (this.legend.dataset.colours === colours.colours.join()) return;
-    this.legend.dataset.colours = colours.colours.join();
+  drawLegend({ colours }) {
+    const marks = this.marks(colours);
+    if (this.legend.dataset.marks === marks.join()) return;
+    this.legend.dataset.marks = marks.join();
     this.legend.replaceChildren();
-    const [blue, orange] = colours.colours;
-    for (const [mark, colour, words] of [["●", orange, "the chosen dot"], ["❘", blue, "mean"], ["▬", blue, "one standard deviation to either side"]]) {
+    for (const [mark, colour, words] of marks) {
       const item = element(this.legend, "span");
       element(item, "span", "", { "aria-hidden": "true" }, `${mark} `).style.color = colour;
       item.append(words);
@@ -279,23 +234,25 @@ export class OneBatch {
   }
 
   drawDigit() {
-    if (!this.pixels) return;
+    const number = this.picture.arrays.digits[this.selected];
+    if (!this.pixels || number === undefined) return;
     const pen = this.digit.getContext("2d");
     const image = pen.createImageData(8, 8);
     for (let i = 0; i < 64; i += 1) {
-      const ink = 255 - Math.min(255, this.pixels[64 * this.selected + i] * 16);
+      const ink = 255 - Math.min(255, this.pixels[64 * number + i] * 16);
       image.data.set([ink, ink, ink, 255], 4 * i);
     }
     pen.putImageData(image, 0, 0);
   }
 
-  drawThread(pen, colours, across, rows, arrays) {
-    const at = rows.map((row) => [
-      across(Math.min(Math.max(arrays[row.array][this.selected], LOW), HIGH)), row.dots,
-    ]);
-    for (let i = 0; i < 2; i += 1) {
-      rule(pen, colours, ...at[i], ...at[i + 1], { colour: colours.colours[1], dash: [4, 4], width: 1.5 });
-    }
+  // What can be taken away.
+  figures() {
+    const draw = (canvas, colours) => drawRows(canvas, colours, this.picture, this.look());
+    return [{ title: this.data.title, canvas: this.canvas, draw }];
+  }
+
+  summary() {
+    return this.words.textContent;
   }
 
   destroy() {

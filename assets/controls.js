@@ -30,12 +30,19 @@ export function written(value) {
   return String(Number(value.toPrecision(6)));
 }
 
-// A number as the sentences write it: three digits, a real minus, thousands and millions in full.
+// A number as the sentences write it: three digits, a real minus, thousands and millions in full, what is
+// tiny with a power of ten.
 export function brief(value) {
   const size = Math.abs(value);
-  const digits = size < 1e-9 ? "0" : size >= 1000 ? Math.round(size).toLocaleString("en") : String(Number(size.toPrecision(3)));
-  return value < 0 && digits !== "0" ? `−${digits}` : digits;
+  let digits = size >= 1000 ? Math.round(size).toLocaleString("en") : String(Number(size.toPrecision(3)));
+  if (size && size < 1e-4) {
+    const [mantissa, exponent] = size.toExponential(2).split("e");
+    const power = `10${[...exponent].map((c) => RAISED[c] ?? "").join("")}`;
+    digits = Number(mantissa) === 1 ? power : `${Number(mantissa)}×${power}`;
+  }
+  return value < 0 ? `−${digits}` : digits;
 }
+const RAISED = { "-": "⁻", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].map((digit, i) => [i, digit])) };
 
 // onInput(value) while the finger moves, onChange() when it lets go.
 export function slider(parent, control, { onInput, onChange }) {

@@ -7,11 +7,17 @@ export const NORMS = {
   group: { name: "group norm", colour: 3, dash: [4, 3] },
   rms: { name: "RMS norm", colour: 4, dash: [1.5, 3] },
 };
+const SPARE = [5, 7, 8, 6].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
 
-// The swatch of a norm's line, for legends: drawn by the same rule as its curve.
-export function swatch(canvas, colours, norm) {
+// A look for each lane, given their norms: a norm keeps its own, a second lane of it gets a spare one.
+export function looks(norms) {
+  let spare = 0;
+  return norms.map((norm, i) => (norms.indexOf(norm) === i ? NORMS[norm] : { ...SPARE[spare++], name: NORMS[norm].name }));
+}
+
+// The swatch of a lane's line, for legends: drawn by the same rule as its curve.
+export function swatch(canvas, colours, { colour, dash }) {
   const { pen, width, height } = ready(canvas, colours);
-  const { colour, dash } = NORMS[norm];
   rule(pen, colours, 0, height / 2, width, height / 2, { colour: colours.colours[colour], dash, width: 3 });
 }
 

@@ -1,27 +1,30 @@
-// The race: lanes of networks that differ in their norm, in step with one playhead.
-import { ICONS, button, choice, element, slider } from "./controls.js";
-import { NORMS, swatch, theme } from "./draw.js";
-import { drawCurves, drawFlow, drawRidges } from "./panels.js";
+// The race: lanes of networks on the same data, in step with one playhead.
+import { ICONS, button, choice, element } from "./controls.js";
+import { theme } from "./draw.js";
+import { clockScale, styles } from "./axes.js";
+import { Lanes } from "./lanes.js";
+import { drawLayers, drawRidges, drawTime } from "./layers.js";
+import { drawCurves } from "./panels.js";
+import { Question } from "./question.js";
+import { CHOICES, Settings } from "./settings.js";
+import { drawSurfaces } from "./surface.js";
 
-const GROUPS = { network: "Network", training: "Training", norm: "Norm" };
-const CHOICES = {
-  activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
-  histogram: { activation: "activations", preactivation: "pre-activations" },
-};
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const BUSY_AFTER_MS = 250;
 const REST_MS = 600;
 const VERDICT_EVERY_MS = 500;
+const OTHERS_EVERY = 3; // while it plays: the curves every frame, the other pictures in turn
 
 export class Race {
   constructor(container, data, { commit, ask }) {
     this.container = container;
-    this.defaults = data.defaults;
+    this.data = data;
     this.send = ask;
     this.report = commit;
-    this.values = { ...data.values };
+    this.values = structuredClone(data.values);
     this.number = 0;
+    this.turn = 0;
     this.place = Math.max(0, this.values.step);
     this.playing = !data.paused && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.build(data);
@@ -32,6 +35,7 @@ export class Race {
   // ---- the page -----------------------------------------------------------------------------------
 
   build(data) {
+    this.question = new Question(this.container, this, data.presets);
     const bar = element(this.container, "div", "bar", { role: "group", "aria-label": "Playback" });
     this.play = button(bar, "", "Play", () => this.setPlaying(!this.playing));
     this.play.classList.add("main");
@@ -41,98 +45,147 @@ export class Race {
     this.scrub = element(bar, "input", "scrub", {
       type: "range", min: 0, max: HORIZONS[0], step: 1, "aria-label": "Step of training", "data-control": "step",
     });
-    this.scrub.addEventListener("input", () => {
-      this.setPlaying(false, false);
-      this.goTo(this.scrub.valueAsNumber, false);
-    });
+    this.scrub.addEventListener("input", () => this.goTo(this.scrub.valueAsNumber, false));
     this.scrub.addEventListener("change", () => this.commit());
     this.clock = element(bar, "output", "clock");
     this.busy = element(bar, "span", "busy hint", { "aria-live": "off" });
-    const speed = data.controls.find((control) => control.name === "speed");
-    this.shows = [];
-    this.buildGroup(bar, [{ ...speed, choices: speed.stops, hint: "steps/s" }]);
+    this.views = {};
+    this.view(bar, { ...this.table("speed"), choices: this.table("speed").stops, hint: "steps/s" });
+    this.ghostBox = this.buildGhost(bar);
 
     const body = element(this.container, "div", "race");
-    const panel = element(body, "div", "panel");
-    this.buildLanes(panel, data.controls.find((control) => control.kind === "lanes"));
-    for (const [group, title] of Object.entries(GROUPS)) {
-      const details = element(panel, "details", "group");
-      details.open = matchMedia("(min-width: 800px)").matches;
-      element(details, "summary", "", {}, title);
-      this.buildGroup(details, data.controls.filter((control) => control.group === group));
-    }
-    button(panel, "Start over", "Put every setting back to how the lab starts", () => {
-      this.apply({ ...this.defaults });
-      this.commit();
-    });
-
-    const pictures = element(body, "div", "pictures");
-    this.words = element(pictures, "p", "verdict", { role: "status" });
-    const figure = (title, hint) => {
-      const made = element(pictures, "figure", title.split(" ")[0].toLowerCase());
-      const caption = element(made, "figcaption");
-      element(caption, "strong", "", {}, title);
-      const note = element(caption, "span", "hint", {}, hint);
-      return { canvas: element(made, "canvas", "", { role: "img", "aria-label": title }), caption, note };
-    };
-    this.accuracy = figure("Validation accuracy",
-      "line: running statistics · rings: batch statistics");
-    this.loss = figure("Training loss", "of each step’s batch · faint: computed ahead");
-    this.ridges = figure("Histograms per layer", "height: square root of the share");
-    this.buildGroup(this.ridges.caption, data.controls.filter((control) => control.name === "histogram"));
-    this.flow = figure("Gradient flow", "length of ∂loss/∂(pre-activations), log scale");
+    this.settings = new Settings(body, this, data);
+    this.pictures = element(body, "div", "pictures");
+    this.words = element(this.pictures, "p", "verdict", { role: "status" });
+    this.buildFigures();
     this.showValues();
   }
 
-  buildLanes(parent, control) {
-    const set = element(parent, "fieldset", "lanes");
-    element(set, "legend", "", {}, "Race two to four norms");
-    this.boxes = control.choices.map((norm) => {
-      const label = element(set, "label", "lane");
-      const box = element(label, "input", "", { type: "checkbox", "data-control": `lane-${norm}` });
-      box.swatch = element(label, "canvas", "swatch", { "aria-hidden": "true" });
-      element(label, "span", "", {}, NORMS[norm].name);
-      box.addEventListener("change", () => {
-        this.values.lanes = control.choices.filter((_, i) => this.boxes[i].checked);
-        this.showValues();
-        this.ask();
-        this.commit();
-      });
-      box.norm = norm;
-      return box;
-    });
+  table(name) {
+    return this.data.controls.find((control) => control.name === name);
   }
 
-  buildGroup(parent, controls) {
-    for (const control of controls) {
-      const make = control.choices.length ? choice : slider;
-      const made = make(parent, control, {
-        onInput: (value) => {
-          this.values[control.name] = value;
-          if (control.group in GROUPS) this.askDraft();
-          else this.stale = true;
-        },
-        onChange: () => {
-          if (control.group in GROUPS) this.ask();
-          this.commit();
-        },
-      }, CHOICES[control.name]);
-      this.shows.push([control.name, made.show]);
+  // A choice of what is looked at: nothing is computed anew.
+  view(parent, control) {
+    const made = choice(parent, control, {
+      onInput: (value) => {
+        this.values[control.name] = value;
+        this.stale = true;
+      },
+      onChange: () => this.commit(),
+    }, CHOICES[control.name]);
+    this.views[control.name] = made.show;
+  }
+
+  buildGhost(parent) {
+    const label = element(parent, "label", "ghost");
+    const box = element(label, "input", "", { type: "checkbox", "data-control": "ghost" });
+    element(label, "span", "", {}, "ghost");
+    label.title = "The race before the last change stays, dotted";
+    box.addEventListener("change", () => {
+      this.values.ghost = box.checked ? "on" : "off";
+      this.ask();
+      this.commit();
+    });
+    return { label, box };
+  }
+
+  buildFigures() {
+    const moment = () => ({ step: this.step(), histogram: `${this.values.histogram}_histogram` });
+    const curves = () => ({
+      step: this.step(), horizon: this.horizon(), ghost: this.ghost(), hover: this.hover,
+      edits: this.values.edits.map(([step]) => step),
+    });
+    const figure = (name, title, hint, draw) => {
+      const node = element(this.pictures, "figure", name);
+      const caption = element(node, "figcaption");
+      element(caption, "strong", "", {}, title);
+      const note = element(caption, "span", "hint", {}, hint);
+      const canvas = element(node, "canvas", "", { role: "img", "aria-label": title });
+      return { name, title, hint, node, caption, note, canvas, draw };
+    };
+    this.figuresShown = [
+      figure("accuracy", "Validation accuracy", "line: running statistics · rings: batch statistics",
+        (canvas, colours) => drawCurves(canvas, colours, this.shown, { ...curves(), kind: "accuracy" })),
+      figure("loss", "Loss", "faint: computed ahead",
+        (canvas, colours) => drawCurves(canvas, colours, this.shown, { ...curves(), kind: this.values.loss })),
+      figure("surface", "Decision surface", "first seed, running statistics",
+        (canvas, colours) => drawSurfaces(canvas, colours, this.shown, moment())),
+      figure("ridges", "Histograms", "per layer · height: square root of the share",
+        (canvas, colours) => drawRidges(canvas, colours, this.shown, moment())),
+      figure("time", "Over time", "histograms of one layer · steps run down",
+        (canvas, colours) => drawTime(canvas, colours, this.shown, { ...moment(), horizon: this.horizon(), layer: this.values.layer })),
+      figure("flow", "Gradient flow", "‖∂loss / ∂pre-activations‖ per layer, log scale",
+        (canvas, colours) => drawLayers(canvas, colours, this.shown, { step: this.step(), field: "gradient_norm", scale: "log" })),
+      figure("ratio", "Update : data", "log₁₀ ‖update‖ / ‖weights‖ · dashed: −3",
+        (canvas, colours) => drawLayers(canvas, colours, this.shown, { step: this.step(), field: "update_ratio", scale: "ratio" })),
+      figure("saturation", "Saturation", "on the activation’s flat part · rings: dead units",
+        (canvas, colours) => drawLayers(canvas, colours, this.shown, { step: this.step(), field: "saturation", scale: "share", beside: "dead" })),
+    ];
+    const by = (this.by = Object.fromEntries(this.figuresShown.map((made) => [made.name, made])));
+    this.view(by.loss.caption, this.table("loss"));
+    this.view(by.ridges.caption, this.table("histogram"));
+    const layer = this.table("layer");
+    this.view(by.time.caption, { ...layer, choices: Array.from({ length: layer.high + 1 }, (_, i) => i), hint: "" });
+    for (const made of [by.accuracy, by.loss]) this.listen(made);
+  }
+
+  // Curves can be touched: the playhead goes where the finger is, and what lies there is read out.
+  listen({ canvas, note, hint, name }) {
+    const stepAt = (event) => {
+      const step = Math.round(clockScale(canvas.clientWidth, this.horizon()).invert(event.offsetX));
+      return Math.max(0, Math.min(step, this.horizon()));
+    };
+    canvas.addEventListener("pointerdown", (event) => {
+      canvas.setPointerCapture(event.pointerId);
+      this.dragging = true;
+      this.goTo(stepAt(event), false);
+    });
+    canvas.addEventListener("pointermove", (event) => {
+      if (this.dragging) this.goTo(stepAt(event), false);
+      this.hover = Math.min(stepAt(event), this.reached());
+      note.textContent = this.reading(name, this.hover);
+      this.stale = true;
+    });
+    canvas.addEventListener("pointerleave", () => {
+      this.hover = undefined;
+      note.textContent = hint;
+      this.stale = true;
+    });
+    for (const end of ["pointerup", "pointercancel"]) {
+      canvas.addEventListener(end, () => {
+        if (this.dragging) this.commit();
+        this.dragging = false;
+      });
     }
+  }
+
+  reading(name, step) {
+    const { shown } = this;
+    if (!shown) return "";
+    const accuracy = name === "accuracy";
+    const field = accuracy ? "val_accuracy" : this.values.loss === "training" ? "train_loss" : "val_loss";
+    const every = field === "train_loss" ? shown.every : shown.validateEvery;
+    const at = Math.floor(step / every) * every;
+    const one = (lane) => {
+      const value = shown.at(lane, at, field, 0);
+      return Number.isFinite(value) ? (accuracy ? `${(100 * value).toFixed(1)}%` : String(Number(value.toPrecision(3)))) : "–";
+    };
+    return `step ${at}: ${shown.lanes.map(({ name: lane }, i) => `${lane} ${one(i)}`).join(" · ")}`;
   }
 
   showValues() {
-    for (const [name, show] of this.shows) show(this.values[name]);
-    const chosen = this.values.lanes;
-    for (const box of this.boxes) {
-      box.checked = chosen.includes(box.norm);
-      box.disabled = box.checked ? chosen.length <= 2 : chosen.length >= 4;
-      box.title = !box.disabled ? "" : box.checked ? "A race needs two" : "Four at most: take one out first";
-    }
+    for (const [name, show] of Object.entries(this.views)) show(this.values[name]);
+    this.ghostBox.box.checked = this.values.ghost === "on";
+    this.ghostBox.label.hidden = !this.values.before.length && !this.values.edits.length;
+    this.by.surface.node.hidden = this.values.dataset === "digits";
+    this.settings.show(Math.floor(this.place));
+    this.question.show();
   }
 
   apply(values) {
-    this.values = { ...values };
+    this.values = structuredClone(values);
+    this.gesture = this.before = undefined;
     if (values.step >= 0) {
       this.place = values.step;
       this.setPlaying(false, false);
@@ -141,9 +194,96 @@ export class Race {
     this.ask();
   }
 
+  startOver() {
+    this.apply({ ...this.data.defaults, step: 0 });
+    this.commit();
+  }
+
   commit() {
     this.values.step = this.playing ? -1 : Math.floor(this.place);
-    this.report({ ...this.values });
+    this.report(structuredClone(this.values));
+  }
+
+  // ---- changes ------------------------------------------------------------------------------------
+
+  // What is in force at a step: the shared settings, and when branching the edits up to there.
+  inForce(step) {
+    if (this.values.change !== "here") return this.values;
+    const edits = this.values.edits.filter(([from]) => from <= step).map(([, name, value]) => [name, value]);
+    return { ...this.values, ...Object.fromEntries(edits) };
+  }
+
+  // While a finger moves. The race as it was when the finger came down stays as the ghost.
+  change(name, value) {
+    this.hold();
+    const { values } = this.gesture;
+    const step = Math.floor(this.place);
+    if (this.values.change === "here" && step > 0 && this.data.editable.includes(name)) {
+      const kept = values.edits.filter(([from, field]) => from < step || (from === step && field !== name));
+      this.values.edits = [...kept, [step, name, value]].slice(-this.data.most_edits);
+      this.values.before = [];
+      if (this.playing) this.setPlaying(false, false);
+    } else {
+      this.values[name] = value;
+      this.values.before = value === values[name] ? values.before : [[name, values[name]]];
+    }
+    this.settings.showEdits(this.values.edits);
+    this.question.leave();
+    this.askDraft();
+  }
+
+  changeLane(number, name, value) {
+    this.hold();
+    const [norm, differs] = this.values.lanes[number];
+    this.values.lanes[number] = [norm, differs.map(([field, old]) => [field, field === name ? value : old])];
+    this.settings.shownLanes = JSON.stringify(this.values.lanes); // the finger is on it: no new sliders now
+    this.values.before = [];
+    this.question.leave();
+    this.askDraft();
+  }
+
+  hold() {
+    if (this.gesture) return;
+    this.gesture = { values: structuredClone(this.values) };
+    if (this.shown && !this.shown.draft) this.before = this.shown;
+  }
+
+  settle() {
+    this.gesture = undefined;
+    this.showValues();
+    this.ask();
+    this.commit();
+  }
+
+  replaceLanes(lanes) {
+    this.values.lanes = lanes;
+    this.values.before = [];
+    this.before = undefined;
+    this.question.leave();
+    this.settle();
+  }
+
+  mode(change) {
+    this.values.change = change;
+    this.showValues();
+    this.commit();
+  }
+
+  undo(edit) {
+    this.values.edits = this.values.edits.filter((kept) => kept !== edit);
+    this.values.before = [];
+    this.settle();
+  }
+
+  // The ghost: what the server sent of it, or, while a finger moves, the race that it left.
+  ghost() {
+    if (this.values.ghost === "off" || !this.shown) return undefined;
+    const { shown, before } = this;
+    if (shown.ghosts.some((lane) => shown.haunted(lane) > 0)) {
+      return { lanes: shown, at: (...what) => shown.ghostAt(...what), reached: (lane) => shown.haunted(lane) };
+    }
+    const due = shown.draft || shown.ghosts.length;
+    return due && before ? { lanes: before, at: (...what) => before.at(...what), reached: () => before.reached() } : undefined;
   }
 
   // ---- the channel --------------------------------------------------------------------------------
@@ -165,7 +305,7 @@ export class Race {
     this.until = draft ? Math.max(1, Math.floor(this.place)) : this.wanted();
     const { step, ...values } = this.values;
     const sent = this.send({ kind: "lab", id: ++this.number, values, until: this.until, draft });
-    this.coming = sent ? new Lanes({ lanes: [], layout: [], draft }) : undefined;
+    this.coming = sent ? new Lanes({ lanes: [], draft }) : undefined;
     this.askedAt = performance.now();
     this.words.classList.add("old");
   }
@@ -175,9 +315,11 @@ export class Race {
     return Math.min(HORIZONS.at(-1), Math.floor(this.place) + ahead);
   }
 
+  // Asking for a little more at every frame would be many messages: it is asked in larger portions.
   askFurther() {
     const wanted = this.wanted();
-    if (wanted === this.until || (this.playing && wanted < this.until) || (this.playing && wanted < this.until + 2 * this.values.speed && this.place < this.reached() - 5)) return;
+    const soon = wanted < this.until + 2 * this.values.speed && this.place < this.reached() - 5;
+    if (wanted === this.until || (this.playing && (wanted < this.until || soon))) return;
     this.until = wanted;
     this.send({ kind: "until", id: this.number, step: wanted });
   }
@@ -196,17 +338,18 @@ export class Race {
     if (message.kind === "problem") this.words.textContent = message.message;
     if (message.id !== this.number) return;
     if (message.kind === "lab") this.coming = new Lanes({ ...message, draft: this.coming.draft });
-    else if (message.kind === "verdict") this.say(message.text);
+    else if (message.kind === "verdict") this.say(message);
     else if (message.kind === "frames") {
-      (this.coming ?? this.shown)?.append(message.lane, message.arrays.rows);
+      (this.coming ?? this.shown)?.append(message);
       this.stale = true;
     }
   }
 
-  say(words) {
-    const waiting = !this.playing && this.place === 0 ? "Press ▶ to start the race. " : "";
-    this.words.textContent = waiting + words;
+  say({ text, step, leader }) {
+    const waiting = !this.playing && this.place === 0 && !this.values.preset ? "Press ▶ to start the race. " : "";
+    this.words.textContent = waiting + text;
     this.words.classList.remove("old");
+    this.question.judge(step, leader);
   }
 
   // ---- the playhead -------------------------------------------------------------------------------
@@ -218,6 +361,11 @@ export class Race {
 
   step() {
     return Math.max(0, Math.min(Math.floor(this.place), this.reached()));
+  }
+
+  horizon() {
+    const furthest = Math.max(this.step(), Math.floor(this.place));
+    return HORIZONS.find((end) => end >= furthest) ?? HORIZONS.at(-1);
   }
 
   setPlaying(playing, commit = true) {
@@ -233,6 +381,7 @@ export class Race {
     if (this.playing) this.setPlaying(false, false);
     this.place = Math.max(0, Math.min(step, HORIZONS.at(-1)));
     this.askFurther();
+    this.settings.show(Math.floor(this.place));
     if (commit) this.commit();
     this.stale = true;
   }
@@ -245,9 +394,10 @@ export class Race {
       const seconds = Math.min(0.1, (now - (this.last ?? now)) / 1000);
       this.last = now;
       const before = Math.floor(this.place);
-      this.place = Math.min(this.place + seconds * this.values.speed, Math.max(this.reached(), before));
+      const stop = this.question.stop(before);
+      this.place = Math.min(this.place + seconds * this.values.speed, Math.max(this.reached(), before), stop);
       if (Math.floor(this.place) !== before) this.stale = true;
-      if (this.place >= HORIZONS.at(-1)) this.setPlaying(false);
+      if (this.place >= Math.min(stop, HORIZONS.at(-1))) this.setPlaying(false);
       this.askFurther();
       if (now - (this.verdictAt ?? 0) > VERDICT_EVERY_MS) this.askVerdict();
     } else {
@@ -261,7 +411,7 @@ export class Race {
   // Waiting is shown, not guessed: a new race that isn't there yet, or a step that is being computed.
   showBusy(now) {
     const exchanged = this.coming && !this.coming.draft;
-    const busy = exchanged || (!this.shown?.draft && Math.floor(this.place) > this.reached());
+    const busy = exchanged || (this.shown && !this.shown.draft && Math.floor(this.place) > this.reached());
     this.busySince = busy ? (this.busySince ?? now) : undefined;
     const shown = busy && now - this.busySince > BUSY_AFTER_MS;
     if (shown === this.busyShown && !shown) return;
@@ -282,6 +432,8 @@ export class Race {
       this.shown = coming;
       this.coming = undefined;
       this.stale = true;
+      this.settings.say(coming.notes);
+      this.question.show();
     }
     if (this.draftDue && (!this.coming || late)) this.askDraft();
   }
@@ -305,102 +457,73 @@ export class Race {
     this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
     this.play.title = this.playing ? "Pause" : "Play";
     this.words.setAttribute("aria-live", this.playing ? "off" : "polite");
-    if (!shown || !this.loss.canvas.clientWidth) return;
+    if (!shown || !this.by.loss.canvas.clientWidth) return;
     const step = this.step();
     const furthest = Math.max(step, Math.floor(this.place));
-    const horizon = HORIZONS.find((end) => end >= furthest) ?? HORIZONS.at(-1);
-    this.scrub.max = horizon;
+    this.scrub.max = this.horizon();
     if (this.container.getRootNode().activeElement !== this.scrub || this.playing) this.scrub.value = furthest;
     this.furthest = step;
     const colours = (this.colours ??= theme(this.container));
     if (this.painted !== colours.colours.join() + colours.page) {
       this.painted = colours.colours.join() + colours.page;
-      for (const box of this.boxes) swatch(box.swatch, colours, box.norm);
+      this.settings.paint(colours);
     }
     this.clock.textContent = `step ${step}`;
     this.scrub.setAttribute("aria-valuetext", `step ${step}`);
-    drawCurves(this.accuracy.canvas, colours, shown, { step, horizon, kind: "accuracy" });
-    drawCurves(this.loss.canvas, colours, shown, { step, horizon, kind: "loss" });
-    drawRidges(this.ridges.canvas, colours, shown, { step, histogram: `${this.values.histogram}_histogram` });
-    drawFlow(this.flow.canvas, colours, shown, { step });
+    this.offerLayers(shown.depth);
+    this.turn += 1;
+    this.figuresShown.forEach(({ node, canvas, draw }, i) => {
+      const due = !this.playing || i < 2 || (this.turn + i) % OTHERS_EVERY === 0;
+      if (due && !node.hidden) draw(canvas, colours);
+    });
+    if (this.values.change === "here") this.settings.show(Math.floor(this.place));
     if (!this.playing) this.describe(step);
     this.container.dataset.step = step;
     this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: step }));
   }
 
+  // The layers that can be looked at over time are those of the deepest lane.
+  offerLayers(depth) {
+    if (this.offered === depth) return;
+    this.offered = depth;
+    for (const option of this.by.time.caption.querySelectorAll("option")) option.hidden = Number(option.value) > depth;
+  }
+
+  names() {
+    return (this.shown?.lanes ?? []).map(({ name }) => name);
+  }
+
   // The pictures in words, for those who don't see them.
   describe(step) {
+    const { shown } = this;
     const say = (lane, field, layer) => {
-      const value = this.shown.at(lane, step, field, 3 * layer);
+      const value = shown.at(lane, step, field, 3 * layer);
       return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "none";
     };
-    const each = (words) => this.shown.names.map((norm, lane) => `${NORMS[norm].name}: ${words(lane)}`).join("; ");
-    const layers = (lane, field) =>
-      Array.from({ length: this.shown.depth }, (_, layer) => say(lane, field, layer)).join(", ");
-    const label = ({ canvas }, words) => canvas.setAttribute("aria-label", words);
-    label(this.loss, `Training loss at step ${step}. ${each((lane) => say(lane, "train_loss", 0))}`);
-    label(this.accuracy, `Validation accuracy up to step ${step}; the sentence above has the numbers`);
-    label(this.ridges, `Spread of the activations, first to last layer, at step ${step}. ${each((lane) => layers(lane, "activation_std"))}`);
-    label(this.flow, `Gradient flow, first to last layer, at step ${step}. ${each((lane) => layers(lane, "gradient_norm"))}`);
+    const each = (words) => shown.lanes.map(({ name }, lane) => `${name}: ${words(lane)}`).join("; ");
+    const layers = (field) => each((lane) => Array.from({ length: shown.lanes[lane].depth }, (_, layer) => say(lane, field, layer)).join(", "));
+    const label = (name, words) => this.by[name].canvas.setAttribute("aria-label", words);
+    label("accuracy", `Validation accuracy up to step ${step}; the sentence above has the numbers`);
+    label("loss", `Training loss at step ${step}. ${each((lane) => say(lane, "train_loss", 0))}`);
+    label("ridges", `Spread of the activations, first to last layer, at step ${step}. ${layers("activation_std")}`);
+    label("flow", `Gradient flow, first to last layer, at step ${step}. ${layers("gradient_norm")}`);
+    label("ratio", `Logarithm of update to weights, first to last layer, at step ${step}. ${layers("update_ratio")}`);
+    label("saturation", `Saturation, first to last layer, at step ${step}. ${layers("saturation")}`);
+  }
+
+  // ---- to take away -------------------------------------------------------------------------------
+
+  figures() {
+    return this.figuresShown.filter(({ node }) => !node.hidden).map(({ title, hint, canvas, draw }) => (
+      { title, hint, width: canvas.clientWidth, height: canvas.clientHeight, draw: (target) => draw(target, theme(this.container)) }
+    ));
+  }
+
+  summary() {
+    return this.words.textContent;
   }
 
   destroy() {
     cancelAnimationFrame(this.frame);
-  }
-}
-
-// The frames of all lanes, one row of numbers a step, in the server's layout.
-class Lanes {
-  constructor({ lanes, depth, replicas, layout, edges, every, validate_every: validateEvery, draft }) {
-    Object.assign(this, { names: lanes, depth, replicas, edges, every, validateEvery, draft });
-    this.fields = {};
-    this.width = 0;
-    for (const [name, shape] of layout) {
-      this.fields[name] = this.width;
-      this.width += shape.reduce((a, b) => a * b, 1);
-    }
-    this.rows = lanes.map(() => new Float32Array(64 * this.width));
-    this.counts = lanes.map(() => 0);
-    this.extents = {};
-  }
-
-  append(lane, rows) {
-    const start = this.counts[lane] * this.width;
-    if (start + rows.length > this.rows[lane].length) {
-      const larger = new Float32Array(2 * (start + rows.length));
-      larger.set(this.rows[lane].subarray(0, start));
-      this.rows[lane] = larger;
-    }
-    this.rows[lane].set(rows, start);
-    this.counts[lane] += rows.length / this.width;
-  }
-
-  // The latest step that every lane has; -1 before the first.
-  reached() {
-    return this.counts.length ? (Math.min(...this.counts) - 1) * this.every : -1;
-  }
-
-  // Smallest and largest positive number of a field in all lanes up to a step: axes that grow with time,
-  // and are the same whenever that step is shown.
-  extent(name, count, step) {
-    const known = (this.extents[name] ??= [[Infinity, -Infinity]]);
-    const last = Math.floor(Math.min(step, this.reached()) / this.every);
-    for (let frame = known.length - 1; frame <= last; frame += 1) {
-      let [smallest, largest] = known[frame];
-      for (let lane = 0; lane < this.names.length; lane += 1) {
-        for (let index = 0; index < count; index += 1) {
-          const value = this.at(lane, frame * this.every, name, index);
-          if (!(value > 0) || value === Infinity) continue;
-          smallest = Math.min(smallest, value);
-          largest = Math.max(largest, value);
-        }
-      }
-      known[frame + 1] = [smallest, largest];
-    }
-    return known[last + 1];
-  }
-
-  at(lane, step, name, index = 0) {
-    return this.rows[lane][Math.floor(step / this.every) * this.width + this.fields[name] + index];
   }
 }

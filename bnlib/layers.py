@@ -71,11 +71,11 @@ class Activation(NamedTuple):
 
 
 def _relu(z: Array) -> Array:
-    return np.maximum(z, 0)
+    return np.maximum(z, np.zeros(z.shape, z.dtype))  # two to three times faster than with one zero
 
 
 def _relu_slope(z: Array, a: Array) -> Array:
-    return np.sign(a)  # a is zero or positive
+    return (a > 0).astype(a.dtype)
 
 
 def _tanh_slope(z: Array, a: Array) -> Array:

@@ -140,7 +140,12 @@ class Trace(NamedTuple):
 
 
 def forward(
-    config: RunConfig, parameters: Parameters | list[Layer], x: Array, *, norm_batch: int = 0
+    config: RunConfig,
+    parameters: Parameters | list[Layer],
+    x: Array,
+    *,
+    norm_batch: int = 0,
+    traced: bool = True,
 ) -> tuple[Array, list[Trace], tuple[Array, Array]]:
     """Logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
 
@@ -150,6 +155,7 @@ def forward(
     x : ndarray of shape (R, N, features) or (N, features)
     norm_batch : batch norm takes the statistics of so many samples at a time, which must divide N: of
         samples 0, N / norm_batch, 2 N / norm_batch and so on; 0: of all N together
+    traced : without a trace, the memory of one layer serves the next
     """
     layers = in_layers(config, parameters) if isinstance(parameters, dict) else parameters
     activation = ACTIVATIONS[config.activation].forward
@@ -163,7 +169,8 @@ def forward(
         a = x = activation(z)
         if gamma is not None and not before:
             x, norm_cache = _norm(config, a, gamma, beta, norm_batch)
-        trace.append(Trace(z, a, linear_cache, norm_cache))
+        if traced:
+            trace.append(Trace(z, a, linear_cache, norm_cache))
     logits, output_cache = linear(x, layers[-1].weight, layers[-1].bias)
     return logits, trace, output_cache
 

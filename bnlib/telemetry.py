@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+from typing import Any
+
 import numpy as np
 
 from . import data
@@ -12,34 +15,46 @@ from .stats import Array, RunningStats
 
 HISTOGRAM_EDGES = np.linspace(-4, 4, 65)
 SATURATED_SLOPE = 0.05
-_BLOCK = 1 << 15  # entries measured at once
+# Two-dimensional data: the cells of a square at whose centres the network is asked for the class. With the
+# default noise the square holds every sample of every data set.
+SURFACE_EDGES = np.linspace(-1.8, 1.8, 33)
+MOST_CONFIDENT = 0.998  # below 1 even in half precision
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
-_ACTIVATIONS = ("activation_mean", "activation_std", "saturation", "statistics_gap")
+_ACTIVATIONS = ("activation_mean", "activation_std", "saturation", "dead", "statistics_gap")
 PER_LAYER = (*_ACTIVATIONS, "gradient_norm", "weight_norm", "weight_gradient_norm", "update_ratio")
 HISTOGRAMS = ("activation_histogram", "preactivation_histogram")
 
 Frame = dict[str, Array]
 
 
+def has_surface(config: RunConfig) -> bool:
+    """Whether the data are two-dimensional, so that a ``decision_surface`` is recorded."""
+    return config.dataset != "digits"
+
+
 def blank(config: RunConfig, replicas: int, steps: range) -> Frame:
     """A block of frames to be filled in: ``step`` (frames,), all else NaN of shape (R, frames, ...)."""
     shape = replicas, len(steps)
-    bins = len(HISTOGRAM_EDGES) - 1
-    return (
+    bins, cells = len(HISTOGRAM_EDGES) - 1, (len(SURFACE_EDGES) - 1) ** 2
+    block = (
         {"step": np.array(steps, dtype=int)}
         | {name: np.full(shape, np.nan, config.dtype) for name in ("train_loss", *VALIDATED)}
         | {name: np.full((*shape, config.depth), np.nan, config.dtype) for name in PER_LAYER}
         | {name: np.full((*shape, config.depth, bins), np.nan, np.float32) for name in HISTOGRAMS}
     )
+    if has_surface(config):
+        block["decision_surface"] = np.full((1, len(steps), cells), np.nan, np.float32)
+    return block
 
 
 def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> Frame:
     """``frames`` of the ``live`` replicas as one read-only block; NaN is what wasn't recorded."""
     joined = blank(config, config.replicas, steps)
-    for number, frame in enumerate(frames):
-        for name, values in frame.items():
-            joined[name][live, number] = values
-    for array in joined.values():
+    for name, array in joined.items():
+        numbers = [number for number, frame in enumerate(frames) if name in frame]
+        if numbers:
+            rows = live if len(array) == config.replicas else [0]
+            array[np.ix_(rows, numbers)] = np.stack([frames[number][name] for number in numbers], axis=1)
         array.setflags(write=False)
     return joined
 
@@ -60,6 +75,7 @@ def measure(
     activation_mean, activation_std : of what leaves the activation, over samples and units
     saturation : share of entries where the activation's slope is under 5% of its steepest
         (ReLU: share of zeros; tanh: share with \\|a\\| > 0.975)
+    dead : share of units that are saturated at every sample of the batch (ReLU: off for all of it)
     gradient_norm : L2 norm of the loss gradient with respect to what enters the activation
     weight_norm, weight_gradient_norm : L2 norms of the weight matrix and of its gradient
     update_ratio : log10 of ||update|| / ||weight||, which the training loop adds
@@ -68,40 +84,39 @@ def measure(
     activation_histogram, preactivation_histogram : share of entries per bin of HISTOGRAM_EDGES;
         the outermost bins also hold what lies beyond them
     """
-    frame = {
+    return _distributions(config, [layer.z for layer in trace], [layer.a for layer in trace]) | {
+        "statistics_gap": _statistics_gap(config, batch_mean, running),
         "gradient_norm": _norms(dz),
         "weight_norm": weight_norms(layers),
         "weight_gradient_norm": weight_norms(gradients),
-        "statistics_gap": _statistics_gap(config, batch_mean, running),
     }
-    # So many replicas at once that their arrays stay in the cache.
-    count = max(1, _BLOCK // (config.depth * dz[0][0].size))
-    blocks = [
-        _distributions(config, [t.z[r : r + count] for t in trace], [t.a[r : r + count] for t in trace])
-        for r in range(0, len(dz[0]), count)
-    ]
-    if len(blocks) == 1:
-        return frame | blocks[0]
-    return frame | {name: np.concatenate([block[name] for block in blocks]) for name in blocks[0]}
 
 
 def _distributions(config: RunConfig, zs: list[Array], activations: list[Array]) -> Frame:
     """The part of `measure` that looks at every entry of z and a, each (R, N, width)."""
     activation = ACTIVATIONS[config.activation]
-    rows = [array.reshape(len(array), 1, -1) for array in (*zs, *activations)]
-    both = np.concatenate(rows, axis=1)  # (R, 2 * layers, N * width)
-    z, a = both[:, : config.depth], both[:, config.depth :]
-    entries = both.shape[2]
-    mean = np.add.reduce(a, axis=2, keepdims=True) / entries
-    centred = a - mean
+    z, a = np.stack(zs, axis=1), np.stack(activations, axis=1)
+    replicas, layers, samples, width = a.shape
+    entries = samples * width
+    row = a.reshape(replicas, layers, entries)
+    mean = np.add.reduce(row, axis=2, keepdims=True) / entries
+    centred = row - mean
     saturated = activation.slope(z, a) < SATURATED_SLOPE * activation.steepest
-    histograms = _histograms(both)
+    at_samples = np.matmul(np.ones(samples, a.dtype), saturated.astype(a.dtype))  # (R, layers, width)
+    before = _histograms(z.reshape(row.shape))
+    if config.activation == "relu":  # what is positive stays in its bin, all else has become zero
+        after, zero = before.copy(), len(HISTOGRAM_EDGES) // 2
+        after[:, :, :zero] = 0
+        after[:, :, zero] += np.add.reduce(before[:, :, :zero], axis=2)
+    else:
+        after = _histograms(row)
     return {
         "activation_mean": mean[:, :, 0],
         "activation_std": np.sqrt(np.vecdot(centred, centred) / entries),
-        "saturation": np.add.reduce(saturated.astype(a.dtype), axis=2) / entries,
-        "activation_histogram": histograms[:, config.depth :],
-        "preactivation_histogram": histograms[:, : config.depth],
+        "saturation": np.add.reduce(at_samples, axis=2) / entries,
+        "dead": np.add.reduce(at_samples == samples, axis=2, dtype=a.dtype) / width,
+        "activation_histogram": after,
+        "preactivation_histogram": before,
     }
 
 
@@ -133,8 +148,9 @@ def _histograms(x: Array) -> Array:
     per_unit = bins / float(HISTOGRAM_EDGES[-1] - HISTOGRAM_EDGES[0])
     position = x * per_unit
     position -= float(HISTOGRAM_EDGES[0]) * per_unit
-    np.fmax(position, 0, out=position)
-    np.minimum(position, bins - 1, out=position)
+    lowest, highest = np.zeros(x.shape, x.dtype), np.full(x.shape, bins - 1, x.dtype)  # faster than numbers
+    np.fmax(position, lowest, out=position)
+    np.minimum(position, highest, out=position)
     index = position.astype(np.intp).reshape(-1, x.shape[2])
     counts = np.array([np.bincount(row, minlength=bins) for row in index], np.float32)
     counts /= x.shape[2]
@@ -148,6 +164,10 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
     ``val_accuracy_batch``: it uses the statistics of validation batches of ``batch_size`` samples (what
     a model does that was left in training mode); a last incomplete batch is left out. Other norms know
     no difference.
+    ``decision_surface``, of two-dimensional data only: (1, cells), for the first replica that hasn't
+    diverged. At the centre of each cell of the square with SURFACE_EDGES, row by row from the lowest y,
+    each from the lowest x: the network's class in inference plus its probability (at most
+    MOST_CONFIDENT), so that the whole part is the class and the rest its confidence.
     """
     dataset = data.load(config.dataset, config.data_noise, config.dtype)
     size = min(config.batch_size, len(dataset.y_val))
@@ -155,15 +175,27 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
     inference = inference_layers(config, layers, running)
     results = []
     for replica in range(len(layers[0].weight)):  # one by one, its arrays stay in the cache
-        logits, _, _ = forward(config, _replica(inference, replica), dataset.x_val)
+        logits, _, _ = forward(config, _replica(inference, replica), dataset.x_val, traced=False)
         loss, _ = cross_entropy(logits, dataset.y_val)
         accuracy = accuracy_batch = _accuracy(logits, dataset.y_val)
         if config.norm == "batch":
-            batches = dataset.x_val[:whole]
-            logits, _, _ = forward(config, _replica(layers, replica), batches, norm_batch=size)
+            logits, _, _ = forward(
+                config, _replica(layers, replica), dataset.x_val[:whole], norm_batch=size, traced=False
+            )
             accuracy_batch = _accuracy(logits, dataset.y_val[:whole])
         results.append((loss[0], accuracy, accuracy_batch))
-    return dict(zip(VALIDATED, np.array(results).T, strict=True))
+    frame = dict(zip(VALIDATED, np.array(results).T, strict=True))
+    if has_surface(config):
+        logits, _, _ = forward(config, _replica(inference, 0), _surface_points(config.dtype), traced=False)
+        odds = np.exp(logits - logits.max(axis=2, keepdims=True))  # the likeliest class has 1
+        frame["decision_surface"] = odds.argmax(axis=2) + np.minimum(1 / odds.sum(axis=2), MOST_CONFIDENT)
+    return frame
+
+
+@lru_cache(maxsize=2)
+def _surface_points(dtype: str) -> Array:
+    centres = (SURFACE_EDGES[:-1] + SURFACE_EDGES[1:]) / 2
+    return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(dtype)
 
 
 def _replica(layers: list[Layer], number: int) -> list[Layer]:

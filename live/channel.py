@@ -8,19 +8,18 @@ import json
 import logging
 import os
 import time
-from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
 import numpy as np
-from numpy.typing import NDArray
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bnlib import RunConfig
-from bnlib.telemetry import HISTOGRAM_EDGES
+from bnlib.data import load
+from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES, has_surface
 
-from . import batch as one_batch
-from . import messages, worker
+from . import lab, messages, scenes, worker
+from . import take as files
 from . import verdict as words
 from .desk import ComputationError, Desk, Viewer
 
@@ -31,30 +30,55 @@ MESSAGES_PER_SECOND, BURST = 120, 240
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
 GONE = (WebSocketDisconnect, RuntimeError)  # what sending to a page that has left raises
 MOST_VERDICTS = 512
-FIRST_BATCH = Path(__file__).parent.parent / "assets" / "digits_batch.npy"
+FILES_AT_ONCE = 2  # a long one takes a hundred megabytes while it is written
+
+
+class Race(NamedTuple):
+    """What one socket watches: the lanes, and by lane the ghosts that differ from them."""
+
+    names: list[str]
+    configs: list[RunConfig]
+    ghosts: dict[int, RunConfig]
+
+    @classmethod
+    def of(cls, values: messages.Values, draft: bool) -> Race:
+        """The race of a lab's settings; while it is drafted the page still has the ghost."""
+        configs = lab.lane_configs(values, draft)
+        before = None if draft else lab.ghost_of(values)
+        ghosts = lab.lane_configs(before) if before else []
+        differing = {
+            lane: ghost
+            for lane, (ghost, config) in enumerate(zip(ghosts, configs, strict=False))
+            if ghost != config
+        }
+        return cls(lab.lane_names(values), configs, differing)
 
 
 class Channel:
-    """Everything the route needs from the server: the desk, and the batch that is shown first."""
+    """Everything the route needs from the server: the desk, and the verdicts that were given."""
 
     def __init__(self, desk: Desk):
         self.desk = desk
         self.open_sockets = 0
-        self._verdicts: dict[tuple[tuple[RunConfig, ...], int], str] = {}
-        # What `worker.digits_batch` computes, kept ready: the first picture waits for nothing.
-        self.source: NDArray[np.float64] = np.load(FIRST_BATCH)
+        self.writing = asyncio.Semaphore(FILES_AT_ONCE)
+        self._verdicts: dict[tuple[Any, ...], words.Verdict] = {}
 
-    async def verdict(self, configs: tuple[RunConfig, ...], step: int) -> str:
+    async def verdict(self, race: Race, step: int) -> words.Verdict:
         """The verdict on a race at ``step``; those who watch one race share it."""
-        text = self._verdicts.get((configs, step))
-        if text is None:
+        key = (tuple(race.names), tuple(race.configs), tuple(race.ghosts.items()), step)
+        known = self._verdicts.get(key)
+        if known is None:
+            configs = [*race.configs, *race.ghosts.values()]
             frames = self.desk.frames
-            lanes = [frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
-            text = words.verdict(configs, await asyncio.gather(*lanes), step)
+            asked = [frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
+            found = await asyncio.gather(*asked)
+            lanes, ghosts = found[: len(race.configs)], found[len(race.configs) :]
+            before = dict(zip(race.ghosts, ghosts, strict=True))
+            known = words.verdict(race.names, race.configs, lanes, step, before)
             while len(self._verdicts) >= MOST_VERDICTS:
                 del self._verdicts[next(iter(self._verdicts))]
-            self._verdicts[configs, step] = text
-        return text
+            self._verdicts[key] = known
+        return known
 
     async def serve(self, websocket: WebSocket) -> None:
         """One socket from its opening to its end."""
@@ -70,6 +94,8 @@ class Channel:
             log.debug("socket ended: %s", error)  # the page is gone, perhaps in the middle of an answer
         finally:
             self.open_sockets -= 1
+            if session.taking is not None:
+                session.taking.cancel()
             await session.end()
 
 
@@ -92,10 +118,11 @@ class _Session:
         self.channel = channel
         self.socket = websocket
         self.sending = asyncio.Lock()
-        self.configs: list[RunConfig] = []
+        self.race: Race | None = None
         self.viewers: list[Viewer] = []
         self.tasks: list[asyncio.Task[None]] = []
         self.speaking: asyncio.Task[None] | None = None
+        self.taking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         allowance, last = float(BURST), time.monotonic()
@@ -144,43 +171,65 @@ class _Session:
 
     async def batch(self, message: dict[str, Any]) -> None:
         """Answer with one batch's transform."""
-        values, problems = messages.read(messages.BATCH_CONTROLS, _settings(message))
-        header, arrays = one_batch.transform(self.channel.source, values)
+        values, problems = messages.read(scenes.ONE_BATCH_CONTROLS, _settings(message))
+        header, arrays = scenes.picture(values)
         header |= {"kind": "batch", "id": _whole(message, "id"), "problems": problems}
         await self.send(messages.pack(header, arrays))
 
     async def lab(self, message: dict[str, Any]) -> None:
-        """Watch a race, and no other."""
-        values, problems = messages.read(messages.LAB_CONTROLS, _settings(message))
+        """Watch a race, its ghost, and no other."""
+        values, problems = messages.read(lab.LAB_CONTROLS, _settings(message))
         number, until = _whole(message, "id"), _whole(message, "until")
+        draft = message.get("draft") is True
         await self.end()
-        self.configs = messages.lane_configs(values, draft=message.get("draft") is True)
+        self.race = race = Race.of(values, draft)
         bins = len(HISTOGRAM_EDGES) - 1
         header = {
             "kind": "lab",
             "id": number,
-            "lanes": values["lanes"],
-            "depth": values["depth"],
-            "replicas": values["replicas"],
-            "layout": worker.layout(self.configs[0], bins),
-            "every": self.configs[0].record_every,
-            "validate_every": self.configs[0].validate_every,
+            "lanes": [
+                {
+                    "norm": config.norm,
+                    "name": name,
+                    "depth": config.depth,
+                    "layout": worker.layout(config, bins),
+                }
+                for name, config in zip(race.names, race.configs, strict=True)
+            ],
+            "ghosts": sorted(race.ghosts),
+            "every": race.configs[0].record_every,
+            "validate_every": race.configs[0].validate_every,
             "edges": HISTOGRAM_EDGES.tolist(),
+            "guessing": 1 / load(race.configs[0].dataset, race.configs[0].data_noise).classes,
+            "notes": lab.notes(values),
             "problems": problems,
         }
-        await self.send(messages.pack(header, {}))
-        for lane, config in enumerate(self.configs):
-            viewer = Viewer(min(until, messages.LAB_STEPS))
+        arrays = {}
+        if has_surface(race.configs[0]):
+            header["window"] = [float(SURFACE_EDGES[0]), float(SURFACE_EDGES[-1])]
+            arrays = dict(zip(("points", "labels"), worker.points(race.configs[0]), strict=True))
+        await self.send(messages.pack(header, arrays))
+        shown = [(lane, config, False) for lane, config in enumerate(race.configs)]
+        shown += [(lane, config, True) for lane, config in race.ghosts.items()]
+        for lane, config, ghost in shown:
+            viewer = Viewer(min(until, lab.LAB_STEPS))
             self.viewers.append(viewer)
-            self.tasks.append(asyncio.create_task(self.feed(config, viewer, number, lane)))
+            self.tasks.append(asyncio.create_task(self.feed(config, viewer, number, lane, ghost)))
 
-    async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int) -> None:
-        """Send a lane's frames as they come."""
+    async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int, ghost: bool) -> None:
+        """Send a lane's frames as they come; of a ghost the curves are enough."""
+        header = {"kind": "frames", "id": number, "lane": lane, "ghost": ghost}
         try:
             async with contextlib.aclosing(self.channel.desk.watch(config, viewer)) as blocks:
                 async for block in blocks:
-                    header = {"kind": "frames", "id": number, "lane": lane}
-                    await self.send(messages.pack(header, {"rows": block["picture"][0]}))
+                    rows = block["picture"][0]
+                    arrays = {"rows": rows[:, : worker.CURVE_COLUMNS] if ghost else rows}
+                    steps = {}
+                    if "surface" in block and not ghost:
+                        known = np.isfinite(block["surface"][0, :, 0])
+                        arrays["surfaces"] = block["surface"][0, known]
+                        steps = {"surface_steps": block["step"][known].tolist()}
+                    await self.send(messages.pack(header | steps, arrays))
         except ComputationError as error:
             with contextlib.suppress(*GONE):
                 await self.tell("lab", str(error), number)
@@ -189,29 +238,53 @@ class _Session:
 
     async def until(self, message: dict[str, Any]) -> None:
         """Go on to a later step."""
-        step = min(_whole(message, "step"), messages.LAB_STEPS)
+        step = min(_whole(message, "step"), lab.LAB_STEPS)
         for viewer in self.viewers:
             viewer.want(step)
 
     async def verdict(self, message: dict[str, Any]) -> None:
         """Say in words how the race stands: the latest question is answered, once the frames are there."""
-        number, step = _whole(message, "id"), min(_whole(message, "step"), messages.LAB_STEPS)
-        if not self.configs:
+        number, step = _whole(message, "id"), min(_whole(message, "step"), lab.LAB_STEPS)
+        if self.race is None:
             raise ValueError("there is no race to judge; ask for one with a lab message")
         if self.speaking is not None:
             self.speaking.cancel()
-        self.speaking = asyncio.create_task(self.speak(list(self.configs), number, step))
+        self.speaking = asyncio.create_task(self.speak(self.race, number, step))
 
-    async def speak(self, configs: list[RunConfig], number: int, step: int) -> None:
+    async def speak(self, race: Race, number: int, step: int) -> None:
         """Send the verdict on ``step``. What the store has lost since it was shown is computed again."""
         try:
-            text = await self.channel.verdict(tuple(configs), step)
-            await self.send(json.dumps({"kind": "verdict", "id": number, "text": text}))
+            text, leader = await self.channel.verdict(race, step)
+            answer = {"kind": "verdict", "id": number, "step": step, "text": text, "leader": leader}
+            await self.send(json.dumps(answer))
         except ComputationError as error:
             with contextlib.suppress(*GONE):
                 await self.tell("verdict", str(error), number)
         except GONE as error:
             log.debug("a verdict ended: %s", error)
+
+    async def take(self, message: dict[str, Any]) -> None:
+        """Write a file of what is on the screen, one at a time; other questions needn't wait for it."""
+        number, step, values = _whole(message, "id"), _whole(message, "step"), _settings(message)
+        wanted = files.wanted(message.get("picture"), message.get("what"), values, step)
+        if self.taking is not None and not self.taking.done():
+            raise ValueError("one file at a time: the one before is still being written")
+        self.taking = asyncio.create_task(self.hand_over(wanted, number))
+
+    async def hand_over(self, wanted: files.Wanted, number: int) -> None:
+        """Write a file, beside the event loop, and send it."""
+        try:
+            async with self.channel.writing:
+                text = await files.text(wanted, self.channel.desk.frames)
+                answer = {"kind": "file", "id": number, "name": wanted.name, "text": text}
+                packed = await asyncio.to_thread(json.dumps, answer, ensure_ascii=False)
+        except ComputationError as error:
+            packed = messages.problem("take", str(error), number)
+        except Exception:
+            log.exception("writing a file failed")
+            packed = messages.problem("take", "the file could not be written", number)
+        with contextlib.suppress(*GONE):
+            await self.send(packed)
 
     async def stop(self, message: dict[str, Any]) -> None:
         """Nothing more is wanted."""
@@ -219,7 +292,7 @@ class _Session:
 
     async def end(self) -> None:
         """Stop watching."""
-        tasks, self.tasks, self.viewers, self.configs = self.tasks, [], [], []
+        tasks, self.tasks, self.viewers, self.race = self.tasks, [], [], None
         if self.speaking is not None:
             tasks.append(self.speaking)
             self.speaking = None
@@ -229,7 +302,7 @@ class _Session:
             if isinstance(ended, Exception):
                 log.error("showing a race failed", exc_info=ended)
 
-    ANSWERS = {"batch": batch, "lab": lab, "until": until, "verdict": verdict, "stop": stop}
+    ANSWERS = {"batch": batch, "lab": lab, "until": until, "verdict": verdict, "take": take, "stop": stop}
 
 
 def _settings(message: dict[str, Any]) -> dict[str, Any]:

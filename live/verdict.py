@@ -2,24 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import RunConfig
+from bnlib.data import load
 from bnlib.telemetry import Frame
 
-NAMES = {
-    "none": "no norm",
-    "batch": "batch norm",
-    "layer": "layer norm",
-    "group": "group norm",
-    "rms": "RMS norm",
-}
 PATIENCE = 50  # steps before a lack of progress is worth a word
-GUESSING = 0.2  # twice the share of right answers that guessing one of ten digits gives
+GUESSING = 0.1  # so little above the share of right answers that guessing gives is no progress
+# Points of accuracy below which some 500 validation samples are no evidence: twice their standard error.
+NOISE = 1.5
+LEVEL = -1  # the leader of a race that nobody leads
 
 ARRAYS_NEEDED = ("val_accuracy", "train_loss")
 
@@ -27,33 +24,50 @@ ARRAYS_NEEDED = ("val_accuracy", "train_loss")
 class Standing(NamedTuple):
     """A lane's accuracy over the seeds that haven't diverged, in percent as it is printed."""
 
+    lane: int
     name: str
+    norm: str
     mean: float
     low: float
     high: float
 
 
-def verdict(configs: Sequence[RunConfig], frames: Sequence[Frame], step: int) -> str:
+class Verdict(NamedTuple):
+    """A sentence or two, and the number of the lane that is ahead: LEVEL if none is by more than NOISE."""
+
+    text: str
+    leader: int
+
+
+def verdict(
+    names: Sequence[str],
+    configs: Sequence[RunConfig],
+    frames: Sequence[Frame],
+    step: int,
+    ghosts: Mapping[int, Frame] | None = None,
+) -> Verdict:
     """Who is ahead at ``step``: for each lane, its frames from `frames_needed`.
 
-    Batch norm is compared with the best of the others where it races, else the best with the next. What
-    the settings alone decide, such as a batch of one, is said too.
+    Batch norm is compared with the best of the others where one lane has it, else the best with the next.
+    What the settings alone decide, such as a batch of one, is said too, and how the ghost stood.
     """
     parts, standings, seeds = [], [], 0
-    for config, lane in zip(configs, frames, strict=True):
-        name, values = NAMES[config.norm], accuracy(lane)
+    for number, (name, config, lane) in enumerate(zip(names, configs, frames, strict=True)):
+        values = accuracy(lane)
         left, seeds = values[np.isfinite(values)], len(values)
         if not len(left):
             parts.append(f"{name} diverged")
             continue
         mean, low, high = (round(100 * float(v), 1) for v in (left.mean(), left.min(), left.max()))
-        standings.append(Standing(name, mean, low, high))
+        standings.append(Standing(number, name, config.norm, mean, low, high))
         spread = f" ({low:.1f}–{high:.1f})" if len(left) > 1 else ""
         fate = f" in the {len(left)} of {seeds} seeds that have not diverged" if len(left) < seeds else ""
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
     text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
-    return " ".join([text, _comparison(standings, seeds), *_hints(configs, standings, step)])
+    sentences = [text, _comparison(standings, len(configs), seeds), _ghost(names, ghosts or {})]
+    sentences += _hints(configs, standings, step)
+    return Verdict(" ".join(filter(None, sentences)), _leader(standings))
 
 
 def frames_needed(config: RunConfig, step: int) -> range:
@@ -68,21 +82,30 @@ def accuracy(lane: Frame) -> NDArray[np.floating]:
     return np.where(alive, lane["val_accuracy"][:, 0], np.nan)
 
 
-def _comparison(standings: list[Standing], seeds: int) -> str:
+def _leader(standings: list[Standing]) -> int:
+    ranked = sorted(standings, key=lambda standing: -standing.mean)
+    if not ranked or (len(ranked) > 1 and ranked[0].mean - ranked[1].mean < NOISE):
+        return LEVEL
+    return ranked[0].lane
+
+
+def _comparison(standings: list[Standing], lanes: int, seeds: int) -> str:
     if not standings:
         return "Nothing learns at these settings."
     if len(standings) == 1:
-        return f"Only {standings[0].name} has not diverged."
+        return f"Only {standings[0].name} has not diverged." if lanes > 1 else ""
     ranked = sorted(standings, key=lambda standing: -standing.mean)
     pair = ranked[:2]
-    batch = next((standing for standing in ranked if standing.name == NAMES["batch"]), None)
-    if batch is not None and batch not in pair:
-        pair = [ranked[0], batch]
+    batch = [standing for standing in ranked if standing.norm == "batch"]
+    if len(batch) == 1 and batch[0] not in pair:
+        pair = [ranked[0], batch[0]]
     first, second = pair
     points = first.mean - second.mean
     if round(points, 1) == 0:
         return f"{_capital(first.name)} and {second.name} are level."
     lead = f"{_capital(first.name)} is {points:.1f} points ahead of {second.name}"
+    if points < NOISE:
+        return f"{lead}: on 500 validation samples that is no evidence."
     if seeds < 2:
         return f"{lead}, with one seed: an anecdote."
     if first.low > second.high:
@@ -90,15 +113,25 @@ def _comparison(standings: list[Standing], seeds: int) -> str:
     return f"{lead}, but their seeds overlap."
 
 
+def _ghost(names: Sequence[str], ghosts: Mapping[int, Frame]) -> str:
+    parts = []
+    for lane, frame in ghosts.items():
+        values = accuracy(frame)
+        left = values[np.isfinite(values)]
+        parts.append(f"{names[lane]} {100 * left.mean():.1f}%" if len(left) else f"{names[lane]} diverged")
+    return f"The ghost: {', '.join(parts)}." if parts else ""
+
+
 def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int) -> list[str]:
-    hints, size = [], configs[0].batch_size
-    if any(config.norm == "batch" for config in configs):
-        if size == 1:
-            hints.append("A batch of one is its own mean: batch norm gives β whatever comes in.")
-        elif size == 2:
-            hints.append("In a batch of two every x̂ is close to ±1: all that is left is which one is larger.")
-    slow = step >= PATIENCE and configs[0].lr >= 0.1
-    if slow and standings and all(s.mean < 100 * GUESSING for s in standings):
+    hints = []
+    sizes = {config.at(step).batch_size for config in configs if config.norm == "batch"}
+    if 1 in sizes:
+        hints.append("A batch of one is its own mean: batch norm gives β whatever comes in.")
+    if 2 in sizes:
+        hints.append("In a batch of two every x̂ is close to ±1: all that is left is which one is larger.")
+    slow = step >= PATIENCE and max(config.at(step).lr for config in configs) >= 0.1
+    guessing = 1 / load(configs[0].dataset, configs[0].data_noise).classes
+    if slow and standings and all(s.mean < 100 * (guessing + GUESSING) for s in standings):
         hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")
     return hints
 

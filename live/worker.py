@@ -14,14 +14,15 @@ from numpy.typing import NDArray
 from bnlib import Run, RunConfig, advance, start
 from bnlib.data import load
 from bnlib.network import forward
-from bnlib.telemetry import Frame
+from bnlib.telemetry import HISTOGRAMS, Frame, has_surface
 
 Picture = NDArray[np.float32]
 
 # What a viewer sees of a frame: across a lane's seeds the mean, the lowest and the highest.
 CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
-BANDS = ("gradient_norm", "activation_std", "saturation")
-HISTOGRAMS = ("activation_histogram", "preactivation_histogram")
+BANDS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio")
+CURVE_COLUMNS = 2 + 3 * len(CURVES)  # a row begins with its step, the seeds left and the curves
+POINTS_SHOWN = 300
 
 
 def warm_up() -> None:
@@ -47,19 +48,29 @@ def ready() -> None:
 def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     """Advance ``run``: the run without frames, and its new history block with a "picture".
 
-    A configuration stands for its run before the first step. The histograms of single seeds are dropped,
-    only the picture's mean histogram is kept: they are nine tenths of a recording's bytes.
+    A configuration stands for its run before the first step. The block holds "step", each seed's CURVES and
+    BANDS, the "picture" (1, frames, numbers) and, of two-dimensional data, the "surface" (1, frames, cells):
+    `bnlib.telemetry`'s decision surface in half precision. What else single seeds have recorded is dropped:
+    nine tenths of a recording's bytes.
     """
     run = start(run) if isinstance(run, RunConfig) else replace(run, frames=())
     run = advance(run, steps)
     if not run.frames:
         return run, {"step": np.zeros(0, int)}
-    block = run.history
-    block.pop("histogram_edges")
-    block["picture"] = picture(block)[None]
-    for name in HISTOGRAMS:
-        del block[name]
+    history = run.history
+    block = {name: history[name] for name in ("step", *CURVES, *BANDS)} | {"picture": picture(history)[None]}
+    if has_surface(run.config):
+        block["surface"] = history["decision_surface"].astype(np.float16)
     return replace(run, frames=()), block
+
+
+def points(config: RunConfig) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
+    """The training points that a picture of two-dimensional data shows: x (n, 2) and class numbers (n,).
+
+    The first POINTS_SHOWN, which are a random choice: the data sets are shuffled.
+    """
+    dataset = load(config.dataset, config.data_noise, config.dtype)
+    return dataset.x_train[:POINTS_SHOWN], dataset.y_train[:POINTS_SHOWN]
 
 
 def layout(config: RunConfig, bins: int) -> list[tuple[str, tuple[int, ...]]]:

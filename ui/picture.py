@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from live.messages import CONTROLS, Control, Values, describe, read, write
+from live.messages import CONTROLS, EXTRAS, Control, Values, describe, read, write
 from ui import assets
 
 # The component itself only loads the picture's module; see assets/component.js for what happens then.
@@ -46,7 +46,7 @@ def picture(name: str, *, title: str) -> Values:
     component = st.components.v2.component(
         "bnlab_live",
         html='<div class="lab" aria-busy="true"></div>',
-        css=(assets.FOLDER / "live.css").read_text(),
+        css="".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css"))),
         js=_LOADER,
     )
     component(
@@ -60,7 +60,8 @@ def picture(name: str, *, title: str) -> Values:
             "paused": "step" in st.query_params,
             "assets": _base() + assets.MOUNT,
             "channel": _base() + "/live",
-        },
+        }
+        | EXTRAS.get(name, {}),
         on_values_change=lambda: _to_address(name, controls, st.session_state[key]),
     )
     return values

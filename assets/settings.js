@@ -1,0 +1,167 @@
+// The lab's settings beside its pictures: the lanes, what they share, and changes in mid-run.
+import { button, choice, element, slider, written } from "./controls.js";
+import { NORMS, looks, swatch } from "./draw.js";
+
+const GROUPS = { training: "Training", norm: "Norm", network: "Network", data: "Data" };
+const PLANE_ONLY = "data_noise"; // digits have no such noise
+export const CHOICES = {
+  activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
+  optimizer: { sgd: "SGD", momentum: "momentum SGD", adamw: "AdamW" },
+  dataset: { digits: "handwritten digits" },
+  histogram: { activation: "activations", preactivation: "pre-activations" },
+  layer: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [i, i ? `layer ${i}` : "last layer"])),
+  loss: { training: "training batches", validation: "validation" },
+};
+const MOST_LANES = 4;
+
+export class Settings {
+  // race: values, tables, change(name, value), settle(), replaceLanes(lanes), undo(edit), mode(change)
+  constructor(parent, race, tables) {
+    this.race = race;
+    this.tables = tables;
+    this.byName = Object.fromEntries(tables.controls.map((control) => [control.name, control]));
+    this.panel = element(parent, "div", "panel");
+    this.lanes = element(this.panel, "fieldset", "lanes");
+    this.buildMode();
+    this.shows = [];
+    this.rows = {};
+    for (const [group, title] of Object.entries(GROUPS)) {
+      const details = element(this.panel, "details", "group");
+      details.open = matchMedia("(min-width: 901px)").matches;
+      element(details, "summary", "", {}, title);
+      this.build(details, tables.controls.filter((control) => control.group === group));
+    }
+    button(this.panel, "Start over", "Put every setting back to how the lab starts", () => race.startOver());
+  }
+
+  build(parent, controls) {
+    for (const control of controls) {
+      const made = (control.choices.length ? choice : slider)(parent, control, {
+        onInput: (value) => this.race.change(control.name, value),
+        onChange: () => this.race.settle(),
+      }, CHOICES[control.name]);
+      this.rows[control.name] = made.row;
+      this.shows.push([control.name, made.show]);
+    }
+  }
+
+  // Where a change of a setting begins: a new race, or a branch of this one.
+  buildMode() {
+    const set = element(this.panel, "fieldset", "mode");
+    element(set, "legend", "", {}, "A change applies");
+    const one = (value, words) => {
+      const label = element(set, "label");
+      const radio = element(label, "input", "", { type: "radio", name: "change", value, "data-control": `change-${value}` });
+      const text = element(label, "span", "", {}, words);
+      radio.addEventListener("change", () => this.race.mode(value));
+      return { radio, text };
+    };
+    this.modes = { start: one("start", "from the start"), here: one("here", "") };
+    this.edits = element(this.panel, "ul", "edits");
+  }
+
+  show(step) {
+    const { values } = this.race;
+    const inForce = this.race.inForce(step);
+    for (const [name, show] of this.shows) show(inForce[name]);
+    for (const [name, row] of Object.entries(this.rows)) {
+      row.classList.toggle("restarts", values.change === "here" && step > 0 && !this.tables.editable.includes(name));
+      row.title = row.classList.contains("restarts") ? "Changes the race from its start" : "";
+    }
+    this.rows[PLANE_ONLY].hidden = values.dataset === "digits";
+    this.showMode(step);
+    const lanes = JSON.stringify(values.lanes);
+    if (this.shownLanes !== lanes) this.buildLanes(values.lanes);
+    this.shownLanes = lanes;
+    this.showEdits(values.edits);
+  }
+
+  showMode(step) {
+    const { start, here } = this.modes;
+    const branching = this.race.values.change === "here";
+    start.radio.checked = !branching;
+    here.radio.checked = branching;
+    here.text.textContent = step > 0 ? `from step ${step} on (a branch)` : "from the playhead on (a branch)";
+  }
+
+  showEdits(edits) {
+    const key = JSON.stringify(edits);
+    if (this.shownEdits === key) return;
+    this.shownEdits = key;
+    this.edits.replaceChildren();
+    for (const edit of edits) {
+      const [step, name, value] = edit;
+      const item = element(this.edits, "li");
+      const words = `step ${step}: ${this.byName[name].label} ${written(value)}`;
+      element(item, "span", "", {}, words);
+      button(item, "✕", `Take back: ${words}`, () => this.race.undo(edit));
+    }
+  }
+
+  // ---- lanes --------------------------------------------------------------------------------------
+
+  buildLanes(lanes) {
+    this.lanes.replaceChildren();
+    element(this.lanes, "legend", "", {}, "Lanes");
+    this.swatches = [];
+    lanes.forEach((lane, number) => this.buildLane(lanes, lane, number));
+    const others = Object.keys(NORMS).filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
+    if (lanes.length < MOST_LANES) {
+      button(this.lanes, "+ lane", "Another lane, with the next norm", () => {
+        this.race.replaceLanes([...lanes, [others[0] ?? "none", []]]);
+      }).classList.add("add");
+    }
+    this.note = element(this.lanes, "p", "hint");
+    this.paint(this.colours);
+    this.say(this.race.shown?.notes);
+  }
+
+  buildLane(lanes, [norm, differs], number) {
+    const replaced = (lane) => lanes.map((old, i) => (i === number ? lane : old));
+    const free = (lane) => !lanes.some((old, i) => i !== number && JSON.stringify(old) === JSON.stringify(lane));
+    const row = element(this.lanes, "div", "lane");
+    this.swatches.push(element(row, "canvas", "swatch", { "aria-hidden": "true" }));
+    const select = element(row, "select", "", { "aria-label": `Norm of lane ${number + 1}`, "data-control": `lane-${number}` });
+    for (const [value, { name }] of Object.entries(NORMS)) {
+      element(select, "option", "", { value }, name).disabled = !free([value, differs]);
+    }
+    select.value = norm;
+    select.addEventListener("change", () => this.race.replaceLanes(replaced([select.value, differs])));
+    const more = element(row, "select", "more", { "aria-label": `Let lane ${number + 1} differ in`, title: "Let this lane differ in something else" });
+    element(more, "option", "", { value: "" }, "+");
+    for (const name of this.tables.differing) {
+      if (!differs.some(([taken]) => taken === name)) element(more, "option", "", { value: name }, this.byName[name].label);
+    }
+    more.addEventListener("change", () => {
+      this.race.replaceLanes(replaced([norm, [...differs, [more.value, this.race.values[more.value]]]]));
+    });
+    if (lanes.length > 1) {
+      button(row, "✕", `Take lane ${number + 1} out`, () => this.race.replaceLanes(lanes.filter((_, i) => i !== number)));
+    }
+    for (const [name, value] of differs) {
+      const own = element(this.lanes, "div", "own");
+      const control = { ...this.byName[name], name: `lane-${number}-${name}`, hint: `of lane ${number + 1}` };
+      const made = (control.choices.length ? choice : slider)(own, control, {
+        onInput: (changed) => this.race.changeLane(number, name, changed),
+        onChange: () => this.race.settle(),
+      }, CHOICES[name]);
+      made.show(value);
+      button(own, "✕", `Lane ${number + 1} as the others: ${this.byName[name].label}`, () => {
+        const left = [norm, differs.filter(([kept]) => kept !== name)];
+        this.race.replaceLanes(free(left) ? replaced(left) : lanes.filter((_, i) => i !== number));
+      });
+    }
+  }
+
+  // What the lanes don't share because of what they differ in, as the server says.
+  say(notes = []) {
+    if (this.note) this.note.textContent = notes.join(" ");
+  }
+
+  paint(colours) {
+    this.colours = colours;
+    if (!colours) return;
+    const styles = looks(this.race.values.lanes.map(([norm]) => norm));
+    this.swatches.forEach((canvas, i) => swatch(canvas, colours, styles[i]));
+  }
+}

@@ -1,0 +1,66 @@
+// Where a network decides what, for data in the plane: one square a lane, training samples on it.
+import { linear, text } from "./draw.js";
+import { fitted, place, styles } from "./axes.js";
+
+const CLASS_COLOURS = [5, 1, 2]; // of the page's palette
+
+export function drawSurfaces(canvas, colours, lanes, { step }) {
+  const { pen, box } = place(canvas, colours);
+  const count = lanes.lanes.length;
+  const gap = 10, top = box.top + 12, left = 8;
+  const side = Math.min((box.right + 12 - left - gap * (count - 1)) / count, box.bottom + 28 - top);
+  styles(colours, lanes).forEach((style, lane) => {
+    const x0 = left + lane * (side + gap);
+    pen.font = colours.font;
+    text(pen, colours, fitted(pen, style.name, side), x0 + side / 2, box.top, { align: "center", colour: style.colour });
+    const values = lanes.surface(lane, step);
+    if (values && Number.isFinite(values[0])) {
+      pen.imageSmoothingEnabled = true;
+      pen.drawImage(painted(values, colours), x0, top, side, side);
+    } else text(pen, colours, "diverged", x0 + side / 2, top + side / 2, { align: "center" });
+    drawPoints(pen, colours, lanes, x0, top, side);
+    pen.strokeStyle = colours.line;
+    pen.lineWidth = 1;
+    pen.strokeRect(x0, top, side, side);
+  });
+}
+
+// A cell's number is its class plus the confidence, below 1; the first row is the lowest.
+function painted(values, colours) {
+  const side = Math.round(Math.sqrt(values.length));
+  const image = new ImageData(side, side);
+  const classes = CLASS_COLOURS.map((index) => channels(colours.colours[index]));
+  const page = channels(colours.page);
+  values.forEach((value, i) => {
+    const colour = classes[Math.floor(value) % classes.length];
+    const strength = 0.15 + 0.6 * (value - Math.floor(value));
+    const row = side - 1 - Math.floor(i / side);
+    const at = 4 * (row * side + (i % side));
+    for (let k = 0; k < 3; k += 1) image.data[at + k] = page[k] + strength * (colour[k] - page[k]);
+    image.data[at + 3] = 255;
+  });
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = side;
+  canvas.getContext("2d").putImageData(image, 0, 0);
+  return canvas;
+}
+
+function channels(colour) {
+  const hex = colour.replace("#", "");
+  return [0, 2, 4].map((i) => parseInt(hex.slice(i, i + 2), 16));
+}
+
+function drawPoints(pen, colours, { points, labels, window: [low, high] }, x0, top, side) {
+  const across = linear(low, high, x0, x0 + side), up = linear(low, high, top + side, top);
+  for (let i = 0; i < labels.length; i += 1) {
+    const [x, y] = [points[2 * i], points[2 * i + 1]];
+    if (x < low || x > high || y < low || y > high) continue;
+    pen.beginPath();
+    pen.arc(across(x), up(y), 2.2, 0, 2 * Math.PI);
+    pen.fillStyle = colours.colours[CLASS_COLOURS[labels[i] % CLASS_COLOURS.length]];
+    pen.fill();
+    pen.strokeStyle = colours.page;
+    pen.lineWidth = 0.7;
+    pen.stroke();
+  }
+}

@@ -1,0 +1,161 @@
+// "Take it away": the picture as PNG or SVG, drawn here from the very same functions; its numbers and a
+// script that computes them again come from the server.
+import { button, element } from "./controls.js";
+import { theme } from "./draw.js";
+import { SvgCanvas, escaped, svgFile } from "./svg.js";
+
+const MARGIN = 24, GAP = 28, WIDEST = 1280;
+const SHARPNESS = 2; // pixels of the PNG for each of the screen
+const KINDS = {
+  png: ["PNG", "The picture, for slides"],
+  svg: ["SVG", "The picture, for print: sharp at any size"],
+  csv: ["CSV", "The numbers behind the picture, for every seed"],
+  python: ["Python", "A script that computes these numbers again"],
+};
+
+// picture offers: container; values, the settings shown; step(), if it has one; summary(), a sentence about
+// it; figures(), what is on the page now: [{ title, hint, width, height, draw(canvas) }].
+export class TakeAway {
+  constructor(parent, { name, title, picture, ask }) {
+    Object.assign(this, { name, title, picture, ask, asked: 0 });
+    const menu = element(parent, "details", "take");
+    element(menu, "summary", "", {}, "Take it away");
+    const row = element(menu, "div", "files", { role: "group", "aria-label": "Take it away" });
+    for (const [kind, [label, about]] of Object.entries(KINDS)) {
+      button(row, label, `${label}: ${about[0].toLowerCase()}${about.slice(1)}`, () => this.take(kind));
+    }
+    this.note = element(menu, "p", "hint", { role: "status" });
+    menu.addEventListener("keydown", (event) => {
+      if (event.key !== "Escape" || !menu.open) return;
+      menu.open = false;
+      menu.querySelector("summary").focus();
+    });
+  }
+
+  async take(kind) {
+    try {
+      if (kind === "csv" || kind === "python") this.request(kind);
+      else await this.save(kind);
+    } catch (error) {
+      this.note.textContent = `The ${KINDS[kind][0]} could not be made.`;
+      throw error;
+    }
+  }
+
+  async save(kind) {
+    const name = `${["batchnorm", this.name, ...(this.picture.step ? ["step", this.step()] : [])].join("-")}.${kind}`;
+    const drawing = this.drawing();
+    const file = new Blob([drawing.text], { type: "image/svg+xml" });
+    download(kind === "svg" ? file : await pixels(file, drawing), name);
+    this.note.textContent = `Saved as ${name}.`;
+  }
+
+  request(what) {
+    const { name: picture, picture: { values } } = this;
+    const sent = this.ask({ kind: "take", id: (this.asked += 1), what, picture, values, step: this.step() });
+    this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
+  }
+
+  // The server's answer; true if the message was one.
+  receive(message) {
+    if (message.kind === "file") {
+      const type = message.name.endsWith(".csv") ? "text/csv" : "text/x-python";
+      download(new Blob([message.text], { type: `${type};charset=utf-8` }), message.name);
+      this.note.textContent = `Saved as ${message.name}.`;
+    } else if (message.kind === "problem" && message.of === "take") {
+      this.note.textContent = `Not saved: ${message.message}`;
+    } else return false;
+    return true;
+  }
+
+  step() {
+    return this.picture.step?.() ?? 0;
+  }
+
+  // All figures on one sheet: title, captions, the sentence, the page's address.
+  drawing() {
+    const colours = theme(this.picture.container);
+    const figures = this.picture.figures();
+    const across = Math.max(...figures.map((figure) => figure.width));
+    const columns = Math.max(1, Math.min(
+      Math.ceil(Math.sqrt(figures.length)), Math.floor((WIDEST + GAP) / (across + GAP))));
+    const inner = columns * across + (columns - 1) * GAP;
+    const sheet = new SvgCanvas(inner + 2 * MARGIN, 1); // its height follows from what is written
+    const pen = sheet.getContext("2d");
+    const family = colours.font.replace(/^\S+\s/, "");
+    const parts = [];
+    let top = MARGIN;
+
+    // Text from a place on, line by line; returns where the next line would begin.
+    const write = (words, { left = MARGIN, from = top, room = inner, size, weight = "", alpha = 1, anywhere = false }) => {
+      pen.font = `${weight} ${size}px ${family}`;
+      pen.fillStyle = colours.text;
+      pen.globalAlpha = alpha;
+      return wrapped(pen, words, room, anywhere).reduce((end, line) => {
+        pen.fillText(line, left, end + size);
+        return end + Math.round(1.35 * size);
+      }, from);
+    };
+    top = write(this.title, { size: 20, weight: "bold" }) + 12;
+    for (let first = 0; first < figures.length; first += columns) {
+      const row = figures.slice(first, first + columns);
+      const places = row.map((_, column) => MARGIN + column * (across + GAP));
+      const captions = row.map(({ title, hint = "" }, column) => {
+        const place = { left: places[column], room: across };
+        const from = write(title, { ...place, size: 14, weight: "bold" });
+        return write(hint, { ...place, from, size: 12, alpha: 0.8 });
+      });
+      top = Math.max(...captions) + 4;
+      row.forEach((figure, column) => {
+        const canvas = new SvgCanvas(figure.width, figure.height);
+        figure.draw(canvas);
+        const name = escaped(figure.title);
+        parts.push(`<g class="figure" role="img" aria-label="${name}" transform="translate(${places[column]} ${top})">\n${canvas.content()}\n</g>`);
+      });
+      top += Math.max(...row.map((figure) => figure.height)) + 16;
+    }
+    top = write(this.picture.summary(), { size: 14 }) + 6;
+    top = write(location.href, { size: 11, alpha: 0.8, anywhere: true });
+    const width = sheet.clientWidth, height = top + MARGIN;
+    const page = `<rect width="100%" height="100%" fill="${escaped(colours.page)}"/>`;
+    const content = [`<title>${escaped(this.title)}</title>`, page, sheet.content(), ...parts].join("\n");
+    return { text: svgFile(width, height, content), width, height };
+  }
+}
+
+// ``words`` in lines no wider than ``room``; ``anywhere``: broken inside words, too, as addresses need it.
+function wrapped(pen, words, room, anywhere = false) {
+  const lines = [""];
+  for (const part of anywhere ? words : words.split(/(?<=\s)/)) {
+    const longer = lines.at(-1) + part;
+    if (lines.at(-1) && pen.measureText(longer.trimEnd()).width > room) lines.push(part);
+    else lines[lines.length - 1] = longer;
+  }
+  return lines.map((line) => line.trimEnd()).filter(Boolean);
+}
+
+async function pixels(file, { width, height }) {
+  const address = URL.createObjectURL(file);
+  try {
+    const image = new Image();
+    image.src = address;
+    await image.decode();
+    const canvas = document.createElement("canvas");
+    canvas.width = Math.ceil(SHARPNESS * width);
+    canvas.height = Math.ceil(SHARPNESS * height);
+    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    return await new Promise((done, fail) => {
+      canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("the picture is too large"))), "image/png");
+    });
+  } finally {
+    URL.revokeObjectURL(address);
+  }
+}
+
+function download(blob, name) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = name;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000); // the browser may still be reading it
+}

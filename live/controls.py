@@ -1,0 +1,150 @@
+"""Settings that a reader can choose: how each is validated, written into an address and shown.
+
+A picture's settings are a table of `Control` rows. The same table reads and writes the page's address,
+validates every message of the channel, and tells the browser which controls to build. `read` never
+raises: what is broken falls back field by field, with a sentence that says why.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+SHOWN, MAX_UNKNOWN = 40, 8
+
+Values = dict[str, Any]
+
+
+class Codec(NamedTuple):
+    """How a setting that is neither a number nor a choice is read and written.
+
+    parse : text of an address, or JSON, to a value; a ValueError says what's wrong
+    write : a value to the text that ``parse`` reads back
+    """
+
+    parse: Callable[[Any], Any]
+    write: Callable[[Any], str]
+
+
+@dataclass(frozen=True)
+class Control:
+    """One setting.
+
+    kind : "number", "whole", "choice", or any other name for a setting that has a ``codec``
+    stops : what the slider offers, in order; any number between low and high may stand in an address
+    """
+
+    name: str
+    kind: str
+    default: Any
+    label: str
+    hint: str = ""
+    low: float = 0.0
+    high: float = 0.0
+    stops: tuple[float, ...] = ()
+    choices: tuple[str, ...] = ()
+    group: str = ""
+    unset: str = ""  # how the default is called where it isn't a value to show
+    codec: Codec | None = None
+
+    def parse(self, raw: Any) -> Any:
+        """``raw`` (text of an address, or JSON) as a value of this control; ValueError says what's wrong."""
+        if self.codec is not None:
+            return self.codec.parse(raw)
+        if self.kind == "choice":
+            if raw not in self.choices:
+                raise ValueError(f"is not one of {', '.join(self.choices)}")
+            return raw
+        return self._parse_number(raw)
+
+    def _parse_number(self, raw: Any) -> float | int:
+        kind = "a whole number" if self.kind == "whole" else "a number"
+        try:
+            value = number(raw)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"is not {kind}") from None
+        if not math.isfinite(value) or not self.low <= value <= self.high:
+            raise ValueError(f"is outside {self.low:g} to {self.high:g}")
+        if self.kind == "whole":
+            if value != int(value):
+                raise ValueError(f"is not {kind}")
+            return int(value)
+        return value
+
+    def write(self, value: Any) -> str:
+        """``value`` as text that `parse` reads back to the same value, to the last digit."""
+        if self.codec is not None:
+            return self.codec.write(value)
+        return value if isinstance(value, str) else repr(value)
+
+
+def number(raw: Any) -> float:
+    """A number out of text or JSON; TypeError or ValueError where there is none."""
+    if isinstance(raw, bool) or not isinstance(raw, (str, int, float)):
+        raise TypeError
+    return float(raw) + 0.0  # -0.0 becomes 0.0, the same number with one way to write it
+
+
+def shown(raw: Any) -> str:
+    """What was received, short and printable, for a sentence about it."""
+    try:
+        text = str(raw)
+    except (RecursionError, ValueError):  # nested too deep, a number too long
+        text = f"a {type(raw).__name__}"
+    cut = "…" if len(text) > SHOWN else ""
+    return "".join(c if c.isprintable() else " " for c in text[:SHOWN]) + cut
+
+
+def log_stops(low: int, high: int, per_decade: int) -> tuple[float, ...]:
+    """From 10^low to 10^high, two digits each."""
+    exponents = (k / per_decade for k in range(per_decade * low, per_decade * high + 1))
+    return tuple(dict.fromkeys(float(f"{10**exponent:.1e}") for exponent in exponents))
+
+
+def even_stops(low: float, high: float, count: int) -> tuple[float, ...]:
+    """``count`` equal steps from low to high."""
+    return tuple(round(low + (high - low) * k / count, 6) for k in range(count + 1))
+
+
+EPS_STOPS = (0.0, *log_stops(-8, 0, 20))
+
+
+def read(controls: Sequence[Control], raw: Mapping[str, Any]) -> tuple[Values, list[str]]:
+    """Settings out of an address or a message, and one sentence for each field that fell back.
+
+    Returns
+    -------
+    values : every control's name with a valid value
+    problems : "batch_size=-3 is outside 1 to 256; 32 is used" and the like, empty when all is well
+    """
+    values: Values = {control.name: control.default for control in controls}
+    problems = []
+    for control in controls:
+        if control.name in raw:
+            try:
+                values[control.name] = control.parse(raw[control.name])
+            except ValueError as error:
+                used = control.unset or control.write(control.default)
+                problems.append(f"{control.name}={shown(raw[control.name])} {error}; {used} is used")
+    unknown = [name for name in raw if name not in values]
+    problems += [f"{shown(name)} is no setting of this page and is ignored" for name in unknown[:MAX_UNKNOWN]]
+    if len(unknown) > MAX_UNKNOWN:
+        problems.append(f"{len(unknown) - MAX_UNKNOWN} more are no settings either")
+    return values, problems
+
+
+def write(controls: Sequence[Control], values: Values) -> dict[str, str]:
+    """Settings as the texts of an address, defaults left out."""
+    return {
+        control.name: control.write(values[control.name])
+        for control in controls
+        if values[control.name] != control.default
+    }
+
+
+def describe(controls: Sequence[Control]) -> list[dict[str, Any]]:
+    """The table as plain JSON, for the browser to build its controls from."""
+    names = [field.name for field in fields(Control) if field.name != "codec"]
+    return [{name: getattr(control, name) for name in names} for control in controls]

@@ -1,0 +1,274 @@
+"""What a reader takes away: the numbers on the screen as CSV, and a script that computes them again."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import textwrap
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import fields
+from itertools import product
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlencode
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnlib import RunConfig
+from bnlib.telemetry import Frame
+
+from . import batch, lab
+from .controls import Values, shown
+from .messages import CONTROLS, read, write
+from .worker import BANDS, CURVES
+
+MOST_ROWS = 400_000  # about 20 MB
+THINNINGS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+KINDS = {"csv": "csv", "python": "py"}
+
+
+class Wanted(NamedTuple):
+    """A file that somebody asked for."""
+
+    what: str
+    picture: str
+    values: Values
+    step: int
+
+    @property
+    def name(self) -> str:
+        """The file's name, such as batchnorm-lab-step-120.csv."""
+        step = f"-step-{self.step}" if self.picture == "lab" else ""
+        return f"batchnorm-{self.picture}{step}.{KINDS[self.what]}"
+
+
+class Frames(Protocol):
+    """How recorded frames are come by: `Desk.frames`."""
+
+    async def __call__(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame: ...
+
+
+def wanted(picture: Any, what: Any, raw: Mapping[str, Any], step: int) -> Wanted:
+    """A request, checked: a file is of exactly what was asked for, or there is none.
+
+    Raises
+    ------
+    ValueError
+        Names the field, what was received and what it can be.
+    """
+    if not isinstance(picture, str) or picture not in CONTROLS:
+        raise ValueError(f"picture={shown(picture)} must be one of {', '.join(CONTROLS)}")
+    if not isinstance(what, str) or what not in KINDS:
+        raise ValueError(f"what={shown(what)} must be one of {', '.join(KINDS)}")
+    values, problems = read(CONTROLS[picture], raw)
+    if problems:
+        raise ValueError("; ".join(problems))
+    return Wanted(what, picture, values, min(step, lab.LAB_STEPS))
+
+
+async def text(wanted: Wanted, frames: Frames) -> str:
+    """The file's text. What takes long is done beside the event loop."""
+    what, picture, values, step = wanted
+    if picture != "lab":
+        _, arrays = batch.transform(values)
+        return (batch_csv if what == "csv" else batch_python)(values, arrays)
+    if what == "python":
+        return lab_python(values, step)
+    return await asyncio.to_thread(lab_csv, values, step, await lab_frames(values, step, frames))
+
+
+# ---- the training lab -------------------------------------------------------------------------------
+
+
+class Shown(NamedTuple):
+    """A run on the screen; of a ghost only the curves are there."""
+
+    name: str
+    config: RunConfig
+    quantities: tuple[str, ...]
+
+
+def lanes_shown(values: Values) -> list[Shown]:
+    """The lanes of a race, and those of its ghost that differ from them."""
+    names, configs = lab.lane_names(values), lab.lane_configs(values)
+    lanes = [Shown(name, config, CURVES + BANDS) for name, config in zip(names, configs, strict=True)]
+    before = lab.ghost_of(values)
+    if before is not None:
+        ghosts = zip(lab.lane_names(before), lab.lane_configs(before), configs, strict=False)
+        lanes += [Shown(f"ghost: {name}", ghost, CURVES) for name, ghost, now in ghosts if ghost != now]
+    return lanes
+
+
+async def lab_frames(values: Values, step: int, frames: Frames) -> list[Frame]:
+    """What `lab_csv` needs: everything recorded up to ``step``, for all that is on the screen."""
+    return [
+        await frames(config, range(step // config.record_every + 1), ("step", *quantities))
+        for _, config, quantities in lanes_shown(values)
+    ]
+
+
+def lab_csv(values: Values, step: int, recorded: Sequence[Frame]) -> str:
+    """One row a number; layer 1 is nearest to the input, and curves have none.
+
+    ``recorded`` comes from `lab_frames`. What wasn't measured has no row: validation between its steps,
+    and whatever a seed would have done after it diverged. Where all layers at all steps would make the
+    file too long, only every so many steps have them, and the last.
+    """
+    lanes = lanes_shown(values)
+    curves = sum(np.isfinite(frame[name]).sum() for frame in recorded for name in CURVES)
+    layers = sum(frame[name].size for frame in recorded for name in BANDS if name in frame)
+    every = _thinning(layers, MOST_ROWS - int(curves))
+    thinned = f", of layers at every {every}th step and at the last" if every > 1 else ""
+    head = [
+        f"Training runs of BatchNorm Lab up to step {step}, single seeds{thinned}",
+        *_origin("lab", values),
+        *(f"{lane.name} = {config_code(lane.config)}" for lane in lanes),
+    ]
+    parts = [_comments(head), "lane,seed,step,layer,quantity,value\n"]
+    for lane, frame in zip(lanes, recorded, strict=True):
+        parts.extend(_lab_rows(lane, frame, every))
+    return "".join(parts)
+
+
+def _lab_rows(lane: Shown, frame: Frame, every: int) -> Iterator[str]:
+    """A lane's rows, text of one quantity of one seed at a time."""
+    name, config, quantities = lane
+    steps = frame["step"].tolist()
+    number = np.arange(len(steps))
+    kept = number[(number % every == 0) | (number == len(steps) - 1)]
+    for quantity, replica in product(quantities, range(config.replicas)):
+        start = f"{_quoted(name)},{config.seed + replica},"
+        values = frame[quantity][replica]
+        if quantity in CURVES:
+            measured = np.flatnonzero(~np.isnan(values))
+            numbers = map(str, values[measured])  # the shortest text that stands for the same float
+            rows = zip(measured.tolist(), numbers, strict=True)
+            yield "".join([f"{start}{steps[i]},,{quantity},{value}\n" for i, value in rows])
+            continue
+        for layer, column in enumerate(values[kept].T, start=1):
+            end = f",{layer},{quantity},"
+            rows = zip(kept.tolist(), column, strict=True)
+            yield "".join([f"{start}{steps[i]}{end}{v}\n" for i, v in rows if not np.isnan(v)])
+
+
+def _thinning(count: int, room: int) -> int:
+    """Of how many steps one is kept for ``count`` rows to become no more than ``room``."""
+    return next(every for every in THINNINGS if count <= every * room)
+
+
+def lab_python(values: Values, step: int) -> str:
+    """A script that runs the race on the screen up to ``step`` and prints its validation accuracies."""
+    lanes = "".join(
+        f"    {name!r}: {config_code(config, indent=4)},\n"
+        for name, config in zip(lab.lane_names(values), lab.lane_configs(values), strict=True)
+    )
+    return f"""{_docstring("A race of the training lab, run again", "lab", values)}
+import os
+
+# One thread, as in the lab: with more, a matrix product may add up in another order.
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
+
+import numpy as np
+
+import bnlib
+
+STEP = {step}
+LANES = {{
+{lanes}}}
+
+for name, config in LANES.items():
+    # What belongs to a step is recorded just before its update.
+    run = bnlib.advance(bnlib.start(config), STEP + 1)
+    history = run.history
+    alive = np.isfinite(history["train_loss"][:, STEP // config.record_every])
+    validated = STEP // config.validate_every * config.validate_every
+    accuracy = history["val_accuracy"][:, validated // config.record_every]
+    by_seed = np.where(alive, accuracy, np.nan)
+    print(f"{{name}}: validation accuracy at step {{validated}}, by seed:", *by_seed)
+"""
+
+
+def config_code(config: RunConfig, indent: int = -1) -> str:
+    """The expression that makes ``config``: what differs from bnlib's defaults, to the last digit.
+
+    One line, or with ``indent`` one field a line, indented by 4 more.
+    """
+    changed = [
+        f"{field.name}={getattr(config, field.name)!r}"
+        for field in fields(config)
+        if getattr(config, field.name) != field.default
+    ]
+    if indent < 0:
+        return f"bnlib.RunConfig({', '.join(changed)})"
+    lines = "".join(f"{' ' * (indent + 4)}{change},\n" for change in changed)
+    return f"bnlib.RunConfig(\n{lines}{' ' * indent})"
+
+
+# ---- one batch --------------------------------------------------------------------------------------
+
+
+def batch_csv(values: Values, arrays: Mapping[str, NDArray[np.float64]]) -> str:
+    """A row a sample: index, x, x_hat, y, of what `batch.transform` returned."""
+    head = ["One batch through batch norm, from BatchNorm Lab", *_origin("batch", values)]
+    columns = [arrays[name].tolist() for name in ("x", "normalized", "y")]
+    rows = [f"{i},{x!r},{x_hat!r},{y!r}\n" for i, (x, x_hat, y) in enumerate(zip(*columns, strict=True))]
+    return "".join([_comments(head), "index,x,x_hat,y\n", *rows])
+
+
+def batch_python(values: Values, arrays: Mapping[str, NDArray[np.float64]]) -> str:
+    """A script that puts the batch on the screen through `bnlib.batch_norm` and prints what comes out."""
+    numbers = textwrap.fill(
+        ", ".join(map(repr, arrays["x"].tolist())), 100, initial_indent="    ", subsequent_indent="    ",
+        break_long_words=False, break_on_hyphens=False,
+    )  # fmt: skip
+    return f"""{_docstring("One batch through batch norm", "batch", values)}
+import numpy as np
+
+import bnlib
+
+x = np.array([
+{numbers},
+])
+gamma, beta, eps = {values["gamma"]!r}, {values["beta"]!r}, {values["eps"]!r}
+
+x_hat, cache = bnlib.batch_norm(x[:, None], eps=eps)
+y, _ = bnlib.batch_norm(x[:, None], np.array([gamma]), np.array([beta]), eps=eps)
+print("mean", cache.mean[0], "variance", cache.var[0])
+print("index,x,x_hat,y")
+for index, row in enumerate(zip(x, x_hat[:, 0], y[:, 0])):
+    print(index, *row, sep=",")
+"""
+
+
+# ---- what all files say of themselves ---------------------------------------------------------------
+
+
+def _origin(picture: str, values: Values) -> list[str]:
+    """Where the numbers come from, in two sentences."""
+    address = urlencode(write(CONTROLS[picture], values), safe=",:~")
+    return [
+        f"Computed by bnlib, the library of BatchNorm Lab, with NumPy {np.__version__}",
+        f"Settings in the page's address: {'?' + address if address else 'none, all are the defaults'}",
+    ]
+
+
+def _comments(lines: Sequence[str]) -> str:
+    return "".join(f"# {line}\n" for line in lines)
+
+
+def _docstring(title: str, picture: str, values: Values) -> str:
+    """The head of a script."""
+    origin = "\n".join(_origin(picture, values))
+    return (
+        f'"""{title}.\n\n{origin}\n\n'
+        "Put it into the folder of BatchNorm Lab and run it there; or run it anywhere after\n"
+        '`pip install ".[data]"` in that folder.\n"""\n'
+    )
+
+
+def _quoted(text: str) -> str:
+    """``text`` as one field of CSV."""
+    line = io.StringIO()
+    csv.writer(line, lineterminator="").writerow([text])
+    return line.getvalue()

@@ -1,0 +1,113 @@
+""" "Show the code": the source of the very functions that computed a picture, beside their equations."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import streamlit as st
+
+from bnlib import layers, network, norms, train
+from live.messages import Values
+
+_NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
+_NORM_BACKWARD = (
+    r"$\partial L / \partial x = (g - \overline{g} - \hat{x}\,\overline{g\,\hat{x}}) / \sqrt{\sigma^2 + \epsilon}$"
+    r" where $g = \gamma\,\partial L / \partial y$ and bars are means"
+)
+_UPDATES = {
+    "sgd": r"SGD, $w \leftarrow w - \eta\,\partial L / \partial w$",
+    "momentum": r"momentum, $v \leftarrow 0.9\,v + \partial L / \partial w$ and $w \leftarrow w - \eta\,v$",
+    "adamw": r"AdamW, $w \leftarrow w - \eta\,\hat{m} / (\sqrt{\hat{v}} + 10^{-8})$",
+}
+
+
+class Passage(NamedTuple):
+    """A function that ran, and what it computes in one line of Markdown."""
+
+    what: str
+    function: Callable[..., Any]
+
+
+def batch_code(values: Values) -> list[Passage]:
+    """What computes the picture of one batch."""
+    return [
+        Passage("Batch norm: all that share a channel share a mean and a variance", norms.batch_norm),
+        Passage(_NORM, norms.normalize),
+        Passage("From the gradient of y to that of x, γ and β", norms.norm_backward),
+        Passage(_NORM_BACKWARD, norms.normalize_backward),
+    ]
+
+
+def lab_code(values: Values) -> list[Passage]:
+    """What computes a race, from the update inwards; only what its lanes use."""
+    used = [norm for norm in _in_lanes(values, "norm") if norm != "none"]
+    passages = [
+        Passage("A step of training: batch, forward, loss, backward, update", train._advance_stretch),
+        Passage(
+            f"The update: {'; '.join(_UPDATES[name] for name in _in_lanes(values, 'optimizer'))}",
+            train._gradient_to_update,
+        ),
+        Passage(r"Forward, layer by layer: $z = x W + b$, norm, activation", network.forward),
+        Passage("Backward, the same way back", network.backward),
+    ]
+    if used:
+        passages += [
+            Passage(f"Which axes of (seed, sample, unit) share μ and σ: {_axes(used)}", network._norm),
+            Passage(_NORM, norms.normalize),
+            Passage(_NORM_BACKWARD, norms.normalize_backward),
+        ]
+    for name in _in_lanes(values, "activation"):
+        activation = layers.ACTIVATIONS[name]
+        passages += [
+            Passage(rf"Activation {name}, $a = \phi(z)$", activation.forward),
+            Passage(rf"Its slope $\phi'(z)$ on the way back", activation.slope),
+        ]
+    passages.append(
+        Passage(r"The loss $-\log \mathrm{softmax}(\text{logits})_{\text{label}}$", layers.cross_entropy)
+    )
+    if "batch" in used:
+        passages.append(
+            Passage("Validation: batch norm with its running statistics", network.inference_layers)
+        )
+    return passages
+
+
+def _in_lanes(values: Values, name: str) -> list[str]:
+    """Each value that a setting has in some lane, once."""
+    lanes = (dict(differs) | {"norm": norm} for norm, differs in values["lanes"])
+    return list(dict.fromkeys(lane.get(name, values.get(name)) for lane in lanes))
+
+
+def _axes(used: Sequence[str]) -> str:
+    """The norms' axes in words, as `network.AXES` has them."""
+    units = "(seed, sample, group, unit)"
+    return "; ".join(
+        f"{norm} {network.AXES[norm][0]}"
+        + (f" of {units}" if norm == "group" else "")
+        + ("" if network.AXES[norm][1] else " with μ = 0")
+        for norm in used
+    )
+
+
+@st.fragment
+def show_code(passages: Sequence[Passage]) -> None:
+    """An expander with the passages; its contents are made, and sent, only while it is open."""
+    expander = st.expander("Show the code", icon=":material/code:", key="code", on_change="rerun")
+    if not expander.open:
+        return
+    with expander:
+        st.caption("The functions that computed this picture, read from the running program.")
+        for what, function in passages:
+            st.markdown(what)
+            st.code(source(function), language="python")
+
+
+@lru_cache(maxsize=64)
+def source(function: Callable[..., Any]) -> str:
+    """The text of ``function``; of one that NumPy has in machine code, its name."""
+    if isinstance(function, type(layers.np.tanh)):
+        return f"numpy.{function.__name__}"
+    return inspect.getsource(function)
