@@ -2,6 +2,7 @@
 import { brief, button, element, slider } from "./controls.js";
 import { theme } from "./draw.js";
 import { HIGH, LOW, ROWS, drawRows } from "./rows.js";
+import { TakeAway } from "./take.js";
 
 const REACH = 28;
 const MOST_MOVED = 8;
@@ -36,6 +37,12 @@ export class OneBatch {
       this.commit();
     });
     this.words = element(this.container, "p", "verdict", { role: "status" });
+    this.buildTake(this.container);
+  }
+
+  buildTake(parent) {
+    const { picture: name, title } = this.data;
+    this.take = new TakeAway(parent, { name, title, picture: this, ask: this.send });
   }
 
   buildFigure(parent) {
@@ -45,8 +52,8 @@ export class OneBatch {
       "data-control": "point",
     });
     this.legend = element(this.figure, "p", "legend", {});
-    element(this.figure, "p", "help", {},
-      "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster), Page Up and Page Down choose another.");
+    this.help = element(this.figure, "p", "help", {},
+      "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster), Page Up and Down choose another.");
   }
 
   buildSliders(panel) {
@@ -156,6 +163,7 @@ export class OneBatch {
   }
 
   receive(message) {
+    if (this.take.receive(message)) return;
     if (message.kind === "problem") this.words.textContent = message.message;
     this.waiting = false;
     if (message.kind === "batch") {
@@ -248,7 +256,9 @@ export class OneBatch {
   // What can be taken away.
   figures() {
     const draw = (canvas, colours) => drawRows(canvas, colours, this.picture, this.look());
-    return [{ title: this.data.title, canvas: this.canvas, draw }];
+    const { clientWidth: width, clientHeight: height } = this.canvas;
+    const hint = [...this.legend.children].map((mark) => mark.textContent).join(" · ");
+    return [{ title: "Before and after", hint, width, height, draw }];
   }
 
   summary() {

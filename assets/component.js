@@ -2,9 +2,10 @@
 // when the server is away. A picture draws what the server computed; it computes nothing itself.
 import { openChannel } from "./channel.js";
 import { OneBatch } from "./batch.js";
+import { Chapter } from "./chapter.js";
 import { Race } from "./race.js";
 
-const PICTURES = { batch: OneBatch, lab: Race };
+const PICTURES = { batch: OneBatch, one_batch: Chapter, lab: Race };
 
 export function mount(root, data) {
   const container = root.querySelector(".lab");

@@ -92,9 +92,6 @@ function rings(pen, style, points) {
 function nameLanes(pen, colours, box, x, ends) {
   pen.font = colours.font;
   const room = box.right - box.left - 20;
-  for (const end of ends) end.name = fitted(pen, end.name, room);
-  const widest = Math.max(0, ...ends.map(({ name }) => pen.measureText(name).width));
-  const rightwards = x + 9 + widest < box.right || x - 9 - widest < box.left;
   ends.sort((a, b) => a.y - b.y);
   const apart = 15;
   let free = box.top + 6;
@@ -102,7 +99,9 @@ function nameLanes(pen, colours, box, x, ends) {
   free = box.bottom - 6;
   for (const end of [...ends].reverse()) free = (end.at = Math.min(end.at, free)) - apart;
   for (const { name, colour, at } of ends) {
-    const from = rightwards ? Math.min(x + 7, box.right - widest) : x - 7;
+    const words = fitted(pen, name, room), wide = pen.measureText(words).width;
+    const rightwards = x + 7 + wide <= box.right;
+    const from = rightwards ? x + 7 : x - 7 - wide >= box.left ? x - 7 : box.right;
     const align = rightwards ? "left" : "right";
     pen.save();
     pen.strokeStyle = colours.page;
@@ -110,8 +109,8 @@ function nameLanes(pen, colours, box, x, ends) {
     pen.font = colours.font;
     pen.textAlign = align;
     pen.textBaseline = "middle";
-    pen.strokeText(name, from, at);
+    pen.strokeText(words, from, at);
     pen.restore();
-    text(pen, colours, name, from, at, { align, colour });
+    text(pen, colours, words, from, at, { align, colour });
   }
 }

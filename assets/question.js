@@ -33,7 +33,8 @@ export class Question {
 
   open(name) {
     this.race.setPlaying(false, false);
-    this.race.apply({ ...this.race.data.defaults, ...this.presets[name].values });
+    const { speed } = this.race.values; // a pace is the reader's own
+    this.race.apply({ ...this.race.data.defaults, ...this.presets[name].values, speed });
     this.race.commit();
   }
 

@@ -8,12 +8,15 @@ import { drawCurves } from "./panels.js";
 import { Question } from "./question.js";
 import { CHOICES, Settings } from "./settings.js";
 import { drawSurfaces } from "./surface.js";
+import { TakeAway } from "./take.js";
 
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const BUSY_AFTER_MS = 250;
 const REST_MS = 600;
 const VERDICT_EVERY_MS = 500;
+const BEND_MS = 90; // a bending curve is drawn so often, with as many steps as can be had in that time
+const LEAST_BEND = 20;
 const OTHERS_EVERY = 3; // while it plays: the curves every frame, the other pictures in turn
 
 export class Race {
@@ -25,6 +28,7 @@ export class Race {
     this.values = structuredClone(data.values);
     this.number = 0;
     this.turn = 0;
+    this.bend = HORIZONS[0];
     this.place = Math.max(0, this.values.step);
     this.playing = !data.paused && !matchMedia("(prefers-reduced-motion: reduce)").matches;
     this.build(data);
@@ -58,6 +62,7 @@ export class Race {
     this.pictures = element(body, "div", "pictures");
     this.words = element(this.pictures, "p", "verdict", { role: "status" });
     this.buildFigures();
+    this.take = new TakeAway(this.pictures, { name: "lab", title: data.title, picture: this, ask: this.send });
     this.showValues();
   }
 
@@ -185,6 +190,7 @@ export class Race {
 
   apply(values) {
     this.values = structuredClone(values);
+    this.bent = false;
     this.gesture = this.before = undefined;
     if (values.step >= 0) {
       this.place = values.step;
@@ -220,7 +226,13 @@ export class Race {
     const step = Math.floor(this.place);
     if (this.values.change === "here" && step > 0 && this.data.editable.includes(name)) {
       const kept = values.edits.filter(([from, field]) => from < step || (from === step && field !== name));
-      this.values.edits = [...kept, [step, name, value]].slice(-this.data.most_edits);
+      if (kept.length === this.data.most_edits) {
+        this.words.textContent = `${kept.length} changes in mid-run are the most there can be: take one back first.`;
+        return;
+      }
+      // In the order in which the server writes them, so that it is known again when it comes back.
+      this.values.edits = [...kept, [step, name, value]]
+        .sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));
       this.values.before = [];
       if (this.playing) this.setPlaying(false, false);
     } else {
@@ -294,7 +306,7 @@ export class Race {
 
   // While a slider moves: the same race at every tenth step, one after another as fast as they come.
   askDraft() {
-    this.draftDue = true;
+    this.draftDue = this.bent = true;
     if (this.coming?.draft && performance.now() - this.askedAt < PATIENCE_MS) return;
     this.draftDue = false;
     this.ask(true);
@@ -302,7 +314,7 @@ export class Race {
 
   ask(draft = false) {
     if (!draft) this.draftDue = false;
-    this.until = draft ? Math.max(1, Math.floor(this.place)) : this.wanted();
+    this.until = draft ? Math.max(this.bend, Math.floor(this.place)) : this.wanted();
     const { step, ...values } = this.values;
     const sent = this.send({ kind: "lab", id: ++this.number, values, until: this.until, draft });
     this.coming = sent ? new Lanes({ lanes: [], draft }) : undefined;
@@ -312,7 +324,8 @@ export class Race {
 
   wanted() {
     const ahead = this.playing ? Math.max(60, 4 * this.values.speed) : 1;
-    return Math.min(HORIZONS.at(-1), Math.floor(this.place) + ahead);
+    const least = this.bent ? HORIZONS[0] : 0; // what has bent under the finger stays on the screen
+    return Math.min(HORIZONS.at(-1), Math.max(least, Math.floor(this.place) + ahead));
   }
 
   // Asking for a little more at every frame would be many messages: it is asked in larger portions.
@@ -335,6 +348,7 @@ export class Race {
   }
 
   receive(message) {
+    if (this.take.receive(message)) return;
     if (message.kind === "problem") this.words.textContent = message.message;
     if (message.id !== this.number) return;
     if (message.kind === "lab") this.coming = new Lanes({ ...message, draft: this.coming.draft });
@@ -372,6 +386,7 @@ export class Race {
     if (playing === this.playing) return;
     this.playing = playing;
     if (!playing) this.place = this.step();
+    this.settings.show(Math.floor(this.place));
     this.last = undefined;
     if (commit) this.commit();
     this.stale = true;
@@ -426,9 +441,10 @@ export class Race {
     if (!coming) return;
     const waited = now - this.askedAt;
     const wanted = Math.floor(this.place);
-    const enough = coming.draft ? wanted - (wanted % coming.every) : Math.min(wanted, this.furthest ?? 0);
+    const least = coming.draft ? Math.max(wanted, this.bend) : Math.min(wanted, this.furthest ?? 0);
     const late = waited > PATIENCE_MS;
-    if (coming.reached() >= 0 && (coming.reached() >= enough || late || !this.shown)) {
+    if (coming.reached() >= 0 && (coming.reached() > least - coming.every || late || !this.shown)) {
+      if (coming.draft) this.bend = Math.min(HORIZONS[0], Math.max(LEAST_BEND, Math.round(this.bend * Math.min(1.2, Math.max(0.5, BEND_MS / waited)))));
       this.shown = coming;
       this.coming = undefined;
       this.stale = true;

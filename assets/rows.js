@@ -32,20 +32,23 @@ export function drawRows(canvas, colours, picture, look) {
   const left = width < 600 ? 30 : 150, right = width - 14, foot = height - 22;
   const scale = (factor) => Object.assign(linear(LOW / factor, HIGH / factor, left, right), { low: LOW / factor, high: HIGH / factor });
   const across = scale(1);
-  const tall = (foot - 4 - (own ? 18 : 0)) / look.rows.length;
+  const shares = look.rows.map((row) => (look.pool && row.array === "normalized" ? 2 : 1)); // of the height
+  const unit = (foot - 4 - (own ? 18 : 0)) / shares.reduce((a, b) => a + b);
   const reached = look.operation === undefined ? 9 : OPERATIONS.indexOf(look.operation);
+  let next = 2;
   const rows = look.rows.map((row, i) => {
-    const top = 2 + i * tall + (own && i ? 18 : 0);
+    const top = next, tall = unit * shares[i];
+    next += tall + (own && !i ? 18 : 0);
     return {
-      ...row, top, dots: top + tall - 16, there: reached >= (row.from ?? 0),
+      ...row, top, tall, dots: top + tall - 16, there: reached >= (row.from ?? 0),
       across: own && row.array === "x" ? scale(magnified) : across,
     };
   });
-  const draw = { pen, colours, width, height, left, right, tall, rows, arrays, numbers, look, reached, across };
+  const draw = { pen, colours, width, height, left, right, rows, arrays, numbers, look, reached, across };
   drawAxis(draw, across, own ? rows[1].top - 6 : 4, foot);
   if (own) drawOwnAxis(draw, rows[0]);
   const counts = (name) => [...(arrays[`${name}_histogram`] ?? [])];
-  draw.most = Math.max(...look.rows.flatMap((row) => counts(row.array)), ...(arrays.pooled ?? []), 4);
+  draw.most = Math.max(...look.rows.flatMap((row) => counts(row.array)), 4);
   if (look.operation !== undefined) drawThreads(draw, NEWEST[reached]);
   for (const row of rows) {
     drawHistogram(draw, row);
@@ -67,7 +70,7 @@ function drawAxis({ pen, colours }, across, top, foot) {
 }
 
 // Ticks at round numbers, as many as there is room for; they move apart while the axis is magnified.
-function drawOwnAxis({ pen, colours, tall, left, right }, row) {
+function drawOwnAxis({ pen, colours, left, right }, row) {
   const { low, high } = row.across;
   const rough = (high - low) / (right - left > 500 ? 12 : 6);
   const power = 10 ** Math.floor(Math.log10(rough));
@@ -75,34 +78,36 @@ function drawOwnAxis({ pen, colours, tall, left, right }, row) {
   for (let k = Math.ceil(low / step); k * step <= high; k += 1) {
     const x = row.across(k * step);
     rule(pen, colours, x, row.top, x, row.dots + 12, { alpha: k ? 0.35 : 1 });
-    if (k % 2 === 0) text(pen, colours, brief(k * step), x, row.top + tall + 7, { align: "center", small: true });
+    text(pen, colours, brief(k * step), x, row.top + row.tall + 7, { align: "center", small: true });
   }
 }
 
-function drawHistogram({ pen, colours, tall, most, arrays, reached, across }, row) {
+// Bars for this batch; where many batches are pooled, theirs instead, filled, and theory as a line over either.
+function drawHistogram({ pen, colours, most, arrays, reached, across, look }, row) {
   const counts = arrays[`${row.array}_histogram`];
   if (!counts || reached < 9) return;
-  const floor = row.dots - 12, room = tall - 40;
+  const theory = row.array === "normalized" && arrays.theory;
+  const pooled = theory && look.pool && arrays.pooled;
+  const floor = row.dots - 12, room = row.tall - 40;
+  const highest = pooled ? Math.max(...pooled, ...theory) : Math.max(most, ...(theory || [0]));
+  const up = (count) => floor - room * (count / highest);
   const bin = (HIGH - LOW) / counts.length;
-  const up = (count) => floor - room * (count / most);
-  pen.fillStyle = colours.colours[0];
+  pen.fillStyle = colours.colours[pooled ? 2 : 0];
   pen.globalAlpha = 0.75;
-  counts.forEach((count, i) => {
+  (pooled || counts).forEach((count, i) => {
     if (!count) return;
     const left = across(LOW + i * bin), right = across(LOW + (i + 1) * bin);
     pen.fillRect(left + 0.5, floor, right - left - 1, up(count) - floor);
   });
   pen.globalAlpha = 1;
-  if (row.array !== "normalized" || !arrays.pooled) return;
-  const { pooled, theory } = arrays;
-  const outline = [...pooled].flatMap((count, i) => [[across(LOW + i * bin), up(count)], [across(LOW + (i + 1) * bin), up(count)]]);
-  polyline(pen, outline, { colour: colours.colours[2], width: 2.5 });
+  if (!theory) return;
   const fine = (HIGH - LOW) / theory.length;
-  polyline(pen, [...theory].map((count, i) => [across(LOW + (i + 0.5) * fine), up(count)]), { colour: colours.text, width: 1.5 });
+  const line = [...theory].map((count, i) => [across(LOW + (i + 0.5) * fine), up(count)]);
+  polyline(pen, line, { colour: colours.text, width: 2 });
 }
 
 // Where the dots of this batch can't go: beyond √(N−1).
-function drawWall({ pen, colours, numbers, arrays, tall, look, across }, row) {
+function drawWall({ pen, colours, numbers, arrays, look, across, left }, row) {
   const value = arrays.normalized[look.selected];
   for (const side of [-1, 1]) {
     if (numbers.bound > HIGH - 0.2 || numbers.bound === 0) return;
@@ -112,19 +117,19 @@ function drawWall({ pen, colours, numbers, arrays, tall, look, across }, row) {
     pen.save();
     pen.fillStyle = colour;
     pen.globalAlpha = touched ? 0.18 : 0.07;
-    pen.fillRect(Math.min(x, end), row.top + 4, Math.abs(end - x), tall - 8);
+    pen.fillRect(Math.min(x, end), row.top + 4, Math.abs(end - x), row.tall - 8);
     pen.restore();
-    rule(pen, colours, x, row.top + 4, x, row.top + tall - 4, { colour, width: touched ? 4 : 1.5, alpha: touched ? 1 : 0.6 });
-    if (side > 0 || Math.abs(x - end) > 60) {
-      const outside = Math.abs(x - end) > 100;
+    rule(pen, colours, x, row.top + 4, x, row.top + row.tall - 4, { colour, width: touched ? 4 : 1.5, alpha: touched ? 1 : 0.6 });
+    const outside = Math.abs(x - end) > 100;
+    if (side > 0 || (outside && left > 100)) {
       text(pen, colours, `${side < 0 ? "−" : ""}√(N−1) = ${side < 0 ? "−" : ""}${numbers.bound.toFixed(2)}`,
         x + side * (outside ? 8 : -8), row.top + 14, { align: (side > 0) === outside ? "left" : "right", small: true, colour });
     }
   }
 }
 
-function drawNames({ pen, colours, left, rows }, row, own) {
-  const what = own && row.array === "x" ? "with an axis of its own" : row.what;
+function drawNames({ pen, colours, left, rows, look }, row, own) {
+  const what = own && row.array === "x" ? "on an axis of its own" : look.pool && row.array === "normalized" ? "of many such batches" : row.what;
   const alpha = row.there ? 1 : 0.4;
   if (left > 100) {
     const middle = rows.length > 3 ? row.dots - 10 : row.dots - 38;
@@ -196,12 +201,12 @@ function drawThread({ pen, colours, rows, arrays, look }) {
 }
 
 // The way of all dots into the newest row.
-function drawThreads({ pen, colours, rows, arrays, left, right, tall }, newest) {
+function drawThreads({ pen, colours, rows, arrays, left, right }, newest) {
   const row = rows[newest];
   pen.save();
   pen.fillStyle = colours.colours[0];
   pen.globalAlpha = 0.07;
-  pen.fillRect(left, row.top + 2, right - left, tall - 2);
+  pen.fillRect(left, row.top + 2, right - left, row.tall - 2);
   pen.restore();
   if (!newest || arrays.x.length > MOST_THREADS) return;
   const before = rows[newest - 1];

@@ -133,7 +133,10 @@ export class Settings {
       if (!differs.some(([taken]) => taken === name)) element(more, "option", "", { value: name }, this.byName[name].label);
     }
     more.addEventListener("change", () => {
-      this.race.replaceLanes(replaced([norm, [...differs, [more.value, this.race.values[more.value]]]]));
+      const { differing } = this.tables; // the server's order, so that it is known again when it comes back
+      const longer = [...differs, [more.value, this.race.values[more.value]]];
+      longer.sort(([a], [b]) => differing.indexOf(a) - differing.indexOf(b));
+      this.race.replaceLanes(replaced([norm, longer]));
     });
     if (lanes.length > 1) {
       button(row, "✕", `Take lane ${number + 1} out`, () => this.race.replaceLanes(lanes.filter((_, i) => i !== number)));

@@ -2,17 +2,22 @@
 import { linear, text } from "./draw.js";
 import { fitted, place, styles } from "./axes.js";
 
+const GAP = 16, HEADING = 18;
 const CLASS_COLOURS = [5, 1, 2]; // of the page's palette
 
 export function drawSurfaces(canvas, colours, lanes, { step }) {
   const { pen, box } = place(canvas, colours);
+  if (!lanes.window) return; // the race on the screen is still one on other data
   const count = lanes.lanes.length;
-  const gap = 10, top = box.top + 12, left = 8;
-  const side = Math.min((box.right + 12 - left - gap * (count - 1)) / count, box.bottom + 28 - top);
+  const rows = count > 2 ? 2 : 1, columns = Math.ceil(count / rows);
+  const width = box.right + 12, height = box.bottom + 34;
+  const side = Math.min((width - GAP * (columns - 1)) / columns, height / rows - HEADING);
+  const indent = (width - columns * side - (columns - 1) * GAP) / 2;
   styles(colours, lanes).forEach((style, lane) => {
-    const x0 = left + lane * (side + gap);
+    const x0 = indent + (lane % columns) * (side + GAP);
+    const top = Math.floor(lane / columns) * (side + HEADING) + HEADING;
     pen.font = colours.font;
-    text(pen, colours, fitted(pen, style.name, side), x0 + side / 2, box.top, { align: "center", colour: style.colour });
+    text(pen, colours, fitted(pen, style.name, side + GAP - 2), x0 + side / 2, top - HEADING / 2, { align: "center", colour: style.colour });
     const values = lanes.surface(lane, step);
     if (values && Number.isFinite(values[0])) {
       pen.imageSmoothingEnabled = true;
@@ -56,11 +61,11 @@ function drawPoints(pen, colours, { points, labels, window: [low, high] }, x0, t
     const [x, y] = [points[2 * i], points[2 * i + 1]];
     if (x < low || x > high || y < low || y > high) continue;
     pen.beginPath();
-    pen.arc(across(x), up(y), 2.2, 0, 2 * Math.PI);
+    pen.arc(across(x), up(y), side / 90, 0, 2 * Math.PI);
     pen.fillStyle = colours.colours[CLASS_COLOURS[labels[i] % CLASS_COLOURS.length]];
     pen.fill();
     pen.strokeStyle = colours.page;
-    pen.lineWidth = 0.7;
+    pen.lineWidth = 0.5;
     pen.stroke();
   }
 }

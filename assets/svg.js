@@ -83,7 +83,7 @@ class Pen {
     this.matrix = this.matrix.translate(x, y);
   }
 
-  scale(x, y = x) {
+  scale(x, y) {
     this.matrix = this.matrix.scale(x, y);
   }
 

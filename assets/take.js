@@ -14,7 +14,7 @@ const KINDS = {
 };
 
 // picture offers: container; values, the settings shown; step(), if it has one; summary(), a sentence about
-// it; figures(), what is on the page now: [{ title, hint, width, height, draw(canvas) }].
+// it; figures(), what is on the page now: [{ title, hint, width, height, draw(canvas, colours) }].
 export class TakeAway {
   constructor(parent, { name, title, picture, ask }) {
     Object.assign(this, { name, title, picture, ask, asked: 0 });
@@ -43,7 +43,7 @@ export class TakeAway {
   }
 
   async save(kind) {
-    const name = `${["batchnorm", this.name, ...(this.picture.step ? ["step", this.step()] : [])].join("-")}.${kind}`;
+    const name = `${["batchnorm", this.name.replace("_", "-"), ...(this.picture.step ? ["step", this.step()] : [])].join("-")}.${kind}`;
     const drawing = this.drawing();
     const file = new Blob([drawing.text], { type: "image/svg+xml" });
     download(kind === "svg" ? file : await pixels(file, drawing), name);
@@ -75,7 +75,7 @@ export class TakeAway {
   // All figures on one sheet: title, captions, the sentence, the page's address.
   drawing() {
     const colours = theme(this.picture.container);
-    const figures = this.picture.figures();
+    const figures = this.picture.figures().filter(({ width, height }) => width && height); // those in sight
     const across = Math.max(...figures.map((figure) => figure.width));
     const columns = Math.max(1, Math.min(
       Math.ceil(Math.sqrt(figures.length)), Math.floor((WIDEST + GAP) / (across + GAP))));
@@ -108,7 +108,7 @@ export class TakeAway {
       top = Math.max(...captions) + 4;
       row.forEach((figure, column) => {
         const canvas = new SvgCanvas(figure.width, figure.height);
-        figure.draw(canvas);
+        figure.draw(canvas, colours);
         const name = escaped(figure.title);
         parts.push(`<g class="figure" role="img" aria-label="${name}" transform="translate(${places[column]} ${top})">\n${canvas.content()}\n</g>`);
       });

@@ -167,18 +167,21 @@ async def play_the_lab(browser: Browser, url: str) -> None:
 
 
 async def bend_the_lab(browser: Browser, url: str) -> None:
-    """How often the curves of 120 steps bend while a setting is dragged."""
-    print("\nDragging a setting of the lab at step 120 (2 lanes x 4 seeds, every tenth step drawn)")
+    """How often the curves of 200 steps bend while a setting is dragged."""
+    print(
+        "\nDragging a setting of the lab at step 200, 2 lanes x 4 seeds, every tenth step drawn "
+        "(target: 10 whole curves/s)"
+    )
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
-    await page.goto(url + "/training-lab?step=120")
-    await page.get_by_text("Step 120, validation accuracy").wait_for(timeout=60_000)
+    await page.goto(url + "/training-lab?step=200")
+    await page.get_by_text("Step 200, validation accuracy").wait_for(timeout=60_000)
     await page.locator(".lab").evaluate(RECORD)
-    for control in ("lr", "batch_size", "eps", "gamma"):
+    for control in ("lr", "batch_size", "eps", "gamma", "beta", "init_scale"):
         await page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
         await page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
         await drag(page, control, DRAG_SECONDS)
         log = await page.locator(".lab").evaluate("(lab) => lab.log.map((row) => row[1])")
-        whole = sum(step >= 120 for step in log)
+        whole = sum(step >= 200 for step in log)
         print(f"  {control:<11} {whole / DRAG_SECONDS:4.1f} whole curves/s")
         await page.wait_for_timeout(1500)
     await page.close()

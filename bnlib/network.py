@@ -10,7 +10,7 @@ import numpy as np
 
 from . import data
 from .config import RunConfig
-from .layers import ACTIVATIONS, linear, linear_backward
+from .layers import ACTIVATIONS, LinearCache, linear, linear_backward
 from .norms import normalize, normalize_backward
 from .stats import Array, RunningStats
 
@@ -62,9 +62,7 @@ def plan(config: RunConfig) -> Plan:
     """The plan of ``config``'s network (edits play no role in it)."""
     dataset = data.load(config.dataset, config.data_noise, config.dtype)
     sizes = [dataset.x_train.shape[1], *[config.width] * config.depth, dataset.classes]
-    shapes: dict[str, tuple[int, int]] = {}
-    for layer in range(config.depth + 1):
-        shapes[f"weight{layer}"] = (sizes[layer], sizes[layer + 1])
+    shapes = {f"weight{layer}": (sizes[layer], sizes[layer + 1]) for layer in range(config.depth + 1)}
     for layer in range(config.depth + 1):
         # Batch norm right after a linear layer subtracts any bias again: it would be a dead parameter.
         if layer == config.depth or not (config.norm == "batch" and config.placement == "before"):
@@ -135,7 +133,7 @@ class Trace(NamedTuple):
 
     z: Array
     a: Array
-    linear: tuple[Array, Array]
+    linear: LinearCache
     norm: Any
 
 
@@ -145,8 +143,8 @@ def forward(
     x: Array,
     *,
     norm_batch: int = 0,
-    traced: bool = True,
-) -> tuple[Array, list[Trace], tuple[Array, Array]]:
+    keep: bool = True,
+) -> tuple[Array, list[Trace], LinearCache]:
     """Logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
 
     Parameters
@@ -155,7 +153,7 @@ def forward(
     x : ndarray of shape (R, N, features) or (N, features)
     norm_batch : batch norm takes the statistics of so many samples at a time, which must divide N: of
         samples 0, N / norm_batch, 2 N / norm_batch and so on; 0: of all N together
-    traced : without a trace, the memory of one layer serves the next
+    keep : without the traces, which are then left out, a layer's memory serves the next
     """
     layers = in_layers(config, parameters) if isinstance(parameters, dict) else parameters
     activation = ACTIVATIONS[config.activation].forward
@@ -169,7 +167,7 @@ def forward(
         a = x = activation(z)
         if gamma is not None and not before:
             x, norm_cache = _norm(config, a, gamma, beta, norm_batch)
-        if traced:
+        if keep:
             trace.append(Trace(z, a, linear_cache, norm_cache))
     logits, output_cache = linear(x, layers[-1].weight, layers[-1].bias)
     return logits, trace, output_cache
@@ -188,11 +186,7 @@ def _norm(config: RunConfig, x: Array, gamma: Array, beta: Array, norm_batch: in
 
 
 def backward(
-    config: RunConfig,
-    gradients: list[Layer],
-    dlogits: Array,
-    trace: list[Trace],
-    output_cache: tuple[Array, Array],
+    config: RunConfig, gradients: list[Layer], dlogits: Array, trace: list[Trace], output_cache: LinearCache
 ) -> list[Array]:
     """Write the gradient of every learned parameter into ``gradients``.
 
@@ -216,13 +210,9 @@ def backward(
 
 
 def _norm_backward(dy: Array, cache: Any, gradient: Layer) -> Array:
-    if gradient.gamma.ndim == 4:  # group norm
-        dx, gradient.gamma[:], gradient.beta[:] = normalize_backward(
-            dy.reshape(*dy.shape[:2], *gradient.gamma.shape[2:]), cache
-        )
-        return dx.reshape(dy.shape)
-    dx, gradient.gamma[:], gradient.beta[:] = normalize_backward(dy, cache)
-    return dx
+    split = dy.reshape(*dy.shape[:2], *gradient.gamma.shape[2:])  # by groups, in group norm
+    dx, gradient.gamma[:], gradient.beta[:] = normalize_backward(split, cache)
+    return dx.reshape(dy.shape)
 
 
 def batch_moments(trace: list[Trace]) -> Array:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -19,6 +19,7 @@ SATURATED_SLOPE = 0.05
 # default noise the square holds every sample of every data set.
 SURFACE_EDGES = np.linspace(-1.8, 1.8, 33)
 MOST_CONFIDENT = 0.998  # below 1 even in half precision
+_BLOCK = 1 << 16  # entries measured at once
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
 _ACTIVATIONS = ("activation_mean", "activation_std", "saturation", "dead", "statistics_gap")
 PER_LAYER = (*_ACTIVATIONS, "gradient_norm", "weight_norm", "weight_gradient_norm", "update_ratio")
@@ -32,29 +33,23 @@ def has_surface(config: RunConfig) -> bool:
     return config.dataset != "digits"
 
 
-def blank(config: RunConfig, replicas: int, steps: range) -> Frame:
-    """A block of frames to be filled in: ``step`` (frames,), all else NaN of shape (R, frames, ...)."""
-    shape = replicas, len(steps)
-    bins, cells = len(HISTOGRAM_EDGES) - 1, (len(SURFACE_EDGES) - 1) ** 2
-    block = (
-        {"step": np.array(steps, dtype=int)}
-        | {name: np.full(shape, np.nan, config.dtype) for name in ("train_loss", *VALIDATED)}
-        | {name: np.full((*shape, config.depth), np.nan, config.dtype) for name in PER_LAYER}
-        | {name: np.full((*shape, config.depth, bins), np.nan, np.float32) for name in HISTOGRAMS}
-    )
-    if has_surface(config):
-        block["decision_surface"] = np.full((1, len(steps), cells), np.nan, np.float32)
-    return block
-
-
 def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> Frame:
-    """``frames`` of the ``live`` replicas as one read-only block; NaN is what wasn't recorded."""
-    joined = blank(config, config.replicas, steps)
+    """``frames`` of the ``live`` replicas as one read-only block; NaN is what wasn't recorded.
+
+    ``step`` (frames,), all else of shape (R, frames, ...).
+    """
+    shape, bins = (config.replicas, len(steps)), len(HISTOGRAM_EDGES) - 1
+    joined = {"step": np.array(steps, dtype=int)}
+    joined |= {name: np.full(shape, np.nan, config.dtype) for name in ("train_loss", *VALIDATED)}
+    joined |= {name: np.full((*shape, config.depth), np.nan, config.dtype) for name in PER_LAYER}
+    joined |= {name: np.full((*shape, config.depth, bins), np.nan, np.float32) for name in HISTOGRAMS}
+    if has_surface(config):
+        joined["decision_surface"] = np.full((1, len(steps), len(_grid(config.dtype))), np.nan, np.float32)
     for name, array in joined.items():
         numbers = [number for number, frame in enumerate(frames) if name in frame]
         if numbers:
-            rows = live if len(array) == config.replicas else [0]
-            array[np.ix_(rows, numbers)] = np.stack([frames[number][name] for number in numbers], axis=1)
+            rows: Any = live[:, None] if len(array) == config.replicas else 0
+            array[rows, numbers] = np.stack([frames[number][name] for number in numbers], axis=1)
         array.setflags(write=False)
     return joined
 
@@ -84,7 +79,13 @@ def measure(
     activation_histogram, preactivation_histogram : share of entries per bin of HISTOGRAM_EDGES;
         the outermost bins also hold what lies beyond them
     """
-    return _distributions(config, [layer.z for layer in trace], [layer.a for layer in trace]) | {
+    # So many replicas at once that their arrays stay in the cache.
+    count = max(1, _BLOCK // (config.depth * dz[0][0].size))
+    parts = [
+        _distributions(config, [t.z[r : r + count] for t in trace], [t.a[r : r + count] for t in trace])
+        for r in range(0, len(dz[0]), count)
+    ]
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | {
         "statistics_gap": _statistics_gap(config, batch_mean, running),
         "gradient_norm": _norms(dz),
         "weight_norm": weight_norms(layers),
@@ -138,8 +139,7 @@ def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats)
         return np.zeros((len(batch_mean), config.depth), config.dtype)
     distance = (batch_mean - running.mean) / np.sqrt(running.var + config.eps)
     distance = distance.reshape(len(distance), config.depth, -1)
-    gap: Array = np.sqrt(np.vecdot(distance, distance) / config.width)
-    return gap
+    return np.sqrt(np.asarray(np.vecdot(distance, distance)) / config.width)
 
 
 def _histograms(x: Array) -> Array:
@@ -173,27 +173,25 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
     size = min(config.batch_size, len(dataset.y_val))
     whole = len(dataset.y_val) // size * size
     inference = inference_layers(config, layers, running)
-    results = []
+    logits_of, results = partial(forward, config, keep=False), []
     for replica in range(len(layers[0].weight)):  # one by one, its arrays stay in the cache
-        logits, _, _ = forward(config, _replica(inference, replica), dataset.x_val, traced=False)
+        logits = logits_of(_replica(inference, replica), dataset.x_val)[0]
         loss, _ = cross_entropy(logits, dataset.y_val)
         accuracy = accuracy_batch = _accuracy(logits, dataset.y_val)
         if config.norm == "batch":
-            logits, _, _ = forward(
-                config, _replica(layers, replica), dataset.x_val[:whole], norm_batch=size, traced=False
-            )
+            logits = logits_of(_replica(layers, replica), dataset.x_val[:whole], norm_batch=size)[0]
             accuracy_batch = _accuracy(logits, dataset.y_val[:whole])
         results.append((loss[0], accuracy, accuracy_batch))
     frame = dict(zip(VALIDATED, np.array(results).T, strict=True))
     if has_surface(config):
-        logits, _, _ = forward(config, _replica(inference, 0), _surface_points(config.dtype), traced=False)
+        logits = logits_of(_replica(inference, 0), _grid(config.dtype))[0]
         odds = np.exp(logits - logits.max(axis=2, keepdims=True))  # the likeliest class has 1
         frame["decision_surface"] = odds.argmax(axis=2) + np.minimum(1 / odds.sum(axis=2), MOST_CONFIDENT)
     return frame
 
 
 @lru_cache(maxsize=2)
-def _surface_points(dtype: str) -> Array:
+def _grid(dtype: str) -> Array:
     centres = (SURFACE_EDGES[:-1] + SURFACE_EDGES[1:]) / 2
     return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(dtype)
 

@@ -55,7 +55,7 @@ class Run:
     @property
     def history(self) -> telemetry.Frame:
         """Recorded arrays by name, shape (R, frames, ...); ``step`` is (frames,)."""
-        blocks = self.frames or (telemetry.blank(self.config, self.config.replicas, range(0)),)
+        blocks = self.frames or (telemetry.block(self.config, range(0), self.diverged_at, []),)
         history = {
             name: np.concatenate([block[name] for block in blocks], axis=0 if name == "step" else 1)
             for name in blocks[0]

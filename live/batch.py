@@ -113,8 +113,8 @@ def transform(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
     """Batch norm over one batch, one operation after the other.
 
     Returns the numbers of the equations with a sentence about them, and the arrays x, x − μ, x̂, γx̂, y;
-    of x, x̂ and y also their histograms (counts per bin of EDGES; the outermost bins also hold what lies
-    beyond). Where x is tiny its histogram is that of x times ``magnified``. A picture without a choice of
+    of x, x̂ and y also their histograms (counts per bin of EDGES), and in the header how many lie beyond
+    these on either side. Where x is tiny its histogram is that of x times ``magnified``. A picture without a choice of
     source shows the default one.
     """
     values = _DEFAULTS | values
@@ -142,16 +142,17 @@ def transform(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
     for name, factor in (("x", magnified), ("normalized", 1.0), ("y", 1.0)):
         shown = arrays[name] * factor
         arrays[f"{name}_histogram"] = histogram(shown)
-        header["beyond"][name] = [int(np.sum(shown < EDGES[0])), int(np.sum(shown > EDGES[-1]))]
+        header["beyond"][name] = [int(np.sum(shown < EDGES[0])), int(np.sum(shown >= EDGES[-1]))]
     arrays["digits"] = sample(values["source"], values["draw"])[1][: len(x)]
     return header, arrays
 
 
 def histogram(x: Array, edges: Array = EDGES) -> Array:
-    """Counts per bin of equal width, what lies beyond in the outermost bins."""
+    """Counts per bin of equal width; what lies beyond is in none."""
     bins = len(edges) - 1
-    place = (np.ravel(x) - edges[0]) * (bins / (edges[-1] - edges[0]))
-    return np.bincount(np.clip(place, 0, bins - 1).astype(np.intp), minlength=bins).astype(np.float64)
+    place = np.floor((np.ravel(x) - edges[0]) * (bins / (edges[-1] - edges[0])))
+    place = place[(place >= 0) & (place < bins)]
+    return np.bincount(place.astype(np.intp), minlength=bins).astype(np.float64)
 
 
 def _average(x: Array) -> float:

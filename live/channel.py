@@ -276,15 +276,14 @@ class _Session:
         try:
             async with self.channel.writing:
                 text = await files.text(wanted, self.channel.desk.frames)
-                answer = {"kind": "file", "id": number, "name": wanted.name, "text": text}
-                packed = await asyncio.to_thread(json.dumps, answer, ensure_ascii=False)
+                answer = await asyncio.to_thread(files.packed, number, wanted.name, text)
         except ComputationError as error:
-            packed = messages.problem("take", str(error), number)
+            answer = messages.problem("take", str(error), number)
         except Exception:
             log.exception("writing a file failed")
-            packed = messages.problem("take", "the file could not be written", number)
+            answer = messages.problem("take", "the file could not be written", number)
         with contextlib.suppress(*GONE):
-            await self.send(packed)
+            await self.send(answer)
 
     async def stop(self, message: dict[str, Any]) -> None:
         """Nothing more is wanted."""

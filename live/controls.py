@@ -55,7 +55,7 @@ class Control:
             return self.codec.parse(raw)
         if self.kind == "choice":
             if raw not in self.choices:
-                raise ValueError(f"is not one of {', '.join(self.choices)}")
+                raise ValueError(f"is not one of {', '.join(filter(None, self.choices))}")
             return raw
         return self._parse_number(raw)
 

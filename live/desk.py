@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Collection
@@ -28,9 +29,11 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WORKERS = 2
-# Long enough that handing over costs little, short enough that a picture is never far.
-CHUNK_SECONDS = 0.06
-FIRST_CHUNK, LARGEST_CHUNK = 1, 200
+# A turn is long enough that handing over costs little, short enough that a picture is never far. The more
+# recordings wait, the shorter, down to a shortest: then a round over all of them takes ROUND_SECONDS.
+TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.008, 0.5
+PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
+LARGEST_CHUNK = 200
 TRIES = 3
 
 
@@ -82,7 +85,8 @@ class _Show:
         self.config = config
         self.viewers: list[Viewer] = []
         self.task: asyncio.Task[None] | None = None
-        self.chunk = FIRST_CHUNK
+        self.most = config.record_every  # steps of the next turn: a frame at first, then growing
+        self.pace = math.inf  # steps a second, in the last turn
 
     def waiting(self) -> list[Viewer]:
         """Who hasn't seen all that they want."""
@@ -209,6 +213,12 @@ class Desk:
                     break
         return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in names}
 
+    def turn_seconds(self, config: RunConfig) -> float:
+        """How long a recording's turn may last, given how many others wait for theirs."""
+        waiting = sum(show.task is not None for show in self._shows.values())
+        longest = TURN_SECONDS * min(config.record_every, PATIENT)
+        return max(SHORTEST_TURN, min(longest, ROUND_SECONDS * self._workers / max(1, waiting)))
+
     async def _extend(self, show: _Show) -> None:
         """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""
         config, error = show.config, ""
@@ -219,13 +229,15 @@ class Desk:
                     if not waiting:
                         break
                     recording = self.recordings.open(config, min(viewer.next for viewer in waiting))
-                    if recording.step > max(viewer.step for viewer in waiting):
+                    wanted = max(viewer.step for viewer in waiting) + 1 - recording.step
+                    if wanted <= 0:
                         break
-                    began, steps = time.perf_counter(), show.chunk
+                    due = show.pace * self.turn_seconds(config)
+                    steps = max(1, int(min(wanted, show.most, LARGEST_CHUNK, due)))
+                    began = time.perf_counter()
                     self.computed_steps += steps
                     run, block = await self.run(worker.extend, recording.run or config, steps)
-                    pace = CHUNK_SECONDS / (time.perf_counter() - began)
-                    show.chunk = max(1, min(LARGEST_CHUNK, 4 * steps, round(steps * pace)))
+                    show.most, show.pace = 4 * steps, steps / (time.perf_counter() - began)
                 self.recordings.extend(config, run, block)
                 show.tell()
         except ComputationError as failure:

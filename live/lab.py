@@ -16,7 +16,7 @@ from bnlib import RunConfig
 from bnlib.config import EDITABLE, LAYER_NORMS
 from bnlib.data import DATASETS
 
-from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, write
+from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
 
 LAB_STEPS = 2000
@@ -109,7 +109,7 @@ def _parse_pairs(raw: Iterable[Any], allowed: tuple[str, ...]) -> Pairs:
     except (TypeError, ValueError):
         raise ValueError("needs pairs such as lr:1") from None
     if unknown:
-        raise ValueError(f"can't set {str(unknown[0])[:20]}; it can set {', '.join(allowed)}")
+        raise ValueError(f"can't set {shown(unknown[0])[:20]}; it can set {', '.join(allowed)}")
     return tuple((name, _parse_one(name, pairs[name])) for name in allowed if name in pairs)
 
 
@@ -117,7 +117,7 @@ def _parse_one(name: str, raw: Any) -> Any:
     try:
         return _RUN[name].parse(raw)
     except ValueError as error:
-        raise ValueError(f"has a {name} that {error}") from None
+        raise ValueError(f"gives {name} a value that {error}") from None
 
 
 def _written(pairs: Pairs) -> list[str]:
@@ -146,7 +146,7 @@ def _parse_edits(raw: Any) -> tuple[Edit, ...]:
     if len(edits) > MAX_EDITS:
         raise ValueError(f"makes {len(edits)} changes, at most {MAX_EDITS} can be")
     for step, name in edits:
-        if not (step == math.floor(step) if math.isfinite(step) else False) or not 1 <= step <= LAB_STEPS:
+        if not (step.is_integer() and 1 <= step <= LAB_STEPS):
             raise ValueError(f"needs steps that are whole numbers from 1 to {LAB_STEPS}")
         if not isinstance(name, str) or name not in EDIT_FIELDS:
             raise ValueError(f"can change {', '.join(EDIT_FIELDS)} in mid-run")
@@ -217,7 +217,8 @@ def lane_names(values: Values) -> list[str]:
 def _difference(pair: tuple[str, Any]) -> str:
     name, value = pair
     label = _RUN[name].label.removesuffix(f" {name}")  # "ε eps" is called ε
-    return f"{label} {value:g}" if isinstance(value, float) else f"{label} {value}"
+    rounded = isinstance(value, float) and float(f"{value:g}") == value
+    return f"{label} {value:g}" if rounded else f"{label} {value}"
 
 
 def ghost_of(values: Values) -> Values | None:

@@ -35,7 +35,7 @@ def _many_batches(source: str, size: int) -> Array:
 
 @lru_cache(maxsize=512)
 def _pooled(source: str, size: int, scale: float, eps: float) -> tuple[Array, float]:
-    """The x̂ of many batches: counts between PLACES, and their kurtosis."""
+    """The x̂ of many batches: counts between PLACES (beyond them are hardly any), and their kurtosis."""
     normalized, _ = batch_norm(_many_batches(source, size) * scale, eps=eps)
     squares = np.square(normalized)  # their mean over a batch is all there is to centre
     spread = float(squares.mean())
@@ -46,24 +46,25 @@ def shape(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     """How x̂ is distributed over many batches like this one, and how it would be for a Gaussian source."""
     size, source = values["batch_size"], values["source"]
     counts, kurtosis = _pooled(source, size, values["scale"], values["eps"])
-    total = counts.sum()
+    total = _many_batches(source, size).size
     expected = xhat_cdf(PLACES, size)
     distance = float(np.abs(np.cumsum(counts) / total - expected[1:]).max())
     chance = KOLMOGOROV / math.sqrt(total)
     agree = distance <= chance
     words = (
-        f"Over {total // size:,.0f} batches of {size}, measured and theoretical shares of x̂ below any point "
-        f"differ by at most {distance:.1%}; chance alone gives up to {chance:.1%}. "
+        f"{total // size:,} batches of {size}: the share of x̂ below any point is within {distance:.1%} of "
+        f"theory; chance alone gives up to {chance:.1%}. "
     )
     if source == "gaussian":
-        words += "They agree." if agree else "They differ: the theory is for ε = 0."
+        words += "They agree." if agree else "They differ: theory has no ε."
     else:
-        verdict = "no difference can be seen here" if agree else "and they differ"
-        words += f"The theory is for Gaussian numbers, these are not: {verdict}."
+        words += "Theory assumes Gaussian numbers; these are not, " + (
+            "but it holds." if agree else "and differ."
+        )
     half = FINE // 2
     window = np.pad(expected, half, mode="edge")  # as a histogram with our bars would show it
     curves = {
-        "pooled": counts.reshape(-1, FINE).sum(axis=1) * (size / total),
+        "pooled": size * counts.reshape(-1, FINE).sum(axis=1) / total,
         "theory": size * (window[FINE:] - window[:-FINE]),
     }
     found = {"kurtosis": kurtosis, "distance": distance, "chance": chance}
@@ -86,7 +87,7 @@ def share(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     measured, theory = float(passed.mean()), gradient_share(size, var, eps)
     plain = f"({size}−2)/{size}" if size > 1 else "0"
     words = (
-        f"Of {upstream.shape[1]:,} random gradients {measured:.1%} of the energy came through; "
+        f"{upstream.shape[1]:,} random gradients: {measured:.1%} of their energy gets through; "
         f"theory: {plain} = {gradient_share(size, 1, 0):.1%}"
     )
     if theory - gradient_share(size, 1, 0) >= 5e-4:

@@ -6,7 +6,7 @@ comes out when its settings are computed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
@@ -20,7 +20,7 @@ from .measures import MEASURES
 class Scene:
     """One idea.
 
-    choices : the answers on offer, each with the number that it stands for
+    choices : the answers on offer, each with the number that it stands for, or its name at the start
     measured : which number decides, at the settings of the reveal
     start : settings while the question is open, where they aren't the defaults
     reveal : settings that move then; the name of a number stands for that number at the start
@@ -32,7 +32,7 @@ class Scene:
     name: str
     title: str
     question: str = ""
-    choices: tuple[tuple[str, float], ...] = ()
+    choices: tuple[tuple[str, float | str], ...] = ()
     measured: str = ""
     start: Mapping[str, Any] = field(default_factory=dict)
     reveal: Mapping[str, Any] = field(default_factory=dict)
@@ -60,7 +60,7 @@ _ALL = (
         "steps",
         "Step by step",
         "γ is 2 and β is 1. When all is computed, where is the mean of y?",
-        (("at 0", 0), ("where it was before", -1.24), ("at 1", 1), ("at 3", 3)),
+        (("at 0", 0), ("where it was before", "x_mean"), ("at 1", 1), ("at 3", 3)),
         "y_mean",
         {"batch_size": 12, "gamma": 2.0, "beta": 1.0, "operation": "x"},
         {"operation": "beta"},
@@ -71,13 +71,13 @@ _ALL = (
     Scene(
         "shape",
         "Shape",
-        "Batches of four from a bell curve, again and again. Which shape have all their x̂ together?",
+        "Many batches of four from a bell curve: which shape have all their x̂ together?",
         (("a bell", 3), ("flat", 1.8), ("two spikes", 1)),
         "kurtosis",
         {"source": "gaussian", "batch_size": 64},
         {"batch_size": 4},
-        "Flatness has a number, the kurtosis: 3 for a bell, 1.8 for a flat shape, 1 for two spikes. Measured: "
-        "{kurtosis}. Batch norm doesn’t make numbers Gaussian; small batches even undo it.",
+        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Measured: {kurtosis}. "
+        "Batch norm doesn’t make numbers Gaussian.",
         "Try other batch sizes, 2, 3 and 5 too, and sources that are no bell.",
         ("source", "batch_size", "draw"),
         ("shape",),
@@ -113,10 +113,10 @@ _ALL = (
     Scene(
         "microscope",
         "ε microscope",
-        "The numbers are small, σ = 0.001, and ε is 0.00001 as usual. How far does x̂ spread?",
+        "Small numbers: σ is 0.001, and ε is 0.00001 as usual. How far does x̂ spread?",
         (("1, as always", 1), ("0.9", 0.9), ("0.3", 0.3), ("0.001", 0.001)),
         "normalized_std",
-        {"source": "gaussian", "draw": 7, "batch_size": 64, "scale": 1.0},
+        {"source": "gaussian", "draw": 88, "batch_size": 100},
         {"scale": 0.001},
         "It spreads {normalized_std}: σ² = {x_var} is small beside ε, so the division is by {root}, "
         "not by σ. ε doesn’t only prevent a division by zero.",
@@ -199,14 +199,16 @@ def _told(scene: Scene) -> dict[str, Any]:
         moved = {name: _number(value, before) for name, value in scene.reveal.items()}
         told["reveal"] = _settings(scene, moved)
         numbers = picture(told["reveal"])[0]["numbers"]
-        told["right"] = nearest(scene, numbers[scene.measured])
+        told["right"] = nearest(
+            [_number(value, before) for _, value in scene.choices], numbers[scene.measured]
+        )
         told["said"] = scene.said.format_map(_words(numbers))
     return told
 
 
-def nearest(scene: Scene, measured: float) -> int:
-    """The number of the choice that comes nearest to what was measured."""
-    return min(range(len(scene.choices)), key=lambda i: abs(scene.choices[i][1] - measured))
+def nearest(values: Sequence[float], measured: float) -> int:
+    """Which of the values comes nearest to what was measured."""
+    return min(range(len(values)), key=lambda i: abs(values[i] - measured))
 
 
 def _settings(scene: Scene, moved: Mapping[str, Any]) -> Values:

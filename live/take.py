@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
+import json
 import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
@@ -24,7 +25,9 @@ from .messages import CONTROLS, read, write
 from .worker import BANDS, CURVES
 
 MOST_ROWS = 400_000  # about 20 MB
+PORTION = 1 << 18  # characters
 THINNINGS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+Arrays = Mapping[str, NDArray[np.float64]]
 KINDS = {"csv": "csv", "python": "py"}
 
 
@@ -40,7 +43,7 @@ class Wanted(NamedTuple):
     def name(self) -> str:
         """The file's name, such as batchnorm-lab-step-120.csv."""
         step = f"-step-{self.step}" if self.picture == "lab" else ""
-        return f"batchnorm-{self.picture}{step}.{KINDS[self.what]}"
+        return f"batchnorm-{self.picture.replace('_', '-')}{step}.{KINDS[self.what]}"
 
 
 class Frames(Protocol):
@@ -72,10 +75,17 @@ async def text(wanted: Wanted, frames: Frames) -> str:
     what, picture, values, step = wanted
     if picture != "lab":
         _, arrays = batch.transform(values)
-        return (batch_csv if what == "csv" else batch_python)(values, arrays)
+        return (batch_csv if what == "csv" else batch_python)(values, arrays, picture)
     if what == "python":
         return lab_python(values, step)
     return await asyncio.to_thread(lab_csv, values, step, await lab_frames(values, step, frames))
+
+
+def packed(number: int, name: str, text: str) -> str:
+    """A file as the message that carries it, encoded in portions, so that the event loop gets its turn."""
+    parts = (json.dumps(text[at : at + PORTION])[1:-1] for at in range(0, len(text), PORTION))
+    head = json.dumps({"kind": "file", "id": number, "name": name})
+    return f'{head[:-1]}, "text": "{"".join(parts)}"}}'
 
 
 # ---- the training lab -------------------------------------------------------------------------------
@@ -208,21 +218,21 @@ def config_code(config: RunConfig, indent: int = -1) -> str:
 # ---- one batch --------------------------------------------------------------------------------------
 
 
-def batch_csv(values: Values, arrays: Mapping[str, NDArray[np.float64]]) -> str:
+def batch_csv(values: Values, arrays: Arrays, picture: str = "one_batch") -> str:
     """A row a sample: index, x, x_hat, y, of what `batch.transform` returned."""
-    head = ["One batch through batch norm, from BatchNorm Lab", *_origin("batch", values)]
+    head = ["One batch through batch norm, from BatchNorm Lab", *_origin(picture, values)]
     columns = [arrays[name].tolist() for name in ("x", "normalized", "y")]
     rows = [f"{i},{x!r},{x_hat!r},{y!r}\n" for i, (x, x_hat, y) in enumerate(zip(*columns, strict=True))]
     return "".join([_comments(head), "index,x,x_hat,y\n", *rows])
 
 
-def batch_python(values: Values, arrays: Mapping[str, NDArray[np.float64]]) -> str:
+def batch_python(values: Values, arrays: Arrays, picture: str = "one_batch") -> str:
     """A script that puts the batch on the screen through `bnlib.batch_norm` and prints what comes out."""
     numbers = textwrap.fill(
         ", ".join(map(repr, arrays["x"].tolist())), 100, initial_indent="    ", subsequent_indent="    ",
         break_long_words=False, break_on_hyphens=False,
     )  # fmt: skip
-    return f"""{_docstring("One batch through batch norm", "batch", values)}
+    return f"""{_docstring("One batch through batch norm", picture, values)}
 import numpy as np
 
 import bnlib

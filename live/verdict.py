@@ -65,8 +65,9 @@ def verdict(
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
     text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
-    sentences = [text, _comparison(standings, len(configs), seeds), _ghost(names, ghosts or {})]
-    sentences += _hints(configs, standings, step)
+    data = load(configs[0].dataset, configs[0].data_noise)
+    sentences = [text, _comparison(standings, len(configs), seeds, len(data.y_val))]
+    sentences += [_ghost(names, ghosts or {}), *_hints(configs, standings, step, 1 / data.classes)]
     return Verdict(" ".join(filter(None, sentences)), _leader(standings))
 
 
@@ -84,12 +85,17 @@ def accuracy(lane: Frame) -> NDArray[np.floating]:
 
 def _leader(standings: list[Standing]) -> int:
     ranked = sorted(standings, key=lambda standing: -standing.mean)
-    if not ranked or (len(ranked) > 1 and ranked[0].mean - ranked[1].mean < NOISE):
+    if not ranked or (len(ranked) > 1 and _lead(*ranked[:2]) < NOISE):
         return LEVEL
     return ranked[0].lane
 
 
-def _comparison(standings: list[Standing], lanes: int, seeds: int) -> str:
+def _lead(first: Standing, second: Standing) -> float:
+    """The difference of two accuracies as it is printed, which is what it is judged by."""
+    return round(first.mean - second.mean, 1)
+
+
+def _comparison(standings: list[Standing], lanes: int, seeds: int, samples: int) -> str:
     if not standings:
         return "Nothing learns at these settings."
     if len(standings) == 1:
@@ -100,12 +106,12 @@ def _comparison(standings: list[Standing], lanes: int, seeds: int) -> str:
     if len(batch) == 1 and batch[0] not in pair:
         pair = [ranked[0], batch[0]]
     first, second = pair
-    points = first.mean - second.mean
-    if round(points, 1) == 0:
+    points = _lead(first, second)
+    if points == 0:
         return f"{_capital(first.name)} and {second.name} are level."
     lead = f"{_capital(first.name)} is {points:.1f} points ahead of {second.name}"
     if points < NOISE:
-        return f"{lead}: on 500 validation samples that is no evidence."
+        return f"{lead}: on {samples} validation samples that is no evidence."
     if seeds < 2:
         return f"{lead}, with one seed: an anecdote."
     if first.low > second.high:
@@ -122,7 +128,7 @@ def _ghost(names: Sequence[str], ghosts: Mapping[int, Frame]) -> str:
     return f"The ghost: {', '.join(parts)}." if parts else ""
 
 
-def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int) -> list[str]:
+def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, guessing: float) -> list[str]:
     hints = []
     sizes = {config.at(step).batch_size for config in configs if config.norm == "batch"}
     if 1 in sizes:
@@ -130,7 +136,6 @@ def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int) -
     if 2 in sizes:
         hints.append("In a batch of two every x̂ is close to ±1: all that is left is which one is larger.")
     slow = step >= PATIENCE and max(config.at(step).lr for config in configs) >= 0.1
-    guessing = 1 / load(configs[0].dataset, configs[0].data_noise).classes
     if slow and standings and all(s.mean < 100 * (guessing + GUESSING) for s in standings):
         hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")
     return hints

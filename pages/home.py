@@ -12,5 +12,8 @@ st.markdown(
     "**Drag a dot** or a slider: everything is computed anew while your finger moves."
 )
 picture("batch", title="One batch, before and after batch normalization")
-if st.button("And does it help? Watch networks learn with and without it →", type="primary"):
+first, then = st.columns(2)
+if first.button("Chapter one: what happens to one batch? →", type="primary", width="stretch"):
+    st.switch_page(chapter("one_batch"))
+if then.button("And does it help? Watch networks learn →", width="stretch"):
     st.switch_page(chapter("training_lab"))

@@ -9,6 +9,7 @@ import streamlit as st
 _PAGES = Path(__file__).parent.parent / "pages"
 _CHAPTERS = {
     "home": ("BatchNorm Lab", ":material/home:"),
+    "one_batch": ("One batch", ":material/scatter_plot:"),
     "training_lab": ("Training lab", ":material/stacked_line_chart:"),
 }
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+import numpy as np
 import streamlit as st
 
 from bnlib import layers, network, norms, train
@@ -14,8 +15,8 @@ from live.messages import Values
 
 _NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
 _NORM_BACKWARD = (
-    r"$\partial L / \partial x = (g - \overline{g} - \hat{x}\,\overline{g\,\hat{x}}) / \sqrt{\sigma^2 + \epsilon}$"
-    r" where $g = \gamma\,\partial L / \partial y$ and bars are means"
+    r"$\partial L / \partial x = (g - \overline{g} - \hat{x}\,\overline{g\,\hat{x}})"
+    r" / \sqrt{\sigma^2 + \epsilon}$ where $g = \gamma\,\partial L / \partial y$ and bars are means"
 )
 _UPDATES = {
     "sgd": r"SGD, $w \leftarrow w - \eta\,\partial L / \partial w$",
@@ -31,8 +32,8 @@ class Passage(NamedTuple):
     function: Callable[..., Any]
 
 
-def batch_code(values: Values) -> list[Passage]:
-    """What computes the picture of one batch."""
+def batch_code() -> list[Passage]:
+    """What computes the picture of one batch, whatever its settings."""
     return [
         Passage("Batch norm: all that share a channel share a mean and a variance", norms.batch_norm),
         Passage(_NORM, norms.normalize),
@@ -55,7 +56,10 @@ def lab_code(values: Values) -> list[Passage]:
     ]
     if used:
         passages += [
-            Passage(f"Which axes of (seed, sample, unit) share μ and σ: {_axes(used)}", network._norm),
+            Passage(
+                f"Which axes of (seed, sample, unit) share μ and σ: {'; '.join(map(_axes, used))}",
+                network._norm,
+            ),
             Passage(_NORM, norms.normalize),
             Passage(_NORM_BACKWARD, norms.normalize_backward),
         ]
@@ -63,7 +67,7 @@ def lab_code(values: Values) -> list[Passage]:
         activation = layers.ACTIVATIONS[name]
         passages += [
             Passage(rf"Activation {name}, $a = \phi(z)$", activation.forward),
-            Passage(rf"Its slope $\phi'(z)$ on the way back", activation.slope),
+            Passage(r"Its slope $\phi'(z)$ on the way back", activation.slope),
         ]
     passages.append(
         Passage(r"The loss $-\log \mathrm{softmax}(\text{logits})_{\text{label}}$", layers.cross_entropy)
@@ -77,19 +81,15 @@ def lab_code(values: Values) -> list[Passage]:
 
 def _in_lanes(values: Values, name: str) -> list[str]:
     """Each value that a setting has in some lane, once."""
-    lanes = (dict(differs) | {"norm": norm} for norm, differs in values["lanes"])
-    return list(dict.fromkeys(lane.get(name, values.get(name)) for lane in lanes))
+    lanes = [values | dict(differs) | {"norm": norm} for norm, differs in values["lanes"]]
+    return list(dict.fromkeys(lane[name] for lane in lanes))
 
 
-def _axes(used: Sequence[str]) -> str:
-    """The norms' axes in words, as `network.AXES` has them."""
-    units = "(seed, sample, group, unit)"
-    return "; ".join(
-        f"{norm} {network.AXES[norm][0]}"
-        + (f" of {units}" if norm == "group" else "")
-        + ("" if network.AXES[norm][1] else " with μ = 0")
-        for norm in used
-    )
+def _axes(norm: str) -> str:
+    """A norm's row of `network.AXES` in words."""
+    axes, centred = network.AXES[norm]
+    grouped = " of (seed, sample, group, unit)" if norm == "group" else ""
+    return f"{norm} {axes}{grouped}{'' if centred else ' with μ = 0'}"
 
 
 @st.fragment
@@ -108,6 +108,6 @@ def show_code(passages: Sequence[Passage]) -> None:
 @lru_cache(maxsize=64)
 def source(function: Callable[..., Any]) -> str:
     """The text of ``function``; of one that NumPy has in machine code, its name."""
-    if isinstance(function, type(layers.np.tanh)):
+    if isinstance(function, np.ufunc):
         return f"numpy.{function.__name__}"
     return inspect.getsource(function)

@@ -22,7 +22,9 @@ def drag_slider(
     page: Page, control: str, start: float, end: float, *, hold: bool = False, moves: int = 25
 ) -> Callable[[], None]:
     """Drag a slider from one share of its length to another; with ``hold`` the caller lets go."""
-    box = page.locator(f"input[data-control={control}]").bounding_box()
+    slider = page.locator(f"input[data-control={control}]")
+    slider.scroll_into_view_if_needed()
+    box = slider.bounding_box()
     assert box is not None
     y = box["y"] + box["height"] / 2
     page.mouse.move(box["x"] + box["width"] * start, y)
@@ -50,7 +52,7 @@ def pictures_change(page: Page, before: list[str]) -> None:
     """Wait until every canvas of the lab differs from ``before``."""
     page.locator(".lab").evaluate(
         """(lab, before) => new Promise((done) => {
-          const look = () => [...lab.querySelectorAll("figure canvas")]
+          const look = () => [...lab.querySelectorAll("figure:not([hidden]) canvas")]
             .every((canvas, i) => canvas.toDataURL() !== before[i]) ? done() : requestAnimationFrame(look);
           look();
         })""",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.gestures import (
     address,
@@ -31,15 +31,20 @@ def at_step(page: Page, step: int) -> None:
     expect(page.locator(".verdict")).to_contain_text(f"Step {step}, validation accuracy")
 
 
+def norm(page: Page, lane: int) -> Locator:
+    return page.get_by_label(f"Norm of lane {lane}")
+
+
 def canvases(page: Page) -> list[str]:
     """Every picture, to the last pixel."""
     return [
-        canvas.evaluate("(canvas) => canvas.toDataURL()") for canvas in page.locator("figure canvas").all()
+        canvas.evaluate("(canvas) => canvas.toDataURL()")
+        for canvas in page.locator("figure:not([hidden]) canvas").all()
     ]
 
 
 def layers(page: Page) -> list[str]:
-    """Histograms and gradient flow: the present step alone (curves faintly show later ones, too)."""
+    """All pictures but the curves, which faintly show later steps, too."""
     return canvases(page)[2:]
 
 
@@ -92,13 +97,12 @@ def test_scrubbing_redraws_while_it_moves_and_recalls_the_past(page: Page) -> No
     assert layers(page) == before, "histograms and gradient flow of step 150 again"
 
 
-@pytest.mark.parametrize("control", ["lr", "batch_size", "eps", "gamma", "beta"])
+@pytest.mark.parametrize("control", ["lr", "batch_size", "eps", "gamma", "beta", "init_scale"])
 def test_a_dragged_setting_bends_the_curves_before_it_is_released(page: Page, control: str) -> None:
     open_lab(page, SMALL + "&step=20")
     at_step(page, 20)
     before = canvases(page)
     query = address(page)
-    page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
     release = drag_slider(page, control, 0.5, 0.97, hold=True, moves=40)
     pictures_change(page, before)
     assert address(page) == query
@@ -123,7 +127,7 @@ def test_a_link_opened_elsewhere_shows_the_same_to_the_last_digit(
 ) -> None:
     open_lab(
         page,
-        "/training-lab?lanes=batch,layer,rms&depth=3&width=24&activation=tanh&lr=0.123&replicas=3&seed=17"
+        "/training-lab?lanes=batch,layer,rms~lr:0.05&dataset=circles&edits=20:lr:0.5&before=depth:2&layer=2&depth=3&width=24&activation=tanh&lr=0.123&replicas=3&seed=17"
         "&eps=0.0001&gamma=0.5&beta=0.1&momentum=0.95&placement=after&init_scale=0.8&batch_size=12"
         "&histogram=preactivation&step=42",
     )
@@ -142,12 +146,12 @@ def test_a_link_opened_elsewhere_shows_the_same_to_the_last_digit(
 def test_back_and_forward_follow_the_address(page: Page) -> None:
     open_lab(page, SMALL + "&step=5")
     at_step(page, 5)
-    page.get_by_role("checkbox", name="layer norm").check()
+    norm(page, 1).select_option("layer")
     wait_for_address(page, "layer")
     expect(page.locator(".verdict")).to_contain_text("layer norm")
     page.go_back()
     expect(page.locator(".verdict")).not_to_contain_text("layer norm")
-    expect(page.get_by_role("checkbox", name="layer norm")).not_to_be_checked()
+    expect(norm(page, 1)).to_have_value("none")
     page.go_forward()
     expect(page.locator(".verdict")).to_contain_text("layer norm")
 
@@ -155,7 +159,7 @@ def test_back_and_forward_follow_the_address(page: Page) -> None:
 def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
     open_lab(page, SMALL + "&step=5")
     at_step(page, 5)
-    page.get_by_role("checkbox", name="RMS norm").check()
+    norm(page, 2).select_option("rms")
     wait_for_address(page, "rms")
     page.get_by_role("link", name="BatchNorm Lab").first.click()
     expect(page.locator("canvas.dots")).to_be_visible()
@@ -164,13 +168,206 @@ def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
     at_step(page, 5)
 
 
-def test_lanes_are_two_to_four(page: Page) -> None:
-    open_lab(page, SMALL + "&step=3&lanes=none,batch")
-    assert page.get_by_role("checkbox", name="no norm").is_disabled()
-    for lane in ("layer norm", "group norm"):
-        page.get_by_role("checkbox", name=lane).check()
-    expect(page.get_by_role("checkbox", name="RMS norm")).to_be_disabled()
-    expect(page.get_by_role("checkbox", name="no norm")).to_be_enabled()
+def test_lanes_are_one_to_four_and_never_the_same_twice(page: Page) -> None:
+    open_lab(page, SMALL + "&step=3")
+    add = page.get_by_role("button", name="Another lane")
+    for lane in (3, 4):
+        add.click()
+        expect(norm(page, lane)).to_be_visible()
+    expect(add).to_have_count(0)
+    values = {norm(page, lane).input_value() for lane in (1, 2, 3, 4)}
+    assert len(values) == 4
+    assert norm(page, 1).locator("option[value=batch]").is_disabled()
+    for _ in range(3):
+        page.get_by_role("button", name="Take lane 1 out").click()
+    expect(page.get_by_role("button", name=re.compile("Take lane"))).to_have_count(0)
+    wait_for_address(page, "lanes=group")
+    at_step(page, 3)
+
+
+def test_a_lane_may_differ_in_any_setting(page: Page) -> None:
+    open_lab(page, SMALL + "&step=10&lanes=batch")
+    page.get_by_role("button", name="Another lane").click()
+    page.get_by_label("Let lane 2 differ in").select_option("batch_size")
+    release = drag_slider(page, "lane-1-batch_size", 0.5, 0.1, hold=True)
+    release()
+    wait_for_address(page, r"lanes=batch%2Cnone(~|%7E)batch_size%3A\d")
+    norm(page, 2).select_option("batch")
+    expect(page.locator(".verdict")).to_contain_text(re.compile(r"batch norm, batch size \d"))
+    expect(page.get_by_text("other batch sizes see other batches")).to_be_visible()
+    page.get_by_role("button", name="Lane 2 as the others").click()
+    expect(norm(page, 2)).to_have_count(0)  # it would be lane 1 again
+
+
+# --- changes and what they leave behind -----------------------------------------------------------------
+
+
+def said(page: Page) -> str:
+    """The lanes' part of the verdict."""
+    return page.locator(".verdict").inner_text().split(": ", 1)[1].split(". ")[0]
+
+
+def test_the_race_before_a_change_stays_as_a_ghost(page: Page, context: BrowserContext) -> None:
+    open_lab(page, SMALL + "&step=30")
+    at_step(page, 30)
+    means = re.findall(r"norm (\d+\.\d%)", said(page))
+    expect(page.get_by_label("ghost")).not_to_be_visible()
+    drag_slider(page, "lr", 0.75, 0.3)
+    wait_for_address(page, "before=lr%3A0.1")
+    expect(page.locator(".verdict")).to_contain_text(f"The ghost: no norm {means[0]}, batch norm {means[1]}.")
+    at_step(page, 30)
+    haunted = canvases(page)
+    other = context.new_page()
+    open_lab(other, page.evaluate("location.href"))
+    at_step(other, 30)
+    assert canvases(other) == haunted, "the ghost is in the link"
+    page.get_by_label("ghost").uncheck()
+    wait_for_address(page, "ghost=off")
+    expect(page.locator(".verdict")).not_to_contain_text("ghost")
+    at_step(page, 30)
+    assert canvases(page)[:2] != haunted[:2] and layers(page) == layers(other)
+
+
+def test_a_change_in_mid_run_branches_there(page: Page) -> None:
+    open_lab(page, SMALL + "&step=40")
+    at_step(page, 40)
+    before, past = said(page), layers(page)
+    page.get_by_role("button", name="One step back").click()
+    at_step(page, 39)
+    page.get_by_role("button", name="One step", exact=True).click()
+    at_step(page, 40)
+    page.get_by_label("from step 40 on").check()
+    drag_slider(page, "lr", 0.5, 0.97)
+    wait_for_address(page, r"edits=40%3Alr%3A")
+    at_step(page, 40)
+    assert said(page) == before and layers(page)[0] == past[0], "step 40 is still the same"
+    page.locator("input.scrub").evaluate(
+        """(input) => {
+          input.value = 90;
+          for (const kind of ["input", "change"]) input.dispatchEvent(new Event(kind));
+        }"""
+    )
+    at_step(page, 90)
+    branched = said(page)
+    ghost = re.search(r"The ghost: (.*)\.", page.locator(".verdict").inner_text())
+    assert ghost is not None
+    page.get_by_role("button", name="Take back: step 40").click()
+    expect(page.locator(".verdict")).not_to_contain_text("ghost")
+    at_step(page, 90)
+    assert said(page) != branched
+    assert re.findall(r"\d+\.\d%", ghost[1]) == re.findall(r"norm (\d+\.\d%)", said(page))
+
+
+def test_after_a_branch_reset_returns_to_the_same_weights(page: Page) -> None:
+    open_lab(page, SMALL + "&step=0")
+    at_step(page, 0)
+    start = layers(page)
+    open_lab(page, SMALL + "&step=50&edits=20:lr:1.0,30:batch_size:4&change=here")
+    at_step(page, 50)
+    expect(page.locator("input[data-control=batch_size]")).to_have_attribute("aria-valuetext", "4")
+    page.get_by_role("button", name="Reset to the identical initial weights").click()
+    at_step(page, 0)
+    expect(page.locator("input[data-control=batch_size]")).to_have_attribute("aria-valuetext", "32")
+    assert layers(page) == start
+
+
+def test_branches_and_differences_in_any_order_do_not_disturb_a_race_that_plays(page: Page) -> None:
+    """The page hears its own settings back from the server, which has an order of its own for them."""
+    open_lab(page, SMALL + "&step=40&change=here")
+    at_step(page, 40)
+    for control in ("lr", "eps", "batch_size"):
+        drag_slider(page, control, 0.5, 0.6)
+        wait_for_address(page, control)
+    for field in ("momentum", "depth"):
+        page.get_by_label("Let lane 1 differ in").select_option(field)
+        wait_for_address(page, field)
+    page.get_by_role("button", name="Play").click()
+    wait_for_address(page, r"^((?!step=).)*$")
+    expect(page.locator(".clock")).to_have_text(re.compile(r"step ([5-9]\d|\d{3})"))
+    page.get_by_role("button", name="Pause").click()
+    wait_for_address(page, r"step=([5-9]\d|\d{3})")
+
+
+def test_settings_that_cannot_change_in_mid_run_restart_the_race(page: Page) -> None:
+    open_lab(page, SMALL + "&step=20&change=here")
+    at_step(page, 20)
+    drag_slider(page, "init_scale", 0.3, 0.9)
+    wait_for_address(page, "init_scale=")
+    assert "edits" not in address(page)
+
+
+# --- questions ------------------------------------------------------------------------------------------
+
+
+def test_a_preset_asks_plays_and_judges(page: Page, context: BrowserContext) -> None:
+    open_lab(page, SMALL + "&step=3&speed=120")
+    link = page.get_by_role("link", name="Two layers")
+    link.click()
+    wait_for_address(page, "preset=shallow")
+    question = page.get_by_role("group", name="A prediction")
+    expect(question).to_contain_text("who is ahead at step 200?")
+    other = context.new_page()
+    open_lab(other, "/training-lab" + (link.get_attribute("href") or ""))
+    expect(other.get_by_role("group", name="A prediction")).to_contain_text("who is ahead")
+    question.get_by_role("button", name="no norm").click()
+    expect(question).to_contain_text("You say: no norm.")
+    at_step(page, 200)
+    expect(question).to_contain_text("You said no norm; the race says: level.")
+    expect(page.get_by_role("button", name="Play")).to_be_visible()
+    open_lab(other, page.evaluate("location.href"))
+    at_step(other, 200)
+    expect(other.get_by_role("group", name="A prediction")).to_contain_text("the race says: level.")
+    norm(page, 1).select_option("layer")
+    expect(question).not_to_be_visible()
+
+
+# --- what is looked at ----------------------------------------------------------------------------------
+
+
+def test_data_in_the_plane_show_where_the_network_decides_what(page: Page) -> None:
+    open_lab(page, SMALL + "&step=0")
+    surface = page.locator("figure.surface canvas")
+    expect(surface).not_to_be_visible()
+    page.locator("select[data-control=dataset]").select_option("moons")
+    expect(surface).to_be_visible()
+    at_step(page, 0)
+    before = surface.evaluate("(canvas) => canvas.toDataURL()")
+    page.get_by_role("button", name="Play").click()
+    expect(page.locator(".clock")).to_have_text(re.compile(r"step [2-9]\d"))
+    page.get_by_role("button", name="Pause").click()
+    assert surface.evaluate("(canvas) => canvas.toDataURL()") != before
+
+
+@pytest.mark.parametrize(
+    ("control", "value", "picture"),
+    [("loss", "validation", "loss"), ("layer", "1", "time"), ("histogram", "preactivation", "ridges")],
+)
+def test_a_view_changes_its_own_picture(page: Page, control: str, value: str, picture: str) -> None:
+    open_lab(page, SMALL + "&step=30")
+    at_step(page, 30)
+    canvas = page.locator(f"figure.{picture} canvas")
+    before = canvas.evaluate("(canvas) => canvas.toDataURL()")
+    flow = page.locator("figure.flow canvas").evaluate("(canvas) => canvas.toDataURL()")
+    page.locator(f"select[data-control={control}]").select_option(value)
+    wait_for_address(page, f"{control}={value}")
+    assert canvas.evaluate("(canvas) => canvas.toDataURL()") != before
+    assert page.locator("figure.flow canvas").evaluate("(canvas) => canvas.toDataURL()") == flow
+
+
+def test_curves_are_read_and_scrubbed_by_touching_them(page: Page) -> None:
+    open_lab(page, SMALL + "&step=100")
+    at_step(page, 100)
+    box = page.locator("figure.accuracy canvas").bounding_box()
+    assert box is not None
+    left, right = box["x"] + 54, box["x"] + box["width"] - 12
+    page.mouse.move(left + 0.25 * (right - left), box["y"] + 100)
+    hint = page.locator("figure.accuracy .hint")
+    expect(hint).to_contain_text(re.compile(r"step (4[5-9]|5[0-5]): no norm \d+\.\d% · batch norm"))
+    page.mouse.down()
+    page.mouse.move(left + 0.15 * (right - left), box["y"] + 100)
+    page.mouse.up()
+    expect(page.locator(".clock")).to_have_text(re.compile(r"step (29|30|31)"))
+    wait_for_address(page, r"step=(29|30|31)")
 
 
 def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
@@ -194,7 +391,7 @@ def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
     open_lab(page, SMALL + "&step=3")
     at_step(page, 3)
     assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for canvas in page.locator("figure canvas").all():
+    for canvas in page.locator("figure:not([hidden]) canvas").all():
         box = canvas.bounding_box()
         assert box is not None and box["width"] > 250 and box["x"] + box["width"] <= width
 
@@ -211,7 +408,7 @@ def test_reduced_motion_waits_for_the_reader(chromium, server) -> None:
 def test_streamlit_reruns_do_not_interrupt_the_picture(page: Page) -> None:
     open_lab(page, SMALL)
     pictures = watch_pictures(page)
-    page.get_by_role("checkbox", name="layer norm").check()  # a rerun of the page's script
+    norm(page, 1).select_option("layer")  # a rerun of the page's script
     wait_for_address(page, "layer")
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     before = pictures()

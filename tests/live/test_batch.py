@@ -1,20 +1,29 @@
 """One batch through batch norm: the numbers of the picture against their closed forms."""
 
 import math
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from live import batch, messages
-from live.messages import BATCH_CONTROLS
+from bnlib.data import load
+from live import batch
+from live.batch import BATCH_CONTROLS, EDGES, SOURCE_CONTROLS, SOURCES
+from live.controls import read
+from live.worker import digits_batch
 
-SOURCE = np.random.default_rng(0).normal(0.7, 1.9, messages.BATCH_LIMIT)
+ASSETS = Path(__file__).parents[2] / "assets"
+SOURCE = batch.DIGITS[: batch.BATCH_LIMIT]
+
+
+def settings_of(**settings):
+    values, problems = read(BATCH_CONTROLS + SOURCE_CONTROLS, settings)
+    assert problems == []
+    return values
 
 
 def transformed(**settings):
-    values, problems = messages.read(BATCH_CONTROLS, settings)
-    assert problems == []
-    header, arrays = batch.transform(SOURCE, values)
+    header, arrays = batch.transform(settings_of(**settings))
     return header["numbers"], header["text"], arrays
 
 
@@ -26,14 +35,24 @@ def test_the_numbers_are_those_of_the_equations():
     normalized = (x - mean) / math.sqrt(var + 0.01)
     shrunk = math.sqrt(var / (var + 0.01))
     np.testing.assert_array_equal(arrays["x"], x)
+    np.testing.assert_allclose(arrays["centred"], x - mean, rtol=1e-12)
     np.testing.assert_allclose(arrays["normalized"], normalized, rtol=1e-12)
+    np.testing.assert_allclose(arrays["scaled"], -1.5 * normalized, rtol=1e-12)
     np.testing.assert_allclose(arrays["y"], -1.5 * normalized + 0.25, rtol=1e-12)
     assert numbers == pytest.approx(
         {
             "x_mean": mean,
             "x_std": math.sqrt(var),
+            "x_sum": math.fsum(x),
+            "x_var": var,
+            "squares_sum": 20 * var,
+            "root": math.sqrt(var + 0.01),
+            "centred_mean": 0,
+            "centred_std": math.sqrt(var),
             "normalized_mean": 0,
             "normalized_std": shrunk,
+            "scaled_mean": 0,
+            "scaled_std": 1.5 * shrunk,
             "y_mean": 0.25,
             "y_std": 1.5 * shrunk,
             "largest": max(abs(normalized)),
@@ -51,7 +70,7 @@ def test_points_beyond_the_batch_stay_unmoved():
     moved, _, arrays = transformed(batch_size=8, moved="7:1,8:100,255:1e6")
     np.testing.assert_array_equal(arrays["x"][:7], SOURCE[:7])
     assert len(arrays["x"]) == 8 and arrays["x"][7] == 1
-    np.testing.assert_array_equal(SOURCE, np.random.default_rng(0).normal(0.7, 1.9, messages.BATCH_LIMIT))
+    np.testing.assert_array_equal(SOURCE, np.load(ASSETS / "digits_batch.npy")[: batch.BATCH_LIMIT])
 
 
 @pytest.mark.parametrize("size", [2, 3, 17, 256])
@@ -84,17 +103,91 @@ def test_a_batch_of_two_has_only_two_places():
     assert arrays["normalized"].tolist() == [0, 0] and numbers["x_std"] == 0
 
 
-def test_histograms_count_every_point_once():
-    _, _, arrays = transformed(batch_size=50, moved="0:1e6,1:-1e6,2:6,3:-6,4:0.1", gamma=4)
+def test_histograms_and_what_lies_beyond_count_every_point_once():
+    header, arrays = batch.transform(
+        settings_of(batch_size=50, moved="0:1e6,1:-1e6,2:6,3:-6.2,4:0.1", gamma=4)
+    )
     for name in ("x", "normalized", "y"):
-        counts, inside = arrays[f"{name}_histogram"], np.clip(arrays[name], -6, 6)
-        assert counts.sum() == 50 and len(counts) == len(batch.EDGES) - 1
+        counts, values = arrays[f"{name}_histogram"], arrays[name]
+        below, above = header["beyond"][name]
+        assert (below, above) == (np.count_nonzero(values < EDGES[0]), np.count_nonzero(values >= EDGES[-1]))
+        assert counts.sum() + below + above == 50 and len(counts) == len(EDGES) - 1
         for k, count in enumerate(counts):
-            upper = inside <= batch.EDGES[k + 1] if k == len(counts) - 1 else inside < batch.EDGES[k + 1]
-            assert count == np.count_nonzero((inside >= batch.EDGES[k]) & upper)
-    assert arrays["x_histogram"][0] >= 2 and arrays["x_histogram"][-1] >= 2
+            assert count == np.count_nonzero((values >= EDGES[k]) & (values < EDGES[k + 1]))
+    assert header["beyond"]["x"] == [2, 1]
+
+
+@pytest.mark.parametrize("place", [-1, 0, 1])
+def test_where_small_batches_end_up_is_the_middle_of_a_bar(place):
+    """With an edge there rounding would decide to which side of it they go."""
+    middles = (EDGES[1:] + EDGES[:-1]) / 2
+    assert np.isclose(middles, place, rtol=0, atol=1e-12).sum() == 1
 
 
 def test_words_have_no_rounding_noise():
     _, text, _ = transformed(batch_size=32)
     assert "mean 0 and standard deviation 1." in text and "e-" not in text
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [
+        (0.0, "0"), (1000.4, "1,000"), (-12345.6, "−12,346"), (0.25, "0.25"), (-1.239, "−1.24"),
+        (0.000123, "0.000123"), (1e-6, "10⁻⁶"), (-3.142e-17, "−3.14×10⁻¹⁷"), (9.999e-7, "10⁻⁶"),
+    ],
+)  # fmt: skip
+def test_numbers_in_words(number, words):
+    assert batch.brief(number) == words
+
+
+# --- sources --------------------------------------------------------------------------------------------
+
+
+def test_digits_are_what_a_unit_receives_from_the_training_set():
+    np.testing.assert_allclose(batch.DIGITS, digits_batch(len(load("digits").x_train)), rtol=1e-12)
+
+
+@pytest.mark.parametrize("draw", [0, 1, 77])
+def test_every_batch_of_digits_says_which_digits_they_are(draw):
+    _, _, arrays = transformed(batch_size=200, draw=draw, moved="3:5")
+    numbers = arrays["digits"].astype(int)
+    assert len(set(numbers)) == 200, "no digit twice in a batch"
+    np.testing.assert_array_equal(np.delete(arrays["x"], 3), np.delete(batch.DIGITS[numbers], 3))
+    assert draw or numbers.tolist() == list(range(200))
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_the_next_batch_is_another_one_and_comes_back(source):
+    first, second = (transformed(source=source, draw=draw)[2]["x"] for draw in (3, 4))
+    assert not np.array_equal(first, second)
+    batch.sample.cache_clear()
+    np.testing.assert_array_equal(transformed(source=source, draw=3)[2]["x"], first)
+
+
+@pytest.mark.parametrize("source", SOURCES)
+def test_a_smaller_batch_is_the_beginning_of_a_larger_one(source):
+    large, small = (transformed(source=source, batch_size=size)[2]["x"] for size in (256, 9))
+    np.testing.assert_array_equal(large[:9], small)
+
+
+@pytest.mark.parametrize(("source", "mean", "std"), [("gaussian", 1, 1), ("skewed", 1.5, 1.5)])
+def test_sources_have_the_moments_they_promise(source, mean, std):
+    x = np.concatenate([batch.sample(source, draw)[0] for draw in range(40)])
+    assert x.mean() == pytest.approx(mean, abs=4 * std / math.sqrt(len(x)))
+    assert x.std() == pytest.approx(std, rel=0.06)
+
+
+def test_the_outlier_is_far_from_all_others():
+    for draw in range(20):
+        x = batch.sample("outlier", draw)[0]
+        assert x[0] == 5.5 and x[1:].max() < 5
+
+
+@pytest.mark.parametrize("scale", [1.0, 0.5, 1e-3, 1e-8])
+def test_scale_multiplies_x_and_its_picture_is_magnified_as_much(scale):
+    header, arrays = batch.transform(settings_of(source="gaussian", scale=scale, batch_size=100))
+    _, plain = batch.transform(settings_of(source="gaussian", batch_size=100))
+    np.testing.assert_allclose(arrays["x"], scale * plain["x"], rtol=1e-12)
+    assert header["magnified"] == pytest.approx(max(1, 0.5 / scale))
+    assert np.abs(arrays["x"] * header["magnified"]).max() < 6, "what is drawn stays on the axis"
+    assert arrays["x_histogram"].sum() == 100

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import math
 import signal
 import socket
 import time
@@ -12,9 +13,14 @@ import numpy as np
 import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
-from live import batch, messages, worker
+from bnlib import advance, start
+from bnlib.data import load
+from bnlib.telemetry import SURFACE_EDGES
+from live import messages, worker
 from live.channel import BURST, Channel
 from live.desk import Desk
+from live.lab import LAB_CONTROLS, LAB_STEPS, ghost_of, lane_configs, lane_names
+from live.scenes import ONE_BATCH_CONTROLS, picture
 from live.verdict import frames_needed, verdict
 
 SETTINGS = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "lanes": "none,batch"}
@@ -27,10 +33,14 @@ def settings():
     return SETTINGS | {"seed": next(ROUND)}
 
 
-def configs_of(settings, draft=False):
-    values, problems = messages.read(messages.LAB_CONTROLS, settings)
+def values_of(settings):
+    values, problems = messages.read(LAB_CONTROLS, settings)
     assert problems == []
-    return messages.lane_configs(values, draft)
+    return values
+
+
+def configs_of(settings):
+    return lane_configs(values_of(settings))
 
 
 def rows_here(config, step):
@@ -51,9 +61,22 @@ def frames(client, header, until, got=None):
     every, got = header["every"], got or [[] for _ in header["lanes"]]
     while any(sum(map(len, lane)) <= until // every for lane in got):
         message, arrays = client.receive()
-        assert (message["kind"], message["id"]) == ("frames", header["id"]), message
+        assert (message["kind"], message["id"], message["ghost"]) == ("frames", header["id"], False), message
         got[message["lane"]].append(arrays["rows"])
     return got
+
+
+def ghosts_too(client, header, until):
+    """Lanes and ghosts up to step ``until``: rows, surfaces and their steps by (lane, whether a ghost)."""
+    got = {(lane, False): ([], [], []) for lane in range(len(header["lanes"]))}
+    got |= {(lane, True): ([], [], []) for lane in header["ghosts"]}
+    while any(sum(map(len, rows)) <= until // header["every"] for rows, _, _ in got.values()):
+        message, arrays = client.receive()
+        rows, surfaces, steps = got[message["lane"], message["ghost"]]
+        rows.append(arrays["rows"])
+        surfaces.extend(arrays.get("surfaces", ()))
+        steps.extend(message.get("surface_steps", ()))
+    return {which: (np.concatenate(rows), surfaces, steps) for which, (rows, surfaces, steps) in got.items()}
 
 
 def check(got, configs, until):
@@ -74,12 +97,11 @@ def still(server):
 
 
 def test_a_batch_is_what_bnlib_computes(client):
-    source = worker.digits_batch(messages.BATCH_LIMIT)
     for number, settings in enumerate([{}, {"batch_size": 5, "moved": [[1, 2.5], [4, -1e6]], "gamma": -2}]):
         header, arrays = client.ask({"kind": "batch", "id": number, "values": settings})
-        expected, here = batch.transform(source, messages.read(messages.BATCH_CONTROLS, settings)[0])
+        expected, here = picture(messages.read(ONE_BATCH_CONTROLS, settings)[0])
         assert (header["kind"], header["id"], header["problems"]) == ("batch", number, [])
-        assert {name: header[name] for name in expected} == expected
+        assert {name: header[name] for name in expected} == json.loads(json.dumps(expected))
         assert {name: array.tobytes() for name, array in arrays.items()} == {
             name: array.astype("<f4").tobytes() for name, array in here.items()
         }
@@ -88,12 +110,29 @@ def test_a_batch_is_what_bnlib_computes(client):
 def test_a_race_is_what_bnlib_computes_in_order(client, settings):
     header = race(client, settings, until=40)
     configs = configs_of(settings)
-    assert header["lanes"] == ["none", "batch"] and header["problems"] == []
-    assert (header["depth"], header["replicas"], header["every"], header["validate_every"]) == (2, 2, 1, 5)
-    widths = sum(int(np.prod(shape)) for _, shape in header["layout"])
-    got = frames(client, header, 40)
-    assert all(rows.shape[1] == widths for lane in got for rows in lane)
-    check(got, configs, 40)
+    assert [(lane["norm"], lane["name"], lane["depth"]) for lane in header["lanes"]] == [
+        ("none", "no norm", 2),
+        ("batch", "batch norm", 2),
+    ]
+    assert (header["problems"], header["notes"], header["ghosts"]) == ([], [], [])
+    assert (header["every"], header["validate_every"], header["guessing"]) == (1, 5, 0.1)
+    assert "window" not in header and header["arrays"] == [], "digits have no plane to draw"
+    check(frames(client, header, 40), configs, 40)
+
+
+def test_lanes_of_another_shape_have_a_layout_of_their_own(client, settings):
+    settings = settings | {"lanes": "none,batch~depth:4,batch~width:16~batch_size:4"}
+    header = race(client, settings, until=12)
+    configs = configs_of(settings)
+    assert [lane["depth"] for lane in header["lanes"]] == [2, 4, 2]
+    assert [lane["name"] for lane in header["lanes"]] == lane_names(values_of(settings))
+    assert len(header["notes"]) == 2
+    got = frames(client, header, 12)
+    for lane, config, rows in zip(header["lanes"], configs, got, strict=True):
+        layout = worker.layout(config, len(header["edges"]) - 1)
+        assert lane["layout"] == json.loads(json.dumps(layout))
+        assert {block.shape[1] for block in rows} == {sum(math.prod(shape) for _, shape in layout)}
+    check(got, configs, 12)
 
 
 def test_going_on(client, settings):
@@ -111,6 +150,64 @@ def test_a_draft_has_every_tenth_frame(client, settings):
         assert np.concatenate(lane).tobytes() == rows_here(config, 45)[::10].tobytes()
 
 
+def test_changes_in_mid_run_branch_and_the_old_race_stays_as_a_ghost(client, settings):
+    edited = settings | {"edits": [[10, "lr", 0.7], [20, "batch_size", 3]]}
+    header = race(client, edited, until=40)
+    assert header["ghosts"] == [0, 1] and header["problems"] == []
+    got = ghosts_too(client, header, 40)
+    first_edit_only = configs_of(settings | {"edits": [[10, "lr", 0.7]]})
+    for lane, (config, base) in enumerate(zip(configs_of(edited), first_edit_only, strict=True)):
+        rows, ghost = got[lane, False][0], got[lane, True][0]
+        assert rows.tobytes() == rows_here(config, 40).tobytes()
+        assert ghost.tobytes() == rows_here(base, 40)[:, : worker.CURVE_COLUMNS].tobytes()
+        curves = rows[:, : worker.CURVE_COLUMNS]
+        assert curves[:20].tobytes() == ghost[:20].tobytes() and curves[20:].tobytes() != ghost[20:].tobytes()
+
+
+def test_a_ghost_that_is_no_other_is_left_out(client, settings):
+    settings = settings | {"lanes": "none,batch~lr:0.5,rms", "lr": 0.2, "before": "lr:0.1"}
+    header = race(client, settings, until=20)
+    assert header["ghosts"] == [0, 2]
+    got = ghosts_too(client, header, 20)
+    ghosts = lane_configs(ghost_of(values_of(settings)))
+    assert [config.lr for config in ghosts] == [0.1, 0.5, 0.1]
+    for lane in header["ghosts"]:
+        expected = rows_here(ghosts[lane], 20)[:, : worker.CURVE_COLUMNS]
+        assert got[lane, True][0].tobytes() == expected.tobytes()
+    check([[got[lane, False][0]] for lane in range(3)], configs_of(settings), 20)
+    assert race(client, settings | {"before": "lr:0.2"}, until=0, number=2)["ghosts"] == []
+
+
+@pytest.mark.parametrize("more", [{"draft": True}, {"ghost": "off"}], ids=["draft", "off"])
+def test_drafts_have_no_ghosts(client, settings, more):
+    changed = settings | {"lr": 0.2, "before": "lr:0.1"}
+    header = race(
+        client, changed | {k: v for k, v in more.items() if k != "draft"}, 25, draft="draft" in more
+    )
+    assert header["ghosts"] == []
+    frames(client, header, 25)  # which fails on a ghost's
+
+
+@pytest.mark.parametrize("dataset", ["spirals", "xor"])
+def test_plane_data_come_with_their_points_and_decision_surfaces(client, settings, dataset):
+    settings = settings | {"dataset": dataset, "data_noise": 0.25, "before": "lr:0.5"}
+    header, arrays = client.ask({"kind": "lab", "id": 1, "values": settings, "until": 31})
+    data = load(dataset, 0.25)
+    assert header["window"] == [SURFACE_EDGES[0], SURFACE_EDGES[-1]] == [-1.8, 1.8]
+    assert header["guessing"] == 1 / data.classes
+    assert 100 <= len(arrays["points"]) == len(arrays["labels"])
+    np.testing.assert_array_equal(arrays["points"], data.x_train[: len(arrays["points"])].astype("f4"))
+    np.testing.assert_array_equal(arrays["labels"], data.y_train[: len(arrays["labels"])])
+    got = ghosts_too(client, header, 31)
+    for lane, config in enumerate(configs_of(settings)):
+        rows, surfaces, steps = got[lane, False]
+        validated = range(0, len(rows), config.validate_every)
+        assert steps == list(validated) and len(steps) >= 7
+        recorded = advance(start(config), len(rows)).history["decision_surface"][0, validated]
+        np.testing.assert_array_equal(np.stack(surfaces), recorded.astype(np.float16))
+        assert got[lane, True][1] == [], "of a ghost the curves are enough"
+
+
 def test_a_new_race_replaces_the_old_one(client, settings):
     race(client, settings | {"seed": 1}, until=2000, number=1)
     client.send({"kind": "lab", "id": 2, "values": settings, "until": 20})
@@ -120,15 +217,38 @@ def test_a_new_race_replaces_the_old_one(client, settings):
     check(frames(client, header, 20), configs_of(settings), 20)
 
 
+def judged(config, step):
+    """What a verdict needs of a lane, computed in this process."""
+    needed, (_, block) = frames_needed(config, step), worker.extend(config, step + 1)
+    return {name: block[name][:, needed.start : needed.stop] for name in ("val_accuracy", "train_loss")}
+
+
 def test_the_verdict_is_computed_from_the_same_frames(client, settings):
-    frames(client, race(client, settings, until=33), 33)
-    client.send({"kind": "verdict", "id": 1, "step": 33})
-    message, _ = client.receive()
-    lanes = []
-    for config in configs_of(settings):
-        needed, (_, block) = frames_needed(config, 33), worker.extend(config, 34)
-        lanes.append({k: block[k][:, needed.start : needed.stop] for k in ("val_accuracy", "train_loss")})
-    assert message == {"kind": "verdict", "id": 1, "text": verdict(configs_of(settings), lanes, 33)}
+    race(client, settings, until=0)
+    client.send({"kind": "verdict", "id": 4, "step": 33})
+    while (message := client.receive()[0])["kind"] != "verdict":
+        pass
+    configs, names = configs_of(settings), lane_names(values_of(settings))
+    text, leader = verdict(names, configs, [judged(config, 33) for config in configs], 33)
+    assert message == {"kind": "verdict", "id": 4, "step": 33, "text": text, "leader": leader}
+    assert names[1] in text
+
+
+def test_the_verdict_tells_of_the_ghost(client, settings):
+    settings = settings | {"lanes": "none~eps:0.5,batch,batch~lr:1", "edits": "7:eps:0.5"}
+    header = race(client, settings, until=33)
+    assert header["ghosts"] == [1, 2], "the first lane keeps its own eps"
+    ghosts_too(client, header, 33)
+    message, _ = client.ask({"kind": "verdict", "id": 1, "step": 33})
+    values = values_of(settings)
+    configs, names, base = lane_configs(values), lane_names(values), lane_configs(ghost_of(values))
+    ghosts = {lane: judged(base[lane], 33) for lane in (1, 2)}
+    text, leader = verdict(names, configs, [judged(config, 33) for config in configs], 33, ghosts)
+    assert (message["text"], message["leader"]) == (text, leader)
+    assert "The ghost: batch norm " in text
+    frames(client, race(client, settings | {"ghost": "off"}, until=33, number=2), 33)
+    message, _ = client.ask({"kind": "verdict", "id": 2, "step": 33})
+    assert message["text"] == verdict(names, configs, [judged(config, 33) for config in configs], 33).text
 
 
 def test_problems_of_settings_come_with_the_answer(client):
@@ -286,11 +406,22 @@ def test_deep_values_are_told_and_the_socket_lives_on(client):
     assert client.ask({"kind": "batch", "id": 7, "values": {}})[0]["id"] == 7
 
 
+@pytest.mark.parametrize("name", ["lanes", "edits", "before"])
+def test_broken_lanes_and_branches_are_told_and_the_race_goes_on_without_them(client, settings, name):
+    deep = json.loads("[" * 100 + "]" * 100)
+    for broken in ("\u202e:~,", [["none", [["lr", deep]]]], [[5, "lr", [9]]], deep, 10**99, None, {"x": 1}):
+        header = race(client, settings | {name: broken}, until=1)
+        (problem,) = header["problems"]
+        assert problem.startswith(f"{name}=") and problem.isprintable()
+        fallen_back, _ = messages.read(LAB_CONTROLS, settings | {name: broken})
+        check(frames(client, header, 1), lane_configs(fallen_back), 1)
+
+
 def test_a_longer_horizon_than_there_is_is_cut(client, settings):
     header = race(client, settings, until=0)
     client.send({"kind": "until", "id": 1, "step": 2**53})
-    got = frames(client, header, messages.LAB_STEPS)
-    assert [sum(map(len, lane)) for lane in got] == [messages.LAB_STEPS + 1] * 2
+    got = frames(client, header, LAB_STEPS)
+    assert [sum(map(len, lane)) for lane in got] == [LAB_STEPS + 1] * 2
 
 
 def closing(client):

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig
-from live import messages, worker
-from live.desk import LARGEST_CHUNK, TRIES, ComputationError, Desk, Viewer
+from live import lab, messages, worker
+from live.desk import ROUND_SECONDS, SHORTEST_TURN, TRIES, TURN_SECONDS, ComputationError, Desk, Viewer
 
 SMALL = RunConfig(
     dataset="blobs", depth=2, width=8, batch_size=8, replicas=2, record_every=1, validate_every=5
@@ -108,7 +108,7 @@ def test_viewers_with_different_horizons_each_see_their_own():
         check(blocks[0], SMALL, 12)
         check(blocks[1], SMALL, 70)
         await until(lambda: not desk._shows)
-        assert desk.computed_steps == desk.recordings.open(SMALL).step <= 70 + LARGEST_CHUNK
+        assert desk.computed_steps == desk.recordings.open(SMALL).step == 71
 
     with_desk(scenario)
 
@@ -220,6 +220,64 @@ def test_a_light_recording_is_not_held_up_by_heavy_ones():
     with_desk(scenario)
 
 
+def test_a_round_over_all_who_wait_is_short(gate):
+    """Eighty lanes wait less than a second for their turn; one alone has the turn that costs least."""
+
+    async def scenario(desk):
+        assert desk.turn_seconds(SMALL) == TURN_SECONDS
+        tasks = []
+        for count in (10, 80, 500):
+            more = [replace(SMALL, seed=seed) for seed in range(len(tasks), count)]
+            tasks += [asyncio.create_task(watched(desk, config, 10**6)) for config in more]
+            await until(lambda count=count: len(desk._shows) == count)
+            turn = desk.turn_seconds(SMALL)
+            assert SHORTEST_TURN <= turn <= TURN_SECONDS
+            assert turn * count / desk._workers <= ROUND_SECONDS or turn == SHORTEST_TURN
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        gate.set()
+        await until(lambda: not desk._shows)
+        assert desk.turn_seconds(SMALL) == TURN_SECONDS
+
+    with_desk(scenario)
+
+
+@pytest.mark.parametrize(("every", "turns"), [(1, [1, 4, 16, 64, 200, 116]), (10, [10, 40, 160, 191])])
+def test_turns_grow_from_one_frame_on_and_end_where_nobody_wants_more(every, turns, monkeypatch):
+    extend, asked = worker.extend, []
+
+    def noted(run, steps):
+        asked.append(steps)
+        return extend(run, steps)
+
+    async def scenario(desk):
+        monkeypatch.setattr(desk, "turn_seconds", lambda config: 1e9)
+        config = replace(SMALL, record_every=every)
+        await watched(desk, config, 400)
+        await until(lambda: not desk._shows)
+        assert asked == turns and desk.recordings.open(config).step == 401
+
+    monkeypatch.setattr(worker, "extend", noted)
+    with_desk(scenario)
+
+
+def test_turns_follow_the_time_that_they_may_take(monkeypatch):
+    extend, asked = worker.extend, []
+
+    def noted(run, steps):
+        asked.append(steps)
+        return extend(run, steps)
+
+    async def scenario(desk):
+        monkeypatch.setattr(desk, "turn_seconds", lambda config: 1e9 if len(asked) < 4 else 0.0)
+        await watched(desk, SMALL, 90)
+        assert asked == [1, 4, 16, 64, *[1] * 6]
+
+    monkeypatch.setattr(worker, "extend", noted)
+    with_desk(scenario)
+
+
 def test_eviction_while_watched_loses_nothing():
     """Two recordings that never fit at once, watched side by side by readers who go on and on."""
 
@@ -287,8 +345,8 @@ def test_a_failure_is_told_and_does_not_stay(monkeypatch):
 
 
 def test_drafts_are_every_tenth_frame_of_the_whole():
-    values, _ = messages.read(messages.LAB_CONTROLS, {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2})
-    pairs = zip(messages.lane_configs(values), messages.lane_configs(values, draft=True), strict=True)
+    values, _ = messages.read(lab.LAB_CONTROLS, {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2})
+    pairs = zip(lab.lane_configs(values), lab.lane_configs(values, draft=True), strict=True)
 
     async def scenario(desk):
         for whole, draft in pairs:

@@ -4,8 +4,11 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig
+from bnlib.data import load
+from live import verdict as words
 from live import worker
-from live.verdict import accuracy, frames_needed, verdict
+from live.lab import NAMES
+from live.verdict import LEVEL, NOISE, accuracy, frames_needed
 
 BATCH = RunConfig(norm="batch", record_every=1, validate_every=5, replicas=2, lr=0.05)
 NONE, LAYER, GROUP = (RunConfig(norm=norm, replicas=2, lr=0.05) for norm in ("none", "layer", "group"))
@@ -20,68 +23,182 @@ def lane(*final, alive=True):
     return frames
 
 
+def verdict(configs, lanes, step=42, ghosts=None):
+    return words.verdict([NAMES[config.norm] for config in configs], configs, lanes, step, ghosts)
+
+
+def said(configs, lanes, step=42, ghosts=None):
+    return verdict(configs, lanes, step, ghosts).text
+
+
+# --- who is ahead ---------------------------------------------------------------------------------------
+
+
 def test_a_clear_lead():
-    assert verdict([NONE, BATCH], [lane(0.5, 0.6), lane(0.9, 0.8)], 42) == (
+    assert verdict([NONE, BATCH], [lane(0.5, 0.6), lane(0.9, 0.8)]) == (
         "Step 42, validation accuracy (lowest–highest seed): no norm 55.0% (50.0–60.0), "
-        "batch norm 85.0% (80.0–90.0). Batch norm is 30.0 points ahead of no norm; so is each of its seeds."
+        "batch norm 85.0% (80.0–90.0). Batch norm is 30.0 points ahead of no norm; so is each of its seeds.",
+        1,
     )
 
 
+def test_lanes_have_the_names_they_are_given():
+    names = ["batch norm, ε 1", "no norm, γ 2", "RMS norm"]
+    text, leader = words.verdict(names, [BATCH, BATCH, LAYER], [lane(0.9), lane(0.4), lane(0.2)], 42)
+    assert "batch norm, ε 1 90.0%, no norm, γ 2 40.0%, RMS norm 20.0%." in text and leader == 0
+    assert "Batch norm, ε 1 is 50.0 points ahead of no norm, γ 2" in text
+    text, leader = words.verdict(names, [BATCH, BATCH, LAYER], [lane(0.3), lane(0.9), lane(0.2)], 42)
+    assert "No norm, γ 2 is 60.0 points ahead of batch norm, ε 1" in text and leader == 1
+
+
 def test_lanes_whose_seeds_overlap_do_not_lead_clearly():
-    text = verdict([NONE, BATCH], [lane(0.5, 0.85), lane(0.9, 0.8)], 42)
+    text = said([NONE, BATCH], [lane(0.5, 0.85), lane(0.9, 0.8)])
     assert text.endswith("Batch norm is 17.5 points ahead of no norm, but their seeds overlap.")
-    text = verdict([NONE, BATCH], [lane(0.5, 0.8), lane(0.9, 0.8)], 42)
+    text = said([NONE, BATCH], [lane(0.5, 0.8), lane(0.9, 0.8)])
     assert "overlap" in text, "touching ranges overlap"
 
 
 def test_the_lead_is_the_difference_of_the_printed_numbers():
-    text = verdict([NONE, BATCH], [lane(0.80344, 0.80344), lane(0.95356, 0.95356)], 1)
+    text = said([NONE, BATCH], [lane(0.80344, 0.80344), lane(0.95356, 0.95356)])
     assert "80.3%" in text and "95.4%" in text and "15.1 points" in text
 
 
 def test_equal_lanes_are_level():
-    assert verdict([NONE, BATCH], [lane(0.5, 0.6)] * 2, 0).endswith("No norm and batch norm are level.")
+    text, leader = verdict([NONE, BATCH], [lane(0.5, 0.6)] * 2)
+    assert text.endswith("No norm and batch norm are level.") and leader == LEVEL == -1
+
+
+@pytest.mark.parametrize(
+    ("none", "batch", "leader"),
+    [
+        (0.85, 0.90, 1),
+        (0.90, 0.85, 0),
+        (0.886, 0.90, LEVEL),
+        (0.90, 0.886, LEVEL),
+        (0.951, 0.966, 1),  # in binary 96.6 − 95.1 is a little less than 1.5
+        (0.955, 0.970, 1),
+        (0.8852, 0.90, 1),  # 1.48, and printed 88.5 and 90.0
+        (0.8856, 0.90, LEVEL),
+    ],
+)
+def test_within_the_noise_nobody_leads(none, batch, leader):
+    """Of n samples with an error rate p the standard error is √(p(1−p)/n): .6 points at 2% of 500."""
+    assert abs(NOISE - 200 * np.sqrt(0.02 * 0.98 / 500)) < 0.3
+    text, found = verdict([NONE, BATCH], [lane(none, none), lane(batch, batch)])
+    assert found == leader
+    assert text.endswith("points ahead of no norm; so is each of its seeds.") == (leader == 1)
+    assert text.endswith(": on 500 validation samples that is no evidence.") == (leader == LEVEL)
+
+
+@pytest.mark.parametrize("dataset", ["digits", "spirals"])
+def test_evidence_counts_the_samples_that_there_are(dataset):
+    config = RunConfig(dataset=dataset, lr=0.05)
+    samples = len(load(dataset).y_val)
+    assert f"on {samples} validation samples that is no evidence" in said(
+        [config] * 2, [lane(0.9), lane(0.89)]
+    )
+
+
+def test_the_leader_is_the_best_lane_whoever_is_compared():
+    lanes = [lane(0.9, 0.9), lane(0.5, 0.5), lane(0.3, 0.3)]
+    text, leader = verdict([LAYER, GROUP, BATCH], lanes)
+    assert leader == 0 and "Layer norm is 60.0 points ahead of batch norm" in text
+    text, leader = verdict([LAYER, GROUP, BATCH], [lane(0.9, 0.9), lane(0.9, 0.9), lane(0.3, 0.3)])
+    assert leader == LEVEL and "60.0 points ahead of batch norm" in text
 
 
 def test_one_seed_is_an_anecdote():
-    text = verdict([NONE, BATCH], [lane(0.5), lane(0.9)], 42)
+    text, leader = verdict([NONE, BATCH], [lane(0.5), lane(0.9)])
     assert "(" not in text and text.endswith("40.0 points ahead of no norm, with one seed: an anecdote.")
+    assert leader == 1
 
 
 def test_batch_norm_is_compared_with_the_best_even_when_it_is_last():
-    text = verdict([GROUP, LAYER, BATCH], [lane(0.6, 0.7), lane(0.7, 0.8), lane(0.2, 0.25)], 42)
+    text = said([GROUP, LAYER, BATCH], [lane(0.6, 0.7), lane(0.7, 0.8), lane(0.2, 0.25)])
     assert text.endswith("Layer norm is 52.5 points ahead of batch norm; so is each of its seeds.")
 
 
 def test_without_batch_norm_the_best_two_are_compared():
-    text = verdict([NONE, LAYER, GROUP], [lane(0.1, 0.2), lane(0.7, 0.8), lane(0.9, 0.95)], 42)
+    text = said([NONE, LAYER, GROUP], [lane(0.1, 0.2), lane(0.7, 0.8), lane(0.9, 0.95)])
     assert "Group norm is 17.5 points ahead of layer norm" in text and "no norm 15.0%" in text
 
 
+def test_one_lane_alone_is_compared_with_nobody():
+    text, leader = verdict([BATCH], [lane(0.9, 0.8)])
+    assert text == (
+        "Step 42, validation accuracy (lowest–highest seed): batch norm 85.0% (80.0–90.0)."
+    ) and leader == 0  # fmt: skip
+    assert verdict([BATCH], [lane(0.9, 0.8, alive=False)])[1] == LEVEL
+
+
 def test_lost_seeds_are_counted_and_left_out():
-    text = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=[False, True]), lane(0.9, 0.8)], 42)
+    text, leader = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=[False, True]), lane(0.9, 0.8)])
     assert "no norm 60.0% in the 1 of 2 seeds that have not diverged" in text and "25.0 points" in text
-    text = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=False), lane(0.9, 0.8)], 42)
+    assert leader == 1
+    text, leader = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=False), lane(0.9, 0.8)])
     assert "no norm diverged," in text and text.endswith("Only batch norm has not diverged.")
-    text = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=False)] * 2, 42)
-    assert text.endswith("Nothing learns at these settings.")
+    assert leader == 1
+    text, leader = verdict([NONE, BATCH], [lane(0.5, 0.6, alive=False)] * 2)
+    assert text.endswith("Nothing learns at these settings.") and leader == LEVEL
+
+
+# --- how the ghost stood --------------------------------------------------------------------------------
+
+
+def test_the_ghost_is_told_by_lane():
+    lanes = [lane(0.5, 0.6), lane(0.9, 0.8)]
+    bare = verdict([NONE, BATCH], lanes)
+    for ghosts, sentence in [
+        ({1: lane(0.3, 0.2)}, " The ghost: batch norm 25.0%."),
+        ({0: lane(0.4, 0.4), 1: lane(0.3, 0.2)}, " The ghost: no norm 40.0%, batch norm 25.0%."),
+        ({0: lane(0.4, 0.4, alive=False)}, " The ghost: no norm diverged."),
+        ({0: lane(0.4, 0.1, alive=[True, False])}, " The ghost: no norm 40.0%."),
+        ({}, ""),
+    ]:
+        assert verdict([NONE, BATCH], lanes, ghosts=ghosts) == (bare.text + sentence, bare.leader)
+
+
+# --- what the settings decide ---------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("norm", "changes", "step", "words"),
+    ("norm", "changes", "step", "sentence"),
     [
         ("batch", {"batch_size": 1}, 0, "A batch of one is its own mean"),
         ("batch", {"batch_size": 2}, 0, "every x̂ is close to ±1"),
+        ("batch", {"batch_size": 3}, 0, ""),
         ("none", {"batch_size": 1}, 0, ""),
+        ("layer", {"batch_size": 2}, 0, ""),
         ("none", {"lr": 0.1}, 50, "a smaller learning rate may help"),
         ("none", {"lr": 0.1}, 49, ""),
         ("none", {"lr": 0.01}, 50, ""),
+        # What counts is what is in force at the step: edits begin at theirs.
+        ("batch", {"edits": ((20, "batch_size", 1),)}, 20, "A batch of one is its own mean"),
+        ("batch", {"edits": ((20, "batch_size", 2),)}, 21, "every x̂ is close to ±1"),
+        ("batch", {"edits": ((20, "batch_size", 1),)}, 19, ""),
+        ("batch", {"batch_size": 2, "edits": ((20, "batch_size", 32),)}, 20, ""),
+        ("none", {"edits": ((60, "lr", 0.5),)}, 60, "a smaller learning rate may help"),
+        ("none", {"edits": ((60, "lr", 0.5),)}, 59, ""),
+        ("none", {"lr": 0.5, "edits": ((60, "lr", 0.01),)}, 60, ""),
     ],
 )
-def test_what_the_settings_decide_is_said(norm, changes, step, words):
+def test_what_the_settings_decide_is_said(norm, changes, step, sentence):
     config = RunConfig(norm=norm, replicas=2, **({"lr": 0.01} | changes))
-    text = verdict([config], [lane(0.1, 0.1)], step)
-    assert text.endswith("has not diverged.") if not words else words in text
+    text = said([config], [lane(0.1, 0.1)], step)
+    assert sentence in text if sentence else text.endswith("10.0% (10.0–10.0).")
+
+
+@pytest.mark.parametrize(("dataset", "classes"), [("digits", 10), ("spirals", 3), ("xor", 2)])
+def test_how_far_from_guessing_depends_on_the_classes(dataset, classes):
+    config = RunConfig(dataset=dataset, lr=0.5)
+    near, far = 1 / classes + 0.09, 1 / classes + 0.11
+    hint = "Nobody is far from guessing"
+    assert hint in said([config] * 2, [lane(near), lane(near)], 50)
+    assert hint not in said([config] * 2, [lane(near), lane(far)], 50)
+    assert hint not in said([config] * 2, [lane(near, alive=False)] * 2, 50)
+
+
+# --- from what was recorded -----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
@@ -100,10 +217,7 @@ def test_accuracy_is_the_latest_that_the_run_recorded(step):
     )
     _, block = worker.extend(config, 15)
     needed = frames_needed(config, step)
-    some = {
-        k: v[needed.start : needed.stop] if k == "step" else v[:, needed.start : needed.stop]
-        for k, v in block.items()
-    }
+    some = {name: block[name][:, needed.start : needed.stop] for name in words.ARRAYS_NEEDED}
     recorded = block["val_accuracy"][:, : step + 1]
     latest = [row[np.isfinite(row)][-1] for row in recorded]
     assert accuracy(some).tolist() == latest

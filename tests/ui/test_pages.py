@@ -3,12 +3,13 @@
 import json
 import re
 from pathlib import Path
+from urllib.parse import parse_qsl
 
 import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
-from live.messages import CONTROLS, read
+from live.messages import CONTROLS, EXTRAS, read
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {"batch": "home", "lab": "training_lab"}
@@ -62,12 +63,26 @@ def test_pages_render(page):
 
 
 def test_an_address_restores_its_settings():
-    app = opened("lab", lanes="none,layer,rms", depth="9", lr="0.0123456789012345", seed="17", step="250")
+    address = {"lanes": "none,rms~depth:3~lr:2", "lr": "0.0123456789012345", "seed": "17", "step": "250"}
+    app = opened("lab", **address, edits="20:lr:0.7,9:eps:0.1", before="activation:tanh,lr:0.1")
     told = handed_over(app)
     assert not app.warning and told["paused"]
     assert told["values"] == told["defaults"] | {
-        "lanes": ["none", "layer", "rms"], "depth": 9, "lr": 0.0123456789012345, "seed": 17, "step": 250,
+        "lanes": [["none", []], ["rms", [["depth", 3], ["lr", 2.0]]]],
+        "lr": 0.0123456789012345, "seed": 17, "step": 250,
+        "edits": [[9, "eps", 0.1], [20, "lr", 0.7]], "before": [["activation", "tanh"], ["lr", 0.1]],
     }  # fmt: skip
+
+
+def test_the_lab_hands_over_its_presets_and_each_is_a_link_into_it():
+    told = handed_over(opened("lab"))
+    assert told["presets"] == json.loads(json.dumps(EXTRAS["lab"]["presets"]))
+    assert told["editable"] and told["differing"] and told["run"]
+    for preset in told["presets"].values():
+        app = opened("lab", **dict(parse_qsl(preset["address"].removeprefix("?"))))
+        there = handed_over(app)
+        assert not app.warning and there["paused"], "a reader predicts before it starts"
+        assert there["values"] == told["defaults"] | preset["values"]
 
 
 def test_broken_fields_are_named_and_the_others_kept():
@@ -94,7 +109,21 @@ def test_broken_fields_are_named_and_the_others_kept():
         ),
         ("batch", {"eps": 0.000123456789}, {"eps": "0.000123456789"}),
         ("batch", {}, {}),
-        ("lab", {"lanes": ["batch", "rms"], "step": 40}, {"lanes": "batch,rms", "step": "40"}),
+        (
+            "lab",
+            {"lanes": [["batch", []], ["batch", [["eps", 0.5]]]], "step": 40},
+            {"lanes": "batch,batch~eps:0.5", "step": "40"},
+        ),
+        (
+            "lab",
+            {"edits": [[120, "gamma", -2.0], [120, "lr", 0.5]], "ghost": "off"},
+            {"edits": "120:gamma:-2.0,120:lr:0.5", "ghost": "off"},
+        ),
+        (
+            "lab",
+            {"before": [["depth", 3], ["lr", 0.25]], "preset": "deep", "guess": -1},
+            {"before": "depth:3,lr:0.25", "preset": "deep", "guess": "-1"},
+        ),
     ],
 )
 def test_what_the_reader_chooses_is_in_the_address(picture, changes, address):
@@ -128,7 +157,11 @@ def test_settings_come_back_with_the_page():
 
 def test_a_component_that_reports_nonsense_changes_nothing(page):
     picture, app = page
-    for nonsense in (None, {}, {"gamma": "x", "depth": [], "moved": [[1]], "new": 1}):
+    for nonsense in (
+        None,
+        {},
+        {"gamma": "x", "depth": [], "moved": [[1]], "lanes": [[]], "edits": [[1, {}, 2]], "new": 1},
+    ):
         chosen(app, nonsense)
         assert not app.exception and app.query_params == {}
 
@@ -143,6 +176,7 @@ HOSTILE = {
     "unicode": {"depth": "\u202e٣\u0000\u2028💥", "\u200bdepth": "1", "lanes": "nöne,bätch"},
     "lines": {"depth": "1\n\n# Title\n\n- list", "a\r\nb": "x"},
     "empty": {"depth": "", "lanes": "", "moved": "", "": "x"},
+    "branches": {"lanes": "none~`<b>**x**`:1", "edits": "<b>\u202e`:lr:1", "before": "`` :red[x]`\n:1"},
     "numbers": {"depth": "1e400", "lr": "nan", "seed": "1" * 5000, "gamma": "-inf"},
 }
 

@@ -1,0 +1,127 @@
+// The equations with the live numbers in them. A touched number opens its arithmetic, computed on the server.
+import { brief, element } from "./controls.js";
+
+const FIRST = 4, LAST = 1; // of a long sum
+
+const over = (top, bottom) => `<span class="frac"><span>${top}</span><span>${bottom}</span></span>`;
+const rooted = (inside) => `<span class="root">√<span>${inside}</span></span>`;
+const bracketed = (value) => (value < 0 ? `(${brief(value)})` : brief(value));
+const link = (key, value) => `<button type="button" data-opens="${key}" class="number">${value}</button>`;
+
+// name, how it is written, which operations it belongs to, its number, and where that comes from.
+const EQUATIONS = {
+  mean: {
+    formula: `μ = ${over("Σ x<sub>i</sub>", "N")}`,
+    name: "the mean μ",
+    operations: ["mean", "centred"],
+    value: ({ numbers }) => numbers.x_mean,
+    steps: ({ arrays, numbers, size }) => [
+      "μ", over(sum(arrays.x, bracketed), size), over(brief(numbers.x_sum), size), brief(numbers.x_mean),
+    ],
+  },
+  variance: {
+    formula: `σ² = ${over("Σ (x<sub>i</sub> − μ)²", "N")}`,
+    name: "the variance σ²",
+    operations: ["variance"],
+    value: ({ numbers }) => numbers.x_var,
+    steps: ({ arrays, numbers, size }) => [
+      "σ²", over(sum(arrays.centred, (value) => `${bracketed(value)}²`), size), over(brief(numbers.squares_sum), size),
+      brief(numbers.x_var),
+    ],
+  },
+  root: {
+    formula: rooted("σ² + ε"),
+    name: "the divisor, the root of σ² + ε",
+    operations: ["root"],
+    value: ({ numbers }) => numbers.root,
+    steps: ({ numbers, values }) => [
+      rooted("σ² + ε"), rooted(`${link("variance", brief(numbers.x_var))} + ${brief(values.eps)}`), brief(numbers.root),
+    ],
+  },
+  normalized: {
+    formula: `x̂ = ${over("x − μ", rooted("σ² + ε"))}`,
+    name: "x̂ of the chosen dot",
+    operations: ["divide"],
+    value: ({ arrays, chosen }) => arrays.normalized[chosen],
+    steps: ({ arrays, numbers, chosen }) => [
+      `x̂<sub>${chosen + 1}</sub>`,
+      over(`${brief(arrays.x[chosen])} − ${link("mean", bracketed(numbers.x_mean))}`, link("root", brief(numbers.root))),
+      over(brief(arrays.centred[chosen]), brief(numbers.root)), brief(arrays.normalized[chosen]),
+    ],
+  },
+  y: {
+    formula: "y = <span data-part=gamma>γ · x̂</span> <span data-part=beta>+ β</span>",
+    name: "y of the chosen dot",
+    operations: ["gamma", "beta"],
+    value: ({ arrays, chosen }) => arrays.y[chosen],
+    steps: ({ arrays, values, chosen }) => [
+      `y<sub>${chosen + 1}</sub>`,
+      `${brief(values.gamma)} · ${link("normalized", bracketed(arrays.normalized[chosen]))} + ${bracketed(values.beta)}`,
+      `${brief(arrays.scaled[chosen])} + ${bracketed(values.beta)}`, brief(arrays.y[chosen]),
+    ],
+  },
+};
+
+// A sum of many numbers: the first few, an ellipsis, the last.
+function sum(numbers, written) {
+  const all = [...numbers];
+  if (all.length <= FIRST + LAST + 1) return all.map(written).join(" + ");
+  return [...all.slice(0, FIRST).map(written), "…", ...all.slice(-LAST).map(written)].join(" + ");
+}
+
+export class Equations {
+  constructor(parent) {
+    const strip = element(parent, "div", "equations", { role: "group", "aria-label": "The equations with the numbers of this batch" });
+    this.cards = {};
+    for (const [key, { formula, name }] of Object.entries(EQUATIONS)) {
+      const card = element(strip, "div", "equation", { "data-equation": key });
+      element(card, "span", "formula", { "aria-hidden": "true" }).innerHTML = formula;
+      element(card, "span", "", { "aria-hidden": "true" }, "=");
+      const number = element(card, "button", "number", {
+        type: "button", "data-opens": key, "aria-expanded": "false", "aria-controls": "arithmetic",
+        title: "Touch: how it comes about",
+      });
+      this.cards[key] = { card, number, name };
+    }
+    this.arithmetic = element(parent, "div", "arithmetic", { id: "arithmetic" });
+    for (const part of [strip, this.arithmetic]) {
+      part.addEventListener("click", (event) => {
+        const key = event.target.closest("[data-opens]")?.dataset.opens;
+        if (key) this.open(part === strip && key === this.opened ? undefined : key);
+      });
+    }
+    this.open(undefined);
+  }
+
+  open(key) {
+    this.opened = key;
+    for (const [name, { number }] of Object.entries(this.cards)) number.setAttribute("aria-expanded", String(name === key));
+    this.tell();
+  }
+
+  // scene: what the server answered (arrays, numbers), the settings asked for, the chosen dot.
+  show(state, operation) {
+    this.state = state;
+    for (const [key, { card, number, name }] of Object.entries(this.cards)) {
+      const { value, operations } = EQUATIONS[key];
+      const written = brief(value(state));
+      if (number.textContent !== written) {
+        number.textContent = written;
+        number.setAttribute("aria-label", `${name}: ${written}`);
+      }
+      card.classList.toggle("active", operations.includes(operation));
+      for (const part of card.querySelectorAll("[data-part]")) part.classList.toggle("active", part.dataset.part === operation);
+    }
+    this.tell();
+  }
+
+  tell() {
+    const told = this.opened && this.state
+      ? EQUATIONS[this.opened].steps(this.state).map((part) => `<span>${part}</span>`).join("<span>=</span>")
+      : "Touch a number above: its arithmetic opens here.";
+    if (told === this.told) return;
+    this.told = told;
+    this.arithmetic.innerHTML = told;
+    this.arithmetic.classList.toggle("hint", !this.opened);
+  }
+}

@@ -1,0 +1,335 @@
+"""Taking a picture away: what is downloaded is what is on the page."""
+
+from __future__ import annotations
+
+import re
+import struct
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.server import Server
+
+pytestmark = pytest.mark.browser
+
+LAB = "/training-lab?depth=2&width=16&replicas=2&step=30"
+SVG = "{http://www.w3.org/2000/svg}"
+# Mean difference of the colours, 0 to 1, between a canvas and the same picture out of the file. Both are
+# drawn by one renderer: what differs is the smoothing of edges and letters.
+SAME = {1: 0.002, 2: 0.004}  # by pixels of the screen for one of the page
+
+
+def open_lab(page: Page, address: str = LAB) -> None:
+    page.goto(address)
+    expect(page.locator(".lab")).to_have_attribute("data-step", "30")
+    expect(page.locator(".verdict:not(.old)")).to_contain_text("Step 30, validation accuracy")
+
+
+def open_menu(page: Page) -> None:
+    page.locator("summary", has_text="Take it away").click()
+
+
+def take(page: Page, what: str, folder: Path) -> tuple[str, bytes]:
+    """Name and content of what the button downloads."""
+    with page.expect_download() as download:
+        page.locator(".take").get_by_role("button", name=re.compile(f"^{what}")).click()
+    expect(page.locator(".take [role=status]")).to_contain_text(
+        f"Saved as {download.value.suggested_filename}"
+    )
+    path = folder / download.value.suggested_filename
+    download.value.save_as(path)
+    return path.name, path.read_bytes()
+
+
+def texts(svg: bytes) -> str:
+    return " ".join(node.text or "" for node in ET.fromstring(svg).iter(f"{SVG}text"))
+
+
+def module(page: Page, name: str) -> str:
+    """The address of one of the modules that every page with a picture loads."""
+    page.goto("/")
+    expect(page.locator(".lab:not([aria-busy])")).to_be_visible()
+    return str(
+        page.evaluate(
+            """(name) => performance.getEntriesByType("resource").map((entry) => entry.name)
+            .find((address) => address.endsWith(name))""",
+            f"/{name}",
+        )
+    )
+
+
+# How far apart two pictures are: a canvas of the page, and a part of an SVG drawn in the same size.
+COMPARE = """async ({ canvas, svg, box, page }) => {
+  const image = new Image();
+  image.src = URL.createObjectURL(new Blob([svg], { type: "image/svg+xml" }));
+  await image.decode();
+  const pixels = (draw) => {
+    const sheet = document.createElement("canvas");
+    [sheet.width, sheet.height] = [canvas.width, canvas.height];
+    const pen = sheet.getContext("2d");
+    pen.fillStyle = page;
+    pen.fillRect(0, 0, sheet.width, sheet.height);
+    draw(pen, sheet.width / box.width);
+    return pen.getImageData(0, 0, sheet.width, sheet.height).data;
+  };
+  const apart = (one, other) =>
+    one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0) / one.length / 255;
+  const shown = pixels((pen) => pen.drawImage(canvas, 0, 0));
+  const taken = pixels((pen, ratio) => {
+    pen.setTransform(ratio, 0, 0, ratio, -ratio * box.x, -ratio * box.y);
+    pen.drawImage(image, 0, 0);
+  });
+  return [apart(shown, taken), apart(shown, pixels(() => {}))];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_the_svg_is_the_page(
+    chromium: Browser, server: Server, tmp_path: Path, scheme: str, ratio: int
+) -> None:
+    context = chromium.new_context(
+        base_url=server.url, viewport={"width": 1440, "height": 900},
+        color_scheme=scheme, device_scale_factor=ratio,
+    )  # fmt: skip
+    page = context.new_page()
+    try:
+        open_lab(page, LAB + "&dataset=spirals&edits=10:lr:0.5")
+        open_menu(page)
+        name, svg = take(page, "SVG", tmp_path)
+        assert name == "batchnorm-lab-step-30.svg"
+        root = ET.fromstring(svg)
+        written = texts(svg)
+        verdict = page.locator(".verdict").inner_text()
+        assert " ".join(verdict.split()) in " ".join(written.split())
+        assert page.evaluate("location.href") in written.replace(" ", "")
+        colour = page.locator(".lab").evaluate(
+            "(lab) => getComputedStyle(lab).getPropertyValue('--st-background-color').trim()"
+        )
+        (ground,) = (node for node in root.findall(f"{SVG}rect"))
+        assert ground.get("fill") == colour
+        canvases = [canvas for canvas in page.locator("figure canvas").all() if canvas.is_visible()]
+        figures = [node for node in root.findall(f"{SVG}g") if node.get("class") == "figure"]
+        assert len(figures) == len(canvases) >= 7
+        for canvas, figure in zip(canvases, figures, strict=True):
+            assert figure.get("aria-label", "?") in written
+            x, y = re.findall(r"[\d.]+", figure.get("transform", ""))
+            width, height = canvas.evaluate("(c) => [c.clientWidth, c.clientHeight]")
+            box = {"x": float(x), "y": float(y), "width": width, "height": height}
+            given = {"canvas": canvas.element_handle(), "svg": svg.decode(), "box": box, "page": colour}
+            difference, blank = page.evaluate(COMPARE, given)
+            assert difference < SAME[ratio] < blank, figure.get("aria-label")
+    finally:
+        context.close()
+
+
+def test_the_png_is_the_svg_twice_as_sharp(page: Page, tmp_path: Path) -> None:
+    open_lab(page)
+    open_menu(page)
+    name, png = take(page, "PNG", tmp_path)
+    root = ET.fromstring(take(page, "SVG", tmp_path)[1])
+    assert name == "batchnorm-lab-step-30.png" and png.startswith(b"\x89PNG\r\n\x1a\n")
+    across, down = struct.unpack(">II", png[16:24])
+    assert across == 2 * float(root.get("width", 0)) and down == 2 * float(root.get("height", 0))
+    colours = page.evaluate(
+        """async (bytes) => {
+          const image = await createImageBitmap(new Blob([new Uint8Array(bytes)]));
+          const pen = new OffscreenCanvas(image.width, image.height).getContext("2d");
+          pen.drawImage(image, 0, 0);
+          const { data } = pen.getImageData(0, 0, image.width, image.height);
+          return new Set(new Uint32Array(data.buffer)).size;
+        }""",
+        list(png),
+    )
+    assert colours > 50, "a picture, not an empty sheet"
+
+
+def test_numbers_and_script_come_from_the_server(page: Page, tmp_path: Path) -> None:
+    open_lab(page)
+    open_menu(page)
+    name, table = take(page, "CSV", tmp_path)
+    assert name == "batchnorm-lab-step-30.csv"
+    lines = table.decode().splitlines()
+    assert "lane,seed,step,layer,quantity,value" in lines
+    accuracies = [
+        float(line.split(",")[5]) for line in lines if re.match("batch norm,.,30,,val_accuracy,", line)
+    ]
+    assert len(accuracies) == 2
+    assert f"batch norm {50 * sum(accuracies):.1f}%" in page.locator(".verdict").inner_text()
+    name, script = take(page, "Python", tmp_path)
+    assert name == "batchnorm-lab-step-30.py"
+    assert b"STEP = 30" in script and b"bnlib.RunConfig(" in script
+    compile(script, name, "exec")
+
+
+def test_a_batch_can_be_taken_too(page: Page, tmp_path: Path) -> None:
+    page.goto("/one-batch")
+    expect(page.locator(".verdict")).to_contain_text("standard deviation")
+    open_menu(page)
+    name, svg = take(page, "SVG", tmp_path)
+    assert name == "batchnorm-one-batch.svg"
+    assert " ".join(page.locator(".verdict").inner_text().split()) in " ".join(texts(svg).split())
+    assert take(page, "PNG", tmp_path)[1].startswith(b"\x89PNG")
+    name, table = take(page, "CSV", tmp_path)
+    assert name == "batchnorm-one-batch.csv" and b"\nindex,x,x_hat,y\n0," in table
+    name, script = take(page, "Python", tmp_path)
+    assert name == "batchnorm-one-batch.py" and b"bnlib.batch_norm(" in script
+
+
+def test_the_menu_needs_no_mouse(page: Page) -> None:
+    open_lab(page)
+    summary = page.locator("summary", has_text="Take it away")
+    summary.focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".take")).to_have_attribute("open", "")
+    page.keyboard.press("Tab")
+    expect(page.locator(".take button").first).to_be_focused()
+    with page.expect_download() as download:
+        page.keyboard.press("Enter")
+    assert download.value.suggested_filename.endswith(".png")
+    page.keyboard.press("Escape")
+    expect(page.locator(".take")).not_to_have_attribute("open", "")
+    expect(summary).to_be_focused()
+
+
+def test_on_a_phone_all_four_are_in_reach(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_lab(page)
+    open_menu(page)
+    for button in page.locator(".take button").all():
+        button.scroll_into_view_if_needed()
+        box = button.bounding_box()
+        assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 40
+
+
+# ---- the look-alike of a canvas ---------------------------------------------------------------------
+
+# Every call it knows, on a real canvas and on the look-alike.
+EVERYTHING = """(pen, image) => {
+  pen.clearRect(0, 0, 300, 200);
+  pen.font = "16px sans-serif";
+  pen.lineJoin = "round";
+  pen.lineCap = "round";
+  pen.fillStyle = "rgba(200, 30, 30, 0.5)";
+  pen.fillRect(10, 50, 40, -35);
+  pen.globalAlpha = 0.6;
+  pen.strokeStyle = "hsl(210, 80%, 40%)";
+  pen.lineWidth = 5;
+  pen.setLineDash([12, 6]);
+  if (pen.getLineDash().join() !== "12,6") throw new Error("dash");
+  pen.beginPath();
+  pen.moveTo(60, 20);
+  pen.lineTo(110, 20);
+  pen.lineTo(110, 55);
+  pen.lineTo(Number.NaN, 70);
+  pen.closePath();
+  pen.stroke();
+  pen.strokeRect(120, 10, 30, 30);
+  pen.save();
+  pen.setLineDash([]);
+  pen.globalAlpha = 1;
+  pen.beginPath();
+  pen.rect(160, 10, 60, 50);
+  pen.clip();
+  pen.beginPath();
+  pen.arc(190, 60, 40, 0, 2 * Math.PI);
+  pen.clip();
+  pen.fillStyle = "green";
+  pen.fillRect(150, 0, 150, 150);
+  pen.restore();
+  pen.setLineDash([]);
+  for (const [i, backwards] of [false, true].entries()) {
+    pen.beginPath();
+    pen.arc(40 + 60 * i, 100, 20, 0.5, 4, backwards);
+    pen.fill();
+    pen.stroke();
+  }
+  pen.save();
+  pen.translate(200, 120);
+  pen.rotate(0.6);
+  pen.scale(1.5, 1.5);
+  pen.strokeRect(-20, -10, 40, 20);
+  pen.fillText("turned", -20, 0);
+  pen.drawImage(image, 24, -8, 12, 12);
+  pen.restore();
+  pen.globalAlpha = 1;
+  pen.fillStyle = "#123";
+  const apart = { top: 150, middle: 165, alphabetic: 180, bottom: 195 };
+  for (const [baseline, y] of Object.entries(apart)) {
+    pen.textBaseline = baseline;
+    pen.textAlign = "left";
+    pen.fillText("left <&> “x̂”", 5, y);
+    pen.textAlign = "right";
+    pen.fillText("right", 295, y);
+  }
+  pen.textAlign = "center";
+  pen.lineWidth = 1;
+  pen.font = "italic bold 20px serif";
+  pen.strokeText("outlined", 150, 160);
+  pen.fillRect(150, 170, pen.measureText("outlined").width, 4);
+  pen.imageSmoothingEnabled = false;
+  pen.drawImage(image, 0, 1, 2, 1, 100, 175, 40, 20);
+  pen.beginPath();
+  pen.rect(250, 20, 40, 40);
+  pen.rect(260, 30, 20, 20);
+  pen.fill("evenodd");
+  const pixels = pen.createImageData(6, 6);
+  pixels.data.fill(200);
+  pen.putImageData(pixels, 230, 70);
+}"""
+
+
+@pytest.mark.parametrize("ratio", [1, 2])
+def test_every_call_looks_as_on_a_canvas(page: Page, ratio: int) -> None:
+    difference, blank = page.evaluate(
+        f"""async ({{ address, ratio }}) => {{
+          const {{ SvgCanvas, svgFile }} = await import(address);
+          const everything = {EVERYTHING}, compare = {COMPARE};
+          const image = document.createElement("canvas");
+          [image.width, image.height] = [2, 2];
+          ["red", "lime", "blue", "black"].forEach((colour, i) => {{
+            image.getContext("2d").fillStyle = colour;
+            image.getContext("2d").fillRect(i % 2, i >> 1, 1, 1);
+          }});
+          const real = document.createElement("canvas"), other = new SvgCanvas(300, 200);
+          for (const canvas of [real, other]) {{
+            [canvas.width, canvas.height] = [300 * ratio, 200 * ratio];
+            const pen = canvas.getContext("2d");
+            pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+            everything(pen, image);
+          }}
+          const svg = svgFile(300, 200, other.content());
+          return compare({{ canvas: real, svg, box: {{ x: 0, y: 0, width: 300 }}, page: "white" }});
+        }}""",
+        {"address": module(page, "svg.js"), "ratio": ratio},
+    )
+    assert difference < SAME[ratio] < blank
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "pen.bezierCurveTo(0, 0, 1, 1, 2, 2)",
+        "pen.createLinearGradient(0, 0, 1, 1)",
+        "pen.shadowBlur = 3",
+        "pen.globalCompositeOperation = 'multiply'",
+        "pen.fillStyle = {}, pen.beginPath(), pen.rect(0, 0, 5, 5), pen.fill()",
+        "pen.scale(1, 2), pen.beginPath(), pen.arc(5, 5, 3, 0, 6)",
+        "pen.clearRect(10, 10, 5, 5)",
+    ],
+)
+def test_what_it_does_not_know_throws(page: Page, call: str) -> None:
+    """So that a drawing function that needs more fails its test instead of missing from the file."""
+    thrown = page.evaluate(
+        f"""async (address) => {{
+          "use strict"; // as modules are
+          const {{ SvgCanvas }} = await import(address);
+          const pen = new SvgCanvas(300, 200).getContext("2d");
+          try {{ {call}; }} catch (error) {{ return error.constructor.name; }}
+          return "nothing";
+        }}""",
+        module(page, "svg.js"),
+    )
+    assert thrown == "TypeError"

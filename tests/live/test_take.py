@@ -1,0 +1,290 @@
+"""What is taken away: CSV against the runs and the closed forms, and scripts that are executed."""
+
+import ast
+import asyncio
+import csv
+import json
+import os
+import subprocess
+import sys
+from itertools import product
+
+import numpy as np
+import pytest
+
+import bnlib
+from live import batch, lab, take
+from live.desk import Desk
+from live.messages import CONTROLS, LAB_CONTROLS, read
+from live.worker import BANDS, CURVES
+from tests.server import ROOT
+
+SMALL = {"depth": 3, "width": 16, "replicas": 2}
+
+
+def settings(controls, **chosen):
+    values, problems = read(controls, chosen)
+    assert not problems
+    return values
+
+
+def table(text):
+    """Comment lines, and the rows as dicts."""
+    lines = text.splitlines()
+    comments = [line for line in lines if line.startswith("#")]
+    assert lines[: len(comments)] == comments
+    return comments, list(csv.DictReader(lines[len(comments) :]))
+
+
+def run_script(text, folder):
+    """What the script prints, run where only bnlib is at hand."""
+    path = folder / "taken.py"
+    path.write_text(text, encoding="utf-8")
+    tree = ast.parse(text)
+    imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+    assert imported <= {"os", "numpy", "bnlib"}
+    done = subprocess.run(
+        [sys.executable, "-W", "error", str(path)],
+        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        cwd=folder, capture_output=True, encoding="utf-8", timeout=300,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def ran(values, step):
+    """The runs behind a picture, made here and in one go."""
+    return [
+        bnlib.advance(bnlib.start(shown.config), step + 1).history | {"shown": shown}
+        for shown in take.lanes_shown(values)
+    ]
+
+
+# ---- the training lab -------------------------------------------------------------------------------
+
+
+def test_every_number_of_every_seed_is_in_the_csv():
+    values = settings(LAB_CONTROLS, **SMALL, lanes="none,batch~lr:0.3", seed=7)
+    recorded = ran(values, 12)
+    comments, rows = table(take.lab_csv(values, 12, recorded))
+    found = {
+        (r["lane"], int(r["seed"]), int(r["step"]), r["layer"], r["quantity"]): np.float32(r["value"])
+        for r in rows
+    }
+    assert len(found) == len(rows)
+    expected = {}
+    for history in recorded:
+        for replica, step in product(range(2), range(13)):
+            place = history["shown"].name, 7 + replica, step
+            for name in ("train_loss",) if step % lab.VALIDATE_EVERY else CURVES:
+                expected[*place, "", name] = history[name][replica, step]
+            for name, layer in product(BANDS, range(3)):
+                expected[*place, str(layer + 1), name] = history[name][replica, step, layer]
+    assert found == expected
+    assert {row["lane"] for row in rows} == {"no norm", "batch norm, learning rate 0.3"}
+    assert any(np.__version__ in line and "bnlib" in line for line in comments)
+    address = "?lanes=none,batch~lr:0.3&depth=3&width=16&replicas=2&seed=7"
+    assert any(line.endswith(address) for line in comments)
+
+
+def test_comments_hold_the_very_configurations():
+    values = settings(LAB_CONTROLS, **SMALL, lanes="layer,batch", lr=0.0123456789012345, edits="4:eps:0.001")
+    comments, _ = table(take.lab_csv(values, 5, ran(values, 5)))
+    written = [line.split(" = ")[1] for line in comments if " = bnlib.RunConfig(" in line]
+    here = {"bnlib": bnlib, "__builtins__": {}}
+    configs = [eval(text, here) for text in written]  # noqa: S307
+    race = lab.lane_configs(values)
+    assert configs[: len(race)] == race
+    assert configs[len(race) :] == lab.lane_configs(values | {"edits": ()})
+
+
+def test_a_ghost_brings_its_curves():
+    values = settings(LAB_CONTROLS, **SMALL, edits="4:lr:0.5")
+    _, rows = table(take.lab_csv(values, 8, ran(values, 8)))
+    ghost = [row for row in rows if row["lane"] == "ghost: batch norm"]
+    assert {row["quantity"] for row in ghost} == set(CURVES)
+    (loss,) = (r["value"] for r in ghost if (r["step"], r["quantity"], r["seed"]) == ("8", "train_loss", "0"))
+    without = lab.lane_configs(values | {"edits": ()})[1]
+    assert loss == str(bnlib.advance(bnlib.start(without), 9).history["train_loss"][0, 8])
+
+
+def test_a_diverged_seed_has_no_rows_beyond():
+    values = settings(LAB_CONTROLS, **SMALL, lanes="none", lr=10, init_scale=5)
+    (history,) = recorded = ran(values, 30)
+    alive = np.isfinite(history["train_loss"])
+    assert not alive[:, -1].all(), "these settings should diverge"
+    _, rows = table(take.lab_csv(values, 30, recorded))
+    assert not [row for row in rows if "nan" in row["value"]]
+    losses = [row for row in rows if row["quantity"] == "train_loss"]
+    assert len(losses) == alive.sum()
+
+
+def test_a_long_file_is_thinned_and_says_so(monkeypatch):
+    values = settings(LAB_CONTROLS, **SMALL)
+    recorded = ran(values, 33)
+    monkeypatch.setattr(take, "MOST_ROWS", 600)
+    comments, rows = table(take.lab_csv(values, 33, recorded))
+    assert len(rows) <= 600 + 2 * 2 * 3 * len(BANDS)  # the last step is always there
+    layers = {int(row["step"]) for row in rows if row["layer"]}
+    assert layers == {0, 10, 20, 30, 33} and "every 10th step" in comments[0]
+    assert {int(r["step"]) for r in rows if r["quantity"] == "train_loss"} == set(range(34))
+
+
+def test_the_largest_race_stays_bounded():
+    """Four lanes with ghosts, eight seeds, twenty layers, all steps: what the settings allow at most."""
+    frames = lab.LAB_STEPS + 1
+    curves = 2 * 4 * 8 * (frames + 3 * (frames // lab.VALIDATE_EVERY + 1))
+    layers = 4 * 8 * 20 * len(BANDS) * frames
+    every = take._thinning(layers, take.MOST_ROWS - curves)
+    assert curves + layers / every <= take.MOST_ROWS
+
+
+@pytest.mark.parametrize(
+    "chosen",
+    [
+        {"lanes": "none,batch,group"},
+        {"lanes": "batch,batch~lr:0.7", "activation": "tanh", "optimizer": "adamw", "eps": 0.0123},
+        {"edits": "5:lr:0.5,11:gamma:0.3", "dataset": "spirals", "data_noise": 0.05, "seed": 3},
+        {"lanes": "none,layer", "lr": 10, "init_scale": 5},
+    ],
+)
+def test_the_script_repeats_the_recording_to_the_last_digit(client, tmp_path, chosen):
+    values = SMALL | chosen
+    request = {"kind": "take", "picture": "lab", "values": values, "step": 13}
+    file, _ = client.ask(request | {"id": 5, "what": "csv"})
+    assert (file["kind"], file["id"], file["name"]) == ("file", 5, "batchnorm-lab-step-13.csv")
+    _, rows = table(file["text"])
+    script, _ = client.ask(request | {"id": 6, "what": "python"})
+    assert (script["id"], script["name"]) == (6, "batchnorm-lab-step-13.py")
+    printed = dict(
+        line.split(": validation accuracy at step 10, by seed: ")
+        for line in run_script(script["text"], tmp_path)
+    )
+    names = lab.lane_names(settings(LAB_CONTROLS, **values))
+    assert list(printed) == names
+    for name in names:
+        for seed, accuracy in enumerate(printed[name].split(), start=chosen.get("seed", 0)):
+            of_seed = [r for r in rows if r["lane"] == name and r["seed"] == str(seed)]
+            alive = any(r["quantity"] == "train_loss" and r["step"] == "13" for r in of_seed)
+            (said,) = [
+                r["value"] for r in of_seed if r["quantity"] == "val_accuracy" and r["step"] == "10"
+            ] or ["nan"]
+            assert accuracy == (said if alive else "nan")
+
+
+# ---- one batch --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("picture", "name"), [("one_batch", "batchnorm-one-batch.csv"), ("batch", "batchnorm-batch.csv")]
+)
+def test_the_csv_of_a_batch_holds_the_transform(client, picture, name):
+    values = {"batch_size": 9, "gamma": -1.5, "beta": 0.25, "eps": 0.01, "moved": "3:2.5"}
+    request = {"kind": "take", "id": 1, "what": "csv", "picture": picture, "values": values, "step": 0}
+    file, _ = client.ask(request)
+    assert file["name"] == name
+    comments, rows = table(file["text"])
+    assert any("?batch_size=9&gamma=-1.5&beta=0.25&eps=0.01&moved=3:2.5" in line for line in comments)
+    assert [int(row["index"]) for row in rows] == list(range(9))
+    x, x_hat, y = (np.array([float(row[name]) for row in rows]) for name in ("x", "x_hat", "y"))
+    assert x[3] == 2.5
+    normalized = (x - x.mean()) / np.sqrt(np.square(x - x.mean()).mean() + 0.01)
+    np.testing.assert_allclose(x_hat, normalized, rtol=1e-12)
+    np.testing.assert_allclose(y, -1.5 * normalized + 0.25, rtol=1e-12)
+
+
+@pytest.mark.parametrize("size", [1, 2, 256])
+def test_the_script_of_a_batch_prints_its_csv(size, tmp_path):
+    values = settings(CONTROLS["one_batch"], batch_size=size, gamma=0.7, beta=-1.2, eps=3e-4)
+    _, arrays = batch.transform(values)
+    printed = run_script(take.batch_python(values, arrays), tmp_path)
+    csv_lines = take.batch_csv(values, arrays).splitlines()
+    assert printed[1:] == [line for line in csv_lines if not line.startswith("#")]
+    mean, variance = float(printed[0].split()[1]), float(printed[0].split()[3])
+    x = arrays["x"]
+    assert mean == pytest.approx(x.mean(), rel=1e-12)
+    assert variance == pytest.approx(np.square(x - x.mean()).mean(), rel=1e-12)
+
+
+# ---- the channel ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"what": "pdf"}, "what=pdf must be one of csv, python"),
+        ({"what": None}, "what=None must be"),
+        ({"picture": "zoo"}, "picture=zoo must be one of"),
+        ({"picture": ["lab"]}, "picture="),
+        ({"values": {"depth": 99}}, "depth=99 is outside 1 to 20"),
+        ({"values": 3}, "values=3 must be an object"),
+        ({"step": -1}, "step=-1 must be a whole number"),
+        ({"id": "one"}, "id=one must be a whole number"),
+    ],
+)
+def test_a_bad_request_is_answered_by_a_problem(client, changed, words):
+    good = {"kind": "take", "id": 3, "what": "csv", "picture": "lab", "values": SMALL, "step": 2}
+    problem, _ = client.ask(good | changed)
+    assert (problem["kind"], problem["of"]) == ("problem", "take")
+    assert words in problem["message"]
+    file, _ = client.ask(good | {"id": 4})
+    assert (file["kind"], file["id"]) == ("file", 4)
+
+
+def test_a_packed_file_is_json(monkeypatch):
+    monkeypatch.setattr(take, "PORTION", 7)
+    text = 'lane "γ", \\ and 𝜎\n' * 5
+    assert json.loads(take.packed(3, "a.csv", text)) == {
+        "kind": "file",
+        "id": 3,
+        "name": "a.csv",
+        "text": text,
+    }
+
+
+def test_one_file_at_a_time_and_others_are_answered_meanwhile(server):
+    slow = {"lanes": "none,batch", "depth": 4, "seed": 8127}
+    request = {"kind": "take", "what": "csv", "picture": "lab", "values": slow, "step": 150}
+    with server.client(max_size=None) as client:
+        client.send(request | {"id": 1})
+        refused, _ = client.ask(request | {"id": 2})
+        assert (refused["kind"], refused["id"]) == ("problem", 2)
+        assert "one file at a time" in refused["message"]
+        picture, _ = client.ask({"kind": "batch", "id": 3, "values": {}})
+        assert picture["kind"] == "batch"
+        file, _ = client.receive()
+        assert (file["kind"], file["id"]) == ("file", 1)
+
+
+def test_who_leaves_takes_nothing_along(server, patiently):
+    values = {"lanes": "none,batch", "depth": 4, "seed": 8128}
+    with server.client() as client:
+        client.send(
+            {"kind": "take", "id": 1, "what": "csv", "picture": "lab", "values": values, "step": 2000}
+        )
+        client.ask({"kind": "batch", "id": 2, "values": {}})
+    patiently(lambda: server.health()["sockets"] == 0, "the socket's end")
+    before = server.health()["computed_steps"]
+    with server.client() as client:
+        request = {"kind": "take", "id": 1, "what": "python", "picture": "lab", "values": values, "step": 9}
+        file, _ = client.ask(request)
+        assert file["kind"] == "file"
+    assert server.health()["computed_steps"] - before < 1000
+
+
+def test_frames_of_the_desk_are_those_of_the_run():
+    """The recording, chunk by chunk from the pool, is the run in one go."""
+    values = settings(LAB_CONTROLS, **SMALL)
+
+    async def recorded():
+        desk = Desk(workers=1)
+        desk.start()
+        try:
+            return await take.lab_frames(values, 17, desk.frames)
+        finally:
+            desk.stop()
+
+    for frame, history in zip(asyncio.run(recorded()), ran(values, 17), strict=True):
+        assert set(frame) == {"step", *CURVES, *BANDS}
+        for name in frame:
+            np.testing.assert_array_equal(frame[name], history[name])

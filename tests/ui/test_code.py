@@ -1,0 +1,106 @@
+""" "Show the code": the source that is shown is that of what ran, chosen by the settings."""
+
+import inspect
+import sys
+
+import pytest
+from streamlit.proto.WidgetStates_pb2 import WidgetStates
+from streamlit.testing.v1 import AppTest
+
+from bnlib import layers, network, norms, train
+from live import lab
+from live.messages import LAB_CONTROLS, read
+from ui import code
+
+
+def of_lab(**address):
+    values, problems = read(LAB_CONTROLS, address)
+    assert not problems
+    return code.lab_code(values)
+
+
+def functions(passages):
+    return [passage.function for passage in passages]
+
+
+def words(passages):
+    return "\n".join(passage.what for passage in passages)
+
+
+def test_the_lab_shows_what_its_lanes_use():
+    passages = of_lab(lanes="none,batch,rms")
+    shown = functions(passages)
+    for function in (
+        train._advance_stretch, train._gradient_to_update, network.forward, network.backward, network._norm,
+        norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope, layers.cross_entropy,
+        network.inference_layers,
+    ):  # fmt: skip
+        assert shown.count(function) == 1
+    assert "share μ and σ: batch (1,); rms (2,) with μ = 0" in words(passages)
+    assert "SGD" in words(passages) and "AdamW" not in words(passages)
+
+
+def test_what_no_lane_uses_is_not_shown():
+    assert norms.normalize not in functions(of_lab(lanes="none"))
+    assert network.inference_layers not in functions(of_lab(lanes="none,layer"))
+    assert norms.normalize in functions(of_lab(lanes="none,layer"))
+
+
+def test_settings_of_single_lanes_count_too():
+    passages = of_lab(lanes="batch,batch~activation:tanh~optimizer:adamw", activation="gelu")
+    shown = functions(passages)
+    assert layers._gelu in shown and layers._tanh_slope in shown and layers._relu not in shown
+    assert "SGD" in words(passages) and "AdamW" in words(passages)
+
+
+def test_the_text_is_the_function_that_runs():
+    assert code.source(norms.normalize) == inspect.getsource(norms.normalize)
+    assert code.source(layers.ACTIVATIONS["tanh"].forward) == "numpy.tanh"
+    for passage in (*of_lab(lanes="batch,group", activation="sigmoid"), *code.batch_code()):
+        text = code.source(passage.function)
+        assert text.startswith(f"def {passage.function.__name__}(")
+        compile(text, "shown", "exec")
+
+
+@pytest.mark.parametrize(
+    "address",
+    [{"lanes": "none,batch,group,rms"}, {"lanes": "layer", "activation": "gelu", "optimizer": "adamw"}],
+)
+def test_all_that_is_shown_has_run(address):
+    """Every function on the page is called by a few steps of the race."""
+    values, _ = read(LAB_CONTROLS, address | {"depth": "2", "width": "8", "replicas": "1"})
+    called = set()
+    sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
+    try:
+        for config in lab.lane_configs(values):
+            train.advance(train.start(config), 2)
+    finally:
+        sys.setprofile(None)
+    missing = [p.what for p in code.lab_code(values) if p.function.__code__ not in called]
+    assert not missing
+
+
+def page():
+    from live.messages import LAB_CONTROLS, read
+    from ui.code import lab_code, show_code
+
+    show_code(lab_code(read(LAB_CONTROLS, {"lanes": "none,batch"})[0]))
+
+
+def test_nothing_is_sent_before_it_is_opened():
+    app = AppTest.from_function(page).run()
+
+    def turned(is_open):
+        states = WidgetStates()
+        states.widgets.add(id=app.expander[0].proto.id, bool_value=is_open)
+        app._run(states)
+        assert not app.exception
+        return [line.value for line in app.markdown], [shown.value for shown in app.code]
+
+    assert app.expander[0].label == "Show the code" and not app.code
+    passages = code.lab_code(read(LAB_CONTROLS, {})[0])
+    assert turned(True) == (
+        [passage.what for passage in passages],
+        [code.source(passage.function).strip() for passage in passages],
+    )
+    assert turned(False) == ([], [])
