@@ -1,7 +1,7 @@
 // One batch, before and after: three rows of dots and histograms on one axis, and a dot to drag.
 import { brief, button, element, slider } from "./controls.js";
 import { theme } from "./draw.js";
-import { HIGH, LOW, ROWS, drawRows } from "./rows.js";
+import { ROWS, drawRows } from "./rows.js";
 import { TakeAway } from "./take.js";
 
 const REACH = 28;
@@ -48,8 +48,7 @@ export class OneBatch {
   buildFigure(parent) {
     this.figure = element(parent, "figure");
     this.canvas = element(this.figure, "canvas", "dots", {
-      tabindex: 0, role: "slider", "aria-label": this.data.title, "aria-valuemin": LOW, "aria-valuemax": HIGH,
-      "data-control": "point",
+      tabindex: 0, role: "slider", "aria-label": this.data.title, "data-control": "point",
     });
     this.legend = element(this.figure, "p", "legend", {});
     this.help = element(this.figure, "p", "help", {},
@@ -190,7 +189,7 @@ export class OneBatch {
   }
 
   look() {
-    return { rows: ROWS, selected: this.selected, wall: true };
+    return { rows: ROWS, selected: this.selected };
   }
 
   draw() {
@@ -211,10 +210,13 @@ export class OneBatch {
     const { arrays, text: words } = this.picture;
     this.words.textContent = words;
     this.showEquations();
-    const value = arrays.x[this.selected];
-    this.canvas.setAttribute("aria-valuenow", value.toFixed(2));
+    const [x, normalized, y] = ["x", "normalized", "y"].map((name) => arrays[name][this.selected]);
+    const { low, high } = this.places.rows[0].across;
+    for (const [name, value] of Object.entries({ valuemin: low, valuemax: high, valuenow: x })) {
+      this.canvas.setAttribute(`aria-${name}`, Number(value.toPrecision(4)));
+    }
     this.canvas.setAttribute("aria-valuetext",
-      `dot ${this.selected + 1} of ${arrays.x.length}: x ${value.toFixed(2)}, normalized ${arrays.normalized[this.selected].toFixed(2)}, y ${arrays.y[this.selected].toFixed(2)}`);
+      `dot ${this.selected + 1} of ${arrays.x.length}: x ${brief(x)}, normalized ${brief(normalized)}, y ${brief(y)}`);
   }
 
   showEquations() {

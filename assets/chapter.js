@@ -22,7 +22,7 @@ const STEP_WORDS = {
 };
 const CURVES = {
   share: {
-    title: "A random gradient that gets through",
+    title: "Share of the gradient that gets through",
     curve: ({ arrays, numbers }) => ({
       x: arrays.share_x, y: arrays.share_y, low: 1, high: 256, percent: true, label: "batch size N",
       ticks: [1, 2, 4, 8, 16, 32, 64, 128, 256].map((n) => [n, String(n)]), point: [arrays.x.length, numbers.share],
@@ -174,6 +174,7 @@ export class Chapter extends OneBatch {
     this.next.disabled = scene === this.data.story.at(-1);
     this.next.classList.toggle("main", !open && !this.next.disabled);
     this.controls.disabled = open;
+    this.canvas.setAttribute("aria-disabled", String(open));
     for (const { name, row } of this.shows) row.hidden = !scene.controls.includes(name);
     this.nextBatch.hidden = !scene.controls.includes("draw");
     this.walk.hidden = scene.name !== "steps";
@@ -205,10 +206,12 @@ export class Chapter extends OneBatch {
     const frame = (now) => {
       const time = Math.min((now - began) / lasts, 1), share = walks ? time : 1 - (1 - time) ** 3;
       this.moving = time < 1 ? Object.fromEntries(ways.map(([name, at]) => [name, at(share)])) : {};
+      this.frame.classList.toggle("moving", time < 1);
       this.showValues();
       this.ask(now);
       this.animating = time < 1 ? requestAnimationFrame(frame) : undefined;
     };
+    this.frame.classList.add("moving");
     this.moving = Object.fromEntries(ways.map(([name, at]) => [name, at(0)]));
     this.animating = requestAnimationFrame(frame);
   }
@@ -230,7 +233,7 @@ export class Chapter extends OneBatch {
 
   halt() {
     cancelAnimationFrame(this.animating);
-    this.animating = undefined;
+    this.frame.classList.remove("moving");
     this.moving = {};
   }
 
@@ -250,6 +253,7 @@ export class Chapter extends OneBatch {
       this.values.operation = OPERATIONS[Math.min(Math.max(to(now), 0), OPERATIONS.length - 1)];
       this.showValues();
       this.draw();
+      this.ask();
       this.commit();
     });
     this.steps = [
@@ -324,7 +328,7 @@ export class Chapter extends OneBatch {
   look() {
     const walk = this.values.scene === "steps";
     return {
-      rows: walk ? WALK : ROWS, selected: this.selected, wall: true, pool: this.scene.name === "shape" && !this.locked,
+      rows: walk ? WALK : ROWS, selected: this.selected, pool: this.scene.name === "shape" && !this.locked,
       operation: walk ? this.asked().operation : undefined,
     };
   }

@@ -55,12 +55,21 @@ export function slider(parent, control, { onInput, onChange }) {
     type: "range", min: 0, max: control.stops.length - 1, step: 1, "data-control": control.name,
     "aria-label": control.hint ? `${control.label}: ${control.hint}` : control.label,
   });
+  let moved = false;
+  const settle = () => {
+    if (!moved) return;
+    moved = false;
+    onChange();
+  };
   input.addEventListener("input", (event) => {
     const value = control.stops[input.valueAsNumber];
+    moved = true;
     show(value, false);
     onInput(value, event.timeStamp);
   });
-  input.addEventListener("change", onChange);
+  input.addEventListener("change", settle);
+  // A finger that returns to where it began has moved too, but there is no "change" then.
+  for (const end of ["pointerup", "pointercancel", "blur"]) input.addEventListener(end, () => setTimeout(settle));
 
   function show(value, place = true) {
     output.textContent = written(value);

@@ -1,6 +1,8 @@
 // The equations with the live numbers in them. A touched number opens its arithmetic, computed on the server.
 import { brief, element } from "./controls.js";
+import { OPERATIONS } from "./rows.js";
 
+const HINT = "Touch a number above: its arithmetic opens here.";
 const FIRST = 4, LAST = 1; // of a long sum
 
 const over = (top, bottom) => `<span class="frac"><span>${top}</span><span>${bottom}</span></span>`;
@@ -8,11 +10,13 @@ const rooted = (inside) => `<span class="root">√<span>${inside}</span></span>`
 const bracketed = (value) => (value < 0 ? `(${brief(value)})` : brief(value));
 const link = (key, value) => `<button type="button" data-opens="${key}" class="number">${value}</button>`;
 
-// name, how it is written, which operations it belongs to, its number, and where that comes from.
+// How it is written and called, the operations that it belongs to and from which one on it is known, its
+// number, and where that comes from.
 const EQUATIONS = {
   mean: {
     formula: `μ = ${over("Σ x<sub>i</sub>", "N")}`,
     name: "the mean μ",
+    known: "mean",
     operations: ["mean", "centred"],
     value: ({ numbers }) => numbers.x_mean,
     steps: ({ arrays, numbers, size }) => [
@@ -22,6 +26,7 @@ const EQUATIONS = {
   variance: {
     formula: `σ² = ${over("Σ (x<sub>i</sub> − μ)²", "N")}`,
     name: "the variance σ²",
+    known: "variance",
     operations: ["variance"],
     value: ({ numbers }) => numbers.x_var,
     steps: ({ arrays, numbers, size }) => [
@@ -32,6 +37,7 @@ const EQUATIONS = {
   root: {
     formula: rooted("σ² + ε"),
     name: "the divisor, the root of σ² + ε",
+    known: "root",
     operations: ["root"],
     value: ({ numbers }) => numbers.root,
     steps: ({ numbers, values }) => [
@@ -41,6 +47,7 @@ const EQUATIONS = {
   normalized: {
     formula: `x̂ = ${over("x − μ", rooted("σ² + ε"))}`,
     name: "x̂ of the chosen dot",
+    known: "divide",
     operations: ["divide"],
     value: ({ arrays, chosen }) => arrays.normalized[chosen],
     steps: ({ arrays, numbers, chosen }) => [
@@ -52,6 +59,7 @@ const EQUATIONS = {
   y: {
     formula: "y = <span data-part=gamma>γ · x̂</span> <span data-part=beta>+ β</span>",
     name: "y of the chosen dot",
+    known: "beta",
     operations: ["gamma", "beta"],
     value: ({ arrays, chosen }) => arrays.y[chosen],
     steps: ({ arrays, values, chosen }) => [
@@ -99,12 +107,15 @@ export class Equations {
     this.tell();
   }
 
-  // scene: what the server answered (arrays, numbers), the settings asked for, the chosen dot.
+  // state: what the server answered (arrays, numbers), the settings asked for, the chosen dot; on the walk
+  // through the transform also the operation that is reached: what comes later isn't known yet.
   show(state, operation) {
     this.state = state;
+    this.reached = operation === undefined ? OPERATIONS.length : OPERATIONS.indexOf(operation);
     for (const [key, { card, number, name }] of Object.entries(this.cards)) {
       const { value, operations } = EQUATIONS[key];
-      const written = brief(value(state));
+      const written = this.knows(key) ? brief(value(state)) : "?";
+      number.disabled = !this.knows(key);
       if (number.textContent !== written) {
         number.textContent = written;
         number.setAttribute("aria-label", `${name}: ${written}`);
@@ -115,13 +126,17 @@ export class Equations {
     this.tell();
   }
 
+  knows(key) {
+    return OPERATIONS.indexOf(EQUATIONS[key].known) <= this.reached;
+  }
+
   tell() {
-    const told = this.opened && this.state
+    const told = this.state && this.opened && this.knows(this.opened)
       ? EQUATIONS[this.opened].steps(this.state).map((part) => `<span>${part}</span>`).join("<span>=</span>")
-      : "Touch a number above: its arithmetic opens here.";
+      : HINT;
     if (told === this.told) return;
     this.told = told;
     this.arithmetic.innerHTML = told;
-    this.arithmetic.classList.toggle("hint", !this.opened);
+    this.arithmetic.classList.toggle("hint", told === HINT);
   }
 }

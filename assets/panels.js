@@ -91,7 +91,6 @@ function rings(pen, style, points) {
 // Names beside the lines' ends, kept apart.
 function nameLanes(pen, colours, box, x, ends) {
   pen.font = colours.font;
-  const room = box.right - box.left - 20;
   ends.sort((a, b) => a.y - b.y);
   const apart = 15;
   let free = box.top + 6;
@@ -99,9 +98,10 @@ function nameLanes(pen, colours, box, x, ends) {
   free = box.bottom - 6;
   for (const end of [...ends].reverse()) free = (end.at = Math.min(end.at, free)) - apart;
   for (const { name, colour, at } of ends) {
-    const words = fitted(pen, name, room), wide = pen.measureText(words).width;
-    const rightwards = x + 7 + wide <= box.right;
-    const from = rightwards ? x + 7 : x - 7 - wide >= box.left ? x - 7 : box.right;
+    const right = box.right - x - 7, left = x - 7 - box.left;
+    const rightwards = right >= Math.min(left, pen.measureText(name).width);
+    const words = fitted(pen, name, rightwards ? right : left);
+    const from = rightwards ? x + 7 : x - 7;
     const align = rightwards ? "left" : "right";
     pen.save();
     pen.strokeStyle = colours.page;

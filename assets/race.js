@@ -15,6 +15,7 @@ const PATIENCE_MS = 900; // how long the old picture stays while a new race catc
 const BUSY_AFTER_MS = 250;
 const REST_MS = 600;
 const VERDICT_EVERY_MS = 500;
+const LONGEST_FRAME = 0.25; // seconds of play a frame: a page that was hidden doesn't leap
 const BEND_MS = 90; // a bending curve is drawn so often, with as many steps as can be had in that time
 const LEAST_BEND = 20;
 const OTHERS_EVERY = 3; // while it plays: the curves every frame, the other pictures in turn
@@ -190,7 +191,6 @@ export class Race {
 
   apply(values) {
     this.values = structuredClone(values);
-    this.bent = false;
     this.gesture = this.before = undefined;
     if (values.step >= 0) {
       this.place = values.step;
@@ -226,12 +226,13 @@ export class Race {
     const step = Math.floor(this.place);
     if (this.values.change === "here" && step > 0 && this.data.editable.includes(name)) {
       const kept = values.edits.filter(([from, field]) => from < step || (from === step && field !== name));
+      const before = kept.findLast(([, field]) => field === name)?.[2] ?? values[name];
       if (kept.length === this.data.most_edits) {
         this.words.textContent = `${kept.length} changes in mid-run are the most there can be: take one back first.`;
         return;
       }
       // In the order in which the server writes them, so that it is known again when it comes back.
-      this.values.edits = [...kept, [step, name, value]]
+      this.values.edits = value === before ? kept : [...kept, [step, name, value]]
         .sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));
       this.values.before = [];
       if (this.playing) this.setPlaying(false, false);
@@ -239,7 +240,6 @@ export class Race {
       this.values[name] = value;
       this.values.before = value === values[name] ? values.before : [[name, values[name]]];
     }
-    this.settings.showEdits(this.values.edits);
     this.question.leave();
     this.askDraft();
   }
@@ -247,7 +247,10 @@ export class Race {
   changeLane(number, name, value) {
     this.hold();
     const [norm, differs] = this.values.lanes[number];
-    this.values.lanes[number] = [norm, differs.map(([field, old]) => [field, field === name ? value : old])];
+    const lane = [norm, differs.map(([field, old]) => [field, field === name ? value : old])];
+    this.skipped = this.values.lanes.some((other, i) => i !== number && JSON.stringify(other) === JSON.stringify(lane));
+    if (this.skipped) return; // two lanes that are the same are no race: the finger passes over
+    this.values.lanes[number] = lane;
     this.settings.shownLanes = JSON.stringify(this.values.lanes); // the finger is on it: no new sliders now
     this.values.before = [];
     this.question.leave();
@@ -262,6 +265,8 @@ export class Race {
 
   settle() {
     this.gesture = undefined;
+    if (this.skipped) this.settings.shownLanes = undefined; // its slider stands where it can't
+    this.skipped = false;
     this.showValues();
     this.ask();
     this.commit();
@@ -306,7 +311,7 @@ export class Race {
 
   // While a slider moves: the same race at every tenth step, one after another as fast as they come.
   askDraft() {
-    this.draftDue = this.bent = true;
+    this.draftDue = true;
     if (this.coming?.draft && performance.now() - this.askedAt < PATIENCE_MS) return;
     this.draftDue = false;
     this.ask(true);
@@ -324,7 +329,8 @@ export class Race {
 
   wanted() {
     const ahead = this.playing ? Math.max(60, 4 * this.values.speed) : 1;
-    const least = this.bent ? HORIZONS[0] : 0; // what has bent under the finger stays on the screen
+    // What has bent under the finger stays on the screen, and so it is in the link.
+    const least = this.values.before.length || this.values.edits.length ? HORIZONS[0] : 0;
     return Math.min(HORIZONS.at(-1), Math.max(least, Math.floor(this.place) + ahead));
   }
 
@@ -406,7 +412,7 @@ export class Race {
     this.takeOver(now);
     this.refine(now);
     if (this.playing && this.shown && !this.coming) {
-      const seconds = Math.min(0.1, (now - (this.last ?? now)) / 1000);
+      const seconds = Math.min(LONGEST_FRAME, (now - (this.last ?? now)) / 1000);
       this.last = now;
       const before = Math.floor(this.place);
       const stop = this.question.stop(before);
@@ -495,6 +501,7 @@ export class Race {
     if (this.values.change === "here") this.settings.show(Math.floor(this.place));
     if (!this.playing) this.describe(step);
     this.container.dataset.step = step;
+    this.container.dataset.reached = Math.min(this.reached(), ...shown.ghosts.map((lane) => shown.haunted(lane)));
     this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: step }));
   }
 

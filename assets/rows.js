@@ -52,7 +52,7 @@ export function drawRows(canvas, colours, picture, look) {
   if (look.operation !== undefined) drawThreads(draw, NEWEST[reached]);
   for (const row of rows) {
     drawHistogram(draw, row);
-    if (row.array === "normalized" && look.wall) drawWall(draw, row);
+    if (row.array === "normalized" && row.there) drawWall(draw, row);
     drawNames(draw, row, own);
     if (row.there) drawDots(draw, row);
     if (row.there) drawSpread(draw, row);
@@ -83,12 +83,12 @@ function drawOwnAxis({ pen, colours, left, right }, row) {
 }
 
 // Bars for this batch; where many batches are pooled, theirs instead, filled, and theory as a line over either.
-function drawHistogram({ pen, colours, most, arrays, reached, across, look }, row) {
+function drawHistogram({ pen, colours, most, arrays, reached, across, look, left }, row) {
   const counts = arrays[`${row.array}_histogram`];
   if (!counts || reached < 9) return;
   const theory = row.array === "normalized" && arrays.theory;
   const pooled = theory && look.pool && arrays.pooled;
-  const floor = row.dots - 12, room = row.tall - 40;
+  const floor = row.dots - 12, room = row.tall - (left > 100 ? 40 : 56);
   const highest = pooled ? Math.max(...pooled, ...theory) : Math.max(most, ...(theory || [0]));
   const up = (count) => floor - room * (count / highest);
   const bin = (HIGH - LOW) / counts.length;
@@ -96,8 +96,8 @@ function drawHistogram({ pen, colours, most, arrays, reached, across, look }, ro
   pen.globalAlpha = 0.75;
   (pooled || counts).forEach((count, i) => {
     if (!count) return;
-    const left = across(LOW + i * bin), right = across(LOW + (i + 1) * bin);
-    pen.fillRect(left + 0.5, floor, right - left - 1, up(count) - floor);
+    const from = across(LOW + i * bin), to = across(LOW + (i + 1) * bin);
+    pen.fillRect(from + 0.5, floor, to - from - 1, up(count) - floor);
   });
   pen.globalAlpha = 1;
   if (!theory) return;

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -54,11 +56,9 @@ def load(name: str, noise: float = 0.1, dtype: str = "float64") -> Dataset:
 def _load(name: str, noise: float, dtype: str) -> Dataset:
     rng = np.random.default_rng(_SPLIT_SEED)
     if name == "digits":
-        from sklearn.datasets import load_digits  # only who asks for digits pays for the import
-
-        digits = load_digits()
-        order = rng.permutation(len(digits.target))
-        x, y = digits.data[order] / 16.0, digits.target[order]
+        table = np.loadtxt(_digits_file(), delimiter=",")
+        table = table[rng.permutation(len(table))]
+        x, y = table[:, :64] / 16.0, table[:, 64]
         train = _DIGITS_TRAIN
     else:
         x, y = _PLANE[name](rng, _PLANE_TRAIN + _PLANE_VALIDATION)
@@ -69,6 +69,14 @@ def _load(name: str, noise: float, dtype: str) -> Dataset:
     for array in (x, y):
         array.setflags(write=False)
     return Dataset(x[:train], y[:train], x[train:], y[train:], int(y.max()) + 1)
+
+
+def _digits_file() -> Path:
+    """Where scikit-learn keeps the digits: importing it to read one file would cost each process seconds."""
+    package = find_spec("sklearn")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("the digits come with scikit-learn, which is missing: install scikit-learn")
+    return Path(package.origin).parent / "datasets" / "data" / "digits.csv.gz"
 
 
 def _circles(rng: np.random.Generator, n: int) -> tuple[Array, Array]:

@@ -55,8 +55,11 @@ def _index(raw: Any) -> int:
     return raw
 
 
+# Every size where one more matters, then ever fewer.
+SIZES = (*range(1, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, BATCH_LIMIT + 1, 8))
+
 BATCH_CONTROLS = (
-    Control("batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, tuple(range(1, BATCH_LIMIT + 1))),
+    Control("batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, SIZES),
     Control("gamma", "number", 1.0, "γ gamma", "scale after normalizing", -4, 4, even_stops(-4, 4, 160)),
     Control("beta", "number", 0.0, "β beta", "shift after normalizing", -4, 4, even_stops(-4, 4, 160)),
     Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, EPS_STOPS),
@@ -114,8 +117,8 @@ def transform(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
 
     Returns the numbers of the equations with a sentence about them, and the arrays x, x − μ, x̂, γx̂, y;
     of x, x̂ and y also their histograms (counts per bin of EDGES), and in the header how many lie beyond
-    these on either side. Where x is tiny its histogram is that of x times ``magnified``. A picture without a choice of
-    source shows the default one.
+    these on either side. Where x is tiny its histogram is that of x times ``magnified``. A picture that
+    offers no choice of source shows the default one.
     """
     values = _DEFAULTS | values
     x, eps = batch_of(values), values["eps"]

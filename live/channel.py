@@ -62,6 +62,7 @@ class Channel:
         self.open_sockets = 0
         self.writing = asyncio.Semaphore(FILES_AT_ONCE)
         self._verdicts: dict[tuple[Any, ...], words.Verdict] = {}
+        load("digits")  # now, and not while somebody's question waits in the event loop
 
     async def verdict(self, race: Race, step: int) -> words.Verdict:
         """The verdict on a race at ``step``; those who watch one race share it."""

@@ -211,7 +211,9 @@ def lane_configs(values: Values, draft: bool = False) -> list[RunConfig]:
 
 def lane_names(values: Values) -> list[str]:
     """What each lane is called: its norm, and what else it differs in."""
-    return [", ".join([NAMES[norm], *map(_difference, differs)]) for norm, differs in values["lanes"]]
+    differences = [", ".join(map(_difference, differs)) for _, differs in values["lanes"]]
+    norms = [NAMES[norm] for norm, _ in values["lanes"]]
+    return [f"{n} ({d})" if d else n for n, d in zip(norms, differences, strict=True)]
 
 
 def _difference(pair: tuple[str, Any]) -> str:

@@ -11,7 +11,7 @@ import numpy as np
 from bnlib import batch_norm, norm_backward
 from bnlib.theory import gradient_share, output_spread, xhat_cdf
 
-from .batch import EDGES, SOURCES, Array, Numbers, brief, histogram
+from .batch import EDGES, SIZES, SOURCES, Array, Numbers, brief, histogram
 from .controls import Values
 
 # Shape: so many numbers in batches of one size; a bar of the histograms is FINE places wide.
@@ -19,7 +19,6 @@ POOLED, FINE = 16384, 5
 PLACES = np.linspace(EDGES[0], EDGES[-1], FINE * (len(EDGES) - 1) + 1)
 KOLMOGOROV = 1.36  # / sqrt(n): what the distance of n independent numbers stays under, 19 times in 20
 GRADIENTS = 8192  # numbers in the random gradients sent back, at least 64 gradients
-SIZES = (*range(1, 9), 10, 12, 14, *(2**k * f for k in range(4, 8) for f in (1, 1.2, 1.4, 1.7)), 256)
 STDS = np.logspace(-9, 1, 121)
 LAMP = 0.1
 
@@ -94,7 +93,7 @@ def share(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
         words += f", {theory:.1%} with this ε"
     curve = {
         "share_x": np.array(SIZES, dtype=float),
-        "share_y": np.array([gradient_share(int(m), var, eps) for m in SIZES]),
+        "share_y": np.array([gradient_share(m, 1, 0) for m in SIZES]),
     }
     return {"share": measured, "share_theory": theory}, words + ".", curve
 

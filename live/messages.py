@@ -47,8 +47,7 @@ __all__ = [
 ]
 
 MAX_MESSAGE = 4096
-from .batch import SOURCE_CONTROLS
-CONTROLS = {"batch": BATCH_CONTROLS + SOURCE_CONTROLS, "one_batch": ONE_BATCH_CONTROLS, "lab": LAB_CONTROLS}
+CONTROLS = {"batch": BATCH_CONTROLS, "one_batch": ONE_BATCH_CONTROLS, "lab": LAB_CONTROLS}
 # What a picture has to know besides its settings.
 EXTRAS = {"lab": extras(), "one_batch": {"story": story()}}
 

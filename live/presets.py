@@ -35,9 +35,9 @@ PRESETS = {
     ),
     "shallow": Preset(
         "Two layers, He’s weights",
-        "Two layers, initial weights as He et al. (2015) advise, and a learning rate that suits them.",
-        200,
-        {"depth": 2, "init_scale": 1.0, "lr": 0.3},
+        "Two layers, initial weights as He et al. (2015) advise, batches and a learning rate that suit them.",
+        400,
+        {"depth": 2, "init_scale": 1.0, "batch_size": 64, "lr": 0.5},
     ),
     "pairs": Preset(
         "Batches of two",

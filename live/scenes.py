@@ -51,8 +51,8 @@ _ALL = (
         "largest",
         {"source": "gaussian", "batch_size": 5},
         {"moved": ((2, 1000.0),)},
-        "It ends at {largest}. The dot that is pulled drags μ and σ along, and so it never gets beyond √(N−1), "
-        "here {bound}.",
+        "It ends at {largest}. The dot that is pulled drags μ and σ along, and so it never gets beyond "
+        "√(N−1), here {bound}.",
         "Drag any dot, as far as you like. Then make the batch larger: where is the wall now?",
         ("batch_size",),
     ),
@@ -64,7 +64,8 @@ _ALL = (
         "y_mean",
         {"batch_size": 12, "gamma": 2.0, "beta": 1.0, "operation": "x"},
         {"operation": "beta"},
-        "At {y_mean}: x̂ has mean {normalized_mean} whatever came in, γ stretches around 0, and β alone says where y is.",
+        "At {y_mean}: x̂ has mean {normalized_mean} whatever came in, γ stretches around 0, and β alone says "
+        "where y is.",
         "Go back and forth, one operation at a time, and touch the numbers.",
         ("gamma", "beta", "draw"),
     ),
@@ -76,8 +77,8 @@ _ALL = (
         "kurtosis",
         {"source": "gaussian", "batch_size": 64},
         {"batch_size": 4},
-        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Measured: {kurtosis}. "
-        "Batch norm doesn’t make numbers Gaussian.",
+        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Measured: "
+        "{kurtosis}. Batch norm doesn’t make numbers Gaussian.",
         "Try other batch sizes, 2, 3 and 5 too, and sources that are no bell.",
         ("source", "batch_size", "draw"),
         ("shape",),
@@ -104,8 +105,8 @@ _ALL = (
         "share",
         {"source": "gaussian", "batch_size": 128},
         {"batch_size": 2},
-        "{share_percent} of it. Two dots end up at −1 and 1 wherever they were, so moving them changes nothing, "
-        "and nothing can be learned from it.",
+        "{share_percent} of it. Two dots end up at −1 and 1 wherever they were, so moving them changes "
+        "nothing, and nothing can be learned from it.",
         "Move the batch size: 1, 2, 3, 4, 8. Pull the two dots apart; a large ε helps a little.",
         ("batch_size", "eps", "draw"),
         ("share",),
@@ -132,6 +133,17 @@ _ALL = (
         measures=("shape", "share"),
     ),
 )
+# The walk through the transform, in words: what each operation has come to.
+_WALK = {
+    "x": "These numbers arrive.",
+    "mean": "Their mean is μ = {x_mean}.",
+    "centred": "With μ subtracted, their mean is {centred_mean}; they spread as before, {centred_std}.",
+    "variance": "The mean of their squares is the variance σ² = {x_var}.",
+    "root": "ε added and the root taken makes {root}: what all of them are divided by.",
+    "divide": "Divided, they have mean {normalized_mean} and standard deviation {normalized_std}.",
+    "gamma": "Times γ, they have mean {scaled_mean} and standard deviation {scaled_std}.",
+}
+
 SCENES = {scene.name: scene for scene in _ALL}
 
 Guesses = tuple[tuple[str, int], ...]  # (scene, number of the choice), in the scenes' order
@@ -170,6 +182,8 @@ def picture(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
     """The batch's transform, and what the scene measures beside it."""
     header, arrays = transform(values)
     header["notes"] = {}
+    if values["scene"] == "steps" and values["operation"] in _WALK:
+        header["text"] = _WALK[values["operation"]].format_map(_words(header["numbers"]))
     for name in SCENES[values["scene"]].measures:
         found, header["notes"][name], more = MEASURES[name](values, header["numbers"], arrays)
         header["numbers"] |= found

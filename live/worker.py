@@ -88,8 +88,8 @@ def picture(block: Frame) -> Picture:
     """A history block as float32 rows (frames, numbers), one row a frame, in the order of `layout`."""
     frames = len(block["step"])
     parts = [block["step"][:, None], np.isfinite(block["train_loss"]).sum(axis=0)[:, None]]
-    parts += [_band(block[name]) for name in (*CURVES, *BANDS)]
-    parts += [_mean(block[name]) for name in HISTOGRAMS]
+    parts += [_band(np.stack([block[name] for name in names], axis=2)) for names in (CURVES, BANDS)]
+    parts.append(_mean(np.stack([block[name] for name in HISTOGRAMS], axis=2)))
     return np.concatenate([np.reshape(part, (frames, -1)) for part in parts], axis=1).astype(np.float32)
 
 

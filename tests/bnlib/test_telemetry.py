@@ -5,11 +5,18 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnlib import RunConfig, advance, start
+from bnlib import RunConfig, advance, start, telemetry
 from bnlib.config import LAYER_NORMS
-from bnlib.data import batch_indices, load
+from bnlib.data import DATASETS, batch_indices, load
 from bnlib.layers import ACTIVATIONS
-from bnlib.telemetry import HISTOGRAM_EDGES, HISTOGRAMS, PER_LAYER, VALIDATED
+from bnlib.telemetry import (
+    HISTOGRAM_EDGES,
+    HISTOGRAMS,
+    MOST_CONFIDENT,
+    PER_LAYER,
+    SURFACE_EDGES,
+    VALIDATED,
+)
 
 SHAPE = {"width": 12, "groups": 3, "depth": 3, "batch_size": 16, "replicas": 2, "record_every": 5}
 
@@ -77,8 +84,9 @@ def test_a_frame_is_what_the_parameters_say(norm, placement, activation):
         np.testing.assert_allclose(frame["activation_std"][:, layer], a.std(axis=(1, 2)), **close)
         slope = (phi(z + 1e-6) - phi(z - 1e-6)) / 2e-6
         steepest = {"relu": 1, "tanh": 1, "sigmoid": 0.25, "gelu": 1.13}[activation]
-        flat = (slope < 0.05 * steepest).mean(axis=(1, 2))
-        np.testing.assert_allclose(frame["saturation"][:, layer], flat, **close)
+        flat = slope < 0.05 * steepest
+        np.testing.assert_allclose(frame["saturation"][:, layer], flat.mean(axis=(1, 2)), **close)
+        np.testing.assert_allclose(frame["dead"][:, layer], flat.all(axis=1).mean(axis=1), **close)
         for name, values in (("activation_histogram", a), ("preactivation_histogram", z)):
             for replica in range(2):
                 inside = np.clip(values[replica], HISTOGRAM_EDGES[0], HISTOGRAM_EDGES[-1])
@@ -153,6 +161,23 @@ def test_saturation_of_tanh_is_the_share_beyond_0_975():
     assert 0.2 < frame["saturation"].min() < frame["saturation"].max() < 1
 
 
+@pytest.mark.parametrize(("activation", "batch_size"), [("relu", 5), ("tanh", 3), ("sigmoid", 1)])
+def test_a_unit_is_dead_that_is_saturated_at_every_sample(activation, batch_size):
+    shape = SHAPE | {"batch_size": batch_size, "width": 24}
+    scale = 1.0 if activation == "relu" else 8.0
+    config = RunConfig(norm="none", activation=activation, init_scale=scale, lr=0.0, **shape)
+    before, _, frame = recorded_at(config, 5)
+    zs, activations, *_ = by_hand(before)
+    for layer, (z, a) in enumerate(zip(zs, activations, strict=True)):
+        off = {"relu": z <= 0, "tanh": 1 - a**2 < 0.05, "sigmoid": a * (1 - a) < 0.0125}[activation]
+        np.testing.assert_allclose(frame["dead"][:, layer], off.all(axis=1).mean(axis=1), atol=1e-6)
+    assert 0 < frame["dead"].min() < frame["dead"].max() < 1
+    if batch_size == 1:
+        np.testing.assert_allclose(frame["dead"], frame["saturation"], atol=1e-6)
+    else:
+        assert (frame["dead"] < frame["saturation"]).all()
+
+
 def test_what_lies_beyond_the_edges_is_in_the_outermost_bins():
     config = RunConfig(norm="none", activation="relu", init_scale=4.0, **SHAPE)
     _, _, frame = recorded_at(config, 0)
@@ -197,6 +222,57 @@ def test_validation_with_batch_statistics(norm, batch_size):
         logits = h @ before.parameters["weight3"] + before.parameters["bias3"]
         right += (logits.argmax(axis=2) == y[batch::count]).sum(axis=1)
     np.testing.assert_allclose(frame["val_accuracy_batch"], right / (count * size))
+
+
+@pytest.mark.parametrize("norm", ["none", "batch", "layer"])
+def test_the_decision_surface_is_what_the_network_says_in_inference(norm):
+    """By hand, cell by cell: the first replica's likeliest class and its probability."""
+    config = RunConfig(dataset="spirals", norm=norm, dtype="float64", eps=1e-3, init_scale=3.0, gamma=6.0)
+    run, _, frame = recorded_at(replace(config, validate_every=20, **SHAPE | {"depth": 2}), 40)
+    centres = (SURFACE_EDGES[1:] + SURFACE_EDGES[:-1]) / 2
+    h = np.array([(x, y) for y in centres for x in centres])
+    p = {name: array[0] for name, array in run.parameters.items()}
+    for layer in range(2):
+        h = h @ p[f"weight{layer}"] + p.get(f"bias{layer}", 0)
+        if norm != "none":
+            here = slice(12 * layer, 12 * layer + 12)
+            if norm == "batch":
+                mean, var = run.running.mean[0, here], run.running.var[0, here]
+            else:
+                mean, var = h.mean(axis=1, keepdims=True), h.var(axis=1, keepdims=True)
+            h = (h - mean) / np.sqrt(var + config.eps) * p[f"gamma{layer}"] + p[f"beta{layer}"]
+        h = np.maximum(h, 0)
+    odds = np.exp(h @ p["weight2"] + p["bias2"])
+    odds /= odds.sum(axis=1, keepdims=True)
+    assert odds.max() > MOST_CONFIDENT
+    surface = frame["decision_surface"][0]
+    np.testing.assert_array_equal(np.floor(surface), odds.argmax(axis=1))
+    np.testing.assert_allclose(surface % 1, np.minimum(odds.max(axis=1), MOST_CONFIDENT), atol=1e-6)
+    assert len(set(np.floor(surface))) == 3 and surface.shape == (32 * 32,)
+    np.testing.assert_array_equal(np.floor(surface.astype(np.float16)), np.floor(surface))
+
+
+def test_decision_surfaces_are_recorded_where_there_is_a_plane_at_validation():
+    history = advance(start(RunConfig(dataset="moons", **SHAPE, validate_every=10)), 30).history
+    assert history["decision_surface"].shape == (1, 6, 32 * 32)
+    known = np.isfinite(history["decision_surface"][0])
+    assert known.all(axis=1).tolist() == [True, False] * 3 and not known[1::2].any()
+    assert "decision_surface" not in advance(start(RunConfig(**SHAPE)), 1).history
+    for name in DATASETS[1:]:
+        samples = np.concatenate([load(name).x_train, load(name).x_val])
+        assert SURFACE_EDGES[0] < samples.min() and samples.max() < SURFACE_EDGES[-1]
+
+
+def test_when_the_first_replica_has_diverged_the_surface_is_the_next_ones():
+    """Such runs are rare: one replica diverges, the other doesn't, in the midst of a call."""
+    config = RunConfig(dataset="blobs", replicas=2, depth=1)
+    surface = np.full((1, 32 * 32), 1.5)
+    frames = [{"val_loss": np.array([0.1]), "decision_surface": surface}, {"train_loss": np.array([0.2])}]
+    block = telemetry.block(config, range(0, 60, 30), np.array([1]), frames)
+    np.testing.assert_array_equal(block["decision_surface"][:, 0], surface)
+    assert np.isnan(block["decision_surface"][:, 1]).all()
+    np.testing.assert_array_equal(block["val_loss"], np.float32([[np.nan, np.nan], [0.1, np.nan]]))
+    np.testing.assert_array_equal(block["train_loss"], np.float32([[np.nan, np.nan], [np.nan, 0.2]]))
 
 
 def test_frames_come_at_their_steps():

@@ -61,8 +61,8 @@ def test_the_numbers_are_those_of_the_equations():
         rel=1e-12,
         abs=1e-12,
     )
-    assert text.startswith(
-        f"20 numbers with mean {mean:.3g} and standard deviation {math.sqrt(var):.3g} leave"
+    assert mean < 0 and text.startswith(
+        f"20 numbers with mean −{-mean:.3g} and standard deviation {math.sqrt(var):.3g} leave"
     )
 
 

@@ -141,9 +141,9 @@ def test_lanes_are_called_by_what_they_differ_in():
     )
     assert lane_names(values) == [
         "no norm",
-        "batch norm, learning rate 2, ε 0.001",
-        "RMS norm, norm placed after, batch size 2",
-        "batch norm, γ -0.5, β 1, momentum 0",
+        "batch norm (learning rate 2, ε 0.001)",
+        "RMS norm (norm placed after, batch size 2)",
+        "batch norm (γ -0.5, β 1, momentum 0)",
     ]
 
 
@@ -154,7 +154,7 @@ def test_no_two_lanes_have_one_name(raced):
 
 def test_lanes_that_differ_in_the_last_digit_are_told_apart():
     one, other = lane_names(settings(lanes="batch~lr:0.1,batch~lr:0.10000000000000002"))
-    assert one == "batch norm, learning rate 0.1" and other.endswith("learning rate 0.10000000000000002")
+    assert one == "batch norm (learning rate 0.1)" and other.endswith("learning rate 0.10000000000000002)")
 
 
 def test_what_an_unfair_race_does_not_share_is_said():

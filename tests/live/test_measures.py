@@ -77,7 +77,7 @@ def test_the_gauge_is_the_closed_form(size):
     assert f"= {theory:.1%}" in words
     at = arrays["share_x"].tolist()
     assert at[0] == 1 and at[-1] == 256 and at == sorted(at)
-    np.testing.assert_allclose(arrays["share_y"], np.maximum(np.array(at) - 2, 0) / at, atol=1e-3)
+    np.testing.assert_allclose(arrays["share_y"], np.maximum(np.array(at) - 2, 0) / at, rtol=1e-12)
 
 
 def test_eps_lets_part_of_a_gradient_through():

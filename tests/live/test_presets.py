@@ -4,7 +4,6 @@ from dataclasses import replace
 from functools import cache
 from urllib.parse import parse_qsl
 
-import numpy as np
 import pytest
 
 from bnlib import advance, start
@@ -34,45 +33,55 @@ def test_the_page_knows_every_preset():
 
 
 @cache
+def outcome(config, step):
+    """Validation accuracies at ``step`` (percent), fours of seeds, and which seeds have diverged."""
+    run = advance(start(replace(config, record_every=step, validate_every=step)), step + 1)
+    return (100 * run.history["val_accuracy"][:, -1]).reshape(-1, 4), run.diverged_at.reshape(-1, 4) >= 0
+
+
 def shown(name):
-    """Each lane's name, accuracies at the preset's last step (percent, a seed each) and diverged_at."""
-    values, until = DEFAULTS | PRESETS[name].settings, PRESETS[name].until
-    lanes = []
-    for config in lane_configs(values):
-        run = advance(start(replace(config, record_every=until, validate_every=until)), until + 1)
-        lanes.append((100 * run.history["val_accuracy"][:, -1], run.diverged_at))
+    """Outcomes by lane, for three times the seeds of the link: what only four show isn't so."""
+    values = DEFAULTS | PRESETS[name].settings
+    configs = lane_configs(values | {"replicas": 12})
+    lanes = [outcome(config, PRESETS[name].until) for config in configs]
     return dict(zip(lane_names(values), lanes, strict=True))
 
 
 def means(name):
-    return {lane: float(accuracy.mean()) for lane, (accuracy, _) in shown(name).items()}
+    """By lane, what a reader reads: means over four seeds, three of them."""
+    return {lane: accuracy.mean(axis=1) for lane, (accuracy, _) in shown(name).items()}
+
+
+def test_the_link_shows_four_of_the_seeds():
+    assert DEFAULTS["replicas"] == 4 and not any("replicas" in p.settings for p in PRESETS.values())
 
 
 def test_deep_networks_of_small_weights_need_batch_norm():
     found = means("deep")
-    assert found["batch norm"] - found["no norm"] > 30
+    assert (found["batch norm"] - found["no norm"] > 30).all()
 
 
 def test_in_a_shallow_network_with_he_weights_batch_norm_does_nothing():
     found = means("shallow")
-    assert abs(found["batch norm"] - found["no norm"]) < NOISE
-    assert min(found.values()) > 90, "both have learned"
+    assert (abs(found["batch norm"] - found["no norm"]) < NOISE).all()
+    assert (found["no norm"] > 90).all(), "both have learned"
 
 
 def test_in_batches_of_two_batch_norm_hurts():
     found = means("pairs")
-    assert found["no norm"] - found["batch norm"] > 10
+    assert (found["no norm"] - found["batch norm"] > 10).all()
 
 
 def test_at_a_tenfold_learning_rate_only_batch_norm_holds():
-    base, fast, batch = shown("fast").values()
-    assert list(shown("fast")) == ["no norm", "no norm, learning rate 2", "batch norm, learning rate 2"]
-    assert (fast[1] >= 0).all() and np.isnan(fast[0]).all(), "every seed has diverged"
-    assert (batch[1] < 0).all() and batch[0].min() > 50
-    assert (base[1] < 0).all() and base[0].min() > 50, "the tenth part of it is fine"
+    assert list(shown("fast")) == ["no norm", "no norm (learning rate 2)", "batch norm (learning rate 2)"]
+    (base, base_lost), (fast, fast_lost), (batch, batch_lost) = shown("fast").values()
+    assert fast_lost[0].all() and fast_lost.mean() > 0.8, "every seed of the link, and most others"
+    assert not (fast[~fast_lost] > 20).any(), "who is left hasn't learned"
+    assert not batch_lost.any() and (batch > 50).all()
+    assert not base_lost.any() and (base > 50).all(), "the tenth part of it is fine"
 
 
-@pytest.mark.parametrize(("name", "lane"), [("eps", "batch norm, ε 1"), ("gamma", "batch norm, γ 0.05")])
+@pytest.mark.parametrize(("name", "lane"), [("eps", "batch norm (ε 1)"), ("gamma", "batch norm (γ 0.05)")])
 def test_extremes_hurt(name, lane):
     found = means(name)
-    assert found["batch norm"] - found[lane] > 5
+    assert (found["batch norm"] - found[lane] > 2 * NOISE).all()

@@ -99,13 +99,27 @@ def test_guesses_are_kept_in_an_address():
 
 
 @pytest.mark.parametrize(
-    "raw", ["tug", "tug:9", "tug:-1", "tug:x", "tugs:1", "free:0", ":", "tug:1:2", 7, {"tug": 1}, [["tug", 1.0]],
-            [["tug", True]], [[[], 1]], [["tug"]], None],
+    "raw",
+    ["tug", "tug:9", "tug:-1", "tug:x", "tugs:1", "free:0", ":", "tug:1:2", 7, {"tug": 1}, [["tug", 1.0]],
+     [["tug", True]], [[[], 1]], [["tug"]], None],
 )  # fmt: skip
 def test_a_broken_guess_is_named_and_dropped(raw):
     values, (problem,) = read(ONE_BATCH_CONTROLS, {"guesses": raw, "scene": "undo"})
     assert values["guesses"] == () and values["scene"] == "undo"
     assert "must be scenes and numbers of their choices, such as tug:2,undo:0; none is used" in problem
+
+
+def test_the_walk_tells_what_it_has_come_to_and_no_more():
+    said = []
+    for operation in OPERATIONS:
+        values, _ = read(ONE_BATCH_CONTROLS, {**STORY["steps"]["start"], "operation": operation})
+        header, _ = picture(values)
+        said.append(header["text"])
+    numbers = header["numbers"]
+    assert f"μ = −{-numbers['x_mean']:.3g}." in said[1] and f"σ² = {numbers['x_var']:.3g}." in said[3]
+    assert "mean 0 and standard deviation 1." in said[5] and "mean 0 and standard deviation 2." in said[6]
+    assert said[7].startswith("12 numbers") and len(set(said)) == len(OPERATIONS)
+    assert "{" not in "".join(said)
 
 
 def test_operations_are_those_of_the_walk():

@@ -32,7 +32,7 @@ def with_a_lost_seed():
     """A history in which the middle seed diverged at step 4, by hand: rare settings do it by themselves."""
     history = {name: array.copy() for name, array in advance(start(SMALL), 12).history.items()}
     for name, array in history.items():
-        if name not in ("step", "histogram_edges"):
+        if name not in ("step", "histogram_edges", "decision_surface"):
             array[1, 4:] = np.nan
     return history
 
@@ -43,6 +43,7 @@ def test_a_row_holds_what_its_layout_says():
     assert rows.dtype == np.float32 and len(rows) == 12
     found = fields(SMALL, rows)
     assert list(found) == ["step", "seeds_left", *worker.CURVES, *worker.BANDS, *worker.HISTOGRAMS]
+    assert rows[:, worker.CURVE_COLUMNS].tolist() == found[worker.BANDS[0]][:, 0, 0].tolist()
     assert found["step"][:, 0].tolist() == list(range(12))
     assert found["seeds_left"][:, 0].tolist() == [3] * 12
     for name in (*worker.CURVES, *worker.BANDS):
@@ -84,10 +85,33 @@ def test_extending_goes_on_where_it_stopped_and_carries_no_frames():
     whole, block = worker.extend(start(SMALL), 12)
     assert run.frames == later.frames == () and later.step == 12
     assert later.flat.tobytes() == whole.flat.tobytes()
-    assert "histogram_edges" not in block and not set(worker.HISTOGRAMS) & set(block)
+    assert set(block) == {"step", *worker.CURVES, *worker.BANDS, "picture", "surface"}
     for name in block:
         joined = np.concatenate([first[name], second[name]], axis=0 if name == "step" else 1)
         assert joined.tobytes() == block[name].tobytes(), name
+
+
+def test_planes_come_with_their_decision_surface_and_digits_without():
+    run = start(SMALL)
+    _, block = worker.extend(run, 12)
+    recorded = advance(run, 12).history["decision_surface"]
+    assert block["surface"].shape == recorded.shape == (1, 12, 32 * 32)
+    known = recorded[0, ::5]
+    np.testing.assert_array_equal(np.floor(block["surface"][0, ::5]), np.floor(known))
+    np.testing.assert_allclose(block["surface"][0, ::5], known, atol=1e-3)
+    assert np.isnan(block["surface"][0, 1:5]).all()
+    _, block = worker.extend(replace(SMALL, dataset="digits"), 1)
+    assert "surface" not in block
+
+
+def test_the_points_shown_are_training_points_with_their_classes():
+    config = replace(SMALL, dataset="spirals", data_noise=0.3)
+    x, labels = worker.points(config)
+    dataset = load("spirals", 0.3)
+    assert x.shape == (300, 2) and labels.shape == (300,)
+    np.testing.assert_allclose(x, dataset.x_train[:300], rtol=1e-6)
+    np.testing.assert_array_equal(labels, dataset.y_train[:300])
+    assert set(labels) == {0, 1, 2}
 
 
 def test_steps_between_two_frames_record_nothing():
