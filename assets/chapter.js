@@ -82,9 +82,9 @@ export class Chapter extends OneBatch {
     this.choices = element(box, "div", "choices", { role: "group", "aria-label": "Your prediction" });
     this.said = element(box, "p", "said", { role: "status" });
     const ways = element(box, "div", "ways");
-    this.back = button(ways, "← Back", "The scene before", () => this.go(this.neighbour(-1)));
-    this.next = button(ways, "Next →", "The next scene", () => this.go(this.neighbour(1)));
-    button(ways, "Start over", "Begin this scene again", () => this.startOver());
+    this.back = button(ways, "← Back", "Back to the scene before", () => this.go(this.neighbour(-1)));
+    this.next = button(ways, "Next →", "Next scene", () => this.go(this.neighbour(1)));
+    button(ways, "Start over", "Start over with this scene", () => this.startOver());
   }
 
   neighbour(way) {
@@ -257,8 +257,8 @@ export class Chapter extends OneBatch {
       this.commit();
     });
     this.steps = [
-      step("|◀", "To the beginning", () => 0), step("◀ Back", "One operation back", (now) => now - 1),
-      step("Step ▶", "One operation on", (now) => now + 1), step("▶|", "To the end", () => OPERATIONS.length),
+      step("|◀", "To the beginning", () => 0), step("◀ Back", "Back by one operation", (now) => now - 1),
+      step("Step ▶", "Step on by one operation", (now) => now + 1), step("▶|", "To the end", () => OPERATIONS.length),
     ];
   }
 
@@ -304,7 +304,7 @@ export class Chapter extends OneBatch {
       return { name: control.name, ...made };
     });
     const highest = this.data.controls.find(({ name }) => name === "draw").high;
-    this.nextBatch = button(this.controls, "Next batch", "Other numbers from the same source", () => {
+    this.nextBatch = button(this.controls, "Next batch", "Next batch: other numbers from the same source", () => {
       this.halt();
       this.values = { ...this.values, draw: this.values.draw < highest ? this.values.draw + 1 : 0, moved: [] };
       this.showValues();
@@ -341,14 +341,8 @@ export class Chapter extends OneBatch {
         drawCurve(this.curves[name], this.colours ??= theme(this.container), CURVES[name].curve(this.picture));
       }
     }
-    if (this.picture.numbers.share !== undefined) this.showGauge(this.picture.numbers);
-  }
-
-  showGauge({ share, share_theory: theory }) {
-    this.gaugeFill.style.width = `${100 * share}%`;
-    this.gaugeMark.style.left = `${100 * theory}%`;
-    this.gaugeWords.textContent = `${(100 * share).toFixed(1)}%`;
-    this.gauge.setAttribute("aria-valuenow", share.toFixed(3));
+    const { share } = this.picture.numbers;
+    if (share !== undefined) this.gaugeFill.style.transform = `scaleX(${share})`;
   }
 
   tell() {
@@ -356,6 +350,11 @@ export class Chapter extends OneBatch {
     const { notes, numbers } = this.picture;
     for (const [name, note] of Object.entries(this.notes)) note.textContent = notes[name] ?? "";
     for (const [name, canvas] of Object.entries(this.curves)) canvas.setAttribute("aria-label", `${CURVES[name].title}. ${notes[name] ?? ""}`);
+    if (numbers.share !== undefined) {
+      this.gaugeMark.style.left = `${100 * numbers.share_theory}%`;
+      this.gaugeWords.textContent = `${(100 * numbers.share).toFixed(1)}%`;
+      this.gauge.setAttribute("aria-valuenow", numbers.share.toFixed(3));
+    }
     if (numbers.lamp === undefined) return;
     this.lamp.classList.toggle("lit", numbers.lamp === 1);
     this.lamp.textContent = numbers.lamp ? "The lamp is on: y = x" : "The lamp is off";

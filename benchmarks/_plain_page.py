@@ -6,7 +6,7 @@ import streamlit as st
 
 import bnlib
 
-x = np.load("assets/digits_batch.npy")
+x = np.load("assets/digits_batch.npy")[:256]
 
 
 @st.fragment

@@ -51,7 +51,7 @@ def linear_backward(
     x, weight = cache
     np.matmul(x.mT, dy, out=dweight)
     if dbias is not None:
-        np.matmul(np.ones((1, dy.shape[1]), dy.dtype), dy, out=dbias)  # faster than add.reduce
+        np.add.reduce(dy, axis=1, keepdims=True, out=dbias)
     return np.matmul(dy, weight.mT) if need_dx else None
 
 

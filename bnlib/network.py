@@ -18,7 +18,6 @@ from .stats import Array, RunningStats
 # subtracted. Group norm sees its features as (R, N, groups, C / groups).
 AXES = {"batch": ((1,), True), "layer": ((2,), True), "group": ((3,), True), "rms": ((2,), False)}
 
-
 Parameters = dict[str, Array]
 
 

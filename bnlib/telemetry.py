@@ -34,10 +34,7 @@ def has_surface(config: RunConfig) -> bool:
 
 
 def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> Frame:
-    """``frames`` of the ``live`` replicas as one read-only block; NaN is what wasn't recorded.
-
-    ``step`` (frames,), all else of shape (R, frames, ...).
-    """
+    """``frames`` of the ``live`` replicas as read-only arrays (R, frames, ...); NaN: not recorded."""
     shape, bins = (config.replicas, len(steps)), len(HISTOGRAM_EDGES) - 1
     joined = {"step": np.array(steps, dtype=int)}
     joined |= {name: np.full(shape, np.nan, config.dtype) for name in ("train_loss", *VALIDATED)}

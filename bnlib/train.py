@@ -56,12 +56,9 @@ class Run:
     def history(self) -> telemetry.Frame:
         """Recorded arrays by name, shape (R, frames, ...); ``step`` is (frames,)."""
         blocks = self.frames or (telemetry.block(self.config, range(0), self.diverged_at, []),)
-        history = {
-            name: np.concatenate([block[name] for block in blocks], axis=0 if name == "step" else 1)
-            for name in blocks[0]
-        }
-        history["histogram_edges"] = telemetry.HISTOGRAM_EDGES
-        return history
+        axes = {name: 0 if name == "step" else 1 for name in blocks[0]}
+        history = {name: np.concatenate([block[name] for block in blocks], axes[name]) for name in axes}
+        return history | {"histogram_edges": telemetry.HISTOGRAM_EDGES}
 
 
 def start(config: RunConfig) -> Run:
@@ -173,10 +170,7 @@ def _advance_stretch(run: Run, stop: int) -> Run:
 
 
 def _averaging_weights(config: RunConfig) -> tuple[Array, Array]:
-    """What `RunningStats.update` multiplies old and new means and variances with, as (2, 1) each.
-
-    The loop applies them to all layers' statistics at once, without an object a step.
-    """
+    """What `RunningStats.update` multiplies old and new means and variances with, (2, 1) each."""
     m, keep = config.batch_size, config.momentum
     take = 1 - keep
     rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]

@@ -87,6 +87,7 @@ class _Show:
         self.task: asyncio.Task[None] | None = None
         self.most = config.record_every  # steps of the next turn: a frame at first, then growing
         self.pace = math.inf  # steps a second, in the last turn
+        self.handing = 0.0  # seconds that its last turn took besides computing
 
     def waiting(self) -> list[Viewer]:
         """Who hasn't seen all that they want."""
@@ -190,9 +191,12 @@ class Desk:
             while True:
                 viewer.news.clear()
                 recording = self.recordings.open(config, viewer.next)
-                for block in recording.between(viewer.next, viewer.step // config.record_every + 1):
+                stop = min(viewer.step // config.record_every + 1, viewer.next + LARGEST_CHUNK)
+                if blocks := recording.between(viewer.next, stop):
+                    block = _joined(blocks)
                     viewer.next += len(block["step"])
                     yield block
+                    continue
                 if viewer.error:
                     raise ComputationError(viewer.error)
                 if show.task is None and viewer in show.waiting():
@@ -211,13 +215,17 @@ class Desk:
                 found.append(block)
                 if viewer.next >= numbers.stop:
                     break
-        return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in names}
+        return _joined([{name: block[name] for name in names} for block in found])
 
-    def turn_seconds(self, config: RunConfig) -> float:
-        """How long a recording's turn may last, given how many others wait for theirs."""
+    def turn_seconds(self, config: RunConfig, handing: float = 0.0) -> float:
+        """How long a recording's turn may last, given how many others wait for theirs.
+
+        Not less than its ``handing`` over takes: a server that is out of breath gets fewer turns, not more.
+        """
         waiting = sum(show.task is not None for show in self._shows.values())
         longest = TURN_SECONDS * min(config.record_every, PATIENT)
-        return max(SHORTEST_TURN, min(longest, ROUND_SECONDS * self._workers / max(1, waiting)))
+        fair = min(longest, ROUND_SECONDS * self._workers / max(1, waiting))
+        return max(SHORTEST_TURN, fair, min(handing, ROUND_SECONDS))
 
     async def _extend(self, show: _Show) -> None:
         """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""
@@ -232,12 +240,14 @@ class Desk:
                     wanted = max(viewer.step for viewer in waiting) + 1 - recording.step
                     if wanted <= 0:
                         break
-                    due = show.pace * self.turn_seconds(config)
+                    due = show.pace * self.turn_seconds(config, show.handing)
                     steps = max(1, int(min(wanted, show.most, LARGEST_CHUNK, due)))
                     began = time.perf_counter()
                     self.computed_steps += steps
-                    run, block = await self.run(worker.extend, recording.run or config, steps)
-                    show.most, show.pace = 4 * steps, steps / (time.perf_counter() - began)
+                    turn = await self.run(worker.timed, worker.extend, recording.run or config, steps)
+                    (run, block), seconds = turn
+                    show.most, show.pace = 4 * steps, steps / seconds
+                    show.handing = time.perf_counter() - began - seconds
                 self.recordings.extend(config, run, block)
                 show.tell()
         except ComputationError as failure:
@@ -254,3 +264,10 @@ class Desk:
         """Forget a show that nobody watches; not before its task has ended, lest there be two."""
         if not show.viewers and show.task is None and self._shows.get(show.config) is show:
             del self._shows[show.config]
+
+
+def _joined(blocks: list[Frame]) -> Frame:
+    """Blocks that follow one another as one: a picture is sent in one message, not in many."""
+    if len(blocks) == 1:
+        return blocks[0]
+    return {k: np.concatenate([b[k] for b in blocks], axis=0 if k == "step" else 1) for k in blocks[0]}

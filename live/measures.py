@@ -58,7 +58,7 @@ def shape(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
         words += "They agree." if agree else "They differ: theory has no ε."
     else:
         words += "Theory assumes Gaussian numbers; these are not, " + (
-            "but it holds." if agree else "and differ."
+            "but it holds." if agree else "and it shows."
         )
     half = FINE // 2
     window = np.pad(expected, half, mode="edge")  # as a histogram with our bars would show it

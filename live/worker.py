@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from multiprocessing import parent_process
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +19,8 @@ from bnlib.data import load
 from bnlib.network import forward
 from bnlib.telemetry import HISTOGRAMS, Frame, has_surface
 
+P = ParamSpec("P")
+T = TypeVar("T")
 Picture = NDArray[np.float32]
 
 # What a viewer sees of a frame: across a lane's seeds the mean, the lowest and the highest.
@@ -43,6 +48,12 @@ def warm_up() -> None:
 
 def ready() -> None:
     """Nothing: a process that has answered is warm."""
+
+
+def timed(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> tuple[T, float]:
+    """What ``function(*arguments)`` returns, and the seconds that it took."""
+    began = time.perf_counter()
+    return function(*arguments, **keywords), time.perf_counter() - began
 
 
 def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:

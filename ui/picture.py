@@ -10,6 +10,8 @@ import streamlit as st
 from live.messages import CONTROLS, EXTRAS, Control, Values, describe, read, write
 from ui import assets
 
+_STYLE = "".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css")))
+
 # The component itself only loads the picture's module; see assets/component.js for what happens then.
 _LOADER = """
 const pictures = new WeakMap();
@@ -46,7 +48,7 @@ def picture(name: str, *, title: str) -> Values:
     component = st.components.v2.component(
         "bnlab_live",
         html='<div class="lab" aria-busy="true"></div>',
-        css="".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css"))),
+        css=_STYLE,
         js=_LOADER,
     )
     component(

@@ -96,11 +96,11 @@ def test_a_right_prediction_is_told_so_and_remembered(page: Page) -> None:
     open_chapter(page)
     choose(page, 2)
     expect(page.locator(".said")).to_contain_text("As you said.")
-    page.get_by_role("button", name="The next scene").click()
+    page.get_by_role("button", name="Next scene").click()
     expect(page.locator(".prediction h2")).to_contain_text("where is the mean of y")
     page.get_by_role("button", name="Tug a dot, answered").click()
     expect(page.locator(".said")).to_contain_text("As you said.")
-    page.get_by_role("button", name="Begin this scene again").click()
+    page.get_by_role("button", name="Start over with this scene").click()
     expect(page.locator(".said")).to_have_text("Choose an answer; then it is measured.")
     wait_for_address(page, r"^(?!.*guesses)")
 
@@ -167,13 +167,13 @@ def test_steps_go_forwards_and_backwards(page: Page) -> None:
          ("add ε, take the root", "root"), ("divide", "normalized"), ("times γ", "y"), ("plus β", "y")],
         start=1,
     ):  # fmt: skip
-        page.get_by_role("button", name="One operation on").click()
+        page.get_by_role("button", name="Step on by one operation").click()
         expect(words).to_have_text(f"{step} of 7: {said}")
         expect(active).to_have_attribute("data-equation", equation)
         pictures.append(picture(page))
     assert len(set(pictures)) >= 7, "each operation is seen"
     expect(page.locator(".verdict")).to_contain_text("leave with mean 1 and standard deviation 2.")
-    page.get_by_role("button", name="One operation back").click()
+    page.get_by_role("button", name="Back by one operation").click()
     expect(words).to_have_text("6 of 7: times γ")
     assert picture(page) == pictures[6]
     wait_for_address(page, "operation=gamma")
@@ -202,7 +202,7 @@ def test_the_shape_of_small_batches_is_measured_against_theory(page: Page) -> No
     expect(note).to_contain_text("They agree.")
     before = picture(page)
     page.locator("select[data-control=source]").select_option("skewed")
-    expect(note).to_contain_text("these are not, and differ")
+    expect(note).to_contain_text("these are not, and it shows")
     assert picture(page) != before
     wait_for_address(page, "source=skewed")
 
@@ -212,7 +212,7 @@ def test_the_lamp_lights_and_the_next_batch_breaks_it(page: Page) -> None:
     expect(page.locator(".lamp")).not_to_be_visible()
     choose(page, 2)
     expect(page.locator(".lamp.lit")).to_have_text("The lamp is on: y = x")
-    page.get_by_role("button", name="Other numbers from the same source").click()
+    page.get_by_role("button", name="Next batch").click()
     expect(page.locator(".lamp:not(.lit)")).to_have_text("The lamp is off")
     wait_for_address(page, "draw=1")
     x = sample("skewed", 1)[0][:32]

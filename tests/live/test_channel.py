@@ -147,7 +147,9 @@ def test_a_draft_has_every_tenth_frame(client, settings):
     assert header["every"] == 10
     got = frames(client, header, 45)
     for lane, config in zip(got, configs_of(settings), strict=True):
-        assert np.concatenate(lane).tobytes() == rows_here(config, 45)[::10].tobytes()
+        drafted = rows_here(config, 45)[::10].copy()
+        drafted[1::2, 5 : worker.CURVE_COLUMNS] = np.nan  # of the curves, only the training loss every time
+        assert np.concatenate(lane).tobytes() == drafted.tobytes()
 
 
 def test_changes_in_mid_run_branch_and_the_old_race_stays_as_a_ghost(client, settings):

@@ -36,7 +36,7 @@ def test_pooled_kurtosis_is_that_of_the_closed_form(size):
 def test_other_sources_differ_and_the_page_says_so(source):
     numbers, words, _ = measured("shape", source=source, batch_size=32)
     assert numbers["distance"] > 3 * numbers["chance"]
-    assert "assumes Gaussian numbers; these are not, and differ" in words
+    assert "assumes Gaussian numbers; these are not, and it shows" in words
 
 
 def test_a_large_eps_is_seen():

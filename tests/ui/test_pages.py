@@ -12,7 +12,7 @@ from streamlit.testing.v1 import AppTest
 from live.messages import CONTROLS, EXTRAS, read
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"batch": "home", "lab": "training_lab"}
+PAGES = {"batch": "home", "one_batch": "one_batch", "lab": "training_lab"}
 
 
 @pytest.fixture(params=PAGES)
@@ -109,6 +109,11 @@ def test_broken_fields_are_named_and_the_others_kept():
         ),
         ("batch", {"eps": 0.000123456789}, {"eps": "0.000123456789"}),
         ("batch", {}, {}),
+        (
+            "one_batch",
+            {"scene": "undo", "guesses": [["tug", 2], ["undo", 0]], "draw": 12, "source": "skewed"},
+            {"scene": "undo", "guesses": "tug:2,undo:0", "draw": "12", "source": "skewed"},
+        ),
         (
             "lab",
             {"lanes": [["batch", []], ["batch", [["eps", 0.5]]]], "step": 40},
