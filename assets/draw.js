@@ -7,7 +7,7 @@ export const NORMS = {
   group: { name: "group norm", colour: 3, dash: [4, 3] },
   rms: { name: "RMS norm", colour: 4, dash: [1.5, 3] },
 };
-const SPARE = [5, 7, 8, 6].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
+const SPARE = [8, 7, 9, 5].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
 
 // A look for each lane, given their norms: a norm keeps its own, a second lane of it gets a spare one.
 export function looks(norms) {

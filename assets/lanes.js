@@ -1,8 +1,10 @@
 // The frames of a race, one row of numbers a step and lane, in the server's layout.
 
+export const CURVES = { accuracy: "val_accuracy", training: "train_loss", validation: "val_loss" };
+
 export class Lanes {
-  constructor({ lanes, ghosts = [], every, validate_every: validateEvery, edges, notes, guessing, window, draft, arrays }) {
-    Object.assign(this, { every, validateEvery, edges, notes, guessing, window, draft, ghosts });
+  constructor({ lanes, ghosts = [], every, validate_every: validateEvery, edges, notes, settings, guessing, window, draft, arrays }) {
+    Object.assign(this, { every, validateEvery, edges, notes, settings, guessing, window, draft, ghosts });
     this.points = arrays?.points;
     this.labels = arrays?.labels;
     this.lanes = lanes.map(({ norm, name, depth, layout }) => {
@@ -66,6 +68,14 @@ export class Lanes {
   ghostAt(lane, step, name, index = 0) {
     const { ghost, fields } = this.lanes[lane];
     return ghost.at(Math.floor(step / this.every), fields[name] + index);
+  }
+
+  // A curve's mean at a step, or at the latest validation before it; kind as in `drawCurves`.
+  reading(lane, step, kind) {
+    const every = kind === "training" ? this.every : this.validateEvery;
+    const value = this.at(lane, Math.floor(step / every) * every, CURVES[kind], 0);
+    const words = !Number.isFinite(value) ? "–" : kind === "accuracy" ? `${(100 * value).toFixed(1)}%` : String(Number(value.toPrecision(3)));
+    return { value, words };
   }
 
   // The decision surface of the latest validation up to a step.

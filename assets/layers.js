@@ -19,7 +19,7 @@ function columns(pen, colours, box, lanes) {
 
 function binAxis(pen, colours, { left, wide }, edges, top, bottom) {
   const across = linear(edges[0], edges.at(-1), left, left + wide);
-  for (const tick of wide < 120 ? [0] : [-4, -2, 0, 2, 4]) {
+  for (const tick of wide < 60 ? [0] : [-4, -2, 0, 2, 4]) {
     rule(pen, colours, across(tick), top, across(tick), bottom, { alpha: 0.5 });
     if (Math.abs(tick) < 4) text(pen, colours, String(tick).replace("-", "−"), across(tick), bottom + 12, { align: "center", small: true });
   }
@@ -109,9 +109,9 @@ export function drawLayers(canvas, colours, lanes, { step, field, scale, beside 
   const across = linear(0.6, lanes.depth + 0.4, box.left, box.right);
   const every = Math.ceil(lanes.depth / 10);
   for (let layer = 1; layer <= lanes.depth; layer += every) {
-    text(pen, colours, String(layer), across(layer), box.bottom + 10, { align: "center", small: true });
+    text(pen, colours, String(layer), across(layer), box.bottom + 13, { align: "center", small: true });
   }
-  text(pen, colours, "← input · layer · output →", (box.left + box.right) / 2, box.bottom + 26, { align: "center", small: true, alpha: 0.8 });
+  text(pen, colours, "← input · layer · output →", (box.left + box.right) / 2, box.bottom + 28, { align: "center", small: true, alpha: 0.8 });
   styles(colours, lanes).forEach((style, lane) => {
     const points = (name) => Array.from({ length: lanes.lanes[lane].depth }, (_, layer) => {
       const [mean, low, high] = [0, 1, 2].map((index) => lanes.at(lane, step, name, 3 * layer + index));

@@ -1,5 +1,6 @@
 // The race's curves over training: each draws one moment of what the server sent; none keeps state.
 import { band, linear, logarithmic, polyline, rule, text } from "./draw.js";
+import { CURVES } from "./lanes.js";
 import { clockScale, decades, fitted, place, steps, styles, widened } from "./axes.js";
 
 // kind: "accuracy", "training" or "validation" (the losses); edits: steps at which something was changed.
@@ -8,7 +9,7 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
   const across = clockScale(box.right + 12, horizon);
   const reached = lanes.reached();
   const accuracy = kind === "accuracy";
-  const name = accuracy ? "val_accuracy" : kind === "training" ? "train_loss" : "val_loss";
+  const name = CURVES[kind];
   let up;
   if (accuracy) {
     up = linear(0, 1, box.bottom, box.top);
@@ -50,7 +51,10 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
     polyline(pen, past, style);
     const end = past.findLast(([, y]) => Number.isFinite(y));
     const lost = !lanes.at(lane, step, "seeds_left");
-    if (end) ends.push({ ...style, y: end[1], name: lost ? `${style.name} ✕ diverged` : style.name });
+    if (hover !== undefined) {
+      const { value, words } = lanes.reading(lane, hover, kind);
+      if (Number.isFinite(value)) ends.push({ ...style, y: up(value), name: `${words} ${style.name}` });
+    } else if (end) ends.push({ ...style, y: end[1], name: lost ? `${style.name} ✕ diverged` : style.name });
     if (end && lost) text(pen, colours, "✕", end[0], end[1], { align: "center", colour: style.colour });
     if (accuracy && lanes.lanes[lane].norm === "batch") rings(pen, style, points("val_accuracy_batch", step));
   });
@@ -62,7 +66,7 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
   }
   if (hover !== undefined) rule(pen, colours, across(hover), box.top, across(hover), box.bottom, { colour: colours.primary, alpha: 0.8 });
   rule(pen, colours, across(step), box.top, across(step), box.bottom, { colour: colours.text, alpha: 0.6 });
-  nameLanes(pen, colours, box, across(step), ends);
+  nameLanes(pen, colours, box, across(hover ?? step), ends);
 }
 
 function ghostly(ghost, lane, field, horizon, across, up) {

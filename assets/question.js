@@ -18,6 +18,7 @@ export class Question {
       });
       return [name, link];
     });
+    button(row, "Start over", "Put every setting back to how the lab starts", () => race.startOver());
     this.box = element(parent, "div", "question", { role: "group", "aria-label": "A prediction" });
     this.ask = element(this.box, "p");
     this.answers = element(this.box, "div", "answers");
@@ -59,11 +60,11 @@ export class Question {
     this.answers.replaceChildren();
     if (!open) return;
     race.names().forEach((lane, number) => button(this.answers, lane, "", () => this.commit(number)));
-    button(this.answers, "level", "Nobody by more than 1.5 points", () => this.commit(LEVEL));
+    button(this.answers, this.name(LEVEL), "", () => this.commit(LEVEL));
   }
 
   name(number) {
-    return number === LEVEL ? "level" : this.race.names()[number];
+    return number === LEVEL ? `level (within ${this.race.data.noise} points)` : this.race.names()[number];
   }
 
   said(guess) {
@@ -78,6 +79,7 @@ export class Question {
     this.show();
     this.race.goTo(0, false);
     this.race.setPlaying(true);
+    this.race.play.focus();
   }
 
   // Where a race that is played has to stop: at the step that the question is about.

@@ -1,24 +1,23 @@
 // The race: lanes of networks on the same data, in step with one playhead.
 import { ICONS, button, choice, element } from "./controls.js";
 import { theme } from "./draw.js";
-import { clockScale, styles } from "./axes.js";
+import { Figures } from "./figures.js";
 import { Lanes } from "./lanes.js";
-import { drawLayers, drawRidges, drawTime } from "./layers.js";
-import { drawCurves } from "./panels.js";
 import { Question } from "./question.js";
 import { CHOICES, Settings } from "./settings.js";
-import { drawSurfaces } from "./surface.js";
 import { TakeAway } from "./take.js";
 
+const OTHER_DATA = ["dataset", "data_noise"]; // their races have nothing to say about each other
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
+const LONG_PATIENCE_MS = 8000;
+const ONE_GESTURE_MS = 1500; // key presses that follow each other so closely are one change
 const BUSY_AFTER_MS = 250;
 const REST_MS = 600;
 const VERDICT_EVERY_MS = 500;
 const LONGEST_FRAME = 0.25; // seconds of play a frame: a page that was hidden doesn't leap
 const BEND_MS = 90; // a bending curve is drawn so often, with as many steps as can be had in that time
 const LEAST_BEND = 20;
-const OTHERS_EVERY = 3; // while it plays: the curves every frame, the other pictures in turn
 
 export class Race {
   constructor(container, data, { commit, ask }) {
@@ -28,7 +27,6 @@ export class Race {
     this.report = commit;
     this.values = structuredClone(data.values);
     this.number = 0;
-    this.turn = 0;
     this.bend = HORIZONS[0];
     this.place = Math.max(0, this.values.step);
     this.playing = !data.paused && !matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -62,7 +60,7 @@ export class Race {
     this.settings = new Settings(body, this, data);
     this.pictures = element(body, "div", "pictures");
     this.words = element(this.pictures, "p", "verdict", { role: "status" });
-    this.buildFigures();
+    this.figured = new Figures(this.pictures, this);
     this.take = new TakeAway(this.pictures, { name: "lab", title: data.title, picture: this, ask: this.send });
     this.showValues();
   }
@@ -96,102 +94,18 @@ export class Race {
     return { label, box };
   }
 
-  buildFigures() {
-    const moment = () => ({ step: this.step(), histogram: `${this.values.histogram}_histogram` });
-    const curves = () => ({
-      step: this.step(), horizon: this.horizon(), ghost: this.ghost(), hover: this.hover,
-      edits: this.values.edits.map(([step]) => step),
-    });
-    const figure = (name, title, hint, draw) => {
-      const node = element(this.pictures, "figure", name);
-      const caption = element(node, "figcaption");
-      element(caption, "strong", "", {}, title);
-      const note = element(caption, "span", "hint", {}, hint);
-      const canvas = element(node, "canvas", "", { role: "img", "aria-label": title });
-      return { name, title, hint, node, caption, note, canvas, draw };
-    };
-    this.figuresShown = [
-      figure("accuracy", "Validation accuracy", "line: running statistics · rings: batch statistics",
-        (canvas, colours) => drawCurves(canvas, colours, this.shown, { ...curves(), kind: "accuracy" })),
-      figure("loss", "Loss", "faint: computed ahead",
-        (canvas, colours) => drawCurves(canvas, colours, this.shown, { ...curves(), kind: this.values.loss })),
-      figure("surface", "Decision surface", "first seed, running statistics",
-        (canvas, colours) => drawSurfaces(canvas, colours, this.shown, moment())),
-      figure("ridges", "Histograms", "per layer · height: square root of the share",
-        (canvas, colours) => drawRidges(canvas, colours, this.shown, moment())),
-      figure("time", "Over time", "histograms of one layer · steps run down",
-        (canvas, colours) => drawTime(canvas, colours, this.shown, { ...moment(), horizon: this.horizon(), layer: this.values.layer })),
-      figure("flow", "Gradient flow", "‖∂loss / ∂pre-activations‖ per layer, log scale",
-        (canvas, colours) => drawLayers(canvas, colours, this.shown, { step: this.step(), field: "gradient_norm", scale: "log" })),
-      figure("ratio", "Update : data", "log₁₀ ‖update‖ / ‖weights‖ · dashed: −3",
-        (canvas, colours) => drawLayers(canvas, colours, this.shown, { step: this.step(), field: "update_ratio", scale: "ratio" })),
-      figure("saturation", "Saturation", "on the activation’s flat part · rings: dead units",
-        (canvas, colours) => drawLayers(canvas, colours, this.shown, { step: this.step(), field: "saturation", scale: "share", beside: "dead" })),
-    ];
-    const by = (this.by = Object.fromEntries(this.figuresShown.map((made) => [made.name, made])));
-    this.view(by.loss.caption, this.table("loss"));
-    this.view(by.ridges.caption, this.table("histogram"));
-    const layer = this.table("layer");
-    this.view(by.time.caption, { ...layer, choices: Array.from({ length: layer.high + 1 }, (_, i) => i), hint: "" });
-    for (const made of [by.accuracy, by.loss]) this.listen(made);
-  }
-
-  // Curves can be touched: the playhead goes where the finger is, and what lies there is read out.
-  listen({ canvas, note, hint, name }) {
-    const stepAt = (event) => {
-      const step = Math.round(clockScale(canvas.clientWidth, this.horizon()).invert(event.offsetX));
-      return Math.max(0, Math.min(step, this.horizon()));
-    };
-    canvas.addEventListener("pointerdown", (event) => {
-      canvas.setPointerCapture(event.pointerId);
-      this.dragging = true;
-      this.goTo(stepAt(event), false);
-    });
-    canvas.addEventListener("pointermove", (event) => {
-      if (this.dragging) this.goTo(stepAt(event), false);
-      this.hover = Math.min(stepAt(event), this.reached());
-      note.textContent = this.reading(name, this.hover);
-      this.stale = true;
-    });
-    canvas.addEventListener("pointerleave", () => {
-      this.hover = undefined;
-      note.textContent = hint;
-      this.stale = true;
-    });
-    for (const end of ["pointerup", "pointercancel"]) {
-      canvas.addEventListener(end, () => {
-        if (this.dragging) this.commit();
-        this.dragging = false;
-      });
-    }
-  }
-
-  reading(name, step) {
-    const { shown } = this;
-    if (!shown) return "";
-    const accuracy = name === "accuracy";
-    const field = accuracy ? "val_accuracy" : this.values.loss === "training" ? "train_loss" : "val_loss";
-    const every = field === "train_loss" ? shown.every : shown.validateEvery;
-    const at = Math.floor(step / every) * every;
-    const one = (lane) => {
-      const value = shown.at(lane, at, field, 0);
-      return Number.isFinite(value) ? (accuracy ? `${(100 * value).toFixed(1)}%` : String(Number(value.toPrecision(3)))) : "–";
-    };
-    return `step ${at}: ${shown.lanes.map(({ name: lane }, i) => `${lane} ${one(i)}`).join(" · ")}`;
-  }
-
   showValues() {
     for (const [name, show] of Object.entries(this.views)) show(this.values[name]);
     this.ghostBox.box.checked = this.values.ghost === "on";
     this.ghostBox.label.hidden = !this.values.before.length && !this.values.edits.length;
-    this.by.surface.node.hidden = this.values.dataset === "digits";
+    this.figured.show();
     this.settings.show(Math.floor(this.place));
     this.question.show();
   }
 
   apply(values) {
     this.values = structuredClone(values);
-    this.gesture = this.before = undefined;
+    this.gesture = this.settled = this.before = undefined;
     if (values.step >= 0) {
       this.place = values.step;
       this.setPlaying(false, false);
@@ -221,7 +135,7 @@ export class Race {
 
   // While a finger moves. The race as it was when the finger came down stays as the ghost.
   change(name, value) {
-    this.hold();
+    this.hold(name);
     const { values } = this.gesture;
     const step = Math.floor(this.place);
     if (this.values.change === "here" && step > 0 && this.data.editable.includes(name)) {
@@ -238,14 +152,15 @@ export class Race {
       if (this.playing) this.setPlaying(false, false);
     } else {
       this.values[name] = value;
-      this.values.before = value === values[name] ? values.before : [[name, values[name]]];
+      const comparable = !OTHER_DATA.includes(name);
+      this.values.before = value === values[name] ? values.before : comparable ? [[name, values[name]]] : [];
     }
     this.question.leave();
     this.askDraft();
   }
 
   changeLane(number, name, value) {
-    this.hold();
+    this.hold(`${number} ${name}`);
     const [norm, differs] = this.values.lanes[number];
     const lane = [norm, differs.map(([field, old]) => [field, field === name ? value : old])];
     this.skipped = this.values.lanes.some((other, i) => i !== number && JSON.stringify(other) === JSON.stringify(lane));
@@ -257,13 +172,19 @@ export class Race {
     this.askDraft();
   }
 
-  hold() {
+  hold(what) {
     if (this.gesture) return;
-    this.gesture = { values: structuredClone(this.values) };
+    const { settled } = this;
+    if (settled?.what === what && performance.now() - settled.at < ONE_GESTURE_MS) {
+      this.gesture = settled;
+      return;
+    }
+    this.gesture = { what, values: structuredClone(this.values) };
     if (this.shown && !this.shown.draft) this.before = this.shown;
   }
 
   settle() {
+    if (this.gesture) this.settled = { ...this.gesture, at: performance.now() };
     this.gesture = undefined;
     if (this.skipped) this.settings.shownLanes = undefined; // its slider stands where it can't
     this.skipped = false;
@@ -448,7 +369,8 @@ export class Race {
     const waited = now - this.askedAt;
     const wanted = Math.floor(this.place);
     const least = coming.draft ? Math.max(wanted, this.bend) : Math.min(wanted, this.furthest ?? 0);
-    const late = waited > PATIENCE_MS;
+    // A draft of these very settings is no old picture: it stays until the race in full has come as far.
+    const late = waited > (this.shown?.draft && !coming.draft ? LONG_PATIENCE_MS : PATIENCE_MS);
     if (coming.reached() >= 0 && (coming.reached() > least - coming.every || late || !this.shown)) {
       if (coming.draft) this.bend = Math.min(HORIZONS[0], Math.max(LEAST_BEND, Math.round(this.bend * Math.min(1.2, Math.max(0.5, BEND_MS / waited)))));
       this.shown = coming;
@@ -467,6 +389,10 @@ export class Race {
 
   // ---- the pictures -------------------------------------------------------------------------------
 
+  redraw() {
+    this.stale = true;
+  }
+
   repaint() {
     this.colours = undefined;
     this.draw();
@@ -479,7 +405,7 @@ export class Race {
     this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
     this.play.title = this.playing ? "Pause" : "Play";
     this.words.setAttribute("aria-live", this.playing ? "off" : "polite");
-    if (!shown || !this.by.loss.canvas.clientWidth) return;
+    if (!shown || !this.scrub.clientWidth) return;
     const step = this.step();
     const furthest = Math.max(step, Math.floor(this.place));
     this.scrub.max = this.horizon();
@@ -492,58 +418,25 @@ export class Race {
     }
     this.clock.textContent = `step ${step}`;
     this.scrub.setAttribute("aria-valuetext", `step ${step}`);
-    this.offerLayers(shown.depth);
-    this.turn += 1;
-    this.figuresShown.forEach(({ node, canvas, draw }, i) => {
-      const due = !this.playing || i < 2 || (this.turn + i) % OTHERS_EVERY === 0;
-      if (due && !node.hidden) draw(canvas, colours);
-    });
+    this.figured.draw(colours);
     if (this.values.change === "here") this.settings.show(Math.floor(this.place));
-    if (!this.playing) this.describe(step);
     this.container.dataset.step = step;
     this.container.dataset.reached = Math.min(this.reached(), ...shown.ghosts.map((lane) => shown.haunted(lane)));
     this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: step }));
-  }
-
-  // The layers that can be looked at over time are those of the deepest lane.
-  offerLayers(depth) {
-    if (this.offered === depth) return;
-    this.offered = depth;
-    for (const option of this.by.time.caption.querySelectorAll("option")) option.hidden = Number(option.value) > depth;
   }
 
   names() {
     return (this.shown?.lanes ?? []).map(({ name }) => name);
   }
 
-  // The pictures in words, for those who don't see them.
-  describe(step) {
-    const { shown } = this;
-    const say = (lane, field, layer) => {
-      const value = shown.at(lane, step, field, 3 * layer);
-      return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "none";
-    };
-    const each = (words) => shown.lanes.map(({ name }, lane) => `${name}: ${words(lane)}`).join("; ");
-    const layers = (field) => each((lane) => Array.from({ length: shown.lanes[lane].depth }, (_, layer) => say(lane, field, layer)).join(", "));
-    const label = (name, words) => this.by[name].canvas.setAttribute("aria-label", words);
-    label("accuracy", `Validation accuracy up to step ${step}; the sentence above has the numbers`);
-    label("loss", `Training loss at step ${step}. ${each((lane) => say(lane, "train_loss", 0))}`);
-    label("ridges", `Spread of the activations, first to last layer, at step ${step}. ${layers("activation_std")}`);
-    label("flow", `Gradient flow, first to last layer, at step ${step}. ${layers("gradient_norm")}`);
-    label("ratio", `Logarithm of update to weights, first to last layer, at step ${step}. ${layers("update_ratio")}`);
-    label("saturation", `Saturation, first to last layer, at step ${step}. ${layers("saturation")}`);
-  }
-
   // ---- to take away -------------------------------------------------------------------------------
 
   figures() {
-    return this.figuresShown.filter(({ node }) => !node.hidden).map(({ title, hint, canvas, draw }) => (
-      { title, hint, width: canvas.clientWidth, height: canvas.clientHeight, draw: (target) => draw(target, theme(this.container)) }
-    ));
+    return this.figured.listed();
   }
 
   summary() {
-    return this.words.textContent;
+    return `${this.words.textContent} ${this.shown?.settings ?? ""}`;
   }
 
   destroy() {

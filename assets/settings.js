@@ -31,7 +31,6 @@ export class Settings {
       element(details, "summary", "", {}, title);
       this.build(details, tables.controls.filter((control) => control.group === group));
     }
-    button(this.panel, "Start over", "Put every setting back to how the lab starts", () => race.startOver());
   }
 
   build(parent, controls) {
@@ -52,11 +51,11 @@ export class Settings {
     const one = (value, words) => {
       const label = element(set, "label");
       const radio = element(label, "input", "", { type: "radio", name: "change", value, "data-control": `change-${value}` });
-      const text = element(label, "span", "", {}, words);
+      element(label, "span", "", {}, words);
       radio.addEventListener("change", () => this.race.mode(value));
-      return { radio, text };
+      return radio;
     };
-    this.modes = { start: one("start", "from the start"), here: one("here", "") };
+    this.modes = { start: one("start", "from the start"), here: one("here", "from here on: a branch") };
     this.edits = element(this.panel, "ul", "edits");
   }
 
@@ -69,19 +68,12 @@ export class Settings {
       row.title = row.classList.contains("restarts") ? "Changes the race from its start" : "";
     }
     this.rows[PLANE_ONLY].hidden = values.dataset === "digits";
-    this.showMode(step);
+    this.modes.start.checked = values.change !== "here";
+    this.modes.here.checked = values.change === "here";
     const lanes = JSON.stringify(values.lanes);
     if (this.shownLanes !== lanes) this.buildLanes(values.lanes);
     this.shownLanes = lanes;
     this.showEdits(values.edits);
-  }
-
-  showMode(step) {
-    const { start, here } = this.modes;
-    const branching = this.race.values.change === "here";
-    start.radio.checked = !branching;
-    here.radio.checked = branching;
-    here.text.textContent = step > 0 ? `from step ${step} on (a branch)` : "from the playhead on (a branch)";
   }
 
   showEdits(edits) {
@@ -106,11 +98,10 @@ export class Settings {
     this.swatches = [];
     lanes.forEach((lane, number) => this.buildLane(lanes, lane, number));
     const others = Object.keys(NORMS).filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
-    if (lanes.length < MOST_LANES) {
-      button(this.lanes, "+ lane", "Another lane, with the next norm", () => {
-        this.race.replaceLanes([...lanes, [others[0] ?? "none", []]]);
-      }).classList.add("add");
-    }
+    const full = lanes.length >= MOST_LANES;
+    button(this.lanes, full ? "four lanes at most" : "+ lane", "Another lane, with the next norm", () => {
+      this.race.replaceLanes([...lanes, [others[0] ?? "none", []]]);
+    }).disabled = full;
     this.note = element(this.lanes, "p", "hint");
     this.paint(this.colours);
     this.say(this.race.shown?.notes);

@@ -3,7 +3,7 @@ import { linear, text } from "./draw.js";
 import { fitted, place, styles } from "./axes.js";
 
 const GAP = 16, HEADING = 18;
-const CLASS_COLOURS = [5, 1, 2]; // of the page's palette
+const CLASS_COLOURS = [5, 8, 9]; // of the page's palette
 
 export function drawSurfaces(canvas, colours, lanes, { step }) {
   const { pen, box } = place(canvas, colours);

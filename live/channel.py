@@ -203,6 +203,7 @@ class _Session:
             "edges": HISTOGRAM_EDGES.tolist(),
             "guessing": 1 / load(race.configs[0].dataset, race.configs[0].data_noise).classes,
             "notes": lab.notes(values),
+            "settings": lab.settings(values),
             "problems": problems,
         }
         arrays = {}

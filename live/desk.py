@@ -11,6 +11,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Collection
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from multiprocessing.context import SpawnContext, SpawnProcess
 from multiprocessing.process import BaseProcess
 from types import ModuleType
@@ -85,6 +86,7 @@ class _Show:
         self.config = config
         self.viewers: list[Viewer] = []
         self.task: asyncio.Task[None] | None = None
+        self.preparing = False  # the task is having the base of a branch computed
         self.most = config.record_every  # steps of the next turn: a frame at first, then growing
         self.pace = math.inf  # steps a second, in the last turn
         self.handing = 0.0  # seconds that its last turn took besides computing
@@ -227,10 +229,21 @@ class Desk:
         fair = min(longest, ROUND_SECONDS * self._workers / max(1, waiting))
         return max(SHORTEST_TURN, fair, min(handing, ROUND_SECONDS))
 
+    async def _have_base(self, config: RunConfig) -> None:
+        """Compute what a branch shares with its base as the base's, so that all its branches share it."""
+        step = config.edits[-1][0]
+        base = replace(config, edits=tuple(edit for edit in config.edits if edit[0] < step))
+        last = (step - 1) // config.record_every
+        await self.frames(base, range(last, last + 1), ("step",))
+
     async def _extend(self, show: _Show) -> None:
         """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""
         config, error = show.config, ""
         try:
+            if config.edits and config not in self.recordings:
+                show.preparing = True
+                await self._have_base(config)
+                show.preparing = False
             while True:
                 async with self._turn:
                     waiting = show.waiting()
@@ -256,7 +269,7 @@ class Desk:
             log.exception("extending a recording failed")
             error = f"the computation failed: {failure}"
         finally:
-            show.task = None
+            show.task, show.preparing = None, False
             show.tell(error)
             self._close(show)
 
@@ -264,6 +277,8 @@ class Desk:
         """Forget a show that nobody watches; not before its task has ended, lest there be two."""
         if not show.viewers and show.task is None and self._shows.get(show.config) is show:
             del self._shows[show.config]
+        elif not show.viewers and show.task is not None and show.preparing:
+            show.task.cancel()
 
 
 def _joined(blocks: list[Frame]) -> Frame:

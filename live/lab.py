@@ -18,6 +18,7 @@ from bnlib.data import DATASETS
 
 from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
+from .verdict import NOISE
 
 LAB_STEPS = 2000
 MAX_LANES, MAX_EDITS = 4, 12
@@ -69,7 +70,7 @@ RUN_CONTROLS = (
     Control("gamma", "number", 1.0, "γ gamma", "start value", -4, 4, even_stops(-4, 4, 80), group="norm"),
     Control("beta", "number", 0.0, "β beta", "start value", -4, 4, even_stops(-4, 4, 80), group="norm"),
     Control(
-        "momentum", "number", 0.9, "momentum", "of the running value; PyTorch’s is 1 − this", 0, 0.999,
+        "momentum", "number", 0.9, "momentum", "of the old value; PyTorch: 1 − this", 0, 0.999,
         _MOMENTA, group="norm",
     ),
 )  # fmt: skip
@@ -236,6 +237,14 @@ def ghost_of(values: Values) -> Values | None:
     return None
 
 
+def settings(values: Values) -> str:
+    """What was set, in words: what differs from how the lab starts, and the changes in mid-run."""
+    changed = [(name, values[name]) for name in _RUN if values[name] != DEFAULTS[name]]
+    words = [_difference(pair) for pair in changed]
+    words += [f"from step {step} on {_difference((name, value))}" for step, name, value in values["edits"]]
+    return f"Settings: {', '.join(words)}." if words else "Settings: as the lab starts."
+
+
 def notes(values: Values) -> list[str]:
     """What lanes don't share because of what they differ in: a fair race has the same start and batches."""
     differing = {name for _, differs in values["lanes"] for name, _ in differs}
@@ -264,5 +273,6 @@ def extras() -> dict[str, Any]:
         "differing": LANE_FIELDS,
         "most_edits": MAX_EDITS,
         "run": ("lanes", "edits", *_RUN),
+        "noise": NOISE,
         "presets": presets,
     }

@@ -18,7 +18,9 @@ GUESSING = 0.1  # so little above the share of right answers that guessing gives
 NOISE = 1.5
 LEVEL = -1  # the leader of a race that nobody leads
 
-ARRAYS_NEEDED = ("val_accuracy", "train_loss")
+FADED = 30  # so many times smaller at the input's side, a gradient is worth a word
+
+ARRAYS_NEEDED = ("val_accuracy", "train_loss", "gradient_norm")
 
 
 class Standing(NamedTuple):
@@ -30,6 +32,7 @@ class Standing(NamedTuple):
     mean: float
     low: float
     high: float
+    lost: int  # seeds that have diverged
 
 
 class Verdict(NamedTuple):
@@ -59,7 +62,7 @@ def verdict(
             parts.append(f"{name} diverged")
             continue
         mean, low, high = (round(100 * float(v), 1) for v in (left.mean(), left.min(), left.max()))
-        standings.append(Standing(number, name, config.norm, mean, low, high))
+        standings.append(Standing(number, name, config.norm, mean, low, high, seeds - len(left)))
         spread = f" ({low:.1f}–{high:.1f})" if len(left) > 1 else ""
         fate = f" in the {len(left)} of {seeds} seeds that have not diverged" if len(left) < seeds else ""
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
@@ -67,7 +70,8 @@ def verdict(
     text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
     data = load(configs[0].dataset, configs[0].data_noise)
     sentences = [text, _comparison(standings, len(configs), seeds, len(data.y_val))]
-    sentences += [_ghost(names, ghosts or {}), *_hints(configs, standings, step, 1 / data.classes)]
+    sentences += [_flow(names, frames), *_hints(configs, standings, step, 1 / data.classes)]
+    sentences.append(_ghost(names, frames, ghosts or {}))
     return Verdict(" ".join(filter(None, sentences)), _leader(standings))
 
 
@@ -114,15 +118,41 @@ def _comparison(standings: list[Standing], lanes: int, seeds: int, samples: int)
         return f"{lead}: on {samples} validation samples that is no evidence."
     if seeds < 2:
         return f"{lead}, with one seed: an anecdote."
+    if first.lost or second.lost:
+        return f"{lead}, but seeds that diverged are left out."
     if first.low > second.high:
         return f"{lead}; so is each of its seeds."
     return f"{lead}, but their seeds overlap."
 
 
-def _ghost(names: Sequence[str], ghosts: Mapping[int, Frame]) -> str:
+def _flow(names: Sequence[str], frames: Sequence[Frame]) -> str:
+    """How the gradient shrinks from the last layer to the first where it fades most, and where least."""
+    shrinks = {}
+    for name, lane in zip(names, frames, strict=True):
+        first, last = lane["gradient_norm"][:, -1, 0], lane["gradient_norm"][:, -1, -1]
+        known = (first > 0) & (last > 0)
+        if known.any():
+            shrinks[name] = float(np.exp(np.mean(np.log(last[known] / first[known], dtype=float))))
+    if not shrinks or max(shrinks.values()) < FADED:
+        return ""
+    most, least = max(shrinks, key=shrinks.__getitem__), min(shrinks, key=shrinks.__getitem__)
+    text = f"From the last layer to the first the gradient shrinks {_fold(shrinks[most])} with {most}"
+    if least != most:
+        way = "shrinks" if shrinks[least] >= 1 else "grows"
+        text += f", {way} {_fold(max(shrinks[least], 1 / shrinks[least]))} with {least}"
+    return f"{text}: see Gradient flow."
+
+
+def _fold(times: float) -> str:
+    return f"{float(f'{times:.2g}'):,.10g}-fold"
+
+
+def _ghost(names: Sequence[str], frames: Sequence[Frame], ghosts: Mapping[int, Frame]) -> str:
     parts = []
     for lane, frame in ghosts.items():
         values = accuracy(frame)
+        if np.array_equal(values, accuracy(frames[lane]), equal_nan=True):
+            continue  # a branch that hasn't begun yet
         left = values[np.isfinite(values)]
         parts.append(f"{names[lane]} {100 * left.mean():.1f}%" if len(left) else f"{names[lane]} diverged")
     return f"The ghost: {', '.join(parts)}." if parts else ""
@@ -134,7 +164,10 @@ def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, g
     if 1 in sizes:
         hints.append("A batch of one is its own mean: batch norm gives β whatever comes in.")
     if 2 in sizes:
-        hints.append("In a batch of two every x̂ is close to ±1: all that is left is which one is larger.")
+        hints.append(
+            "In a batch of two every normalized value is close to ±1: which is larger is all that is left. "
+            "Layer and group norm don’t look at the batch: try one as a lane."
+        )
     slow = step >= PATIENCE and max(config.at(step).lr for config in configs) >= 0.1
     if slow and standings and all(s.mean < 100 * (guessing + GUESSING) for s in standings):
         hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")

@@ -21,7 +21,7 @@ from live.channel import BURST, Channel
 from live.desk import Desk
 from live.lab import LAB_CONTROLS, LAB_STEPS, ghost_of, lane_configs, lane_names
 from live.scenes import ONE_BATCH_CONTROLS, picture
-from live.verdict import frames_needed, verdict
+from live.verdict import ARRAYS_NEEDED, frames_needed, verdict
 
 SETTINGS = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "lanes": "none,batch"}
 ROUND = itertools.count(1000)
@@ -222,7 +222,7 @@ def test_a_new_race_replaces_the_old_one(client, settings):
 def judged(config, step):
     """What a verdict needs of a lane, computed in this process."""
     needed, (_, block) = frames_needed(config, step), worker.extend(config, step + 1)
-    return {name: block[name][:, needed.start : needed.stop] for name in ("val_accuracy", "train_loss")}
+    return {name: block[name][:, needed.start : needed.stop] for name in ARRAYS_NEEDED}
 
 
 def test_the_verdict_is_computed_from_the_same_frames(client, settings):

@@ -378,6 +378,41 @@ def test_a_failure_is_told_and_does_not_stay(monkeypatch):
     with_desk(scenario)
 
 
+def test_branches_of_one_race_share_what_came_before():
+    """Also those of a race that nobody has watched: dragging a branch computes its past once."""
+    base = replace(SMALL, seed=9)
+
+    async def scenario(desk):
+        for number, lr in enumerate((0.3, 0.5, 0.7)):
+            branch = base.branch(40, lr=lr)
+            rows = await watched(desk, branch, 49)
+            _, alone = worker.extend(branch, 50)
+            assert rows["picture"].tobytes() == alone["picture"].tobytes()
+            assert desk.computed_steps <= 40 + 10 * (number + 1)
+        twice = base.branch(40, lr=0.7).branch(45, eps=0.1)
+        _, alone = worker.extend(twice, 50)
+        assert (await watched(desk, twice, 49))["picture"].tobytes() == alone["picture"].tobytes()
+
+    with_desk(scenario)
+
+
+def test_a_branch_that_nobody_waits_for_any_more_stops_its_base_too():
+    branch = replace(SMALL, seed=10, depth=8, width=64).branch(5000, lr=0.5)
+
+    async def scenario(desk):
+        watching = asyncio.create_task(watched(desk, branch, 5010))
+        while not desk.computed_steps:
+            await asyncio.sleep(0.01)
+        watching.cancel()
+        while desk._shows:
+            await asyncio.sleep(0.01)
+        before = desk.computed_steps
+        await asyncio.sleep(0.3)
+        assert desk.computed_steps == before < 5000
+
+    with_desk(scenario)
+
+
 def test_drafts_are_every_tenth_frame_of_the_whole():
     values, _ = messages.read(lab.LAB_CONTROLS, {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2})
     pairs = zip(lab.lane_configs(values), lab.lane_configs(values, draft=True), strict=True)
