@@ -26,7 +26,7 @@ export class Figures {
         drawCurves, () => curves("accuracy")),
       this.figure("loss", "Loss", "faint: computed ahead", drawCurves, () => curves(race.values.loss)),
       this.figure("surface", "Decision surface", "first seed, running statistics", drawSurfaces, moment),
-      this.figure("ridges", "Histograms", "per layer · height: √share · outer bars: beyond ±4", drawRidges, moment),
+      this.figure("ridges", "Histograms", "per layer · √share · outer bars: beyond ±4", drawRidges, moment),
       this.figure("time", "Over time", "histograms of one layer · steps run down", drawTime,
         () => moment({ horizon: race.horizon(), layer: race.values.layer })),
       this.figure("flow", "Gradient flow", "‖∂loss / ∂pre-activations‖ per layer, log scale", drawLayers,

@@ -194,6 +194,11 @@ export class Race {
   }
 
   replaceLanes(lanes) {
+    if (new Set(lanes.map((lane) => JSON.stringify(lane))).size < lanes.length) {
+      this.settings.shownLanes = undefined; // two lanes that are the same are no race: back to what was
+      this.showValues();
+      return;
+    }
     this.values.lanes = lanes;
     this.values.before = [];
     this.before = undefined;

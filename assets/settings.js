@@ -100,7 +100,7 @@ export class Settings {
     const others = Object.keys(NORMS).filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
     const full = lanes.length >= MOST_LANES;
     button(this.lanes, full ? "four lanes at most" : "+ lane", "Another lane, with the next norm", () => {
-      this.race.replaceLanes([...lanes, [others[0] ?? "none", []]]);
+      this.race.replaceLanes([...this.race.values.lanes, [others[0] ?? "none", []]]);
     }).disabled = full;
     this.note = element(this.lanes, "p", "hint");
     this.paint(this.colours);
@@ -108,8 +108,10 @@ export class Settings {
   }
 
   buildLane(lanes, [norm, differs], number) {
-    const replaced = (lane) => lanes.map((old, i) => (i === number ? lane : old));
-    const free = (lane) => !lanes.some((old, i) => i !== number && JSON.stringify(old) === JSON.stringify(lane));
+    // What a lane is now: its own sliders may have changed it since its controls were made.
+    const now = () => this.race.values.lanes;
+    const replaced = (lane) => now().map((old, i) => (i === number ? lane : old));
+    const free = (lane) => !now().some((old, i) => i !== number && JSON.stringify(old) === JSON.stringify(lane));
     const row = element(this.lanes, "div", "lane");
     this.swatches.push(element(row, "canvas", "swatch", { "aria-hidden": "true" }));
     const select = element(row, "select", "", { "aria-label": `Norm of lane ${number + 1}`, "data-control": `lane-${number}` });
@@ -117,7 +119,7 @@ export class Settings {
       element(select, "option", "", { value }, name).disabled = !free([value, differs]);
     }
     select.value = norm;
-    select.addEventListener("change", () => this.race.replaceLanes(replaced([select.value, differs])));
+    select.addEventListener("change", () => this.race.replaceLanes(replaced([select.value, now()[number][1]])));
     const more = element(row, "select", "more", { "aria-label": `Let lane ${number + 1} differ in`, title: "Let this lane differ in something else" });
     element(more, "option", "", { value: "" }, "+");
     for (const name of this.tables.differing) {
@@ -125,12 +127,12 @@ export class Settings {
     }
     more.addEventListener("change", () => {
       const { differing } = this.tables; // the server's order, so that it is known again when it comes back
-      const longer = [...differs, [more.value, this.race.values[more.value]]];
+      const longer = [...now()[number][1], [more.value, this.race.values[more.value]]];
       longer.sort(([a], [b]) => differing.indexOf(a) - differing.indexOf(b));
       this.race.replaceLanes(replaced([norm, longer]));
     });
     if (lanes.length > 1) {
-      button(row, "✕", `Take lane ${number + 1} out`, () => this.race.replaceLanes(lanes.filter((_, i) => i !== number)));
+      button(row, "✕", `Take lane ${number + 1} out`, () => this.race.replaceLanes(now().filter((_, i) => i !== number)));
     }
     for (const [name, value] of differs) {
       const own = element(this.lanes, "div", "own");
@@ -141,8 +143,8 @@ export class Settings {
       }, CHOICES[name]);
       made.show(value);
       button(own, "✕", `Lane ${number + 1} as the others: ${this.byName[name].label}`, () => {
-        const left = [norm, differs.filter(([kept]) => kept !== name)];
-        this.race.replaceLanes(free(left) ? replaced(left) : lanes.filter((_, i) => i !== number));
+        const left = [norm, now()[number][1].filter(([kept]) => kept !== name)];
+        this.race.replaceLanes(free(left) ? replaced(left) : now().filter((_, i) => i !== number));
       });
     }
   }

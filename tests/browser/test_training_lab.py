@@ -336,14 +336,14 @@ def test_a_preset_asks_plays_and_judges(page: Page, context: BrowserContext) -> 
     other = context.new_page()
     open_lab(other, "/training-lab" + (link.get_attribute("href") or ""))
     expect(other.get_by_role("group", name="A prediction")).to_contain_text("who is ahead")
-    question.get_by_role("button", name="no norm").click()
+    question.get_by_role("button", name="no norm", exact=True).click()
     expect(question).to_contain_text("You say: no norm.")
     at_step(page, 400)
-    expect(question).to_contain_text("You said no norm; the race says: level.")
+    expect(question).to_contain_text("You said no norm; the race says: level (within 1.5 points).")
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     open_lab(other, page.evaluate("location.href"))
     at_step(other, 400)
-    expect(other.get_by_role("group", name="A prediction")).to_contain_text("the race says: level.")
+    expect(other.get_by_role("group", name="A prediction")).to_contain_text("the race says: level (within 1.5 points).")
     norm(page, 1).select_option("layer")
     expect(question).not_to_be_visible()
 
@@ -388,8 +388,8 @@ def test_curves_are_read_and_scrubbed_by_touching_them(page: Page) -> None:
     assert box is not None
     left, right = box["x"] + 54, box["x"] + box["width"] - 12
     page.mouse.move(left + 0.25 * (right - left), box["y"] + 100)
-    hint = page.locator("figure.accuracy .hint")
-    expect(hint).to_contain_text(re.compile(r"step (4[5-9]|5[0-5]): no norm \d+\.\d% · batch norm"))
+    reading = re.compile(r"step (4[5-9]|5[0-5]): no norm \d+\.\d% · batch norm \d+\.\d%")
+    expect(page.locator("figure.accuracy canvas")).to_have_attribute("title", reading)
     page.mouse.down()
     page.mouse.move(left + 0.15 * (right - left), box["y"] + 100)
     page.mouse.up()
