@@ -48,7 +48,7 @@ export class Question {
 
   show() {
     const { preset, race } = this;
-    for (const [name, link] of this.links) link.setAttribute("aria-current", name === race.values.preset);
+    for (const [name, link] of this.links) link.setAttribute("aria-current", this.presets[name] === preset);
     this.box.hidden = !preset;
     if (!preset) return;
     const { guess } = race.values;

@@ -8,6 +8,7 @@ from ui.chapters import all_chapters
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 2rem; }
 .stMainBlockContainer h1 { padding: 0 0 .2rem; }
+header a:focus-visible { outline: 3px solid currentColor; outline-offset: 2px; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; } }
 </style>"""
 

@@ -77,10 +77,14 @@ def _to_address(name: str, controls: Sequence[Control], state: Any) -> None:
 
 
 def _restore_address(name: str) -> None:
-    """Switching pages drops the address's settings; coming back brings them back."""
+    """Switching pages drops the address's settings; coming back brings them back.
+
+    A bare address on the same page is the browser's way back to the start, and means what it says.
+    """
     saved = st.session_state.get(f"address-{name}")
-    if saved and not st.query_params:
+    if saved and not st.query_params and st.session_state.get("picture") != name:
         st.query_params.from_dict(saved)
+    st.session_state["picture"] = name
 
 
 def _base() -> str:

@@ -160,6 +160,14 @@ def test_settings_come_back_with_the_page():
     assert app.query_params == {"depth": "7"} and handed_over(app)["values"]["depth"] == 7
 
 
+def test_the_way_back_to_a_bare_address_is_the_way_back_to_the_start():
+    """The browser's back button, on the same page: what was saved for a return from elsewhere is not meant."""
+    app = opened("lab")
+    app = chosen(app, handed_over(app)["values"] | {"depth": 7})
+    visited(app, {})
+    assert app.query_params == {} and handed_over(app)["values"] == handed_over(app)["defaults"]
+
+
 def test_a_component_that_reports_nonsense_changes_nothing(page):
     picture, app = page
     for nonsense in (
