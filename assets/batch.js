@@ -1,10 +1,11 @@
 // One batch, before and after: three rows of dots and histograms on one axis, and a dot to drag.
 import { brief, button, element, slider } from "./controls.js";
 import { theme } from "./draw.js";
-import { ROWS, drawRows } from "./rows.js";
+import { HIGH, LEGEND_LINE, ROWS, drawMarks, drawRows, place } from "./rows.js";
 import { TakeAway } from "./take.js";
 
 const REACH = 28;
+const CHOSEN = { mouse: 10, pen: 14, touch: 20 }; // how near the chosen dot it is the one that is taken
 const MOST_MOVED = 8;
 const FARTHEST = 1e6;
 const WORDS_EVERY_MS = 100; // nobody reads faster, and new text costs the browser more than new dots
@@ -52,7 +53,7 @@ export class OneBatch {
     });
     this.legend = element(this.figure, "p", "legend", {});
     this.help = element(this.figure, "p", "help", {},
-      "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster), Page Up and Down choose another.");
+      "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster; far out, ever faster), Page Up and Down choose another.");
   }
 
   buildSliders(panel) {
@@ -81,7 +82,7 @@ export class OneBatch {
   listen() {
     const { canvas } = this;
     canvas.addEventListener("pointerdown", (event) => {
-      const index = this.nearest(event.offsetX, event.offsetY);
+      const index = this.nearest(event);
       if (index < 0) return;
       event.preventDefault();
       canvas.focus({ preventScroll: true });
@@ -92,7 +93,7 @@ export class OneBatch {
     });
     canvas.addEventListener("pointermove", (event) => {
       if (this.dragging) this.move(this.valueAt(event.offsetX), event.timeStamp);
-      else canvas.style.cursor = this.nearest(event.offsetX, event.offsetY) >= 0 ? "grab" : "";
+      else canvas.style.cursor = this.nearest(event) >= 0 ? "grab" : "";
     });
     for (const end of ["pointerup", "pointercancel"]) {
       canvas.addEventListener(end, () => {
@@ -103,7 +104,8 @@ export class OneBatch {
     canvas.addEventListener("keydown", (event) => {
       if (!this.picture || this.locked) return;
       const { arrays: { x }, magnified } = this.picture;
-      const far = (event.shiftKey ? 1 : 0.1) / magnified;
+      const here = Math.abs(x[this.selected]); // out of the frame, steps grow with the distance
+      const far = (event.shiftKey ? 1 : 0.1) * (here > HIGH / magnified ? here : 1 / magnified);
       if (event.key === "ArrowRight") this.move(x[this.selected] + far, event.timeStamp);
       else if (event.key === "ArrowLeft") this.move(x[this.selected] - far, event.timeStamp);
       else if (event.key === "PageUp") this.selected = (this.selected + 1) % x.length;
@@ -117,12 +119,14 @@ export class OneBatch {
     });
   }
 
-  nearest(px, py) {
+  nearest({ offsetX: px, offsetY: py, pointerType }) {
     const row = this.places?.rows[0];
     if (!this.picture || this.locked || Math.abs(py - row.dots) > REACH) return -1;
+    const disc = place(row, this.picture.arrays.x[this.selected]);
+    if (Math.hypot(px - disc, py - row.dots) <= (CHOSEN[pointerType] ?? CHOSEN.mouse)) return this.selected;
     let best = -1, distance = REACH;
     this.picture.arrays.x.forEach((value, i) => {
-      const away = Math.abs(row.across(Math.min(Math.max(value, row.across.low), row.across.high)) - px);
+      const away = Math.abs(place(row, value) - px);
       if (away < distance) [best, distance] = [i, away];
     });
     return best;
@@ -212,7 +216,8 @@ export class OneBatch {
     this.showEquations();
     const [x, normalized, y] = ["x", "normalized", "y"].map((name) => arrays[name][this.selected]);
     const { low, high } = this.places.rows[0].across;
-    for (const [name, value] of Object.entries({ valuemin: low, valuemax: high, valuenow: x })) {
+    const ends = { valuemin: Math.min(low, x), valuemax: Math.max(high, x) };
+    for (const [name, value] of Object.entries({ ...ends, valuenow: x })) {
       this.canvas.setAttribute(`aria-${name}`, Number(value.toPrecision(4)));
     }
     this.canvas.setAttribute("aria-valuetext",
@@ -257,10 +262,13 @@ export class OneBatch {
 
   // What can be taken away.
   figures() {
-    const draw = (canvas, colours) => drawRows(canvas, colours, this.picture, this.look());
     const { clientWidth: width, clientHeight: height } = this.canvas;
-    const hint = [...this.legend.children].map((mark) => mark.textContent).join(" · ");
-    return [{ title: "Before and after", hint, width, height, draw }];
+    const below = (width < 600 ? 3 : 1) * LEGEND_LINE;
+    const draw = (canvas, colours) => {
+      drawRows(canvas, colours, this.picture, { ...this.look(), below });
+      drawMarks(canvas, colours, this.marks(colours.colours), height);
+    };
+    return [{ title: "Before and after", width, height: height + below, draw }];
   }
 
   summary() {

@@ -33,7 +33,7 @@ const CURVES = {
     curve: ({ arrays, numbers }) => ({
       x: arrays.spread_x, y: arrays.spread_y, low: 1e-9, high: 10, percent: false, label: "σ of the batch",
       ticks: [[1e-8, "10⁻⁸"], [1e-6, "10⁻⁶"], [1e-4, "10⁻⁴"], [1e-2, "10⁻²"], [1, "1"]],
-      point: [numbers.x_std, numbers.normalized_std],
+      point: numbers.root ? [numbers.x_std, numbers.normalized_std] : undefined,
     }),
   },
 };
@@ -53,7 +53,7 @@ export class Chapter extends OneBatch {
     this.buildControls();
     this.equations = new Equations(this.left);
     this.words = element(this.left, "p", "verdict", { role: "status" });
-    this.buildTake(this.panel);
+    this.buildTake(middle);
     this.enter();
   }
 
@@ -77,6 +77,7 @@ export class Chapter extends OneBatch {
       tab.addEventListener("click", () => this.go(scene.name));
       return [scene, tab];
     });
+    new ResizeObserver(() => this.showTab()).observe(list);
     const box = element(this.frame, "section", "prediction", { "aria-label": "Prediction" });
     this.question = element(box, "h2");
     this.choices = element(box, "div", "choices", { role: "group", "aria-label": "Your prediction" });
@@ -116,6 +117,7 @@ export class Chapter extends OneBatch {
     this.values = { ...this.values, ...scene.reveal, guesses };
     this.reveal(from);
     this.settle();
+    this.next.focus({ preventScroll: true }); // the answers can't be used any more
   }
 
   // A new state of the chapter: shown, asked for and written into the address.
@@ -157,13 +159,14 @@ export class Chapter extends OneBatch {
       tab.classList.toggle("answered", answered);
       tab.setAttribute("aria-label", `${one.title}${answered ? ", answered" : ""}`);
     }
+    this.showTab();
     this.question.textContent = scene.question || scene.title;
     this.choices.replaceChildren();
     scene.choices.forEach((label, i) => {
       const answer = button(this.choices, label, label, () => this.predict(i));
       answer.dataset.choice = i;
       if (open) return;
-      answer.setAttribute("aria-disabled", "true");
+      answer.disabled = true;
       answer.classList.toggle("right", i === scene.right);
       answer.classList.toggle("chosen", i === guess);
       const marks = [i === guess ? "your prediction" : "", i === scene.right ? "measured" : ""].filter(Boolean).join(", ");
@@ -181,6 +184,12 @@ export class Chapter extends OneBatch {
     this.walk.inert = open;
     for (const name of Object.keys(this.measures)) this.measures[name].hidden = !scene.measures.includes(name);
     this.digitRow.hidden = this.values.source !== "digits" || scene.measures.length > 1;
+  }
+
+  // On a phone the scenes are a row that scrolls: the present one in its middle.
+  showTab() {
+    const tab = this.tabs.find(([scene]) => scene === this.scene)[1], item = tab.parentElement, list = item.parentElement;
+    list.scrollLeft = item.offsetLeft - (list.clientWidth - item.clientWidth) / 2;
   }
 
   tellScene() {
@@ -316,11 +325,10 @@ export class Chapter extends OneBatch {
 
   showValues() {
     super.showValues();
-    const { operation, draw } = this.asked();
+    const { operation } = this.asked();
     this.stepWords.textContent = STEP_WORDS[operation];
     const now = OPERATIONS.indexOf(operation), last = OPERATIONS.length - 1;
     this.steps.forEach((step, i) => step.setAttribute("aria-disabled", String(i < 2 ? now === 0 : now === last)));
-    this.nextBatch.textContent = `Next batch (this is number ${draw + 1})`;
   }
 
   // ---- drawing -----------------------------------------------------------------------------------------
@@ -357,7 +365,7 @@ export class Chapter extends OneBatch {
     }
     if (numbers.lamp === undefined) return;
     this.lamp.classList.toggle("lit", numbers.lamp === 1);
-    this.lamp.textContent = numbers.lamp ? "The lamp is on: y = x" : "The lamp is off";
+    this.lamp.textContent = numbers.lamp ? `The lamp is on: y ${numbers.exact ? "=" : "≈"} x` : "The lamp is off";
   }
 
   showEquations() {

@@ -24,23 +24,28 @@ export function button(parent, label, title, onClick) {
 
 export function written(value) {
   if (typeof value !== "number") return String(value);
-  if (value !== 0 && (Math.abs(value) < 1e-3 || Math.abs(value) >= 1e5)) {
-    return value.toExponential(Number.isInteger(Math.log10(Math.abs(value))) ? 0 : undefined);
-  }
-  return String(Number(value.toPrecision(6)));
+  const size = Math.abs(value);
+  const digits = size && (size < 1e-3 || size >= 1e5) ? power(size) : String(Number.isInteger(size) ? size : Number(size.toPrecision(4)));
+  return value < 0 ? `−${digits}` : digits;
 }
+
+// To three digits, of what is large to the whole number.
+export const rounded = (size) => (size >= 1000 ? Math.round(size) : Number(size.toPrecision(3)));
 
 // A number as the sentences write it: three digits, a real minus, thousands and millions in full, what is
 // tiny with a power of ten.
 export function brief(value) {
   const size = Math.abs(value);
-  let digits = size >= 1000 ? Math.round(size).toLocaleString("en") : String(Number(size.toPrecision(3)));
-  if (size && size < 1e-4) {
-    const [mantissa, exponent] = size.toExponential(2).split("e");
-    const power = `10${[...exponent].map((c) => RAISED[c] ?? "").join("")}`;
-    digits = Number(mantissa) === 1 ? power : `${Number(mantissa)}×${power}`;
-  }
+  const plain = size >= 1000 ? rounded(size).toLocaleString("en") : String(rounded(size));
+  const digits = size && size < 1e-4 ? power(size) : plain;
   return value < 0 ? `−${digits}` : digits;
+}
+
+// As 3.14×10⁻⁵.
+function power(size) {
+  const [mantissa, exponent] = size.toExponential(2).split("e");
+  const ten = `10${[...exponent].map((c) => RAISED[c] ?? "").join("")}`;
+  return Number(mantissa) === 1 ? ten : `${Number(mantissa)}×${ten}`;
 }
 const RAISED = { "-": "⁻", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].map((digit, i) => [i, digit])) };
 

@@ -3,7 +3,7 @@ import { linear, logarithmic, polyline, ready, rule, text } from "./draw.js";
 
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 
-// x, y: the curve; low, high: ends of the axis; ticks: [value, words]; point: [x, y], measured
+// x, y: the curve; low, high: ends of the axis; ticks: [value, words]; point: [x, y], measured, if there is one
 export function drawCurve(canvas, colours, { x, y, low, high, ticks, percent, label, point }) {
   const { pen, width, height } = ready(canvas, colours);
   const across = logarithmic(low, high, 42, width - 12), up = linear(0, 1, height - 38, 12);
@@ -18,6 +18,7 @@ export function drawCurve(canvas, colours, { x, y, low, high, ticks, percent, la
   }
   text(pen, colours, label, (42 + width - 12) / 2, height - 8, { align: "center", small: true, alpha: 0.85 });
   polyline(pen, [...x].map((value, i) => [across(value), up(y[i])]), { colour: colours.text, width: 1.5 });
+  if (!point) return;
   const [at, top] = [across(point[0]), up(point[1])];
   rule(pen, colours, at, up(0), at, top, { colour: colours.colours[0], width: 3, alpha: 0.6 });
   pen.beginPath();

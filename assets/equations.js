@@ -1,5 +1,5 @@
 // The equations with the live numbers in them. A touched number opens its arithmetic, computed on the server.
-import { brief, element } from "./controls.js";
+import { brief, element, rounded } from "./controls.js";
 import { OPERATIONS } from "./rows.js";
 
 const HINT = "Touch a number above: its arithmetic opens here.";
@@ -7,7 +7,11 @@ const FIRST = 4, LAST = 1; // of a long sum
 
 const over = (top, bottom) => `<span class="frac"><span>${top}</span><span>${bottom}</span></span>`;
 const rooted = (inside) => `<span class="root">√<span>${inside}</span></span>`;
-const bracketed = (value) => (value < 0 ? `(${brief(value)})` : brief(value));
+// A number; one that has lost digits is marked, and no sign beside it is an "=".
+const exact = (value) => Math.fround(rounded(Math.abs(value))) === Math.fround(Math.abs(value));
+const told = (value) => (exact(value) ? brief(value) : `<span class="rounded">${brief(value)}</span>`);
+const bracketed = (value) => (value < 0 ? `(${told(value)})` : told(value));
+const sign = (...parts) => (parts.some((part) => part.includes('"rounded"')) ? "≈" : "=");
 const link = (key, value) => `<button type="button" data-opens="${key}" class="number">${value}</button>`;
 
 // How it is written and called, the operations that it belongs to and from which one on it is known, its
@@ -20,7 +24,7 @@ const EQUATIONS = {
     operations: ["mean", "centred"],
     value: ({ numbers }) => numbers.x_mean,
     steps: ({ arrays, numbers, size }) => [
-      "μ", over(sum(arrays.x, bracketed), size), over(brief(numbers.x_sum), size), brief(numbers.x_mean),
+      "μ", over(sum(arrays.x, bracketed), size), over(told(numbers.x_sum), size), told(numbers.x_mean),
     ],
   },
   variance: {
@@ -30,8 +34,8 @@ const EQUATIONS = {
     operations: ["variance"],
     value: ({ numbers }) => numbers.x_var,
     steps: ({ arrays, numbers, size }) => [
-      "σ²", over(sum(arrays.centred, (value) => `${bracketed(value)}²`), size), over(brief(numbers.squares_sum), size),
-      brief(numbers.x_var),
+      "σ²", over(sum(arrays.centred, (value) => `${bracketed(value)}²`), size), over(told(numbers.squares_sum), size),
+      told(numbers.x_var),
     ],
   },
   root: {
@@ -41,7 +45,7 @@ const EQUATIONS = {
     operations: ["root"],
     value: ({ numbers }) => numbers.root,
     steps: ({ numbers, values }) => [
-      rooted("σ² + ε"), rooted(`${link("variance", brief(numbers.x_var))} + ${brief(values.eps)}`), brief(numbers.root),
+      rooted("σ² + ε"), rooted(`${link("variance", told(numbers.x_var))} + ${told(values.eps)}`), told(numbers.root),
     ],
   },
   normalized: {
@@ -52,8 +56,9 @@ const EQUATIONS = {
     value: ({ arrays, chosen }) => arrays.normalized[chosen],
     steps: ({ arrays, numbers, chosen }) => [
       `x̂<sub>${chosen + 1}</sub>`,
-      over(`${brief(arrays.x[chosen])} − ${link("mean", bracketed(numbers.x_mean))}`, link("root", brief(numbers.root))),
-      over(brief(arrays.centred[chosen]), brief(numbers.root)), brief(arrays.normalized[chosen]),
+      over(`${told(arrays.x[chosen])} − ${link("mean", bracketed(numbers.x_mean))}`, link("root", told(numbers.root))),
+      over(told(arrays.centred[chosen]), told(numbers.root)),
+      numbers.root ? told(arrays.normalized[chosen]) : "undefined; bnlib returns 0. An ε above 0 is there to prevent this.",
     ],
   },
   y: {
@@ -64,8 +69,8 @@ const EQUATIONS = {
     value: ({ arrays, chosen }) => arrays.y[chosen],
     steps: ({ arrays, values, chosen }) => [
       `y<sub>${chosen + 1}</sub>`,
-      `${brief(values.gamma)} · ${link("normalized", bracketed(arrays.normalized[chosen]))} + ${bracketed(values.beta)}`,
-      `${brief(arrays.scaled[chosen])} + ${bracketed(values.beta)}`, brief(arrays.y[chosen]),
+      `${told(values.gamma)} · ${link("normalized", bracketed(arrays.normalized[chosen]))} + ${bracketed(values.beta)}`,
+      `${told(arrays.scaled[chosen])} + ${bracketed(values.beta)}`, told(arrays.y[chosen]),
     ],
   },
 };
@@ -84,12 +89,12 @@ export class Equations {
     for (const [key, { formula, name }] of Object.entries(EQUATIONS)) {
       const card = element(strip, "div", "equation", { "data-equation": key });
       element(card, "span", "formula", { "aria-hidden": "true" }).innerHTML = formula;
-      element(card, "span", "", { "aria-hidden": "true" }, "=");
+      const equals = element(card, "span", "", { "aria-hidden": "true" }, "=");
       const number = element(card, "button", "number", {
         type: "button", "data-opens": key, "aria-expanded": "false", "aria-controls": "arithmetic",
         title: "Touch: how it comes about",
       });
-      this.cards[key] = { card, number, name };
+      this.cards[key] = { card, equals, number, name };
     }
     this.arithmetic = element(parent, "div", "arithmetic", { id: "arithmetic" });
     for (const part of [strip, this.arithmetic]) {
@@ -112,9 +117,10 @@ export class Equations {
   show(state, operation) {
     this.state = state;
     this.reached = operation === undefined ? OPERATIONS.length : OPERATIONS.indexOf(operation);
-    for (const [key, { card, number, name }] of Object.entries(this.cards)) {
+    for (const [key, { card, equals, number, name }] of Object.entries(this.cards)) {
       const { value, operations } = EQUATIONS[key];
       const written = this.knows(key) ? brief(value(state)) : "?";
+      equals.textContent = this.knows(key) && !exact(value(state)) ? "≈" : "=";
       number.disabled = !this.knows(key);
       if (number.textContent !== written) {
         number.textContent = written;
@@ -131,12 +137,12 @@ export class Equations {
   }
 
   tell() {
-    const told = this.state && this.opened && this.knows(this.opened)
-      ? EQUATIONS[this.opened].steps(this.state).map((part) => `<span>${part}</span>`).join("<span>=</span>")
-      : HINT;
-    if (told === this.told) return;
-    this.told = told;
-    this.arithmetic.innerHTML = told;
-    this.arithmetic.classList.toggle("hint", told === HINT);
+    const opened = this.state && this.opened && this.knows(this.opened);
+    const parts = opened ? EQUATIONS[this.opened].steps(this.state) : [HINT];
+    const written = parts.map((part, i) => `${i ? `<span>${sign(parts[i - 1], part)}</span>` : ""}<span>${part}</span>`).join("");
+    if (written === this.written) return;
+    this.written = written;
+    this.arithmetic.innerHTML = written;
+    this.arithmetic.classList.toggle("hint", !opened);
   }
 }

@@ -21,13 +21,17 @@ const NEWEST = [0, 0, 1, 1, 1, 2, 3, 4]; // the row that each operation is about
 const MOST_THREADS = 64;
 const AT_THE_WALL = 0.985;
 
+export const LEGEND_LINE = 18;
+
 const within = (value, low = LOW, high = HIGH) => Math.min(Math.max(value, low), high);
 
 // picture: the server's answer. look: rows, selected dot, and for the walk the operation that is reached.
-// Returns where things are: the rows, each with its scale `across` and the height `dots` of its dots.
+// look.below: room kept free at the foot. Returns where things are: the rows, each with its scale `across`
+// and the height `dots` of its dots.
 export function drawRows(canvas, colours, picture, look) {
-  const { pen, width, height } = ready(canvas, colours);
-  const { arrays, numbers, magnified } = picture;
+  const { pen, width, height: whole } = ready(canvas, colours);
+  const height = whole - (look.below ?? 0);
+  const { arrays, numbers, magnified, wall_histogram_ends: ends } = picture;
   const own = magnified > 1; // x is tiny and has an axis of its own
   const left = width < 600 ? 30 : 150, right = width - 14, foot = height - 22;
   const scale = (factor) => Object.assign(linear(LOW / factor, HIGH / factor, left, right), { low: LOW / factor, high: HIGH / factor });
@@ -44,7 +48,7 @@ export function drawRows(canvas, colours, picture, look) {
       across: own && row.array === "x" ? scale(magnified) : across,
     };
   });
-  const draw = { pen, colours, width, height, left, right, rows, arrays, numbers, look, reached, across };
+  const draw = { pen, colours, width, height, left, right, rows, arrays, numbers, look, reached, across, ends };
   drawAxis(draw, across, own ? rows[1].top - 6 : 4, foot);
   if (own) drawOwnAxis(draw, rows[0]);
   const counts = (name) => [...(arrays[`${name}_histogram`] ?? [])];
@@ -56,7 +60,7 @@ export function drawRows(canvas, colours, picture, look) {
     drawNames(draw, row, own);
     if (row.there) drawDots(draw, row);
     if (row.there) drawSpread(draw, row);
-    drawBeyond(draw, row, picture.beyond[row.array]);
+    if (row.there) drawOutside(draw, row, picture.beyond[row.array]);
   }
   drawThread(draw);
   return { rows, across };
@@ -83,7 +87,8 @@ function drawOwnAxis({ pen, colours, left, right }, row) {
 }
 
 // Bars for this batch; where many batches are pooled, theirs instead, filled, and theory as a line over either.
-function drawHistogram({ pen, colours, most, arrays, reached, across, look, left }, row) {
+// Those of x̂ end at the walls.
+function drawHistogram({ pen, colours, most, arrays, reached, across, look, left, ends }, row) {
   const counts = arrays[`${row.array}_histogram`];
   if (!counts || reached < 9) return;
   const theory = row.array === "normalized" && arrays.theory;
@@ -91,26 +96,32 @@ function drawHistogram({ pen, colours, most, arrays, reached, across, look, left
   const floor = row.dots - 12, room = row.tall - (left > 100 ? 40 : 56);
   const highest = pooled ? Math.max(...pooled, ...theory) : Math.max(most, ...(theory || [0]));
   const up = (count) => floor - room * (count / highest);
-  const bin = (HIGH - LOW) / counts.length;
+  const end = row.array === "normalized" ? ends : HIGH;
+  const bin = 2 * end / counts.length;
   pen.fillStyle = colours.colours[pooled ? 2 : 0];
   pen.globalAlpha = 0.75;
   (pooled || counts).forEach((count, i) => {
     if (!count) return;
-    const from = across(LOW + i * bin), to = across(LOW + (i + 1) * bin);
+    const from = across(i * bin - end), to = across((i + 1) * bin - end);
     pen.fillRect(from + 0.5, floor, to - from - 1, up(count) - floor);
   });
   pen.globalAlpha = 1;
   if (!theory) return;
-  const fine = (HIGH - LOW) / theory.length;
-  const line = [...theory].map((count, i) => [across(LOW + (i + 0.5) * fine), up(count)]);
-  polyline(pen, line, { colour: colours.text, width: 2 });
+  const line = [...theory].flatMap((count, i) => [i, i + 1].map((edge) => [across(edge * bin - end), up(count)]));
+  polyline(pen, [[across(-end), floor], ...line, [across(end), floor]], { colour: colours.text, width: 2 });
 }
 
 // Where the dots of this batch can't go: beyond √(N−1).
 function drawWall({ pen, colours, numbers, arrays, look, across, left }, row) {
   const value = arrays.normalized[look.selected];
   for (const side of [-1, 1]) {
-    if (numbers.bound > HIGH - 0.2 || numbers.bound === 0) return;
+    if (numbers.bound === 0) return;
+    const bound = numbers.bound.toFixed(2);
+    if (numbers.bound > HIGH) {
+      const words = side < 0 ? `← wall at −${bound}` : `wall at ${bound} →`;
+      if (side > 0 || left > 100) label(pen, colours, words, across(side * HIGH), row.top + 14, { align: side < 0 ? "left" : "right", small: true });
+      continue;
+    }
     const x = across(side * numbers.bound), end = across(side * HIGH);
     const touched = side * value > AT_THE_WALL * numbers.bound;
     const colour = touched ? colours.colours[1] : colours.text;
@@ -122,7 +133,7 @@ function drawWall({ pen, colours, numbers, arrays, look, across, left }, row) {
     rule(pen, colours, x, row.top + 4, x, row.top + row.tall - 4, { colour, width: touched ? 4 : 1.5, alpha: touched ? 1 : 0.6 });
     const outside = Math.abs(x - end) > 100;
     if (side > 0 || (outside && left > 100)) {
-      text(pen, colours, `${side < 0 ? "−" : ""}√(N−1) = ${side < 0 ? "−" : ""}${numbers.bound.toFixed(2)}`,
+      label(pen, colours, `${side < 0 ? "−" : ""}√(N−1) = ${side < 0 ? "−" : ""}${bound}`,
         x + side * (outside ? 8 : -8), row.top + 14, { align: (side > 0) === outside ? "left" : "right", small: true, colour });
     }
   }
@@ -136,8 +147,8 @@ function drawNames({ pen, colours, left, rows, look }, row, own) {
     text(pen, colours, row.name, 4, middle, { alpha });
     text(pen, colours, what, 4, middle + 18, { alpha: 0.8 * alpha, small: true });
   } else {
-    text(pen, colours, row.name, 4, row.top + 12, { alpha });
-    text(pen, colours, what, 8 + pen.measureText(row.name).width, row.top + 12, { alpha: 0.8 * alpha, small: true });
+    label(pen, colours, row.name, 4, row.top + 12, { alpha });
+    label(pen, colours, what, 8 + pen.measureText(row.name).width, row.top + 12, { alpha: 0.8 * alpha, small: true });
   }
 }
 
@@ -158,20 +169,28 @@ function drawDots({ pen, colours, arrays, look }, row) {
   pen.arc(row.across(inside), row.dots, 8, 0, 2 * Math.PI);
   pen.fillStyle = colours.colours[1];
   pen.fill();
-  if (inside !== value) {
-    const words = value > 0 ? `${brief(value)} →` : `← ${brief(value)}`;
-    text(pen, colours, words, row.across(inside) + (value > 0 ? -14 : 14), row.dots - 14,
-      { align: value > 0 ? "right" : "left", colour: colours.colours[1] });
-  }
 }
 
-// How many other dots are farther out than the axis reaches.
-function drawBeyond({ pen, colours, arrays, look }, row, beyond) {
-  if (!beyond || !row.there) return;
-  const { low, high } = row.across, chosen = arrays[row.array][look.selected];
-  const others = [beyond[0] - (chosen < low), beyond[1] - (chosen > high)];
-  if (others[0] > 0) text(pen, colours, `← ${others[0]} beyond`, row.across(low) + 4, row.dots - 30, { small: true });
-  if (others[1] > 0) text(pen, colours, `${others[1]} beyond →`, row.across(high) - 4, row.dots - 30, { small: true, align: "right" });
+// What is farther out than the axis reaches, side by side at its end: the chosen dot, the mean, how many
+// other dots.
+function drawOutside({ pen, colours, arrays, numbers, look, reached }, row, beyond = [0, 0]) {
+  const { low, high } = row.across, chosen = arrays[row.array][look.selected], mean = numbers[`${row.array}_mean`];
+  const [blue, orange] = colours.colours;
+  for (const side of [-1, 1]) {
+    const outside = (value) => (side < 0 ? value < low : value > high);
+    const others = beyond[side < 0 ? 0 : 1] - outside(chosen);
+    const notes = [
+      outside(chosen) && [brief(chosen), orange],
+      reached >= (row.mean ?? 0) && outside(mean) && [`mean ${brief(mean)}`, blue],
+      others > 0 && [`${others} beyond`, colours.text],
+    ].filter(Boolean);
+    let x = row.across(side < 0 ? low : high);
+    for (const [words, colour] of notes) {
+      const shown = side < 0 ? `← ${words}` : `${words} →`;
+      label(pen, colours, shown, x, row.dots - 17, { align: side < 0 ? "left" : "right", small: true, colour });
+      x -= side * (pen.measureText(shown).width + 10);
+    }
+  }
 }
 
 // Mean and one standard deviation to either side.
@@ -187,8 +206,21 @@ function drawSpread({ pen, colours, numbers, left, right, reached }, row) {
   }
 }
 
+// Words that stay readable on bars and lines.
+function label(pen, colours, words, x, y, style) {
+  pen.save();
+  pen.font = style.small ? colours.small : colours.font;
+  pen.textAlign = style.align ?? "left";
+  pen.textBaseline = "middle";
+  pen.strokeStyle = colours.page;
+  pen.lineWidth = 4;
+  pen.strokeText(words, x, y);
+  pen.restore();
+  text(pen, colours, words, x, y, style);
+}
+
 // Where a row shows a value: at its end what lies beyond it.
-const place = (row, value) => row.across(within(value, row.across.low, row.across.high));
+export const place = (row, value) => row.across(within(value, row.across.low, row.across.high));
 
 // The way of the chosen dot through the rows.
 function drawThread({ pen, colours, rows, arrays, look }) {
@@ -214,4 +246,17 @@ function drawThreads({ pen, colours, rows, arrays, left, right }, newest) {
     const from = place(before, arrays[before.array][i]);
     rule(pen, colours, from, before.dots, place(row, value), row.dots, { alpha: 0.9 });
   });
+}
+
+// The legend as part of the picture, from `top` down, in lines of LEGEND_LINE. marks: [sign, colour, words]
+export function drawMarks(canvas, colours, marks, top) {
+  const pen = canvas.getContext("2d");
+  let x = 4, y = top + LEGEND_LINE / 2;
+  for (const [sign, colour, words] of marks) {
+    const length = pen.measureText(`${sign} ${words}`).width;
+    if (x > 4 && x + length > canvas.clientWidth) [x, y] = [4, y + LEGEND_LINE];
+    text(pen, colours, sign, x, y, { colour: colour === "inherit" ? colours.text : colour });
+    text(pen, colours, words, x + pen.measureText(`${sign} `).width, y);
+    x += length + 16;
+  }
 }

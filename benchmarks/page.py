@@ -72,17 +72,18 @@ def figures(log: list[list[float]]) -> str:
 async def drag_the_batch(browser: Browser, url: str) -> None:
     """Gamma, beta and eps over the histograms of a batch of 256."""
     print("\nDragging over the histograms of a batch of 256 (target: p95 <= 25 ms, >= 50 pictures/s)")
-    page = await browser.new_page(viewport={"width": 1440, "height": 900})
-    await page.goto(url + "/?batch_size=256")
-    await page.get_by_text("256 numbers with mean").wait_for()
-    await page.locator(".lab").evaluate(RECORD)
-    for control in ("gamma", "beta", "eps"):
-        await drag(page, control, 1)
-        await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
-        await drag(page, control, DRAG_SECONDS)
-        log, inputs = await page.locator(".lab").evaluate("(lab) => [lab.log, lab.inputs]")
-        print(f"  {control:<6} {figures(log)}   {len(log) / inputs:.0%} of the inputs drawn")
-    await page.close()
+    for label, path in (("home", "/?batch_size=256"), ("one batch", "/one-batch?scene=free&batch_size=256")):
+        page = await browser.new_page(viewport={"width": 1440, "height": 900})
+        await page.goto(url + path)
+        await page.get_by_text("256 numbers with mean").wait_for()
+        await page.locator(".lab").evaluate(RECORD)
+        for control in ("gamma", "beta", "eps"):
+            await drag(page, control, 1)
+            await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
+            await drag(page, control, DRAG_SECONDS)
+            log, inputs = await page.locator(".lab").evaluate("(lab) => [lab.log, lab.inputs]")
+            print(f"  {label:<9} {control:<6} {figures(log)}   {len(log) / inputs:.0%} of the inputs drawn")
+        await page.close()
 
 
 @contextmanager
@@ -247,14 +248,14 @@ async def cost_of_viewers(server: Server) -> None:
 async def first_picture(browser: Browser) -> None:
     """From starting the server to the first picture on the screen."""
     print("\nFrom starting the server to the first picture")
-    for label, path in (("home", "/"), ("training lab", "/training-lab")):
+    for label, path in (("home", "/"), ("one batch", "/one-batch"), ("training lab", "/training-lab")):
         began = time.perf_counter()
         server = Server()
         listening = time.perf_counter() - began
         page = await browser.new_page()
         opened = time.perf_counter()
         await page.goto(server.url + path)
-        if path == "/":
+        if path != "/training-lab":
             await page.get_by_text("numbers with mean").wait_for(timeout=60_000)
         else:
             await page.locator(".lab[data-step]").wait_for(timeout=60_000)

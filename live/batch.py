@@ -19,8 +19,9 @@ BATCH_LIMIT = 256
 MAX_MOVED = 8
 DRAW_LIMIT = 9999
 
-# Bars of the histograms; 0 and ±1, where a batch of one or two ends up, are in the middle of theirs.
+# Bars of the histograms; 0, where a batch of one ends up, is in the middle of one.
 EDGES = np.linspace(-6.125, 6.125, 50)
+UNDEFINED = "0/0, which is undefined (bnlib returns 0); an ε above 0 is there to prevent this"
 
 Array = NDArray[np.float64]
 Numbers = dict[str, float]
@@ -116,9 +117,9 @@ def transform(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
     """Batch norm over one batch, one operation after the other.
 
     Returns the numbers of the equations with a sentence about them, and the arrays x, x − μ, x̂, γx̂, y;
-    of x, x̂ and y also their histograms (counts per bin of EDGES), and in the header how many lie beyond
-    these on either side. Where x is tiny its histogram is that of x times ``magnified``. A picture that
-    offers no choice of source shows the default one.
+    of x and y also their histograms (counts per bin of EDGES), of x̂ one that ends at the walls
+    (`wall_edges`), and in the header how many lie beyond EDGES on either side. Where x is tiny its histogram
+    is that of x times ``magnified``. A picture that offers no choice of source shows the default one.
     """
     values = _DEFAULTS | values
     x, eps = batch_of(values), values["eps"]
@@ -140,11 +141,14 @@ def transform(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
         numbers |= {f"{name}_mean": _average(arrays[name]), f"{name}_std": float(arrays[name].std())}
     numbers |= {"largest": float(np.abs(normalized).max()), "bound": math.sqrt(len(x) - 1)}
     magnified = max(1.0, 0.5 / values["scale"])
+    edges = wall_edges(len(x))
     header: dict[str, Any] = {"numbers": numbers, "magnified": magnified, "beyond": {}}
+    header["wall_histogram_ends"] = float(edges[-1])
     header["text"] = describe(len(x), numbers)
     for name, factor in (("x", magnified), ("normalized", 1.0), ("y", 1.0)):
         shown = arrays[name] * factor
-        arrays[f"{name}_histogram"] = histogram(shown)
+        inside = name == "normalized"
+        arrays[f"{name}_histogram"] = wall_histogram(shown, edges) if inside else histogram(shown)
         header["beyond"][name] = [int(np.sum(shown < EDGES[0])), int(np.sum(shown >= EDGES[-1]))]
     arrays["digits"] = sample(values["source"], values["draw"])[1][: len(x)]
     return header, arrays
@@ -158,6 +162,21 @@ def histogram(x: Array, edges: Array = EDGES) -> Array:
     return np.bincount(place.astype(np.intp), minlength=bins).astype(np.float64)
 
 
+def wall_edges(size: int) -> Array:
+    """Edges of a histogram of x̂: equal bins, an odd number, from wall to wall where EDGES reach that far."""
+    bound = math.sqrt(size - 1)
+    if not 0 < bound < EDGES[-1]:
+        return EDGES
+    bins = 2 * round(bound / (EDGES[1] - EDGES[0]) - 0.5) + 1
+    return np.linspace(-bound, bound, bins + 1)
+
+
+def wall_histogram(normalized: Array, edges: Array) -> Array:
+    """Counts of x̂ per bin of `wall_edges`; those that rounding puts on a wall or beyond are inside."""
+    bound = math.sqrt(len(normalized) - 1) * (1 - 1e-9)
+    return histogram(np.clip(normalized, -bound, bound), edges)
+
+
 def _average(x: Array) -> float:
     """The mean, 0 where it is nothing but rounding."""
     mean = float(x.mean())
@@ -168,9 +187,15 @@ def describe(size: int, numbers: Numbers) -> str:
     """What happened to the batch, in words, from the numbers that came out."""
     shown = {name: brief(number) for name, number in numbers.items()}
     if size == 1:
+        normalized = "is 0 whatever x is" if numbers["root"] else f"is {UNDEFINED}"
         return (
-            f"A batch of one is its own mean: x̂ is 0 whatever x is, and y = β = {shown['y_mean']}. "
+            f"A batch of one is its own mean: x̂ {normalized}. So y = β = {shown['y_mean']}. "
             "PyTorch refuses to train on it."
+        )
+    if not numbers["root"]:
+        return (
+            f"{size} equal numbers: σ is 0 and so is ε, and every x̂ is {UNDEFINED}. "
+            f"So y = β = {shown['y_mean']}."
         )
     return (
         f"{size} numbers with mean {shown['x_mean']} and standard deviation {shown['x_std']} leave with mean "

@@ -5,22 +5,34 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
 from bnlib import batch_norm, norm_backward
 from bnlib.theory import gradient_share, output_spread, xhat_cdf
 
-from .batch import EDGES, SIZES, SOURCES, Array, Numbers, brief, histogram
+from .batch import (
+    EDGES,
+    SIZES,
+    SOURCES,
+    UNDEFINED,
+    Array,
+    Numbers,
+    brief,
+    histogram,
+    wall_edges,
+    wall_histogram,
+)
 from .controls import Values
 
-# Shape: so many numbers in batches of one size; a bar of the histograms is FINE places wide.
-POOLED, FINE = 16384, 5
-PLACES = np.linspace(EDGES[0], EDGES[-1], FINE * (len(EDGES) - 1) + 1)
+# Shape: so many numbers in batches of one size, and where their shares are held against theory.
+POOLED = 16384
+PLACES = np.linspace(EDGES[0], EDGES[-1], 5 * (len(EDGES) - 1) + 1)
 KOLMOGOROV = 1.36  # / sqrt(n): what the distance of n independent numbers stays under, 19 times in 20
 GRADIENTS = 8192  # numbers in the random gradients sent back, at least 64 gradients
 STDS = np.logspace(-9, 1, 121)
-LAMP = 0.1
+LAMP, EXACT = 0.1, 1e-5  # γ and β have six digits
 
 Arrays = dict[str, Array]
 Measured = tuple[Numbers, str, Arrays]
@@ -32,42 +44,66 @@ def _many_batches(source: str, size: int) -> Array:
     return SOURCES[source](np.random.default_rng([97, size]), size, max(1, POOLED // size))
 
 
+class Pool(NamedTuple):
+    """The x̂ of many batches: counts between PLACES (beyond them are hardly any) and in the bars of
+    `wall_edges`, their kurtosis, and the share of them that lies within a hundredth of a wall."""
+
+    counts: Array
+    bars: Array
+    kurtosis: float
+    at_wall: float
+
+
 @lru_cache(maxsize=512)
-def _pooled(source: str, size: int, scale: float, eps: float) -> tuple[Array, float]:
-    """The x̂ of many batches: counts between PLACES (beyond them are hardly any), and their kurtosis."""
+def _pooled(source: str, size: int, scale: float, eps: float) -> Pool:
     normalized, _ = batch_norm(_many_batches(source, size) * scale, eps=eps)
     squares = np.square(normalized)  # their mean over a batch is all there is to centre
     spread = float(squares.mean())
-    return histogram(normalized, PLACES), float(np.square(squares).mean()) / max(spread**2, 1e-300)
+    return Pool(
+        histogram(normalized, PLACES),
+        wall_histogram(normalized, wall_edges(size)),
+        float(np.square(squares).mean()) / max(spread**2, 1e-300),
+        float(np.mean(np.abs(normalized) > 0.99 * math.sqrt(size - 1))),
+    )
 
 
 def shape(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     """How x̂ is distributed over many batches like this one, and how it would be for a Gaussian source."""
     size, source = values["batch_size"], values["source"]
-    counts, kurtosis = _pooled(source, size, values["scale"], values["eps"])
+    pool = _pooled(source, size, values["scale"], values["eps"])
     total = _many_batches(source, size).size
     expected = xhat_cdf(PLACES, size)
-    distance = float(np.abs(np.cumsum(counts) / total - expected[1:]).max())
+    distance = float(np.abs(np.cumsum(pool.counts) / total - expected[1:]).max())
     chance = KOLMOGOROV / math.sqrt(total)
-    agree = distance <= chance
-    words = (
-        f"{total // size:,} batches of {size}: the share of x̂ below any point is within {distance:.1%} of "
-        f"theory; chance alone gives up to {chance:.1%}. "
-    )
-    if source == "gaussian":
-        words += "They agree." if agree else "They differ: theory has no ε."
+    words = f"{total // size:,} batches of {size}: "
+    kurtosis = 3 * (size - 1) / (size + 1)
+    tails = f"kurtosis {pool.kurtosis:.2f}; theory: 3·({size}−1)/({size}+1) {equals(kurtosis, 2)}. "
+    if size == 1:
+        words += "every x̂ is 0, whatever the source; there is no shape."
+    elif size == 2:
+        words += f"{tails}Two numbers end at −1 and 1, whatever the source: {pool.at_wall:.1%} of all x̂ are "
+        words += "that far out" + (", the others are kept from it by ε." if pool.at_wall < 0.9995 else ".")
     else:
-        words += "Theory assumes Gaussian numbers; these are not, " + (
-            "but it holds." if agree else "and it shows."
-        )
-    half = FINE // 2
-    window = np.pad(expected, half, mode="edge")  # as a histogram with our bars would show it
-    curves = {
-        "pooled": size * counts.reshape(-1, FINE).sum(axis=1) / total,
-        "theory": size * (window[FINE:] - window[:-FINE]),
-    }
-    found = {"kurtosis": kurtosis, "distance": distance, "chance": chance}
-    return found, words, curves
+        words += f"{tails}The share of x̂ below any point is within {distance:.1%} of theory; as many "
+        words += f"independent values would stray up to {chance:.1%}. {_verdict(source, distance <= chance)}"
+    edges = wall_edges(size) * (1 + 1e-9)  # what is on a wall is inside
+    curves = {"pooled": size * pool.bars / total, "theory": size * np.diff(xhat_cdf(edges, size))}
+    return {"kurtosis": pool.kurtosis, "distance": distance, "chance": chance}, words, curves
+
+
+def _verdict(source: str, agree: bool) -> str:
+    if source == "gaussian":
+        return "They agree." if agree else "They differ: theory has no ε."
+    return "Theory assumes Gaussian numbers; these are not, " + (
+        "but it holds." if agree else "and it shows."
+    )
+
+
+def equals(number: float, digits: int, percent: bool = False) -> str:
+    """``= 0.75``, or ``≈ 0.67`` where digits were dropped."""
+    shown = f"{number:.{digits}{'%' if percent else 'f'}}"
+    exact = math.isclose(number, round(number, digits + 2 * percent), abs_tol=1e-9)
+    return f"{'=' if exact else '≈'} {shown}"
 
 
 @lru_cache(maxsize=32)
@@ -84,27 +120,32 @@ def share(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     back, _, _ = norm_backward(upstream, cache)
     passed = np.square(back * numbers["root"]).sum(axis=0) / np.square(upstream).sum(axis=0)
     measured, theory = float(passed.mean()), gradient_share(size, var, eps)
-    plain = f"({size}−2)/{size}" if size > 1 else "0"
-    words = (
-        f"{upstream.shape[1]:,} random gradients: {measured:.1%} of their energy gets through; "
-        f"theory: {plain} = {gradient_share(size, 1, 0):.1%}"
-    )
-    if theory - gradient_share(size, 1, 0) >= 5e-4:
-        words += f", {theory:.1%} with this ε"
+    plain, formula = gradient_share(size, 1, 0), f"({size}−2)/{size}"
+    if theory - plain >= 5e-4:
+        plain, formula = theory, f"({size}−2 + ε²/(σ² + ε)²)/{size}"
+    words = f"{upstream.shape[1]:,} random gradients: {measured:.1%} of their energy gets through; "
+    if size == 1:
+        words += "none can: x̂ is the same whatever x is."
+    elif numbers["root"]:
+        words += f"theory: {formula} {equals(plain, 1, percent=True)}."
+    else:
+        theory = 0.0
+        words += f"σ² + ε is 0, and theory divides by it: {UNDEFINED}."
     curve = {
         "share_x": np.array(SIZES, dtype=float),
         "share_y": np.array([gradient_share(m, 1, 0) for m in SIZES]),
     }
-    return {"share": measured, "share_theory": theory}, words + ".", curve
+    return {"share": measured, "share_theory": theory}, words, curve
 
 
 def spread(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     """How far x̂ spreads, against σ."""
     theory = float(output_spread(np.array(numbers["x_std"]), values["eps"]))
-    words = (
-        f"σ = {brief(numbers['x_std'])} and √ε = {brief(math.sqrt(values['eps']))}: "
-        f"x̂ spreads {numbers['normalized_std']:.2f}; σ / √(σ² + ε) = {theory:.2f}."
-    )
+    words = f"σ = {brief(numbers['x_std'])} and √ε = {brief(math.sqrt(values['eps']))}: "
+    if numbers["root"]:
+        words += f"x̂ spreads {numbers['normalized_std']:.2f}; σ / √(σ² + ε) {equals(theory, 2)}."
+    else:
+        words += f"σ / √(σ² + ε) is {UNDEFINED}. The curve stands for every σ above 0."
     return (
         {"spread_theory": theory},
         words,
@@ -117,8 +158,11 @@ def undo(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     root, away = numbers["root"], math.sqrt(float(np.mean(np.square(arrays["y"] - arrays["x"]))))
     distance = min(away / root, 999.0) if root else 0.0 if away == 0 else 999.0
     lit = distance <= LAMP
-    words = f"On average y is {brief(round(distance, 3))} σ away from x; the lamp needs {LAMP:g} or less."
-    return {"undo_distance": distance, "lamp": float(lit)}, words, {}
+    words = f"On average y is {distance:.3f} σ away from x; the lamp needs {LAMP:g} or less."
+    if not root:
+        words = f"σ and ε are 0, no unit to measure in; on average y is {brief(away)} away from x."
+    found = {"undo_distance": distance, "lamp": float(lit), "exact": float(distance < EXACT)}
+    return found, words, {}
 
 
 MEASURES: dict[str, Callable[[Values, Numbers, Arrays], Measured]] = {

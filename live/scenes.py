@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
-from .batch import BATCH_CONTROLS, OPERATIONS, SOURCE_CONTROLS, Array, Numbers, brief, transform
+from .batch import BATCH_CONTROLS, OPERATIONS, SOURCE_CONTROLS, UNDEFINED, Array, Numbers, brief, transform
 from .controls import Codec, Control, Values, read
 from .measures import MEASURES
 
@@ -72,13 +72,14 @@ _ALL = (
     Scene(
         "shape",
         "Shape",
-        "Many batches of four from a bell curve: which shape have all their x̂ together?",
+        "This batch has 64 numbers from a bell curve. Now come many batches of four: which shape have all "
+        "their x̂ together?",
         (("a bell", 3), ("flat", 1.8), ("two spikes", 1)),
         "kurtosis",
         {"source": "gaussian", "batch_size": 64},
         {"batch_size": 4},
-        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Measured: "
-        "{kurtosis}. Batch norm doesn’t make numbers Gaussian.",
+        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Batches of four "
+        "have {kurtosis}. Batch norm doesn’t make numbers Gaussian.",
         "Try other batch sizes, 2, 3 and 5 too, and sources that are no bell.",
         ("source", "batch_size", "draw"),
         ("shape",),
@@ -106,15 +107,16 @@ _ALL = (
         {"source": "gaussian", "batch_size": 128},
         {"batch_size": 2},
         "{share_percent} of it. Two dots end up at −1 and 1 wherever they were, so moving them changes "
-        "nothing, and nothing can be learned from it.",
-        "Move the batch size: 1, 2, 3, 4, 8. Pull the two dots apart; a large ε helps a little.",
+        "nothing: no layer below can learn from it, only γ and β here.",
+        "Move the batch size: 1, 2, 3, 4, 8. Push the two dots together: a large ε then lets "
+        "something through.",
         ("batch_size", "eps", "draw"),
         ("share",),
     ),
     Scene(
         "microscope",
         "ε microscope",
-        "Small numbers: σ is 0.001, and ε is 0.00001 as usual. How far does x̂ spread?",
+        "σ is 1, and x̂ spreads 1. Now x is multiplied by 0.001; ε stays 0.00001. How far does x̂ spread?",
         (("1, as always", 1), ("0.9", 0.9), ("0.3", 0.3), ("0.001", 0.001)),
         "normalized_std",
         {"source": "gaussian", "draw": 88, "batch_size": 100},
@@ -141,6 +143,7 @@ _WALK = {
     "variance": "The mean of their squares is the variance σ² = {x_var}.",
     "root": "ε added and the root taken makes {root}: what all of them are divided by.",
     "divide": "Divided, they have mean {normalized_mean} and standard deviation {normalized_std}.",
+    "undivided": f"All of them are 0, and so is the divisor: {UNDEFINED}.",
     "gamma": "Times γ, they have mean {scaled_mean} and standard deviation {scaled_std}.",
 }
 
@@ -183,7 +186,9 @@ def picture(values: Values) -> tuple[dict[str, Any], dict[str, Array]]:
     header, arrays = transform(values)
     header["notes"] = {}
     if values["scene"] == "steps" and values["operation"] in _WALK:
-        header["text"] = _WALK[values["operation"]].format_map(_words(header["numbers"]))
+        said = "divide" if header["numbers"]["root"] else "undivided"
+        operation = said if values["operation"] == "divide" else values["operation"]
+        header["text"] = _WALK[operation].format_map(_words(header["numbers"]))
     for name in SCENES[values["scene"]].measures:
         found, header["notes"][name], more = MEASURES[name](values, header["numbers"], arrays)
         header["numbers"] |= found
@@ -239,5 +244,5 @@ def _words(numbers: Numbers) -> dict[str, str]:
     words = {name: brief(float(f"{value:.3g}")) for name, value in numbers.items()}
     return words | {
         "share_percent": f"{numbers.get('share', 0):.1%}",
-        "undo_distance": f"{numbers.get('undo_distance', 0):.2f}",
+        "undo_distance": f"{numbers.get('undo_distance', 0):.3f}",
     }

@@ -50,11 +50,10 @@ def watch_pictures(page: Page) -> Callable[[], Any]:
 
 def pictures_change(page: Page, before: list[str]) -> None:
     """Wait until every canvas of the lab differs from ``before``."""
-    page.locator(".lab").evaluate(
-        """(lab, before) => new Promise((done) => {
-          const look = () => [...lab.querySelectorAll("figure:not([hidden]) canvas")]
-            .every((canvas, i) => canvas.toDataURL() !== before[i]) ? done() : requestAnimationFrame(look);
-          look();
-        })""",
-        before,
-    )
+    look = """(lab, before) => [...lab.querySelectorAll("figure:not([hidden]) canvas")]
+      .every((canvas, i) => canvas.toDataURL() !== before[i])"""
+    for _ in range(600):
+        if page.locator(".lab").evaluate(look, before):
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError("a picture is still the same")

@@ -137,10 +137,10 @@ def test_a_touched_number_opens_its_arithmetic(page: Page) -> None:
     arithmetic = page.locator(".arithmetic")
     for key, expected in {
         "mean": "μ = 1 + 2 + 6 3 = 9 3 = 3",
-        "variance": "σ² = (−2)² + (−1)² + 3² 3 = 14 3 = 4.67",
-        "root": "√ σ² + ε = √ 4.67 + 0 = 2.16",
-        "normalized": "x̂ 1 = 1 − 3 2.16 = −2 2.16 = −0.926",
-        "y": "y 1 = 2 · (−0.926) + (−1) = −1.85 + (−1) = −2.85",
+        "variance": "σ² = (−2)² + (−1)² + 3² 3 = 14 3 ≈ 4.67",
+        "root": "√ σ² + ε ≈ √ 4.67 + 0 ≈ 2.16",
+        "normalized": "x̂ 1 ≈ 1 − 3 2.16 ≈ −2 2.16 ≈ −0.926",
+        "y": "y 1 ≈ 2 · (−0.926) + (−1) ≈ −1.85 + (−1) ≈ −2.85",
     }.items():
         button = page.locator(f".equation [data-opens={key}]")
         button.click()
@@ -149,6 +149,22 @@ def test_a_touched_number_opens_its_arithmetic(page: Page) -> None:
     arithmetic.locator("[data-opens=normalized]").click()
     expect(arithmetic).to_contain_text("−0.926")
     expect(page.locator(".equation [data-opens=normalized]")).to_have_attribute("aria-expanded", "true")
+
+
+def test_where_digits_are_dropped_nothing_is_said_to_be_equal(page: Page) -> None:
+    open_chapter(page, FIVE + "&moved=2:1000.0")
+    for key in ("mean", "variance", "root", "normalized", "y"):
+        page.locator(f".equation [data-opens={key}]").click()
+        expect(page.locator(".arithmetic")).to_contain_text("≈")
+        assert "=" not in text_of(page.locator(".arithmetic"))
+    expect(page.locator("[data-equation=normalized]")).to_contain_text("≈")
+
+
+def test_a_division_by_nothing_is_called_undefined(page: Page) -> None:
+    open_chapter(page, "?scene=microscope&guesses=microscope:2&batch_size=2&eps=0.0&moved=0:3,1:3")
+    page.locator(".equation [data-opens=normalized]").click()
+    expect(page.locator(".arithmetic")).to_contain_text("undefined; bnlib returns 0")
+    expect(page.locator(".verdict")).to_contain_text("0/0, which is undefined (bnlib returns 0)")
 
 
 def test_long_sums_are_abbreviated(page: Page) -> None:
@@ -218,7 +234,7 @@ def test_the_lamp_lights_and_the_next_batch_breaks_it(page: Page) -> None:
     x = sample("skewed", 1)[0][:32]
     for control, value in {"gamma": math.sqrt(x.var() + 1e-5), "beta": x.mean()}.items():
         page.locator(f"input[data-control={control}]").fill(str(round((value + 4) / 0.05)))
-    expect(page.locator(".lamp.lit")).to_be_visible()
+    expect(page.locator(".lamp.lit")).to_have_text("The lamp is on: y ≈ x")
 
 
 def test_the_cliff_ends_in_spikes_and_then_in_beta(page: Page) -> None:
@@ -227,16 +243,16 @@ def test_the_cliff_ends_in_spikes_and_then_in_beta(page: Page) -> None:
     expect(gauge).to_have_attribute("aria-valuenow", re.compile(r"0\.(49|5[01])"))
     size = page.locator("input[data-control=batch_size]")
     size.focus()
-    for expected, share in ((3, "33.3%"), (2, "0.0%")):
+    for expected, share in ((3, "≈ 33.3%"), (2, "= 0.0%")):
         page.keyboard.press("ArrowLeft")
         expect(page.locator(".measure.share .note")).to_contain_text(
-            f"theory: ({expected}−2)/{expected} = {share}"
+            f"theory: ({expected}−2)/{expected} {share}."
         )
     expect(gauge).to_have_attribute("aria-valuenow", "0.000")
     expect(page.locator("[data-equation=normalized] .number")).to_have_text(re.compile("^−?1$"))
     page.keyboard.press("ArrowLeft")
     expect(page.locator(".verdict")).to_contain_text(
-        "A batch of one is its own mean: x̂ is 0 whatever x is, and y = β = 0"
+        "A batch of one is its own mean: x̂ is 0 whatever x is. So y = β = 0"
     )
     expect(page.locator("[data-equation=y] .number")).to_have_text("0")
 
@@ -246,7 +262,7 @@ def test_the_microscope_shows_a_spread_of_three_tenths(page: Page) -> None:
     choose(page, 0)
     expect(page.locator(".verdict")).to_contain_text("standard deviation 0.302")
     expect(page.locator(".measure.spread .note")).to_contain_text(
-        "σ = 0.001 and √ε = 0.00316: x̂ spreads 0.30; σ / √(σ² + ε) = 0.30"
+        "σ = 0.001 and √ε = 0.00316: x̂ spreads 0.30; σ / √(σ² + ε) ≈ 0.30"
     )
     expect(page.locator(".measure.spread canvas")).to_have_attribute(
         "aria-label", re.compile("x̂ spreads 0.30")
@@ -325,12 +341,75 @@ def test_the_keyboard_is_enough(page: Page) -> None:
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
+    expect(page.get_by_role("button", name="Next scene")).to_be_focused()
+    assert page.locator(".choices button:enabled").count() == 0, "what can't be used can't be focused"
     page.locator(".scenes [data-scene=cliff]").focus()
     page.keyboard.press("Enter")
     expect(page.locator(".prediction h2")).to_contain_text("The batch shrinks to two")
     page.locator("[data-opens=mean].number").first.focus()
     page.keyboard.press("Space")
     expect(page.locator(".arithmetic")).to_contain_text("μ")
+
+
+def test_keys_carry_a_dot_to_the_wall(page: Page) -> None:
+    open_chapter(page, FIVE)
+    canvas = dots(page)
+    canvas.focus()
+    for _ in range(20):
+        before = canvas.get_attribute("aria-valuenow") or ""
+        page.keyboard.press("Shift+ArrowRight")
+        expect(canvas).not_to_have_attribute("aria-valuenow", before)
+    expect(page.locator(".verdict")).to_contain_text("the farthest now is 2.00")
+    now, highest = (float(canvas.get_attribute(f"aria-value{name}") or "nan") for name in ("now", "max"))
+    assert 1000 < now <= highest
+
+
+@pytest.mark.parametrize(("away", "taken"), [(7, 0), (14, 1)])
+def test_the_chosen_disc_takes_the_chosen_dot(page: Page, away: int, taken: int) -> None:
+    """Another dot is nearer in both places; only the first is within the disc."""
+    open_chapter(page, FIVE + "&moved=0:3,1:3.1,2:-3,3:-4,4:-5")
+    expect(dots(page)).to_have_attribute("aria-valuetext", re.compile("dot 1 of 5"))
+    x, y = dot_at(page, 3)
+    page.mouse.move(x + away, y)
+    page.mouse.down()
+    page.mouse.move(x + 150, y)
+    page.mouse.up()
+    expect(dots(page)).to_have_attribute("aria-valuetext", re.compile(f"dot {taken + 1} of 5"))
+    wait_for_address(page, rf"moved=.*{taken}%3A5\.")
+
+
+def test_hints_wait_for_the_answer(page: Page) -> None:
+    open_chapter(page)
+    hints = page.locator("figure .help, .arithmetic.hint")
+    assert hints.count() == 2
+    for hint in hints.all():
+        expect(hint).not_to_be_visible()
+    choose(page, 0)
+    for hint in hints.all():
+        expect(hint).to_be_visible()
+
+
+def test_the_legend_is_taken_along_in_its_colours(page: Page) -> None:
+    open_chapter(page, "?scene=shape&guesses=shape:0&source=gaussian&batch_size=4")
+    page.locator(".take summary").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="SVG").click()
+    drawn = download.value.path().read_text()
+    colours = dict(re.findall(r'fill="([^"]+)"[^>]*>([●❘▬■—])</text>', drawn)[i][::-1] for i in range(5))
+    assert len(colours) == 5 and len(set(colours.values())) == 4, "mean and ± σ share theirs"
+    assert colours["❘"] == colours["▬"]
+
+
+@pytest.mark.parametrize("size", [(1366, 768), (1280, 720), (1024, 768), (1440, 900)])
+def test_equations_stay_in_their_column(page: Page, size: tuple[int, int]) -> None:
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    open_chapter(page, "?scene=free&source=gaussian&batch_size=128&scale=1e-8&gamma=-1.5")
+    assert page.evaluate("document.documentElement.scrollWidth") <= size[0]
+    column = page.locator(".left").bounding_box()
+    assert column is not None
+    for card in page.locator(".equation, .equation .number").all():
+        box = card.bounding_box()
+        assert box is not None and box["x"] + box["width"] <= column["x"] + column["width"] + 0.5
 
 
 @pytest.mark.parametrize("name", SCENES)
@@ -343,10 +422,14 @@ def test_a_scene_fits_one_screen_and_a_phone(page: Page, name: str) -> None:
     page.locator(".chapter .panel").scroll_into_view_if_needed()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for part in page.locator(
-        ".chapter button:visible, .chapter input:visible, .chapter select:visible"
+        ".scenes [aria-current], .panel button:visible, .choices button:visible, .ways button:visible, "
+        ".chapter input:visible, .chapter select:visible"
     ).all():
         edges = part.bounding_box()
         assert edges is None or (edges["x"] >= 0 and edges["x"] + edges["width"] <= 390)
+    expect(page.locator(".scenes .title")).to_have_text([scene.title for scene in SCENES.values()])
+    for title in page.locator(".scenes .title").all():
+        expect(title).to_be_visible()
 
 
 def test_touch_tugs_a_dot_on_a_phone(chromium: Browser, server: Server) -> None:

@@ -93,6 +93,7 @@ def test_a_batch_of_one_is_its_own_mean(eps):
     assert arrays["normalized"].tolist() == [0] and arrays["y"].tolist() == [-0.75]
     assert (numbers["x_mean"], numbers["x_std"], numbers["bound"], numbers["largest"]) == (1e6, 0, 0, 0)
     assert "batch of one" in text and "y = β = −0.75" in text
+    assert ("is 0/0, which is undefined (bnlib returns 0)" in text) == (eps == 0)
 
 
 def test_a_batch_of_two_has_only_two_places():
@@ -101,6 +102,7 @@ def test_a_batch_of_two_has_only_two_places():
         np.testing.assert_allclose(arrays["normalized"], [-1, 1], rtol=1e-9)
     numbers, text, arrays = transformed(batch_size=2, eps=0, moved="0:3,1:3")
     assert arrays["normalized"].tolist() == [0, 0] and numbers["x_std"] == 0
+    assert "every x̂ is 0/0, which is undefined (bnlib returns 0)" in text and "stays within" not in text
 
 
 def test_histograms_and_what_lies_beyond_count_every_point_once():
@@ -117,11 +119,15 @@ def test_histograms_and_what_lies_beyond_count_every_point_once():
     assert header["beyond"]["x"] == [2, 1]
 
 
-@pytest.mark.parametrize("place", [-1, 0, 1])
-def test_where_small_batches_end_up_is_the_middle_of_a_bar(place):
-    """With an edge there rounding would decide to which side of it they go."""
-    middles = (EDGES[1:] + EDGES[:-1]) / 2
-    assert np.isclose(middles, place, rtol=0, atol=1e-12).sum() == 1
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 17, 38, 39, 256])
+def test_the_histogram_of_normalized_numbers_ends_at_the_walls(size):
+    header, arrays = batch.transform(settings_of(batch_size=size, eps=0, moved="0:1e6"))
+    end, bound = header["wall_histogram_ends"], math.sqrt(size - 1)
+    assert end == pytest.approx(bound if 0 < bound < EDGES[-1] else EDGES[-1])
+    counts, inside = arrays["normalized_histogram"], np.abs(arrays["normalized"]) <= end * (1 + 1e-9)
+    assert counts.sum() == inside.sum() and len(counts) % 2 == 1, "0 is in the middle of a bar"
+    assert 2 * end / len(counts) == pytest.approx(0.25, rel=0.15)
+    assert counts[-1] == (1 if 1 < size < 39 else 0), "the dot at the wall is in the last bar"
 
 
 def test_words_have_no_rounding_noise():

@@ -9,7 +9,7 @@ from live import batch, measures
 from live.batch import BATCH_CONTROLS, SOURCE_CONTROLS
 from live.controls import read
 
-GAUSSIAN_SIZES = (1, 2, 3, 4, 5, 6, 8, 16, 33, 64, 128, 256)
+GAUSSIAN_SIZES = (3, 4, 5, 6, 8, 16, 33, 64, 128, 256)
 
 
 def measured(name, **settings):
@@ -23,12 +23,22 @@ def measured(name, **settings):
 def test_gaussian_batches_agree_with_theory(size):
     numbers, words, _ = measured("shape", source="gaussian", batch_size=size)
     assert numbers["distance"] <= numbers["chance"] and "They agree." in words
-    assert f"batches of {size}:" in words
+    assert f"batches of {size}:" in words and "independent values would stray up to" in words
+
+
+def test_batches_of_one_and_two_have_no_distribution_to_compare():
+    _, one, _ = measured("shape", source="skewed", batch_size=1)
+    _, two, _ = measured("shape", source="skewed", batch_size=2, eps=0)
+    _, kept, _ = measured("shape", source="skewed", batch_size=2, eps=0.1)
+    assert one == "16,384 batches of 1: every x̂ is 0, whatever the source; there is no shape."
+    assert two.endswith("100.0% of all x̂ are that far out.") and "(2+1) = 1.00. " in two
+    assert kept.endswith("the others are kept from it by ε.") and "theory of" not in one + two + kept
 
 
 @pytest.mark.parametrize("size", [2, 3, 4, 5, 16])
 def test_pooled_kurtosis_is_that_of_the_closed_form(size):
-    numbers, _, _ = measured("shape", source="gaussian", batch_size=size, eps=0)
+    numbers, words, _ = measured("shape", source="gaussian", batch_size=size, eps=0)
+    assert f"kurtosis {numbers['kurtosis']:.2f}; theory: 3·({size}−1)/({size}+1) " in words
     assert numbers["kurtosis"] == pytest.approx(3 * (size - 1) / (size + 1), rel=0.03)
 
 
@@ -49,9 +59,18 @@ def test_measured_and_theoretical_bars_have_one_scale(size):
     """Both say how many dots of a batch of this size a bar holds."""
     _, _, arrays = measured("shape", source="gaussian", batch_size=size)
     assert arrays["pooled"].sum() == pytest.approx(size)
-    at_bars = arrays["theory"][measures.FINE // 2 :: measures.FINE]
-    assert at_bars.sum() == pytest.approx(size)
-    np.testing.assert_allclose(arrays["pooled"], at_bars, atol=0.025 * size)
+    assert arrays["theory"].sum() == pytest.approx(size)
+    np.testing.assert_allclose(arrays["pooled"], arrays["theory"], atol=0.025 * size)
+
+
+def test_batches_of_four_look_like_a_box():
+    """Equal bars from wall to wall, in theory exactly; a batch of two fills the bars at its walls."""
+    _, _, four = measured("shape", source="gaussian", batch_size=4)
+    np.testing.assert_allclose(four["theory"], 4 / len(four["theory"]), rtol=1e-6)
+    _, _, two = measured("shape", source="gaussian", batch_size=2, eps=0)
+    for bars in (two["theory"], two["pooled"]):
+        np.testing.assert_allclose(bars[[0, -1]], 1, atol=0.02)
+        assert not bars[1:-1].any()
 
 
 def test_chance_is_an_upper_bound_of_what_chance_does(monkeypatch):
@@ -74,7 +93,8 @@ def test_the_gauge_is_the_closed_form(size):
     theory = max(size - 2, 0) / size
     assert numbers["share_theory"] == pytest.approx(theory, abs=1e-3)
     assert numbers["share"] == pytest.approx(theory, abs=0.01)
-    assert f"= {theory:.1%}" in words
+    sign = "=" if 1000 * (size - 2) % size == 0 else "≈"
+    assert size == 1 or f"theory: ({size}−2)/{size} {sign} {theory:.1%}." in words
     at = arrays["share_x"].tolist()
     assert at[0] == 1 and at[-1] == 256 and at == sorted(at)
     np.testing.assert_allclose(arrays["share_y"], np.maximum(np.array(at) - 2, 0) / at, rtol=1e-12)
@@ -84,7 +104,16 @@ def test_eps_lets_part_of_a_gradient_through():
     numbers, words, _ = measured("share", source="gaussian", batch_size=2, eps=1, moved="0:-1,1:1")
     assert numbers["share_theory"] == pytest.approx(0.5**2 / 2)
     assert numbers["share"] == pytest.approx(0.125, rel=0.05)
-    assert "12.5% with this ε" in words
+    assert words.endswith("theory: (2−2 + ε²/(σ² + ε)²)/2 = 12.5%.") and words.count("theory") == 1
+
+
+@pytest.mark.parametrize("settings", [{"batch_size": 1}, {"batch_size": 2, "moved": "0:3,1:3"}])
+def test_what_is_divided_by_nothing_is_said_to_be(settings):
+    _, words, _ = measured("spread", eps=0, **settings)
+    assert "0/0, which is undefined (bnlib returns 0)" in words and "x̂ spreads" not in words
+    numbers, words, _ = measured("share", eps=0, **settings)
+    assert numbers["share"] == numbers["share_theory"] == 0 and ("0/0" in words or "none can" in words)
+    assert "no unit to measure in" in measured("undo", eps=0, **settings)[1]
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-3, 1e-8])
@@ -110,6 +139,7 @@ def test_the_lamp_is_lit_near_the_undo_and_nowhere_else():
     ]:
         numbers, words, _ = measured("undo", source="skewed", gamma=gamma, beta=beta)
         assert numbers["lamp"] == lit
+        assert numbers["exact"] == ((gamma, beta) == (root, mean))
         distance = math.hypot(gamma / root - 1, (beta - mean) / root)
         assert numbers["undo_distance"] == pytest.approx(distance, abs=1e-4)
         assert "0.1 or less" in words

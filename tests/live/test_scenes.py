@@ -38,8 +38,8 @@ def test_the_known_answers_come_out(name, right):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("tug", "ends at 2."), ("shape", "Measured: 1.8"), ("undo", "0.00 σ"), ("cliff", "0.0% of it"),
-     ("microscope", "spreads 0.302")],
+    [("tug", "ends at 2."), ("shape", "Batches of four have 1.8"), ("undo", "is 0.000 σ"),
+     ("cliff", "0.0% of it"), ("microscope", "spreads 0.302")],
 )  # fmt: skip
 def test_the_answer_has_the_number_in_it(name, words):
     assert words in STORY[name]["said"] and "{" not in STORY[name]["said"]
@@ -120,6 +120,11 @@ def test_the_walk_tells_what_it_has_come_to_and_no_more():
     assert "mean 0 and standard deviation 1." in said[5] and "mean 0 and standard deviation 2." in said[6]
     assert said[7].startswith("12 numbers") and len(set(said)) == len(OPERATIONS)
     assert "{" not in "".join(said)
+
+
+def test_the_walk_says_where_it_would_divide_by_nothing():
+    values, _ = read(ONE_BATCH_CONTROLS, {"scene": "steps", "operation": "divide", "batch_size": 1, "eps": 0})
+    assert "0/0, which is undefined (bnlib returns 0)" in picture(values)[0]["text"]
 
 
 def test_operations_are_those_of_the_walk():
