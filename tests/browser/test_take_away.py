@@ -97,6 +97,7 @@ def test_the_svg_is_the_page(
     page = context.new_page()
     try:
         open_lab(page, LAB + "&dataset=spirals&edits=10:lr:0.5")
+        expect(page.locator(".lab")).to_have_attribute("data-reached", "200")  # no curve grows any more
         open_menu(page)
         name, svg = take(page, "SVG", tmp_path)
         assert name == "batchnorm-lab-step-30.svg"

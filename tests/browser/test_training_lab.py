@@ -343,7 +343,8 @@ def test_a_preset_asks_plays_and_judges(page: Page, context: BrowserContext) -> 
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     open_lab(other, page.evaluate("location.href"))
     at_step(other, 400)
-    expect(other.get_by_role("group", name="A prediction")).to_contain_text("the race says: level (within 1.5 points).")
+    answer = other.get_by_role("group", name="A prediction")
+    expect(answer).to_contain_text("the race says: level (within 1.5 points).")
     norm(page, 1).select_option("layer")
     expect(question).not_to_be_visible()
 

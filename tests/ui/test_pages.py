@@ -161,7 +161,7 @@ def test_settings_come_back_with_the_page():
 
 
 def test_the_way_back_to_a_bare_address_is_the_way_back_to_the_start():
-    """The browser's back button, on the same page: what was saved for a return from elsewhere is not meant."""
+    """The browser's back button on the same page: what is saved is for a return from elsewhere."""
     app = opened("lab")
     app = chosen(app, handed_over(app)["values"] | {"depth": 7})
     visited(app, {})
