@@ -303,8 +303,10 @@ export class Chapter extends OneBatch {
         onInput: (value, at) => {
           this.halt();
           this.values[control.name] = value;
-          if (control.name === "source") this.values.moved = [];
-          this.showScene();
+          if (control.name === "source") {
+            this.values.moved = [];
+            this.showScene();
+          }
           this.ask(at);
         },
         onChange: this.commit,

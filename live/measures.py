@@ -67,12 +67,19 @@ def _pooled(source: str, size: int, scale: float, eps: float) -> Pool:
     )
 
 
+@lru_cache(maxsize=256)
+def _expected(size: int) -> tuple[Array, Array]:
+    """Theory's share of x̂ up to each of PLACES, and within each bar of `wall_edges`."""
+    edges = wall_edges(size) * (1 + 1e-9)  # what is on a wall is inside
+    return xhat_cdf(PLACES, size), np.diff(xhat_cdf(edges, size))
+
+
 def shape(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     """How x̂ is distributed over many batches like this one, and how it would be for a Gaussian source."""
     size, source = values["batch_size"], values["source"]
     pool = _pooled(source, size, values["scale"], values["eps"])
     total = _many_batches(source, size).size
-    expected = xhat_cdf(PLACES, size)
+    expected, bars = _expected(size)
     distance = float(np.abs(np.cumsum(pool.counts) / total - expected[1:]).max())
     chance = KOLMOGOROV / math.sqrt(total)
     words = f"{total // size:,} batches of {size}: "
@@ -86,8 +93,7 @@ def shape(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     else:
         words += f"{tails}The share of x̂ below any point is within {distance:.1%} of theory; as many "
         words += f"independent values would stray up to {chance:.1%}. {_verdict(source, distance <= chance)}"
-    edges = wall_edges(size) * (1 + 1e-9)  # what is on a wall is inside
-    curves = {"pooled": size * pool.bars / total, "theory": size * np.diff(xhat_cdf(edges, size))}
+    curves = {"pooled": size * pool.bars / total, "theory": size * bars}
     return {"kurtosis": pool.kurtosis, "distance": distance, "chance": chance}, words, curves
 
 
@@ -111,19 +117,25 @@ def _gradients(size: int) -> Array:
     return np.random.default_rng([83, size]).normal(size=(size, max(64, GRADIENTS // size)))
 
 
+@lru_cache(maxsize=64)
+def _passed(x: bytes, eps: float) -> float:
+    """The mean share of random gradients' energy that gets back through the batch ``x`` (float64)."""
+    batch = np.frombuffer(x)
+    upstream = _gradients(len(batch))
+    _, cache = batch_norm(np.repeat(batch[:, None], upstream.shape[1], axis=1), eps=eps)
+    back, _, _ = norm_backward(upstream, cache)
+    root = math.sqrt(float(cache.var[0]) + eps)
+    return float((np.square(back * root).sum(axis=0) / np.square(upstream).sum(axis=0)).mean())
+
+
 def share(values: Values, numbers: Numbers, arrays: Arrays) -> Measured:
     """How much of a random gradient passes back through this batch, and how much should."""
     size, eps, var = values["batch_size"], values["eps"], numbers["x_var"]
-    upstream = _gradients(size)
-    x = np.repeat(arrays["x"][:, None], upstream.shape[1], axis=1)
-    _, cache = batch_norm(x, eps=eps)
-    back, _, _ = norm_backward(upstream, cache)
-    passed = np.square(back * numbers["root"]).sum(axis=0) / np.square(upstream).sum(axis=0)
-    measured, theory = float(passed.mean()), gradient_share(size, var, eps)
+    measured, theory = _passed(arrays["x"].tobytes(), eps), gradient_share(size, var, eps)
     plain, formula = gradient_share(size, 1, 0), f"({size}−2)/{size}"
     if theory - plain >= 5e-4:
         plain, formula = theory, f"({size}−2 + ε²/(σ² + ε)²)/{size}"
-    words = f"{upstream.shape[1]:,} random gradients: {measured:.1%} of their energy gets through; "
+    words = f"{_gradients(size).shape[1]:,} random gradients: {measured:.1%} of their energy gets through; "
     if size == 1:
         words += "none can: x̂ is the same whatever x is."
     elif numbers["root"]:
