@@ -44,7 +44,7 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step mypy $(PY) -m mypy; \
 	step tests $(PY) -m pytest -n $(JOBS) -m "not browser"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
-	step browser-tests $(PY) -m pytest -m browser; \
+	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser; \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi
 
 lint: $(DEV) ## check style and types only

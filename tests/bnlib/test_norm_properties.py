@@ -96,7 +96,9 @@ def test_gradient_has_no_mean_and_only_eps_of_x_hat(
         dx = bnlib.norm_backward(dy, call(name, x, eps=eps)[1])[0]
     _, cache = call(name, x, eps=eps)
     xhat, rstd, axes = cache.core.xhat, cache.core.rstd, cache.core.axes
-    dx, g = dx.reshape(xhat.shape) / rstd, dy.reshape(xhat.shape)
+    dx, g = dx.reshape(xhat.shape), dy.reshape(xhat.shape)
+    assert not (dx * (rstd == 0)).any(), "what has no spread, with eps = 0, has no gradient"
+    dx = np.divide(dx, rstd, out=np.zeros_like(dx), where=rstd != 0)
     if bnlib.NORMS[name].centre:
         np.testing.assert_allclose(dx.sum(axes), 0, atol=1e-10)
     # The mean square of x-hat is v / (v + eps): the part of g along x-hat is damped by eps / (v + eps).
