@@ -45,7 +45,7 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
       return found;
     };
     if (ghost) polyline(pen, ghostly(ghost, lane, name, horizon, across, up), { colour: style.colour, dash: [2, 3], width: 1.5, alpha: 0.75 });
-    polyline(pen, points(name, Math.min(reached, horizon)), { ...style, alpha: 0.3, width: 1.5 });
+    polyline(pen, points(name, Math.min(reached, horizon)), { ...style, alpha: 0.55, width: 1.5 });
     const past = points(name, step);
     band(pen, past.map(([x, , low, high]) => [x, low, high]), style);
     polyline(pen, past, style);

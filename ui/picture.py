@@ -42,6 +42,7 @@ def picture(name: str, *, title: str) -> Values:
     controls = CONTROLS[name]
     _restore_address(name)
     values, problems = read(controls, st.query_params)
+    st.session_state[f"address-{name}"] = write(controls, values)
     if problems:
         st.warning("Part of this address could not be used: " + "; ".join(f"`{_plain(p)}`" for p in problems))
     key = f"live-{name}"

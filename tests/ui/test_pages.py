@@ -160,6 +160,14 @@ def test_settings_come_back_with_the_page():
     assert app.query_params == {"depth": "7"} and handed_over(app)["values"]["depth"] == 7
 
 
+def test_a_link_comes_back_with_its_page_too():
+    """Also where nothing was changed: what was opened is what is returned to."""
+    app = opened("lab", depth="7")
+    visited(app.switch_page("../pages/home.py"), {})
+    visited(app.switch_page("../pages/training_lab.py"), {})
+    assert app.query_params == {"depth": "7"} and handed_over(app)["values"]["depth"] == 7
+
+
 def test_the_way_back_to_a_bare_address_is_the_way_back_to_the_start():
     """The browser's back button on the same page: what is saved is for a return from elsewhere."""
     app = opened("lab")
