@@ -11,10 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from .data import DATASETS
+from .data import DATASETS, ORDERS, TRAIN_SIZES, Dataset, load
 from .layers import ACTIVATIONS
 
-TRAIN_SIZES = {name: 1297 if name == "digits" else 1024 for name in DATASETS}
 LAST_STEP = 10**9
 LAYER_NORMS = ("none", "batch", "layer", "group", "rms")
 
@@ -36,11 +35,21 @@ class RunConfig:
     Fields
     ------
     dataset, data_noise : what is learned; noise (standard deviation) concerns the two-dimensional sets
+    label_noise, train_samples : share of training labels that are wrong; samples trained on, 0: all
     network, depth, width, activation : the network; depth counts hidden layers
+    residual : add to what each hidden linear layer but the first puts out what the one before it did: the
+        pre-activation residual network of He et al. 2016 with one linear layer a block
     norm, placement, groups : which norm in each hidden layer, before or after its activation
+    norm_batch : batch norm takes the statistics of so many samples of a batch at a time; 0: of all together
+    norm_noise : strength of the noise behind each norm in training; 1 is Santurkar et al.'s (`train.noise`)
     batch_size, optimizer, lr, weight_decay : decay acts on weight matrices only; "momentum" is heavy-ball
         SGD with coefficient 0.9; "adamw" uses decay rates 0.9 and 0.999
-    init_scale : factor on He initialization, standard deviation sqrt(2 / fan_in) (He et al. 2015, eq. 10)
+    batch_order : how samples meet in a norm batch: "shuffled", "sorted" by label within each batch, "pairs"
+        of classes, or "grouped": neighbours in the data set stay together
+    rest_lr : 0, or the learning rate of all but the hidden weight matrices, which alone decay then
+    cosine_steps : 0, or over how many steps lr falls to 0 along half a cosine (Loshchilov & Hutter 2017)
+    init, init_scale : standard deviation of the initial weights: "he", init_scale sqrt(2 / fan_in)
+        (He et al. 2015, eq. 10), or "normal", init_scale itself
     eps, gamma, beta, learn_affine : of the norms; gamma and beta are the values that training starts
         from, and keeps to when ``learn_affine`` is false
     momentum : weight of the OLD value in the running statistics (PyTorch's momentum is 1 minus this)
@@ -58,17 +67,26 @@ class RunConfig:
 
     dataset: str = _choice("digits", *DATASETS)
     data_noise: float = _number(0.1, 0.0, 5.0)
+    label_noise: float = _number(0.0, 0.0, 1.0)
+    train_samples: int = _number(0, 0, 2000)
     network: str = _choice("mlp", "mlp")
     depth: int = _number(3, 1, 100)
     width: int = _number(64, 1, 4096)
     activation: str = _choice("relu", *ACTIVATIONS)
+    residual: bool = False
     norm: str = _choice("batch", *LAYER_NORMS)
     placement: str = _choice("before", "before", "after")
     groups: int = _number(8, 1, 4096)
-    batch_size: int = _number(32, 1, 1297)
+    norm_batch: int = _number(0, 0, 2000)
+    norm_noise: float = _number(0.0, 0.0, 10.0)
+    batch_size: int = _number(32, 1, 2000)
+    batch_order: str = _choice("shuffled", *ORDERS)
     optimizer: str = _choice("sgd", "sgd", "momentum", "adamw")
     lr: float = _number(0.1, 0.0, 1000.0)
+    rest_lr: float = _number(0.0, 0.0, 1000.0)
+    cosine_steps: int = _number(0, 0, LAST_STEP)
     weight_decay: float = _number(0.0, 0.0, 10.0)
+    init: str = _choice("he", "he", "normal")
     init_scale: float = _number(1.0, 0.0, 100.0)
     eps: float = _number(1e-5, 0.0, 1000.0)
     gamma: float = _number(1.0, -100.0, 100.0)
@@ -88,6 +106,10 @@ class RunConfig:
         for problem in conflicts(self):
             raise ValueError(f"RunConfig: {problem}")
         object.__setattr__(self, "edits", _check_edits(self))
+
+    def data(self) -> Dataset:
+        """What is learned: the training and validation samples."""
+        return load(self.dataset, self.data_noise, self.dtype, self.label_noise, self.train_samples)
 
     def at(self, step: int) -> RunConfig:
         """The configuration in force at ``step``: edits up to it applied, none left."""
@@ -140,18 +162,37 @@ def conflicts(config: RunConfig | SimpleNamespace) -> list[str]:
     """What is wrong between fields that are right by themselves, a sentence each."""
     found = []
     if config.norm == "group" and config.width % config.groups:
-        fitting = [str(g) for g in range(1, config.width + 1) if config.width % g == 0]
         found.append(
-            f"groups={config.groups} does not divide width={config.width}; "
-            f"try {' or '.join(filter(None, [', '.join(fitting[:-1]), fitting[-1]]))}"
+            f"groups={config.groups} does not divide width={config.width}; try {_divisors(config.width)}"
         )
     available = TRAIN_SIZES[config.dataset]
-    if config.batch_size > available:
+    if config.train_samples:
+        available = min(available, config.train_samples)
+    for name in ("train_samples", "batch_size"):
+        if getattr(config, name) > available:
+            found.append(
+                f"{name}={getattr(config, name)} exceeds the {available} training samples of "
+                f"dataset={config.dataset!r}; choose 1 to {available}"
+            )
+    if config.norm_batch and config.batch_size % config.norm_batch:
         found.append(
-            f"batch_size={config.batch_size} exceeds the {available} training samples of "
-            f"dataset={config.dataset!r}; choose 1 to {available}"
+            f"norm_batch={config.norm_batch} does not divide batch_size={config.batch_size}; "
+            f"try {_divisors(config.batch_size)}, or 0 for the whole batch"
+        )
+    elif config.batch_order != "shuffled" and not config.norm_batch:
+        found.append(f"batch_order={config.batch_order!r} says who meets in a norm batch; set norm_batch")
+    elif config.batch_order == "grouped" and available % config.norm_batch:
+        whole = available // config.norm_batch * config.norm_batch
+        found.append(
+            f"batch_order='grouped' needs whole groups of norm_batch={config.norm_batch}, but there are "
+            f"{available} training samples; try train_samples={whole}"
         )
     return found
+
+
+def _divisors(number: int) -> str:
+    fitting = [str(n) for n in range(1, number + 1) if number % n == 0]
+    return " or ".join(filter(None, [", ".join(fitting[:-1]), fitting[-1]]))
 
 
 def _check_edits(config: RunConfig) -> tuple[Edit, ...]:

@@ -12,11 +12,14 @@ import numpy as np
 
 from .stats import Array
 
-DATASETS = ("digits", "circles", "moons", "spirals", "xor", "blobs")
+PLANE = ("circles", "moons", "spirals", "xor", "blobs")  # the two-dimensional sets
+DATASETS = ("digits", *PLANE, "groups")
+TRAIN_SIZES = dict.fromkeys(DATASETS, 1024) | {"digits": 1297, "groups": 2000}
+ORDERS = ("shuffled", "sorted", "pairs", "grouped")  # what RunConfig's batch_order can be
 
 _SPLIT_SEED = 123
-_DIGITS_TRAIN = 1297
-_PLANE_TRAIN, _PLANE_VALIDATION = 1024, 512
+_VALIDATION = dict.fromkeys(DATASETS, 512) | {"digits": 500, "groups": 2000}
+_GROUP, _GROUP_FEATURES, _GROUP_OFFSET, _GROUP_SIGNAL = 8, 16, 2.2, 3.0
 _BLOCK = 2048  # samples fetched at once
 
 
@@ -33,14 +36,21 @@ class Dataset(NamedTuple):
     classes: int
 
 
-def load(name: str, noise: float = 0.1, dtype: str = "float64") -> Dataset:
+def load(
+    name: str, noise: float = 0.1, dtype: str = "float64", label_noise: float = 0.0, samples: int = 0
+) -> Dataset:
     """The data set ``name`` as read-only arrays, the same ones at every call.
 
     "digits" are the 1797 images of 8 x 8 pixels that ship with scikit-learn (UCI "Optical Recognition
     of Handwritten Digits", Alpaydin & Kaynak 1998), pixels scaled to [0, 1], 1297 for training and 500
     for validation. The two-dimensional sets have 1024 and 512 samples; ``noise`` is the standard
     deviation of the Gaussian added to each of their coordinates, in units of the figure's radius. The
-    figure and the direction of each sample's noise don't depend on it.
+    figure and the direction of each sample's noise don't depend on it. "groups" are 16 Gaussian features in
+    groups of eight neighbours that share an offset of standard deviation 2.2; one of each eight, class 1, is
+    moved by 3 along one direction (after the leakage of Wu & Johnson 2021, section 5).
+
+    ``label_noise`` is the share of training labels that are replaced by another class, the same ones at
+    every call; ``samples``: so many of the training samples, 0: all.
 
     Raises
     ------
@@ -49,26 +59,34 @@ def load(name: str, noise: float = 0.1, dtype: str = "float64") -> Dataset:
     """
     if name not in DATASETS:
         raise ValueError(f"load: dataset={name!r} is unknown; choose one of {', '.join(DATASETS)}")
-    return _load(name, 0.0 if name == "digits" else float(noise), dtype)
+    return _load(name, float(noise) if name in PLANE else 0.0, dtype, float(label_noise), samples)
 
 
 @lru_cache(maxsize=16)
-def _load(name: str, noise: float, dtype: str) -> Dataset:
+def _load(name: str, noise: float, dtype: str, label_noise: float, samples: int) -> Dataset:
     rng = np.random.default_rng(_SPLIT_SEED)
+    train = TRAIN_SIZES[name]
     if name == "digits":
         table = np.loadtxt(_digits_file(), delimiter=",")
         table = table[rng.permutation(len(table))]
         x, y = table[:, :64] / 16.0, table[:, 64]
-        train = _DIGITS_TRAIN
+    elif name == "groups":
+        x, y = _groups(rng, train + _VALIDATION[name])
     else:
-        x, y = _PLANE[name](rng, _PLANE_TRAIN + _PLANE_VALIDATION)
+        x, y = _FIGURES[name](rng, train + _VALIDATION[name])
         order = rng.permutation(len(y))
-        x, y, train = x[order], y[order], _PLANE_TRAIN
+        x, y = x[order], y[order]
         x = x + noise * rng.standard_normal(x.shape)
     x, y = x.astype(dtype), y.astype(np.intp)
+    classes, kept = int(y.max()) + 1, samples or train
+    if label_noise:
+        # Whose label is wrong at a lower share is so at a higher one, too.
+        rng = np.random.default_rng((_SPLIT_SEED, 1))
+        wrong = rng.random(train) < label_noise
+        y[:train] = (y[:train] + wrong * rng.integers(1, classes, train)) % classes
     for array in (x, y):
         array.setflags(write=False)
-    return Dataset(x[:train], y[:train], x[train:], y[train:], int(y.max()) + 1)
+    return Dataset(x[:kept], y[:kept], x[train:], y[train:], classes)
 
 
 def _digits_file() -> Path:
@@ -113,40 +131,67 @@ def _blobs(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
     return centre + 0.15 * rng.standard_normal((n, 2)), y
 
 
-_PLANE = {"circles": _circles, "moons": _moons, "spirals": _spirals, "xor": _xor, "blobs": _blobs}
+_FIGURES = {"circles": _circles, "moons": _moons, "spirals": _spirals, "xor": _xor, "blobs": _blobs}
+
+
+def _groups(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+    y = np.arange(n) % _GROUP == 0
+    offset = _GROUP_OFFSET * rng.standard_normal((n // _GROUP, _GROUP_FEATURES)).repeat(_GROUP, axis=0)
+    direction = np.full(_GROUP_FEATURES, _GROUP_FEATURES**-0.5)
+    x = offset + rng.standard_normal((n, _GROUP_FEATURES)) + _GROUP_SIGNAL * y[:, None] * direction
+    return x, y
 
 
 @lru_cache(maxsize=32)
-def _epoch_orders(samples: int, seeds: tuple[int, ...], epoch: int) -> Array:
-    orders = [np.random.default_rng((seed, 1, epoch)).permutation(samples) for seed in seeds]
-    return np.stack(orders).astype(np.intp, copy=False)
+def _epoch_orders(samples: int, seeds: tuple[int, ...], epoch: int, together: int) -> Array:
+    starts = [np.random.default_rng((seed, 1, epoch)).permutation(samples // together) for seed in seeds]
+    orders = together * np.stack(starts).astype(np.intp, copy=False)[:, :, None] + np.arange(together)
+    return orders.reshape(len(seeds), -1)
 
 
-def batch_indices(samples: int, seeds: tuple[int, ...], position: int, count: int) -> Array:
+def batch_indices(
+    samples: int, seeds: tuple[int, ...], position: int, count: int, together: int = 1
+) -> Array:
     """Which training samples come next, from ``position`` of the endless sample stream.
 
     The stream is one random permutation of the data set after another, an order of its own for each
-    seed. A pure function of its arguments, so a run can be resumed anywhere, and the batch size can
-    change in mid-run. Returns integers of shape (seeds, count).
+    seed; with ``together``, of its runs of so many neighbours, into which it must divide. A pure function
+    of its arguments, so a run can be resumed anywhere, and the batch size can change in mid-run. Returns
+    integers of shape (seeds, count).
     """
     first, start = divmod(position, samples)
     last = (position + count - 1) // samples
-    orders = [_epoch_orders(samples, seeds, epoch) for epoch in range(first, last + 1)]
+    orders = [_epoch_orders(samples, seeds, epoch, together) for epoch in range(first, last + 1)]
     order = orders[0] if first == last else np.concatenate(orders, axis=1)
     return order[:, start : start + count]
 
 
 def batches(
-    dataset: Dataset, seeds: tuple[int, ...], position: int, size: int, steps: int
+    dataset: Dataset,
+    seeds: tuple[int, ...],
+    position: int,
+    size: int,
+    steps: int,
+    order: str = "shuffled",
+    norm_batch: int = 0,
 ) -> Iterator[tuple[Array, Array]]:
     """``steps`` batches from ``position`` of the stream on: x (seeds, size, features), labels (seeds, size).
 
-    They are views of larger blocks, since fetching many small batches one by one would cost more.
+    They are views of larger blocks, since fetching many small batches one by one would cost more. With
+    another ``order`` than "shuffled", samples are laid out so that those which it brings together meet in a
+    norm batch, which is every (size / norm_batch)th sample (see `network.forward`).
     """
+    together = norm_batch if order == "grouped" else 1
     per_block = max(1, _BLOCK // (size * max(1, len(seeds))))
     for first in range(0, steps, per_block):
         count = size * min(per_block, steps - first)
-        indices = batch_indices(len(dataset.y_train), seeds, position + first * size, count)
+        indices = batch_indices(len(dataset.y_train), seeds, position + first * size, count, together)
+        if order != "shuffled":
+            rows = indices.reshape(-1, size)
+            if order != "grouped":
+                labels = dataset.y_train.take(rows) // (2 if order == "pairs" else 1)
+                rows = np.take_along_axis(rows, labels.argsort(axis=1, kind="stable"), axis=1)
+            indices = rows.reshape(-1, size // norm_batch, norm_batch).mT.reshape(indices.shape)
         x, labels = dataset.x_train.take(indices, axis=0), dataset.y_train.take(indices)
         for start in range(0, count, size):
             yield x[:, start : start + size], labels[:, start : start + size]

@@ -108,6 +108,7 @@ def _gelu_slope(z: Array, a: Array) -> Array:
 
 
 ACTIVATIONS: dict[str, Activation] = {
+    "linear": Activation(np.positive, lambda z, a: np.ones_like(a), 1.0),
     "relu": Activation(_relu, _relu_slope, 1.0),
     "tanh": Activation(np.tanh, _tanh_slope, 1.0),
     "sigmoid": Activation(_sigmoid, _sigmoid_slope, 0.25),

@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from . import data
 from .config import RunConfig
+from .data import PLANE
 from .layers import ACTIVATIONS, cross_entropy
 from .network import Layer, Trace, forward, inference_layers
 from .stats import Array, RunningStats
@@ -30,7 +30,7 @@ Frame = dict[str, Array]
 
 def has_surface(config: RunConfig) -> bool:
     """Whether the data are two-dimensional, so that a ``decision_surface`` is recorded."""
-    return config.dataset != "digits"
+    return config.dataset in PLANE
 
 
 def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> Frame:
@@ -158,16 +158,16 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
     """Loss and accuracy on the validation samples, arrays of shape (R,).
 
     ``val_loss``, ``val_accuracy``: batch norm uses its running statistics, as in inference.
-    ``val_accuracy_batch``: it uses the statistics of validation batches of ``batch_size`` samples (what
-    a model does that was left in training mode); a last incomplete batch is left out. Other norms know
+    ``val_accuracy_batch``: it uses the statistics of validation batches as large as its own in training
+    (what a model does that was left in training mode); a last incomplete batch is left out. Other norms know
     no difference.
     ``decision_surface``, of two-dimensional data only: (1, cells), for the first replica that hasn't
     diverged. At the centre of each cell of the square with SURFACE_EDGES, row by row from the lowest y,
     each from the lowest x: the network's class in inference plus its probability (at most
     MOST_CONFIDENT), so that the whole part is the class and the rest its confidence.
     """
-    dataset = data.load(config.dataset, config.data_noise, config.dtype)
-    size = min(config.batch_size, len(dataset.y_val))
+    dataset = config.data()
+    size = min(config.norm_batch or config.batch_size, len(dataset.y_val))
     whole = len(dataset.y_val) // size * size
     inference = inference_layers(config, layers, running)
     logits_of, results = partial(forward, config, keep=False), []
@@ -195,7 +195,11 @@ def _grid(dtype: str) -> Array:
 
 def _replica(layers: list[Layer], number: int) -> list[Layer]:
     one = slice(number, number + 1)
-    return [Layer._make(None if array is None else array[one] for array in layer) for layer in layers]
+
+    def own(array: Any) -> Any:
+        return None if array is None else array[one]
+
+    return [Layer(own(w), own(bias), own(gamma), own(beta), s) for w, bias, gamma, beta, s in layers]
 
 
 def _accuracy(logits: Array, labels: Array) -> float:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
-from . import data, telemetry
+from . import telemetry
 from .config import RunConfig
+from .data import batches
 from .layers import cross_entropy
-from .network import backward, batch_moments, forward, in_layers, initialize, plan, set_affine
+from .network import Noise, Plan, backward, batch_moments, forward, in_layers, initialize, plan, set_affine
 from .stats import Array, RunningStats
 
 HEAVY_BALL = 0.9
+_NOISE = ((-0.5, 0.5), (1.0, 1.25))  # ranges of its means and scales
 ADAM_DECAY, ADAM_EPS = (0.9, 0.999), 1e-8
 # Bjorck et al. 2018 call a run divergent when its loss has grown a thousandfold.
 DIVERGENCE_RATIO = 1e3
@@ -106,7 +110,7 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     """
     config = run.config.at(run.step)
     the_plan = plan(config)
-    dataset = data.load(config.dataset, config.data_noise, config.dtype)
+    dataset = config.data()
     limit = DIVERGENCE_RATIO * np.log(dataset.classes)
     live = np.flatnonzero(run.diverged_at < 0)
     flat, state = run.flat[live], tuple(array[live] for array in run.optimizer_state)
@@ -121,9 +125,11 @@ def _advance_stretch(run: Run, stop: int) -> Run:
 
     seeds = tuple((config.seed + live).tolist())
     steps = stop - run.step if seeds else 0
-    batches = data.batches(dataset, seeds, run.samples, config.batch_size, steps)
-    for step, (x, labels) in enumerate(batches, start=run.step):
-        logits, trace, output_cache = forward(config, layers, x)
+    order = (config.batch_order, config.norm_batch)
+    stream = batches(dataset, seeds, run.samples, config.batch_size, steps, *order)
+    for step, (x, labels) in enumerate(stream, start=run.step):
+        behind = noise(config, seeds, step) if config.norm_noise else None
+        logits, trace, output_cache = forward(config, layers, x, norm_batch=config.norm_batch, noise=behind)
         loss, dlogits = cross_entropy(logits, labels)
         if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
             # Nothing has changed in this step yet: the others repeat it among themselves.
@@ -137,7 +143,7 @@ def _advance_stretch(run: Run, stop: int) -> Run:
             frame["train_loss"] = loss
             if step % config.validate_every == 0:
                 frame |= telemetry.validate(config, layers, running)
-        _gradient_to_update(config, the_plan.weight_size, flat, gradient, state, step)
+        _gradient_to_update(config, the_plan, flat, gradient, state, step)
         if recording:
             update_norm = telemetry.weight_norms(gradients)  # they have become the update
             frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
@@ -171,18 +177,36 @@ def _advance_stretch(run: Run, stop: int) -> Run:
 
 def _averaging_weights(config: RunConfig) -> tuple[Array, Array]:
     """What `RunningStats.update` multiplies old and new means and variances with, (2, 1) each."""
-    m, keep = config.batch_size, config.momentum
+    m, keep = config.norm_batch or config.batch_size, config.momentum
     take = 1 - keep
     rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
     return tuple(np.array(rows, config.dtype).T[:, :, None])
 
 
+def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:
+    """The noise behind each norm at ``step``, for `network.forward`.
+
+    Santurkar et al. 2018, appendix A.2: each unit has a mean drawn from U(-0.5, 0.5) and a scale drawn from
+    U(1, 1.25), new ones at each step; each entry is multiplied by a number from N(scale, 0.1) and increased
+    by one from U(mean - 0.1, mean + 0.1). ``norm_noise`` multiplies what these differ from 1 and 0 by.
+    """
+    strength = config.norm_noise
+    shape = (config.depth, config.batch_size, config.width)
+    scales, shifts = np.empty((2, len(seeds), *shape), config.dtype)
+    for replica, seed in enumerate(seeds):
+        rng = np.random.default_rng((seed, 2, step))
+        mean, scale = (rng.uniform(low, high, (config.depth, 1, config.width)) for low, high in _NOISE)
+        scales[replica] = 1 + strength * (scale - 1 + 0.1 * rng.standard_normal(shape))
+        shifts[replica] = strength * (mean + rng.uniform(-0.1, 0.1, shape))
+    return [(scales[:, layer], shifts[:, layer]) for layer in range(config.depth)]
+
+
 def _gradient_to_update(
-    config: RunConfig, weight_size: int, flat: Array, gradient: Array, state: tuple[Array, ...], step: int
+    config: RunConfig, the_plan: Plan, flat: Array, gradient: Array, state: tuple[Array, ...], step: int
 ) -> None:
     """Turn ``gradient`` in place into what is subtracted from ``flat``; ``state`` moves on in place."""
-    lr, decay = config.lr, config.weight_decay
-    weights = slice(0, weight_size)
+    lr, decay = _rates(config, the_plan, step), config.weight_decay
+    weights = slice(0, the_plan.hidden_size if config.rest_lr else the_plan.weight_size)
     if config.optimizer == "adamw":  # Loshchilov & Hutter 2019, Algorithm 2
         first, second = state
         first *= ADAM_DECAY[0]
@@ -197,7 +221,7 @@ def _gradient_to_update(
         np.divide(first, gradient, out=gradient)
         gradient *= lr / (1 - ADAM_DECAY[0] ** (step + 1))
         if decay:
-            gradient[:, weights] += lr * decay * flat[:, weights]
+            gradient[:, weights] += (lr * decay * flat)[:, weights]
         return
     if decay:
         gradient[:, weights] += decay * flat[:, weights]
@@ -208,6 +232,18 @@ def _gradient_to_update(
         np.multiply(velocity, lr, out=gradient)
     else:
         gradient *= lr
+
+
+def _rates(config: RunConfig, the_plan: Plan, step: int) -> Any:
+    """The learning rate at ``step``: a number, or one for each parameter (size,)."""
+    fallen = 1.0
+    if config.cosine_steps:
+        fallen = 0.5 * (1 + math.cos(math.pi * min(step / config.cosine_steps, 1)))
+    if not config.rest_lr:
+        return config.lr * fallen
+    rates = np.full(the_plan.size, config.rest_lr * fallen, config.dtype)
+    rates[: the_plan.hidden_size] = config.lr * fallen
+    return rates
 
 
 def _merge(whole: Array, live: Array, part: Array) -> Array:

@@ -201,7 +201,7 @@ class _Session:
             "every": race.configs[0].record_every,
             "validate_every": race.configs[0].validate_every,
             "edges": HISTOGRAM_EDGES.tolist(),
-            "guessing": 1 / load(race.configs[0].dataset, race.configs[0].data_noise).classes,
+            "guessing": 1 / race.configs[0].data().classes,
             "notes": lab.notes(values),
             "settings": lab.settings(values),
             "problems": problems,

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 from bnlib import RunConfig
 from bnlib.config import EDITABLE, LAYER_NORMS
-from bnlib.data import DATASETS
+from bnlib.data import PLANE
 
 from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
@@ -44,7 +44,7 @@ _MOMENTA = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 
 
 # What the runs depend on. Everything here may stand in an address, in a lane or in a ghost.
 RUN_CONTROLS = (
-    Control("dataset", "choice", "digits", "data", choices=DATASETS, group="data"),
+    Control("dataset", "choice", "digits", "data", choices=("digits", *PLANE), group="data"),
     Control(
         "data_noise", "number", 0.1, "noise", "of the 2-D sets", 0, 1, even_stops(0, 1, 20), group="data",
     ),

@@ -9,7 +9,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import RunConfig
-from bnlib.data import load
 from bnlib.telemetry import Frame
 
 PATIENCE = 50  # steps before a lack of progress is worth a word
@@ -68,7 +67,7 @@ def verdict(
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
     text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
-    data = load(configs[0].dataset, configs[0].data_noise)
+    data = configs[0].data()
     sentences = [text, _comparison(standings, len(configs), seeds, len(data.y_val))]
     sentences += [_flow(names, frames), *_hints(configs, standings, step, 1 / data.classes)]
     sentences.append(_ghost(names, frames, ghosts or {}))

@@ -80,7 +80,7 @@ def points(config: RunConfig) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
 
     The first POINTS_SHOWN, which are a random choice: the data sets are shuffled.
     """
-    dataset = load(config.dataset, config.data_noise, config.dtype)
+    dataset = config.data()
     return dataset.x_train[:POINTS_SHOWN], dataset.y_train[:POINTS_SHOWN]
 
 

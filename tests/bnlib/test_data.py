@@ -4,9 +4,7 @@ import numpy as np
 import pytest
 
 from bnlib import data
-from bnlib.data import DATASETS, batch_indices, batches, load
-
-PLANE = [name for name in DATASETS if name != "digits"]
+from bnlib.data import DATASETS, PLANE, batch_indices, batches, load
 
 
 def test_digits_are_the_uci_digits_split_once():

@@ -134,7 +134,7 @@ def test_cross_entropy_of_extreme_logits():
 def test_activations_against_torch(name):
     z = np.linspace(-6, 6, 241)[None, None]
     functions = {
-        "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
+        "linear": lambda z: z * 1, "relu": torch.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid,
         "gelu": lambda t: torch.nn.functional.gelu(t, approximate="tanh"),
     }  # fmt: skip
     t = torch.tensor(z, requires_grad=True)

@@ -7,7 +7,7 @@ import pytest
 
 from bnlib import RunConfig, advance, start, telemetry
 from bnlib.config import LAYER_NORMS
-from bnlib.data import DATASETS, batch_indices, load
+from bnlib.data import PLANE, batch_indices, load
 from bnlib.layers import ACTIVATIONS
 from bnlib.telemetry import (
     HISTOGRAM_EDGES,
@@ -83,7 +83,7 @@ def test_a_frame_is_what_the_parameters_say(norm, placement, activation):
         np.testing.assert_allclose(frame["activation_mean"][:, layer], a.mean(axis=(1, 2)), **close)
         np.testing.assert_allclose(frame["activation_std"][:, layer], a.std(axis=(1, 2)), **close)
         slope = (phi(z + 1e-6) - phi(z - 1e-6)) / 2e-6
-        steepest = {"relu": 1, "tanh": 1, "sigmoid": 0.25, "gelu": 1.13}[activation]
+        steepest = {"linear": 1, "relu": 1, "tanh": 1, "sigmoid": 0.25, "gelu": 1.13}[activation]
         flat = slope < 0.05 * steepest
         np.testing.assert_allclose(frame["saturation"][:, layer], flat.mean(axis=(1, 2)), **close)
         np.testing.assert_allclose(frame["dead"][:, layer], flat.all(axis=1).mean(axis=1), **close)
@@ -258,7 +258,7 @@ def test_decision_surfaces_are_recorded_where_there_is_a_plane_at_validation():
     known = np.isfinite(history["decision_surface"][0])
     assert known.all(axis=1).tolist() == [True, False] * 3 and not known[1::2].any()
     assert "decision_surface" not in advance(start(RunConfig(**SHAPE)), 1).history
-    for name in DATASETS[1:]:
+    for name in PLANE:
         samples = np.concatenate([load(name).x_train, load(name).x_val])
         assert SURFACE_EDGES[0] < samples.min() and samples.max() < SURFACE_EDGES[-1]
 
