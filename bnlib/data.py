@@ -19,7 +19,7 @@ ORDERS = ("shuffled", "sorted", "pairs", "grouped")  # what RunConfig's batch_or
 
 _SPLIT_SEED = 123
 _VALIDATION = dict.fromkeys(DATASETS, 512) | {"digits": 500, "groups": 2000}
-_GROUP, _GROUP_FEATURES, _GROUP_OFFSET, _GROUP_SIGNAL = 8, 16, 2.2, 3.0
+_GROUP, _GROUP_FEATURES, _GROUP_OFFSET, _GROUP_SIGNAL = 8, 16, 2.4, 2.6
 _BLOCK = 2048  # samples fetched at once
 
 
@@ -46,8 +46,8 @@ def load(
     for validation. The two-dimensional sets have 1024 and 512 samples; ``noise`` is the standard
     deviation of the Gaussian added to each of their coordinates, in units of the figure's radius. The
     figure and the direction of each sample's noise don't depend on it. "groups" are 16 Gaussian features in
-    groups of eight neighbours that share an offset of standard deviation 2.2; one of each eight, class 1, is
-    moved by 3 along one direction (after the leakage of Wu & Johnson 2021, section 5).
+    groups of eight neighbours that share an offset of standard deviation 2.4; one of each eight, class 1, is
+    moved by 2.6 along one direction (after the leakage of Wu & Johnson 2021, section 5).
 
     ``label_noise`` is the share of training labels that are replaced by another class, the same ones at
     every call; ``samples``: so many of the training samples, 0: all.

@@ -1,0 +1,145 @@
+"""What an experiment finds: pictures, checks against accepted outcomes, sentences; and how they are read.
+
+Plain values without a word on how they are drawn: a terminal, a report and a page show the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from math import inf, isfinite, sqrt
+from typing import Any
+
+import numpy as np
+
+from .probes import Measured
+from .stats import Array
+
+Label = Any  # what tells the cells of one experiment apart
+Results = Mapping[Label, Measured]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A curve or a row of points: y, and the lowest and highest seed, against x (numbers or words)."""
+
+    name: str
+    x: tuple[Any, ...]
+    y: tuple[float, ...]
+    low: tuple[float, ...] = ()
+    high: tuple[float, ...] = ()
+    theory: bool = False
+
+
+@dataclass(frozen=True)
+class Picture:
+    title: str
+    x: str
+    y: str
+    series: tuple[Series, ...]
+    log_x: bool = False
+    log_y: bool = False
+
+
+@dataclass(frozen=True)
+class Check:
+    """A measured number beside the outcomes that are accepted; with neither bound it is only reported.
+
+    measured : mean over seeds, `low` and `high` the lowest and highest of them
+    least, most : the accepted outcomes; `slack` widens them at reduced size
+    expected : what theory says, where it says a number
+    """
+
+    what: str
+    measured: float
+    low: float
+    high: float
+    least: float = -inf
+    most: float = inf
+    expected: float | None = None
+    slack: float = 0.0
+
+    @property
+    def reported(self) -> bool:
+        """Whether no outcome is accepted or refused."""
+        return self.least == -inf and self.most == inf
+
+    @property
+    def holds(self) -> bool:
+        return self.least - self.slack <= self.measured <= self.most + self.slack
+
+    @property
+    def accepted(self) -> str:
+        """The accepted outcomes in words."""
+        least, most = (f"{bound:.4g}" for bound in (self.least - self.slack, self.most + self.slack))
+        if self.reported:
+            return ""
+        if self.most == inf:
+            return f"≥ {least}"
+        return f"≤ {most}" if self.least == -inf else f"{least} to {most}"
+
+
+@dataclass(frozen=True)
+class Findings:
+    pictures: tuple[Picture, ...]
+    checks: tuple[Check, ...]
+    notes: tuple[str, ...] = ()
+
+
+# ---- what readings share -------------------------------------------------------------------------------
+
+
+def check(
+    what: str, values: Any, least: float = -inf, most: float = inf, *,
+    expected: float | None = None, seeds: int = 0, worst: bool = False,
+) -> Check:  # fmt: skip
+    """A check of the mean over `values`, one a seed; with `worst`, of the largest.
+
+    Fewer than `seeds` of them widen the bounds by four standard errors of the difference between a mean
+    of so few and of all: 4 sd sqrt(1/n - 1/seeds).
+    """
+    values = np.atleast_1d(np.asarray(values, float))
+    n = len(values)
+    slack = 4 * values.std(ddof=1) * sqrt(1 / n - 1 / seeds) if 1 < n < seeds else 0.0
+    if not isfinite(slack):
+        slack = 0.0
+    measured = float(values.max() if worst else values.mean())
+    return Check(what, measured, float(values.min()), float(values.max()), least, most, expected, slack)
+
+
+def near(what: str, values: Any, expected: float, tolerance: float, **rest: Any) -> Check:
+    """Within `tolerance`, a share, of what is expected."""
+    return check(
+        what, values, expected * (1 - tolerance), expected * (1 + tolerance), expected=expected, **rest
+    )
+
+
+def band(name: str, x: Iterable[Any], values: Array) -> Series:
+    """Mean, lowest and highest over seeds of (R, n) values; seeds that have diverged are left out."""
+    values = np.asarray(values, float)
+    some = np.isfinite(values)
+    count = np.maximum(some.sum(axis=0), 1)
+    empty = ~some.any(axis=0)
+    mean = np.where(some, values, 0).sum(axis=0) / count
+    low, high = np.where(some, values, inf).min(axis=0), np.where(some, values, -inf).max(axis=0)
+    rows = (np.where(empty, np.nan, row).tolist() for row in (mean, low, high))
+    return Series(name, tuple(x), *map(tuple, rows))
+
+
+def points(name: str, results: Results, labels: Mapping[Any, Label], quantity: str) -> Series:
+    """A quantity (R,) of several cells against what the keys of `labels` say."""
+    return band(name, labels, np.stack([results[label][quantity] for label in labels.values()], axis=1))
+
+
+def curve(name: str, measured: Measured, quantity: str) -> Series:
+    known = np.isfinite(measured[quantity]).any(axis=0)
+    return band(name, measured["step"][0][known].tolist(), measured[quantity][:, known])
+
+
+def predicted(name: str, x: Iterable[float], function: Callable[[Any], float]) -> Series:
+    x = tuple(x)
+    return Series(name, x, tuple(float(function(value)) for value in x), theory=True)
+
+
+def mean(values: Array) -> float:
+    return float(np.asarray(values, float).mean())

@@ -1,0 +1,490 @@
+"""What experiments measure: each measure is a function of a configuration, arrays by name come out.
+
+Results have the replica axis first. What follows a run in training is a function of that run between two
+calls of `advance`: a run is a value, so looking at it changes nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import partial
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from . import theory
+from .config import RunConfig
+from .data import batches
+from .layers import cross_entropy
+from .network import Trace, backward, forward, in_layers, inference_layers, initialize, plan
+from .norms import batch_norm, norm_backward
+from .stats import Array
+from .train import HEAVY_BALL, Run, advance, start
+
+Measured = dict[str, Array]
+
+
+class Cell(NamedTuple):
+    """One cell of an experiment's grid: what is measured, of which run. A value, with a repr that says all.
+
+    measure : a name in MEASURES
+    steps : of training; of `gaussian_batches`, how many batches
+    options : keywords of the measure, in order
+    """
+
+    measure: str
+    config: RunConfig
+    steps: int = 0
+    options: tuple[tuple[str, Any], ...] = ()
+
+
+def measure(cell: Cell) -> Measured:
+    """The measured arrays of a cell, replica axis first. A function for `sweep`."""
+    with np.errstate(all="ignore"):  # what diverges is a result
+        return MEASURES[cell.measure](cell.config, cell.steps, **dict(cell.options))
+
+
+# ---- one batch -----------------------------------------------------------------------------------------
+
+
+def gaussian_batches(config: RunConfig, steps: int) -> Measured:
+    """Statistics of `steps` Gaussian batches of ``batch_size`` through batch norm with eps=0, seed by seed.
+
+    Each comes with its standard error, name + "_se"; "distance" is Kolmogorov and Smirnov's between the
+    x-hats of one element of each batch, which are independent, and `theory.xhat_cdf`; "density" (R, 80) of
+    those x-hats from -4 to 4.
+    """
+    m, rows = config.batch_size, []
+    for replica in range(config.replicas):
+        rng = np.random.default_rng((config.seed + replica, m))
+        samples: dict[str, list[Array]] = {}
+        for begin in range(0, steps, 20_000):
+            x = rng.standard_normal((m, min(20_000, steps - begin)))
+            xhat, cache = batch_norm(x, eps=0.0)
+            std = np.sqrt(cache.var)
+            part = {"s": std, "inverse_s": 1 / std, "inverse_s2": 1 / cache.var, "mean2": cache.mean**2}
+            part |= {"s2": cache.var, "kurtosis": (xhat**4).mean(axis=0), "first": xhat[0]}
+            part["largest"] = np.abs(xhat).max(axis=0)
+            for name, array in part.items():
+                samples.setdefault(name, []).append(array)
+        whole = {name: np.concatenate(parts) for name, parts in samples.items()}
+        first, largest = np.sort(whole.pop("first")), whole.pop("largest").max()
+        cdf = theory.xhat_cdf(first, m)
+        if m == 2:  # a jump: what the distance is at each number would be the jump
+            distance = abs((first < 0).mean() - 0.5)
+        else:
+            rank = np.arange(steps)
+            distance = max((cdf - rank / steps).max(), ((rank + 1) / steps - cdf).max())
+        row = {name: array.mean() for name, array in whole.items()}
+        row |= {f"{name}_se": array.std() / np.sqrt(steps) for name, array in whole.items()}
+        density = np.histogram(first, 80, (-4, 4))[0] / steps * 10
+        rows.append(row | {"distance": distance, "largest": largest, "density": density, "batches": steps})
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def jacobian(config: RunConfig, steps: int) -> Measured:
+    """How far batch norm's Jacobian, for `batch_size` numbers and eps, is from what theory says; (R,) each.
+
+    "spectrum": largest error of an eigenvalue; "projector": of P^2 = P with eps=0; "santurkar": relative
+    error of Theorem 4.1 as an equality, random upstream gradients, `steps` of them; "pair": of the m=2 form.
+    """
+    m, eps, rows = config.batch_size, config.eps, []
+    for replica in range(config.replicas):
+        rng = np.random.default_rng((config.seed + replica, m))
+        x = rng.standard_normal(m)
+        _, cache = batch_norm(np.repeat(x[:, None], m, axis=1), eps=eps)
+        columns, _, _ = norm_backward(np.eye(m), cache)
+        var = float(x.var())
+        scaled = columns * np.sqrt(var + eps)
+        expected = np.sort(theory.jacobian_eigenvalues(m, var, eps)) * np.sqrt(var + eps)
+        found = np.linalg.eigvalsh((scaled + scaled.T) / 2)
+        row = {"spectrum": np.abs(found - expected).max(), "eigenvalues": found}
+        row["gradient"] = np.square(scaled).sum() / m  # of a random gradient's energy
+        row["projector"] = np.abs(scaled @ scaled - scaled).max() if eps == 0 else 0.0
+        xhat, cache = batch_norm(np.repeat(x[:, None], steps, axis=1), eps=eps)
+        g = rng.standard_normal((m, steps))
+        dx, _, _ = norm_backward(g, cache)
+        bound = theory.squared_gradient_bound(g, xhat, np.sqrt(cache.var))
+        row["santurkar"] = np.abs(np.square(dx).sum(axis=0) / bound - 1).max() if eps == 0 and m > 2 else 0.0
+        # Two numbers: x-hat and its slope, closed forms of their distance.
+        _, pair = batch_norm(x[:2, None], eps=eps)
+        slope = norm_backward(np.array([[1.0], [0.0]]), pair)[0][0, 0]
+        row["pair"] = abs(slope - theory.pair_slope(x[0] - x[1], eps))
+        rows.append(row)
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+# ---- networks before training --------------------------------------------------------------------------
+
+
+def gradient_growth(config: RunConfig, steps: int, first: int, last: int, source: str = "random") -> Measured:
+    """Growth of the squared gradient norm, layer by layer toward the input, before any training.
+
+    "growth" (R,): factor per layer, a least-squares line through the logarithms of layers `first` to `last`;
+    "energy" (R, depth): the squared norms of the gradient with respect to what enters each activation.
+    `source` "random": Gaussian inputs and a Gaussian gradient of the logits; "loss": digits and their loss.
+    """
+    flat = initialize(config)
+    shape = (config.replicas, config.batch_size)
+    if source == "random":
+        rngs = [np.random.default_rng((config.seed + replica, 3)) for replica in range(config.replicas)]
+        data = config.data()
+        x = np.stack([rng.standard_normal((shape[1], data.x_train.shape[1])) for rng in rngs])
+        top = np.stack([rng.standard_normal((shape[1], data.classes)) for rng in rngs])
+        _, trace, dz = _back(config, flat, x.astype(config.dtype), lambda logits: top.astype(config.dtype))
+    else:
+        x, labels = _next_batch(start(config))
+        _, trace, dz = _back(config, flat, x, lambda logits: cross_entropy(logits, labels)[1])
+    width = np.full(config.replicas, config.width)
+    energy = np.stack([np.square(d, dtype=float).sum(axis=(1, 2)) for d in dz], axis=1)
+    layers = np.arange(first, last + 1)
+    slope = np.polyfit(layers, np.log(energy[:, first - 1 : last]).T, 1)[0]
+    return {"growth": np.exp(-slope), "energy": energy, "width": width}
+
+
+def residual_stream(config: RunConfig, steps: int) -> Measured:
+    """E[h^2] after each block of a residual network before training, Gaussian inputs; "stream" (R, depth).
+
+    Inputs are scaled so that the stream begins at 1: column l is after l blocks.
+    """
+    rngs = [np.random.default_rng((config.seed + replica, 3)) for replica in range(config.replicas)]
+    features = config.data().x_train.shape[1]
+    x = np.stack([rng.standard_normal((config.batch_size, features)) for rng in rngs]) / np.sqrt(2)
+    flat = initialize(config)
+    _, trace, _ = forward(config, plan(config).views(flat), x.astype(config.dtype))
+    if config.norm == "batch":  # the norm has seen the stream, the activation only what came out
+        squares = [layer.norm.mean**2 + layer.norm.var for layer in trace]
+    else:
+        squares = [layer.z**2 for layer in trace]
+    stream = np.stack([s.mean(axis=(1, 2), dtype=float) for s in squares], axis=1)
+    return {"stream": stream, "width": np.full(config.replicas, config.width)}
+
+
+# ---- runs in training ----------------------------------------------------------------------------------
+
+
+def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:
+    """A training run: its curves, and its errors at the end, in percent; NaN for what has diverged.
+
+    "step" (1, frames), "train_loss" (R, frames), "val_error" and "val_error_batch" (R, frames; NaN between
+    validations); "final_loss": mean of the last 20 steps' worth of frames; "final", "final_batch",
+    "final_train_batch": errors with running statistics, and with batch statistics on validation and on
+    training samples; "final_precise" if asked for; "diverged_at" (R,).
+    """
+    run = advance(start(config), steps)
+    history = run.history
+    recent = max(1, 20 // config.record_every)
+    found = {
+        "step": history["step"][None],
+        "train_loss": history["train_loss"],
+        "val_error": 100 * (1 - history["val_accuracy"]),
+        "val_error_batch": 100 * (1 - history["val_accuracy_batch"]),
+        "final_loss": history["train_loss"][:, -recent:].mean(axis=1),
+        "diverged_at": run.diverged_at,
+        "final": error(run),
+        "final_batch": error(run, statistics="batch"),
+        "final_train_batch": error(run, "train", "batch"),
+    }
+    if precise:
+        found["final_precise"] = error(run, statistics="precise")
+    return found
+
+
+def precision(config: RunConfig, steps: int, every: int) -> Measured:
+    """Validation error in percent after each `every` steps, (R, n): "running" and "precise" statistics."""
+    runs = list(_watch(config, steps, every))[1:]
+    return {
+        "step": np.array([[run.step for run in runs]]),
+        "running": np.stack([error(run) for run in runs], axis=1),
+        "precise": np.stack([error(run, statistics="precise") for run in runs], axis=1),
+    }
+
+
+def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
+    """How the distribution of what enters the last hidden layer's activations moves in training.
+
+    "quantiles" (R, n, 3): 15th, 50th and 85th percentile of each unit's inputs, the median unit's; "width"
+    (R,): largest over smallest distance between the outer two, the median over units; "drift" (R,): how far
+    a unit's median wanders (largest minus smallest), on average over units (Ioffe & Szegedy 2015, figure 1).
+    """
+    x, found = config.data().x_train, []
+    for run in _watch(config, steps, every):
+        _, trace, _ = forward(config, run.parameters, x)
+        found.append(np.quantile(trace[-1].z, (0.15, 0.5, 0.85), axis=1))  # (3, R, units)
+    quantiles = np.stack(found, axis=1).transpose(2, 1, 0, 3)  # (R, n, 3, units)
+    width, median = quantiles[:, :, 2] - quantiles[:, :, 0], quantiles[:, :, 1]
+    return {
+        "step": np.arange(0, steps + 1, every)[None],
+        "quantiles": np.median(quantiles, axis=3),
+        "width": np.median(width.max(axis=1) / width.min(axis=1), axis=1),
+        "drift": np.ptp(median, axis=1).mean(axis=1),
+    }
+
+
+def landscape(config: RunConfig, steps: int, every: int, points: int = 8) -> Measured:
+    """The loss along the gradient, at every so many steps of training; (R, n) each, or at step 0 alone.
+
+    From each run's parameters, steps of 1/2 to 4 times the learning rate along the gradient of its next
+    batch: "loss_range" is the range of that batch's loss, "gradient_change" the largest norm of the
+    gradient's change, "smoothness" the largest change over distance (Santurkar et al. 2018, section 3.2).
+    """
+    found: dict[str, list[Array]] = {"loss_range": [], "gradient_change": [], "smoothness": []}
+    runs = list(_watch(config, steps, every))
+    for run in runs:
+        x, labels = _next_batch(run)
+        _, gradient = _gradient(config, run.flat, x, labels)
+        distance = config.lr * np.linspace(0.5, 4, points)
+        there = run.flat[:, None] - distance[:, None] * gradient[:, None]  # (R, points, size)
+        many = [np.repeat(array, points, axis=0) for array in (x, labels)]
+        loss, moved = _gradient(config, there.reshape(-1, there.shape[2]), *many)
+        loss, change = loss.reshape(len(x), points), moved.reshape(there.shape) - gradient[:, None]
+        norm = np.linalg.norm(change, axis=2)
+        found["loss_range"].append(np.ptp(loss, axis=1))
+        found["gradient_change"].append(norm.max(axis=1))
+        walked = distance * np.linalg.norm(gradient, axis=1)[:, None]
+        found["smoothness"].append((norm / walked).max(axis=1))
+    step = {"step": np.array([[run.step for run in runs]])}
+    return step | {name: np.stack(parts, axis=1) for name, parts in found.items()}
+
+
+def covariate_shift(config: RunConfig, steps: int, every: int) -> Measured:
+    """Internal covariate shift, of the gradient: (R, n) averages over layers.
+
+    G is the gradient of a layer's weights, G' that on the same batch after all layers before it have made
+    their step. "distance": ||G - G'||; "cosine": of the angle between them (Santurkar et al. 2018,
+    definition 2.1, which has the distance alone).
+    """
+    depth, the_plan, found = config.depth, plan(config), []
+    for run in _watch(config, steps, every):
+        x, labels = _next_batch(run)
+        _, gradient = _gradient(config, run.flat, x, labels)
+        moved = np.repeat(run.flat[:, None], depth, axis=1)  # (R, layers, size): row i has moved below i+1
+        for name, (begin, stop, _) in the_plan.slots.items():
+            number = int(name.lstrip("abcdefghijklmnopqrstuvwxyz"))
+            moved[:, number:, begin:stop] -= config.lr * gradient[:, None, begin:stop]
+        many = [np.repeat(array, depth, axis=0) for array in (x, labels)]
+        _, after = _gradient(config, moved.reshape(-1, the_plan.size), *many)
+        after = after.reshape(moved.shape)
+        rows = []
+        for layer in range(1, depth + 1):
+            here = slice(*the_plan.slots[f"weight{layer}"][:2])
+            g, g2 = gradient[:, here], after[:, layer - 1, here]
+            cosine = np.vecdot(g, g2) / np.linalg.norm(g, axis=1) / np.linalg.norm(g2, axis=1)
+            rows.append((np.linalg.norm(g - g2, axis=1), cosine))
+        found.append(np.array(rows).mean(axis=0))  # (2, R)
+    distance, cosine = np.stack(found, axis=2)
+    return {"distance": distance, "cosine": cosine}
+
+
+def rescaled(config: RunConfig, steps: int, factor: float, follow: bool = True) -> Measured:
+    """Training from hidden weights times `factor`, the learning rate times its square if `follow`.
+
+    "loss_difference" (R,): largest difference of the training loss from the run as configured; "recursion"
+    (R,): largest relative error of ||W+||^2 = ||W||^2 + lr^2 ||gradient||^2 over steps and hidden layers.
+    The configuration needs a rest_lr, eps=0 and a norm before the activation for this to hold exactly.
+    """
+    config = replace(config, record_every=1, validate_every=10**6)
+    run = start(config)
+    flat = run.flat.copy()
+    flat[:, : plan(config).hidden_size] *= factor
+    other = replace(config, lr=config.lr * factor**2 if follow else config.lr)
+    first = advance(run, steps).history
+    second = advance(replace(run, config=other, flat=flat), steps).history
+    squares, gradients = first["weight_norm"] ** 2, first["weight_gradient_norm"] ** 2
+    expected = squares[:, :-1] + config.lr**2 * gradients[:, :-1]
+    return {
+        "loss_difference": np.abs(first["train_loss"] - second["train_loss"]).max(axis=1),
+        "recursion": np.abs(squares[:, 1:] / expected - 1).max(axis=(1, 2)),
+        "step": first["step"][None],
+        "train_loss": first["train_loss"],
+        "other_loss": second["train_loss"],
+    }
+
+
+def equilibrium(config: RunConfig, steps: int) -> Measured:
+    """Where weight decay and gradients balance: the last quarter of `steps`, hidden layers averaged; (R,).
+
+    "angle": root mean square angle per step over theory's; "norm4": mean ||W||^4 over theory's, with the
+    (||gradient|| ||W||)^2 measured on the way; "weight_norm" (R, n): of the first hidden layer.
+    """
+    quarter = steps // 4
+    sparse = replace(config, record_every=max(1, steps // 60), validate_every=10**6)
+    run = advance(start(sparse), steps - quarter)
+    weight_norm, step = run.history["weight_norm"][:, :, 0], run.history["step"]
+    dense = replace(config, record_every=1, validate_every=10**6)
+    names = [f"weight{layer}" for layer in range(config.depth)]
+    run, angles = replace(run, config=dense, frames=()), []
+    for _ in range(quarter):
+        after = advance(run, 1)
+        pairs = [[r.parameters[name].reshape(config.replicas, -1) for r in (run, after)] for name in names]
+        cosines = [np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b)) for a, b in pairs]
+        angles.append(np.arccos(np.clip(cosines, -1, 1)).T)  # (R, layers)
+        run = after
+    history = run.history
+    known = (config.lr, config.weight_decay, HEAVY_BALL if config.optimizer == "momentum" else 0.0)
+    angle = np.sqrt(np.square(angles).mean(axis=0)) / theory.equilibrium_angle(*known)
+    norm, gradient = (history[name].astype(float) for name in ("weight_norm", "weight_gradient_norm"))
+    unit = np.sqrt(np.square(norm * gradient).mean(axis=1))  # (R, layers)
+    balance = np.vectorize(lambda g: theory.equilibrium_norm(g, *known))(unit)
+    return {
+        "angle": angle.mean(axis=1),
+        "norm4": ((norm**4).mean(axis=1) / balance**4).mean(axis=1),
+        "weight_norm": weight_norm,
+        "step": step[None],
+    }
+
+
+def leakage(config: RunConfig, steps: int) -> Measured:
+    """Area under the ROC curve of class 1 on validation samples, (R,) each.
+
+    "grouped": batch norm takes its statistics from each group, as in training; "shuffled": from as many
+    samples that don't belong together; "running": in inference.
+    """
+    run, data, size = advance(start(config), steps), config.data(), config.norm_batch
+    shuffled = np.random.default_rng(0).permutation(len(data.y_val))
+    apart = np.arange(len(data.y_val)).reshape(-1, size).T.ravel()  # groups meet in a norm batch
+    inference = inference_layers(config, in_layers(config, run.parameters), run.running)
+    found = {"running": _auc(forward(config, inference, data.x_val)[0], data.y_val)}
+    for name, order in (("grouped", apart), ("shuffled", shuffled)):
+        logits, _, _ = forward(config, run.parameters, data.x_val[order], norm_batch=size)
+        found[name] = _auc(logits, data.y_val[order])
+    return found
+
+
+def cost(config: RunConfig, steps: int) -> Measured:
+    """What batch norm costs beside the same network without a norm; (R,) each, one replica.
+
+    "parameters": more learned numbers per unit; "statistics": numbers per unit kept for inference;
+    "training", "inference": processor time of `steps` steps, and of `steps` batches, over that without a
+    norm: medians of rounds in which both take turns.
+    """
+    configs = [replace(config, norm=norm) for norm in ("batch", "none")]
+    plans, units = [plan(c) for c in configs], config.depth * config.width
+    runs = [advance(start(c), 1) for c in configs]
+    x = config.data().x_val[: config.batch_size]
+
+    def infer(run: Run) -> Callable[[], Any]:
+        layers = inference_layers(run.config, in_layers(run.config, run.parameters), run.running)
+        return lambda: [forward(run.config, layers, x, keep=False) for _ in range(steps)]
+
+    jobs = [partial(advance, run, steps) for run in runs], [infer(run) for run in runs]
+    ratios = [np.median([_seconds(pair[0]) / _seconds(pair[1]) for _ in range(9)]) for pair in jobs]
+    return {
+        "parameters": np.array([(plans[0].size - plans[1].size) / units]),
+        "statistics": np.array([2 * plans[0].statistics / units]),
+        "training": np.array(ratios[:1]),
+        "inference": np.array(ratios[1:]),
+    }
+
+
+def _seconds(job: Callable[[], Any]) -> float:
+    begin = time.process_time()
+    job()
+    return time.process_time() - begin
+
+
+MEASURES: dict[str, Callable[..., Measured]] = {
+    function.__name__: function
+    for function in (
+        *(gaussian_batches, jacobian, gradient_growth, residual_stream, learning, precision, input_drift),
+        *(landscape, covariate_shift, rescaled, equilibrium, leakage, cost),
+    )
+}
+
+
+# ---- what measures share -------------------------------------------------------------------------------
+
+
+def precise(run: Run) -> Run:
+    """The run with its running statistics computed anew: one pass over the training samples.
+
+    Population statistics of Wu & Johnson 2021, section 3: the mean of batch means, and the mean of
+    ``var_B + mean_B^2`` minus its square, over batches as large as those of training; the variance of the
+    batch means counts (an average of batch variances alone leaves it out). Other norms stay as they are.
+    """
+    config = run.config.at(run.step)
+    if config.norm != "batch":
+        return run
+    size = config.norm_batch or config.batch_size
+    x = config.data().x_train
+    x = x[: len(x) // size * size]
+    _, trace, _ = forward(config, run.parameters, x, norm_batch=size)
+    moments = []
+    for layer in trace:
+        statistics = (layer.norm.mean, layer.norm.var)
+        mean, var = (array.reshape(config.replicas, -1, config.width) for array in statistics)
+        moments.append(theory.precise_stats(mean.swapaxes(0, 1), var.swapaxes(0, 1)))
+    mean, var = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
+    return replace(run, running=replace(run.running, mean=mean, var=var))
+
+
+def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
+    """Share of wrong answers in percent (R,), NaN for a replica that has diverged.
+
+    split : "val" or "train"; statistics : "running", "precise", or "batch": of batches as in training
+    """
+    config = run.config.at(run.step)
+    data = config.data()
+    x, labels = (data.x_val, data.y_val) if split == "val" else (data.x_train, data.y_train)
+    layers, size = in_layers(config, run.parameters), 0
+    if statistics == "batch":
+        size = min(config.norm_batch or config.batch_size, len(x))
+        x, labels = x[: len(x) // size * size], labels[: len(x) // size * size]
+    else:
+        layers = inference_layers(config, layers, (precise(run) if statistics == "precise" else run).running)
+    logits, _, _ = forward(config, layers, x, norm_batch=size, keep=False)
+    wrong = 100 * (logits.argmax(axis=2) != labels).mean(axis=1)
+    return np.where((run.diverged_at < 0) & np.isfinite(logits).all(axis=(1, 2)), wrong, np.nan)
+
+
+def _watch(config: RunConfig, steps: int, every: int) -> Iterator[Run]:
+    """The run at step 0 and at every so many steps, up to `steps`."""
+    run = start(config)
+    yield run
+    for _ in range(0, steps, every):
+        run = advance(run, every)
+        yield run
+
+
+def _next_batch(run: Run) -> tuple[Array, Array]:
+    """What the run's next step will be made from: x (R, N, features), labels (R, N)."""
+    config = run.config.at(run.step)
+    seeds = tuple(range(config.seed, config.seed + config.replicas))
+    order = (config.batch_order, config.norm_batch)
+    return next(batches(config.data(), seeds, run.samples, config.batch_size, 1, *order))
+
+
+def _back(
+    config: RunConfig, flat: Array, x: Array, top: Callable[[Array], Array], gradient: Array | None = None
+) -> tuple[Array, list[Trace], list[Array]]:
+    """Forward, then backward from ``top(logits)``: logits, traces and dz; the gradient is filled."""
+    the_plan = plan(config)
+    gradient = np.zeros_like(flat) if gradient is None else gradient
+    layers, gradients = (in_layers(config, the_plan.views(array)) for array in (flat, gradient))
+    logits, trace, output_cache = forward(config, layers, x, norm_batch=config.norm_batch)
+    return logits, trace, backward(config, gradients, top(logits), trace, output_cache)
+
+
+def _gradient(config: RunConfig, flat: Array, x: Array, labels: Array) -> tuple[Array, Array]:
+    """Loss (R,) and its gradient (R, size) at the parameters `flat`."""
+    gradient = np.zeros_like(flat)
+    losses: list[Array] = []
+
+    def top(logits: Array) -> Array:
+        loss, dlogits = cross_entropy(logits, labels)
+        losses.append(loss)
+        return dlogits
+
+    _back(config, flat, x, top, gradient)
+    return losses[0], gradient
+
+
+def _auc(logits: Array, labels: Array) -> Array:
+    """Share of pairs of a positive and a negative that the score puts in the right order, (R,)."""
+    score = logits[:, :, 1] - logits[:, :, 0]
+    rank = score.argsort(axis=1).argsort(axis=1)
+    positive = np.count_nonzero(labels == 1)
+    above = rank[:, labels == 1].sum(axis=1) - positive * (positive - 1) / 2
+    return above / (positive * (len(labels) - positive))
