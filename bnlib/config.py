@@ -35,6 +35,7 @@ class RunConfig:
     Fields
     ------
     dataset, data_noise : what is learned; noise (standard deviation) concerns the two-dimensional sets
+    inputs : "standardized" gives every input feature mean 0 and variance 1 over the training samples
     label_noise, train_samples : share of training labels that are wrong; samples trained on, 0: all
     network, depth, width, activation : the network; depth counts hidden layers
     residual : add to what each hidden linear layer but the first puts out what the one before it did: the
@@ -67,6 +68,7 @@ class RunConfig:
 
     dataset: str = _choice("digits", *DATASETS)
     data_noise: float = _number(0.1, 0.0, 5.0)
+    inputs: str = _choice("raw", "raw", "standardized")
     label_noise: float = _number(0.0, 0.0, 1.0)
     train_samples: int = _number(0, 0, 2000)
     network: str = _choice("mlp", "mlp")
@@ -109,7 +111,8 @@ class RunConfig:
 
     def data(self) -> Dataset:
         """What is learned: the training and validation samples."""
-        return load(self.dataset, self.data_noise, self.dtype, self.label_noise, self.train_samples)
+        changes = (self.label_noise, self.train_samples, self.inputs == "standardized")
+        return load(self.dataset, self.data_noise, self.dtype, *changes)
 
     def at(self, step: int) -> RunConfig:
         """The configuration in force at ``step``: edits up to it applied, none left."""

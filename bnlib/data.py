@@ -37,7 +37,12 @@ class Dataset(NamedTuple):
 
 
 def load(
-    name: str, noise: float = 0.1, dtype: str = "float64", label_noise: float = 0.0, samples: int = 0
+    name: str,
+    noise: float = 0.1,
+    dtype: str = "float64",
+    label_noise: float = 0.0,
+    samples: int = 0,
+    standardized: bool = False,
 ) -> Dataset:
     """The data set ``name`` as read-only arrays, the same ones at every call.
 
@@ -50,7 +55,8 @@ def load(
     moved by 2.6 along one direction (after the leakage of Wu & Johnson 2021, section 5).
 
     ``label_noise`` is the share of training labels that are replaced by another class, the same ones at
-    every call; ``samples``: so many of the training samples, 0: all.
+    every call; ``samples``: so many of the training samples, 0: all. ``standardized``: every feature has
+    mean 0 and variance 1 over those; one that is the same in all of them is 0.
 
     Raises
     ------
@@ -59,11 +65,14 @@ def load(
     """
     if name not in DATASETS:
         raise ValueError(f"load: dataset={name!r} is unknown; choose one of {', '.join(DATASETS)}")
-    return _load(name, float(noise) if name in PLANE else 0.0, dtype, float(label_noise), samples)
+    noise = float(noise) if name in PLANE else 0.0
+    return _load(name, noise, dtype, float(label_noise), samples, standardized)
 
 
 @lru_cache(maxsize=16)
-def _load(name: str, noise: float, dtype: str, label_noise: float, samples: int) -> Dataset:
+def _load(
+    name: str, noise: float, dtype: str, label_noise: float, samples: int, standardized: bool
+) -> Dataset:
     rng = np.random.default_rng(_SPLIT_SEED)
     train = TRAIN_SIZES[name]
     if name == "digits":
@@ -77,8 +86,12 @@ def _load(name: str, noise: float, dtype: str, label_noise: float, samples: int)
         order = rng.permutation(len(y))
         x, y = x[order], y[order]
         x = x + noise * rng.standard_normal(x.shape)
+    kept = samples or train
+    if standardized:
+        std = x[:kept].std(axis=0)
+        x = np.divide(x - x[:kept].mean(axis=0), std, out=np.zeros_like(x), where=std > 0)
     x, y = x.astype(dtype), y.astype(np.intp)
-    classes, kept = int(y.max()) + 1, samples or train
+    classes = int(y.max()) + 1
     if label_noise:
         # Whose label is wrong at a lower share is so at a higher one, too.
         rng = np.random.default_rng((_SPLIT_SEED, 1))

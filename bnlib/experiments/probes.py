@@ -14,14 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from . import theory
-from .config import RunConfig
-from .data import batches
-from .layers import cross_entropy
-from .network import Trace, backward, forward, in_layers, inference_layers, initialize, plan
-from .norms import batch_norm, norm_backward
-from .stats import Array
-from .train import HEAVY_BALL, Run, advance, start
+from .. import theory
+from ..config import RunConfig
+from ..data import batches
+from ..layers import cross_entropy
+from ..network import Trace, backward, forward, in_layers, inference_layers, initialize, plan
+from ..norms import batch_norm, norm_backward
+from ..stats import Array
+from ..train import HEAVY_BALL, Run, advance, start
 
 Measured = dict[str, Array]
 
@@ -107,7 +107,8 @@ def jacobian(config: RunConfig, steps: int) -> Measured:
         g = rng.standard_normal((m, steps))
         dx, _, _ = norm_backward(g, cache)
         bound = theory.squared_gradient_bound(g, xhat, np.sqrt(cache.var))
-        row["santurkar"] = np.abs(np.square(dx).sum(axis=0) / bound - 1).max() if eps == 0 and m > 2 else 0.0
+        error = np.abs(np.square(dx).sum(axis=0) - bound) * cache.var / np.square(g).sum(axis=0)
+        row["santurkar"] = error.max() if eps == 0 else 0.0  # a share of the gradient's own square
         # Two numbers: x-hat and its slope, closed forms of their distance.
         _, pair = batch_norm(x[:2, None], eps=eps)
         slope = norm_backward(np.array([[1.0], [0.0]]), pair)[0][0, 0]
@@ -487,4 +488,5 @@ def _auc(logits: Array, labels: Array) -> Array:
     rank = score.argsort(axis=1).argsort(axis=1)
     positive = np.count_nonzero(labels == 1)
     above = rank[:, labels == 1].sum(axis=1) - positive * (positive - 1) / 2
-    return above / (positive * (len(labels) - positive))
+    share: Array = above / (positive * (len(labels) - positive))
+    return share

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from ..stats import Array
 from .probes import Measured
-from .stats import Array
 
 Label = Any  # what tells the cells of one experiment apart
 Results = Mapping[Label, Measured]
@@ -122,8 +122,8 @@ def band(name: str, x: Iterable[Any], values: Array) -> Series:
     empty = ~some.any(axis=0)
     mean = np.where(some, values, 0).sum(axis=0) / count
     low, high = np.where(some, values, inf).min(axis=0), np.where(some, values, -inf).max(axis=0)
-    rows = (np.where(empty, np.nan, row).tolist() for row in (mean, low, high))
-    return Series(name, tuple(x), *map(tuple, rows))
+    y, low, high = (tuple(np.where(empty, np.nan, row).tolist()) for row in (mean, low, high))
+    return Series(name, tuple(x), y, low, high)
 
 
 def points(name: str, results: Results, labels: Mapping[Any, Label], quantity: str) -> Series:

@@ -1,0 +1,203 @@
+"""E13, E14, E15: training and inference differ."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import product
+
+import numpy as np
+
+from ..config import RunConfig
+from .findings import Findings, Picture, Results, band, check, curve
+from .model import NAMES, QUIET, Cells, Experiment, Race, mean
+from .probes import Cell
+
+_E13 = RunConfig(depth=3, batch_size=640, train_samples=1280, lr=1.0, replicas=6)
+
+
+def _e13_cells(full: bool) -> Cells:
+    config = replace(_E13, replicas=6 if full else 3, **QUIET)
+    return {m: Cell("precision", replace(config, momentum=m), 24, (("every", 2),)) for m in (0.9, 0.99)}
+
+
+def _e13_read(results: Results) -> Findings:
+    checks = []
+    for momentum, found in results.items():
+        gap = found["running"] - found["precise"]
+        checks.append(
+            check(
+                f"smallest gain of an epoch’s mean, momentum {momentum}, points",
+                gap.mean(axis=0).min(),
+                least=0,
+            )
+        )
+        for epoch in (0, -1):
+            words = "first" if epoch == 0 else "last"
+            for name in ("running", "precise"):
+                checks.append(
+                    check(f"error, {words} epoch, {name}, momentum {momentum}, %", found[name][:, epoch])
+                )
+    series = [
+        curve(f"running averages, momentum {momentum}", found, "running")
+        for momentum, found in results.items()
+    ]
+    series.append(curve("computed anew (precise)", results[0.9], "precise"))
+    picture = Picture(
+        "The same weights, evaluated with different statistics", "step", "validation error, %",
+        tuple(series), log_y=True,
+    )  # fmt: skip
+    return Findings((picture,), tuple(checks))
+
+
+E13 = Experiment(
+    name="E13",
+    title="Running averages lag; statistics computed anew don’t",
+    claims=("discrepancy",),
+    setup="""
+        Digits, 3 × 64 ReLU units, two batches of 640 an epoch, learning rate 1, 12 epochs, 6 seeds; after
+        each epoch validation with running averages and with statistics from one pass over the training
+        samples.
+    """,
+    theory="A running average of momentum α spans (1+α)/(1−α) batches: 19 for 0.9, 199 for 0.99.",
+    accepted="Precise statistics are better after every epoch, on average over seeds.",
+    sources=("Wu & Johnson 2021, section 3",),
+    contested="",
+    cells=_e13_cells,
+    read=_e13_read,
+    races=lambda: (Race("Momentum 0.9 and 0.99", tuple(replace(_E13, momentum=m) for m in (0.9, 0.99)), 24),),
+)
+
+_E14 = RunConfig(
+    depth=3, batch_size=160, norm_batch=8, lr=0.1, optimizer="momentum", cosine_steps=300, replicas=6
+)  # fmt: skip
+_E14_ORDERS = {"shuffled": "mixed classes", "pairs": "two classes", "sorted": "one class"}
+
+
+def _e14_cells(full: bool) -> Cells:
+    config = replace(_E14, replicas=6 if full else 3, **QUIET)
+    return {
+        (norm, order): Cell("learning", replace(config, norm=norm, batch_order=order), 300)
+        for norm, order in product(("batch", "layer"), _E14_ORDERS)
+    }
+
+
+def _e14_read(results: Results) -> Findings:
+    final = {label: found["final"] for label, found in results.items()}
+    mixed = final["batch", "shuffled"]
+    spread = np.stack([final["layer", order] for order in _E14_ORDERS])
+    checks = [
+        check("batch norm, one class / mixed", final["batch", "sorted"] / mixed.mean(), least=3, seeds=6),
+        check("layer norm, highest − lowest, points", np.ptp(spread, axis=0), most=1.5),
+    ]
+    checks += [
+        check(f"error, {NAMES[norm]}, {_E14_ORDERS[order]}, %", values)
+        for (norm, order), values in final.items()
+    ]
+    checks += [
+        check(f"error with batch statistics, batch norm, {words}, %", results["batch", order]["final_batch"])
+        for order, words in _E14_ORDERS.items()
+    ]
+    picture = Picture(
+        "Who meets in a norm batch of eight, and the error in inference", "classes in a norm batch",
+        "validation error, %",
+        tuple(
+            band(NAMES[norm], _E14_ORDERS.values(), np.stack([final[norm, o] for o in _E14_ORDERS], axis=1))
+            for norm in ("batch", "layer")
+        ),
+    )  # fmt: skip
+    notes = (
+        "Batches of SGD are the same in all cases; only who shares a mean and a variance differs. Error with "
+        "batch statistics rises too: the norm removes signal, it doesn’t only cheat.",
+    )
+    return Findings((picture,), tuple(checks), notes)
+
+
+E14 = Experiment(
+    name="E14",
+    title="Norm batches of one class ruin inference",
+    claims=("discrepancy",),
+    setup="""
+        Digits, 3 × 64 ReLU units, batch 160, statistics from 8 samples at a time that are mixed, of two
+        classes or of one; momentum SGD at 0.1 on half a cosine, 300 steps, 6 seeds.
+    """,
+    theory="Layer norm doesn’t look at other samples.",
+    accepted="One class at least 3 times the error of mixed; layer norm flat within 1.5 points.",
+    sources=("Wu & Johnson 2021, section 5",),
+    contested="""
+        Batches of SGD with few classes hurt every norm, since the network forgets; therefore only the
+        norm batches differ here.
+    """,
+    cells=_e14_cells,
+    read=_e14_read,
+    races=lambda: (
+        Race(
+            "Mixed, two classes, one class",
+            tuple(replace(_E14, batch_order=order) for order in _E14_ORDERS),
+            300,
+        ),
+    ),
+)
+
+
+def _e15_cells(full: bool) -> Cells:
+    config = RunConfig(
+        dataset="groups", depth=2, width=32, batch_size=64, norm_batch=8, replicas=4 if full else 3, **QUIET
+    )
+    return {
+        (norm, order): Cell("leakage", replace(config, norm=norm, batch_order=order), 600 if full else 300)
+        for norm, order in product(("batch", "layer"), ("grouped", "shuffled"))
+    }
+
+
+def _e15_read(results: Results) -> Findings:
+    batch = results["batch", "grouped"]
+    checks = [
+        check(
+            "AUC, statistics of groups − running statistics",
+            batch["grouped"] - batch["running"],
+            least=0.15,
+            seeds=4,
+        ),
+        check(
+            "AUC, statistics of groups − shuffled", batch["grouped"] - batch["shuffled"], least=0.15, seeds=4
+        ),
+    ]
+    for (norm, order), found in results.items():
+        for name in ("grouped", "running", "shuffled") if norm == "batch" else ("running",):
+            what = f"AUC, {NAMES[norm]} trained on {order} batches"
+            checks.append(check(what + (f", {name}" if norm == "batch" else ""), found[name]))
+    gain = mean(results["batch", "shuffled"]["running"]) - mean(batch["running"])
+    notes = (
+        f"Training on shuffled groups changes the AUC in inference by {gain:+.3f}: it takes the temptation, "
+        "but there is nothing else to learn from here.",
+    )
+    kinds = ("grouped", "running", "shuffled")
+    picture = Picture(
+        "Groups of eight with one positive each: how well it is found", "statistics in evaluation",
+        "area under the ROC curve",
+        tuple(
+            band(f"{NAMES[norm]}, trained on {order}", kinds, np.stack([found[k] for k in kinds], axis=1))
+            for (norm, order), found in results.items()
+        ),
+    )  # fmt: skip
+    return Findings((picture,), tuple(checks), notes)
+
+
+E15 = Experiment(
+    name="E15",
+    title="Batch-mates leak the answer",
+    claims=("discrepancy",),
+    setup="""
+        Synthetic groups of eight that share an offset, one of each eight is positive; 2 × 32 ReLU units,
+        norm batches of eight: a group, or strangers; SGD at 0.1, 600 steps, 4 seeds.
+    """,
+    theory="""
+        Subtracting the group’s mean removes the offset: whoever is normalized with its group stands out.
+    """,
+    accepted="AUC at least 0.15 higher with the group’s statistics than in inference.",
+    sources=("Wu & Johnson 2021, section 5",),
+    contested="",
+    cells=_e15_cells,
+    read=_e15_read,
+    races="The lab draws accuracies, and here seven of eight samples are negative; it has no ROC curve.",
+)
