@@ -159,8 +159,7 @@ def residual_stream(config: RunConfig, steps: int) -> Measured:
         squares = [layer.norm.mean**2 + layer.norm.var for layer in trace]
     else:
         squares = [layer.z**2 for layer in trace]
-    stream = np.stack([s.mean(axis=(1, 2), dtype=float) for s in squares], axis=1)
-    return {"stream": stream, "width": np.full(config.replicas, config.width)}
+    return {"stream": np.stack([s.mean(axis=(1, 2), dtype=float) for s in squares], axis=1)}
 
 
 # ---- runs in training ----------------------------------------------------------------------------------

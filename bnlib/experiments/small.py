@@ -96,11 +96,11 @@ def _e12_config(norm: str, size: int) -> RunConfig:
 
 def _e12_cells(full: bool) -> Cells:
     sizes, norms = (
-        ((64, 32, 16, 8, 4, 2), ("batch", "group", "layer")) if full else ((64, 8, 4, 2), ("batch", "group"))
+        ((64, 32, 16, 8, 4, 2), ("batch", "group", "layer")) if full else ((64, 4, 2), ("batch", "group"))
     )
     found: Cells = {}
     for norm, size in product(norms, sizes):
-        config = replace(_e12_config(norm, size), replicas=3 if full else 2, **QUIET)
+        config = replace(_e12_config(norm, size), **QUIET)
         found[norm, size] = Cell("learning", config, config.cosine_steps)
     return found
 
