@@ -1,0 +1,87 @@
+"""python -m bnlib experiments: list, run and report the named experiments."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from . import experiments
+from .sweep import SweepError, progress_bar
+
+STOPPED = 130  # what a shell says of a program that Ctrl-C has ended
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m bnlib", description="BatchNorm Lab’s library")
+    rooms = parser.add_subparsers(dest="room", required=True, metavar="experiments")
+    room = rooms.add_parser(
+        "experiments",
+        help="what is claimed of batch norm, as experiments",
+        description="Without a command: the list. Finished parts are kept on disk; a stopped run resumes. "
+        "BNLAB_DASK=tcp://HOST:PORT computes on a Dask cluster.",
+    )
+    commands = room.add_subparsers(dest="command", metavar="run, report")
+    run = commands.add_parser("run", help="run some, or all: theory, measured, tolerance, verdict")
+    run.add_argument("names", nargs="+", metavar="NAME", help="E1 ..., or all")
+    report = commands.add_parser("report", help="run all and write one HTML page")
+    report.add_argument("names", nargs="*", metavar="NAME", default=["all"], help="E1 ..., or all (default)")
+    report.add_argument("--out", type=Path, default=Path("experiments.html"), help="default: %(default)s")
+    report.add_argument("--lab", default="http://127.0.0.1:8501", metavar="URL",
+                        help="where the training lab is, for links; default: %(default)s")  # fmt: skip
+    for command in (run, report):
+        command.add_argument("--reduced", action="store_true", help="smaller grids and fewer seeds: seconds")
+        command.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
+        command.add_argument("--fresh", action="store_true", help="neither use nor keep what is on disk")
+    return parser
+
+
+def listing() -> str:
+    """The experiments, a line each, and what they bear on."""
+    lines = [
+        f"{e.name:4} {e.title}\n     {'; '.join(experiments.CLAIMS[claim] for claim in e.claims)}"
+        for e in experiments.EXPERIMENTS.values()
+    ]
+    return "\n".join([*lines, "", "python -m bnlib experiments run E3    (or several, or all)"])
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """The command line; returns the exit status: 0, 1 (a check or a computation failed), 2 (asked wrongly)."""
+    asked = _parser().parse_args(arguments)
+    if asked.command is None:
+        print(listing())
+        return 0
+    names = list(experiments.EXPERIMENTS) if "all" in asked.names else asked.names
+    try:
+        results = experiments.run_all(
+            names,
+            size="reduced" if asked.reduced else "full",
+            progress=progress_bar(label=" ".join(asked.names)),
+            workers=asked.workers,
+            store=False if asked.fresh else None,
+        )
+        if asked.command == "report":
+            from .experiments import report
+
+            report.write(results, asked.out, lab=asked.lab)
+            print(f"{asked.out}: {len(results)} experiments")
+        else:
+            print("\n\n".join(map(str, results)))
+    except ValueError as error:
+        print(error, file=sys.stderr)
+        return 2
+    except (SweepError, OSError, ImportError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    except KeyboardInterrupt as interrupt:
+        print("\n".join(["Stopped.", *getattr(interrupt, "__notes__", ())]), file=sys.stderr)
+        return STOPPED
+    failed = [result for result in results if result.failed]
+    for result in failed if len(results) > 1 else ():
+        print(f"{result.experiment.name}: {result.verdict}", file=sys.stderr)
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,307 @@
+"""What experiments measure, against the same computed the long way round."""
+
+import math
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from sklearn.metrics import roc_auc_score
+
+from bnlib import RunConfig, advance, start, theory
+from bnlib.data import batches
+from bnlib.experiments import probes
+from bnlib.experiments.probes import MEASURES, Cell, error, measure, precise
+from bnlib.layers import cross_entropy
+from bnlib.network import forward, plan
+
+TINY = RunConfig(
+    depth=2, width=8, batch_size=16, replicas=2, activation="tanh", dtype="float64", record_every=5,
+    validate_every=5,
+)  # fmt: skip
+
+
+def test_a_cell_is_a_value_that_says_all():
+    cell = Cell("learning", TINY, 5, (("precise", True),))
+    assert cell == Cell("learning", replace(TINY), 5, (("precise", True),)) and hash(cell)
+    assert eval(repr(cell), {"Cell": Cell, "RunConfig": RunConfig}) == cell
+    for name, array in measure(cell).items():
+        assert len(array) in (1, 2), name  # replica axis first
+
+
+def test_measures_are_reproducible():
+    cells = [
+        Cell("gaussian_batches", TINY, 500),
+        Cell("landscape", TINY, 10, (("every", 5),)),
+        Cell("covariate_shift", TINY, 10, (("every", 5),)),
+        Cell("learning", replace(TINY, norm_noise=1.0), 7),
+    ]
+    for cell in cells:
+        first, again = measure(cell), measure(cell)
+        assert first.keys() == again.keys()
+        for name in first:
+            np.testing.assert_array_equal(first[name], again[name])
+
+
+def loss_of(config, flat, x, labels):
+    return cross_entropy(
+        forward(config, plan(config).views(flat), x, norm_batch=config.norm_batch)[0], labels
+    )[0]
+
+
+def numeric_gradient(config, flat, x, labels, h=1e-5):
+    gradient = np.empty_like(flat)
+    for i in range(flat.shape[1]):
+        step = np.zeros_like(flat)
+        step[:, i] = h
+        difference = loss_of(config, flat + step, x, labels) - loss_of(config, flat - step, x, labels)
+        gradient[:, i] = difference / (2 * h)
+    return gradient
+
+
+def next_batch(run):
+    config = run.config
+    return next(batches(config.data(), (0, 1), run.samples, config.batch_size, 1))
+
+
+# --- one batch ----------------------------------------------------------------------------------------------
+
+
+def test_gaussian_batches_are_what_they_say():
+    found = MEASURES["gaussian_batches"](replace(TINY, batch_size=5, eps=0.0), 30_000)
+    for replica in range(2):
+        rng = np.random.default_rng((replica, 5))
+        x = np.concatenate([rng.standard_normal((5, 20_000)), rng.standard_normal((5, 10_000))], axis=1)
+        s, xhat = x.std(axis=0), (x - x.mean(axis=0)) / x.std(axis=0)
+        assert found["s"][replica] == pytest.approx(s.mean())
+        assert found["inverse_s"][replica] == pytest.approx((1 / s).mean())
+        assert found["inverse_s2"][replica] == pytest.approx((1 / s**2).mean())
+        assert found["inverse_s_se"][replica] == pytest.approx((1 / s).std() / math.sqrt(30_000))
+        assert found["mean2"][replica] == pytest.approx((x.mean(axis=0) ** 2).mean())
+        assert found["kurtosis"][replica] == pytest.approx((xhat**4).mean())
+        assert found["largest"][replica] == pytest.approx(np.abs(xhat).max())
+        ordered = np.sort(xhat[0])
+        above = np.arange(1, 30_001) / 30_000 - theory.xhat_cdf(ordered, 5)
+        assert found["distance"][replica] == pytest.approx(max(above.max(), (1 / 30_000 - above).max()))
+        assert found["density"][replica].sum() * 0.1 == pytest.approx(1)
+
+
+def test_the_jacobian_is_judged_by_theory(monkeypatch):
+    config = replace(TINY, batch_size=6, eps=0.0)
+    right = MEASURES["jacobian"](config, 30)
+    assert max(right[name].max() for name in ("spectrum", "projector", "santurkar", "pair")) < 1e-12
+    np.testing.assert_allclose(right["gradient"], 4 / 6)
+    np.testing.assert_allclose(np.sort(right["eigenvalues"][0]), [0, 0, 1, 1, 1, 1], atol=1e-12)
+    true = probes.norm_backward
+    monkeypatch.setattr(
+        probes, "norm_backward", lambda dy, cache: (true(dy, cache)[0] + 0.01 * dy, None, None)
+    )
+    wrong = MEASURES["jacobian"](config, 30)
+    assert min(wrong[name].min() for name in ("spectrum", "projector", "santurkar", "pair")) > 1e-4
+
+
+# --- before training ----------------------------------------------------------------------------------------
+
+
+def test_gradient_growth_is_the_slope_of_squared_norms():
+    config = replace(TINY, depth=6, norm="none", activation="linear", eps=0.0)
+    found = MEASURES["gradient_growth"](config, 0, first=2, last=5)
+    weights = [start(config).parameters[f"weight{layer}"] for layer in range(7)]
+    for replica in range(2):
+        rng = np.random.default_rng((replica, 3))
+        rng.standard_normal((16, 64))
+        gradient = rng.standard_normal((16, 10)) @ weights[6][replica].T
+        energy = [np.square(gradient).sum()]
+        for layer in range(5, 0, -1):
+            gradient = gradient @ weights[layer][replica].T
+            energy.insert(0, np.square(gradient).sum())
+        np.testing.assert_allclose(found["energy"][replica], energy)
+        slope = np.polyfit([2, 3, 4, 5], np.log(energy[1:5]), 1)[0]
+        assert found["growth"][replica] == pytest.approx(math.exp(-slope))
+
+
+def test_the_gradient_of_the_loss_is_that_of_the_first_step():
+    found = MEASURES["gradient_growth"](TINY, 0, first=1, last=2, source="loss")
+    recorded = advance(start(TINY), 1).history["gradient_norm"][:, 0]
+    np.testing.assert_allclose(found["energy"], recorded**2)
+
+
+@pytest.mark.parametrize("norm", ["batch", "none"])
+def test_the_residual_stream_is_that_of_the_network(norm):
+    config = replace(TINY, depth=4, norm=norm, residual=True, activation="relu", eps=0.0)
+    found = MEASURES["residual_stream"](config, 0)["stream"]
+    parameters = start(config).parameters
+    for replica in range(2):
+        x = np.random.default_rng((replica, 3)).standard_normal((16, 64)) / math.sqrt(2)
+        h = x @ parameters["weight0"][replica]
+        for block in range(4):
+            assert found[replica, block] == pytest.approx(np.square(h).mean())
+            if block < 3:
+                inside = (h - h.mean(0)) / h.std(0) if norm == "batch" else h
+                h = h + np.maximum(inside, 0) @ parameters[f"weight{block + 1}"][replica]
+
+
+# --- runs ---------------------------------------------------------------------------------------------------
+
+
+def test_learning_reports_the_end_of_the_run():
+    found = MEASURES["learning"](replace(TINY, norm_batch=4), 20, precise=True)
+    run = advance(start(replace(TINY, norm_batch=4)), 20)
+    last = advance(run, 1).history  # the next frame is of these very parameters
+    np.testing.assert_allclose(found["final"], 100 * (1 - last["val_accuracy"][:, -1]))
+    np.testing.assert_allclose(found["final_batch"], 100 * (1 - last["val_accuracy_batch"][:, -1]))
+    np.testing.assert_array_equal(found["train_loss"], run.history["train_loss"])
+    np.testing.assert_allclose(found["final_loss"], run.history["train_loss"][:, -4:].mean(axis=1))
+    np.testing.assert_allclose(found["final_precise"], error(precise(run)))
+    x, y = TINY.data().x_train[:1296], TINY.data().y_train[:1296]
+    logits, _, _ = forward(run.config, run.parameters, x, norm_batch=4)
+    np.testing.assert_allclose(found["final_train_batch"], 100 * (logits.argmax(2) != y).mean(axis=1))
+
+
+def test_a_run_that_diverges_has_no_error():
+    config = replace(TINY, norm="none", activation="relu", lr=500.0)
+    found = measure(Cell("learning", config, 30))
+    assert (found["diverged_at"] >= 0).all() and np.isnan(found["final"]).all()
+
+
+def test_precise_statistics_are_those_of_the_population():
+    """One batch of everything: exactly its own; many batches: the variance of their means counts."""
+    run = advance(start(TINY), 10)
+    parameters, data = run.parameters, TINY.data()
+    whole = precise(replace(run, config=replace(TINY, batch_size=1297)))
+    z = data.x_train @ parameters["weight0"]
+    np.testing.assert_allclose(whole.running.mean[:, :8], z.mean(axis=1))
+    np.testing.assert_allclose(whole.running.var[:, :8], z.var(axis=1))
+    batchwise = precise(run).running
+    np.testing.assert_allclose(batchwise.mean[:, :8], z[:, :1296].mean(axis=1))
+    np.testing.assert_allclose(batchwise.var[:, :8], z[:, :1296].var(axis=1))
+    # Below the first norm batches differ in what they see.
+    groups = z[:, :1296].reshape(2, 16, 81, 8)
+    normed = (groups - groups.mean(1, keepdims=True)) / np.sqrt(groups.var(1, keepdims=True) + TINY.eps)
+    affine = normed.reshape(2, 1296, 8) * parameters["gamma0"] + parameters["beta0"]
+    z = (np.tanh(affine) @ parameters["weight1"]).reshape(2, 16, 81, 8)
+    means, variances = z.mean(axis=1), z.var(axis=1)
+    np.testing.assert_allclose(batchwise.mean[:, 8:], means.mean(axis=1))
+    np.testing.assert_allclose(batchwise.var[:, 8:], (variances + means**2).mean(1) - means.mean(1) ** 2)
+    layer = advance(start(replace(TINY, norm="layer")), 3)
+    assert precise(layer) is layer
+
+
+def test_precision_looks_at_the_run_on_the_way():
+    found = MEASURES["precision"](TINY, 20, every=5)
+    assert found["step"].tolist() == [[5, 10, 15, 20]]
+    run = advance(start(TINY), 15)
+    np.testing.assert_array_equal(found["running"][:, 2], error(run))
+    np.testing.assert_array_equal(found["precise"][:, 2], error(run, statistics="precise"))
+
+
+def test_input_drift_follows_percentiles():
+    found = MEASURES["input_drift"](TINY, 20, every=10)
+    quantiles = []
+    for steps in (0, 10, 20):
+        run = advance(start(TINY), steps)
+        _, trace, _ = forward(TINY, run.parameters, TINY.data().x_train)
+        quantiles.append(np.percentile(trace[1].z, (15, 50, 85), axis=1))
+    quantiles = np.array(quantiles)  # (n, 3, R, units)
+    np.testing.assert_allclose(found["quantiles"][1, 2], np.median(quantiles[2, :, 1], axis=1))
+    width = quantiles[:, 2] - quantiles[:, 0]
+    np.testing.assert_allclose(found["width"], np.median(width.max(0) / width.min(0), axis=1))
+    np.testing.assert_allclose(found["drift"], np.ptp(quantiles[:, 1], axis=0).mean(axis=1))
+
+
+def test_the_landscape_is_that_of_the_loss():
+    config = replace(TINY, width=4, depth=1, lr=0.3)
+    found = MEASURES["landscape"](config, 6, every=3, points=4)
+    assert found["step"].tolist() == [[0, 3, 6]]
+    for column, steps in enumerate((0, 3, 6)):
+        run = advance(start(config), steps)
+        x, labels = next_batch(run)
+        gradient = numeric_gradient(config, run.flat, x, labels)
+        losses, changes, slopes = [], [], []
+        for factor in np.linspace(0.5, 4, 4):
+            there = run.flat - factor * 0.3 * gradient
+            losses.append(loss_of(config, there, x, labels))
+            change = np.linalg.norm(numeric_gradient(config, there, x, labels) - gradient, axis=1)
+            changes.append(change)
+            slopes.append(change / (factor * 0.3 * np.linalg.norm(gradient, axis=1)))
+        np.testing.assert_allclose(found["loss_range"][:, column], np.ptp(losses, axis=0), rtol=1e-6)
+        np.testing.assert_allclose(found["gradient_change"][:, column], np.max(changes, axis=0), rtol=1e-6)
+        np.testing.assert_allclose(found["smoothness"][:, column], np.max(slopes, axis=0), rtol=1e-6)
+
+
+def test_covariate_shift_moves_what_lies_before():
+    config = replace(TINY, width=4, depth=2, lr=0.3)
+    found = MEASURES["covariate_shift"](config, 3, every=3)
+    run = advance(start(config), 3)
+    x, labels = next_batch(run)
+    gradient = numeric_gradient(config, run.flat, x, labels)
+    distances, cosines = [], []
+    for layer in (1, 2):
+        moved = run.flat.copy()
+        for name, (begin, stop, _) in plan(config).slots.items():
+            if int(name[-1]) < layer:
+                moved[:, begin:stop] -= 0.3 * gradient[:, begin:stop]
+        here = slice(*plan(config).slots[f"weight{layer}"][:2])
+        g, g2 = gradient[:, here], numeric_gradient(config, moved, x, labels)[:, here]
+        distances.append(np.linalg.norm(g - g2, axis=1))
+        cosines.append((g * g2).sum(1) / np.linalg.norm(g, axis=1) / np.linalg.norm(g2, axis=1))
+    np.testing.assert_allclose(found["distance"][:, 1], np.mean(distances, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(found["cosine"][:, 1], np.mean(cosines, axis=0), rtol=1e-5)
+
+
+def test_rescaling_is_exact_only_without_eps_and_with_the_rate():
+    config = replace(TINY, eps=0.0, rest_lr=0.1)
+    assert MEASURES["rescaled"](config, 30, factor=10.0)["loss_difference"].max() < 1e-12
+    assert MEASURES["rescaled"](config, 30, factor=10.0)["recursion"].max() < 1e-12
+    assert MEASURES["rescaled"](config, 30, factor=10.0, follow=False)["loss_difference"].min() > 1e-3
+    assert MEASURES["rescaled"](replace(config, eps=0.1), 30, factor=10.0)["loss_difference"].min() > 1e-3
+    assert MEASURES["rescaled"](replace(config, norm="none"), 30, factor=1.0)["recursion"].min() > 1e-3
+
+
+def test_the_equilibrium_is_measured_in_the_last_quarter():
+    config = replace(TINY, eps=0.0, rest_lr=0.05, lr=0.5, weight_decay=0.02, learn_affine=False)
+    found = MEASURES["equilibrium"](config, 200)
+    weights = []
+    for steps in range(150, 201):
+        run = advance(start(config), steps)
+        weights.append([run.parameters[f"weight{layer}"].reshape(2, -1) for layer in (0, 1)])
+    angle, ratio = [], []
+    for layer in (0, 1):
+        w = np.array([row[layer] for row in weights])  # (51, R, size)
+        norm = np.linalg.norm(w, axis=2)
+        cosine = (w[1:] * w[:-1]).sum(axis=2) / norm[1:] / norm[:-1]
+        angle.append(np.sqrt((np.arccos(cosine) ** 2).mean(axis=0)) / math.sqrt(2 * 0.5 * 0.02))
+        # From the step itself: W+ = (1 - lr decay) W - lr gradient.
+        gradient = np.linalg.norm(((1 - 0.5 * 0.02) * w[:-1] - w[1:]) / 0.5, axis=2)
+        expected = 0.5 * ((gradient * norm[:-1]) ** 2).mean(axis=0) / (2 * 0.02)
+        ratio.append((norm[:-1] ** 4).mean(axis=0) / expected)
+    np.testing.assert_allclose(found["angle"], np.mean(angle, axis=0), rtol=1e-6)
+    np.testing.assert_allclose(found["norm4"], np.mean(ratio, axis=0), rtol=1e-6)
+
+
+def test_leakage_is_an_area_under_a_curve():
+    config = replace(TINY, dataset="groups", norm_batch=8, batch_order="grouped")
+    found = MEASURES["leakage"](config, 20)
+    run, data = advance(start(config), 20), config.data()
+    for replica in range(2):
+        parameters = {name: array[replica : replica + 1] for name, array in run.parameters.items()}
+        scores = []
+        for group in data.x_val.reshape(-1, 8, 16):  # one group after another
+            logits, _, _ = forward(replace(config, replicas=1), parameters, group)
+            scores += (logits[0, :, 1] - logits[0, :, 0]).tolist()
+        assert found["grouped"][replica] == pytest.approx(roc_auc_score(data.y_val, scores))
+    assert (found["shuffled"] != found["grouped"]).all()
+    layer = MEASURES["leakage"](replace(config, norm="layer"), 20)
+    np.testing.assert_allclose(layer["grouped"], layer["running"])
+    np.testing.assert_allclose(layer["shuffled"], layer["running"])
+
+
+def test_cost_counts_parameters():
+    found = MEASURES["cost"](RunConfig(depth=3, width=8, batch_size=4), 2)
+    assert found["parameters"] == [1.0]  # gamma and beta instead of a bias
+    assert found["statistics"] == [2.0]
+    assert found["training"] > 0 and found["inference"] > 0
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_measures_say_what_they_measure(name):
+    assert MEASURES[name].__doc__ and "(R" in MEASURES[name].__doc__ + probes.__doc__
