@@ -6,6 +6,10 @@
 [-1.342, -0.447, 0.447, 1.342]
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from . import theory
 from .config import RunConfig
 from .norms import (
     NORMS,
@@ -20,6 +24,9 @@ from .norms import (
 from .stats import RunningStats
 from .train import Run, advance, start
 
+if TYPE_CHECKING:
+    from . import experiments
+
 __all__ = [
     "NORMS",
     "Run",
@@ -28,10 +35,19 @@ __all__ = [
     "advance",
     "batch_norm",
     "batch_norm_inference",
+    "experiments",
     "group_norm",
     "instance_norm",
     "layer_norm",
     "norm_backward",
     "rms_norm",
     "start",
+    "theory",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`bnlib.experiments`, imported when it is asked for: training needs none of it."""
+    if name == "experiments":
+        return import_module(".experiments", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

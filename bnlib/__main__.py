@@ -47,7 +47,7 @@ def listing() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status: 0, 1 (a check or a computation failed), 2 (asked wrongly)."""
+    """The command line; returns the exit status: 0, 1 (something failed) or 2 (asked wrongly)."""
     asked = _parser().parse_args(arguments)
     if asked.command is None:
         print(listing())

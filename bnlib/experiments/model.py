@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields
+from textwrap import fill
 from typing import Any
 
 import numpy as np
@@ -35,6 +36,7 @@ LIMITS = ("small", "discrepancy", "online", "depth", "cost", "recurrent")
 
 NAMES = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "group": "group norm"}
 QUIET: dict[str, Any] = {"record_every": 10**6, "validate_every": 10**6}
+WRAPPED = 100  # characters of a line on a terminal
 EVIDENCE = 1.5  # points of accuracy: 500 validation samples have a standard error of 0.6 at 2% error
 
 
@@ -99,7 +101,8 @@ class Result:
         judged = [found for found in self.findings.checks if not found.reported]
         size = "" if self.size == "full" else " at reduced size"
         if not self.failed:
-            return f"As accepted{size}: all {len(judged)} checks hold."
+            words = "the check holds" if len(judged) == 1 else f"all {len(judged)} checks hold"
+            return f"As accepted{size}: {words}."
         failed = "; ".join(
             f"{found.what}: {found.measured:.4g}, accepted {found.accepted}" for found in self.failed
         )
@@ -125,8 +128,12 @@ class Result:
         table = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
-        lines = [f"{experiment.name}  {experiment.title}", experiment.setup, "", *table, "", self.verdict]
-        lines += self.findings.notes
+        prose = [self.verdict, *self.findings.notes]
         if experiment.contested:
-            lines.append(f"Contested: {experiment.contested}")
-        return "\n".join([*lines, f"Sources: {'; '.join(experiment.sources)}"])
+            prose.append(f"Contested: {experiment.contested}")
+        prose.append(f"Sources: {'; '.join(experiment.sources)}")
+        setup = experiment.setup
+        if self.size != "full":
+            setup += " Here at reduced size: smaller grids, fewer seeds or steps."
+        head = [f"{experiment.name}  {experiment.title}", fill(setup, WRAPPED)]
+        return "\n".join([*head, "", *table, "", *(fill(text, WRAPPED) for text in prose)])

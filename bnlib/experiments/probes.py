@@ -171,7 +171,7 @@ def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:
     "step" (1, frames), "train_loss" (R, frames), "val_error" and "val_error_batch" (R, frames; NaN between
     validations); "final_loss": mean of the last 20 steps' worth of frames; "final", "final_batch",
     "final_train_batch": errors with running statistics, and with batch statistics on validation and on
-    training samples; "final_precise" if asked for; "diverged_at" (R,).
+    training samples; "final_precise" if asked for; "diverged_at" (R,); "steps" (1,).
     """
     run = advance(start(config), steps)
     history = run.history
@@ -183,6 +183,7 @@ def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:
         "val_error_batch": 100 * (1 - history["val_accuracy_batch"]),
         "final_loss": history["train_loss"][:, -recent:].mean(axis=1),
         "diverged_at": run.diverged_at,
+        "steps": np.array([steps]),
         "final": error(run),
         "final_batch": error(run, statistics="batch"),
         "final_train_batch": error(run, "train", "batch"),

@@ -74,7 +74,7 @@ E11 = Experiment(
     sources=("Wu & He 2018, Figure 5, with the batch of SGD held fixed",),
     contested="""
         ImageNet’s 34.7% at 2 images a worker (Wu & He) is another, milder regime: convolutions average
-        over space as well, and digits conv nets do not show the rise.
+        over space as well, so that m is N · H · W.
     """,
     cells=_e11_cells,
     read=_e11_read,

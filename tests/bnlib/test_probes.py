@@ -144,8 +144,8 @@ def test_the_residual_stream_is_that_of_the_network(norm):
 
 
 def test_learning_reports_the_end_of_the_run():
-    found = MEASURES["learning"](replace(TINY, norm_batch=4), 20, precise=True)
-    run = advance(start(replace(TINY, norm_batch=4)), 20)
+    found = MEASURES["learning"](replace(TINY, norm_batch=4), 30, precise=True)
+    run = advance(start(replace(TINY, norm_batch=4)), 30)
     last = advance(run, 1).history  # the next frame is of these very parameters
     np.testing.assert_allclose(found["final"], 100 * (1 - last["val_accuracy"][:, -1]))
     np.testing.assert_allclose(found["final_batch"], 100 * (1 - last["val_accuracy_batch"][:, -1]))
