@@ -24,7 +24,7 @@ STALE := venv
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint bench clean venv
+.PHONY: help setup run test lint report bench clean venv
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -51,6 +51,9 @@ lint: $(DEV) ## check style and types only
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+
+report: $(RUNTIME) ## run every experiment in full and write experiments.html
+	$(PY) -m bnlib experiments report
 
 bench: $(DEV) ## run every benchmark (they print ratios)
 	@set -e; for script in benchmarks/[!_]*.py; do \

@@ -49,5 +49,5 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     """`bnlib.experiments`, imported when it is asked for: training needs none of it."""
     if name == "experiments":
-        return import_module(".experiments", __name__)
+        return import_module("bnlib.experiments")
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

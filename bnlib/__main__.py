@@ -75,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt as interrupt:
-        print("\n".join(["Stopped.", *getattr(interrupt, "__notes__", ())]), file=sys.stderr)
+        print("\n".join(["\nStopped.", *getattr(interrupt, "__notes__", ())]), file=sys.stderr)
         return STOPPED
     failed = [result for result in results if result.failed]
     for result in failed if len(results) > 1 else ():

@@ -6,22 +6,19 @@ import asyncio
 import contextlib
 import logging
 import math
-import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Collection
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing.context import SpawnContext, SpawnProcess
-from multiprocessing.process import BaseProcess
-from types import ModuleType
-from typing import Any, ParamSpec, TypeVar
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 
 from bnlib import RunConfig
 from bnlib.recordings import Recordings
 from bnlib.telemetry import Frame
+from bnlib.workers import WorkerContext
 
 from . import worker
 
@@ -36,28 +33,6 @@ TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.008, 0.5
 PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
 LARGEST_CHUNK = 200
 TRIES = 3
-
-
-class _WorkerProcess(SpawnProcess):
-    """A spawned process that doesn't run the parent's main module again.
-
-    While a page is being made, Streamlit's main module is that page's script: a worker started then
-    would run the page.
-    """
-
-    @staticmethod
-    def _Popen(process_obj: BaseProcess) -> Any:
-        main, blank = sys.modules["__main__"], ModuleType("__main__")
-        sys.modules["__main__"] = blank
-        try:
-            return SpawnProcess._Popen(process_obj)
-        finally:
-            if sys.modules["__main__"] is blank:  # else another page has begun meanwhile
-                sys.modules["__main__"] = main
-
-
-class _WorkerContext(SpawnContext):
-    Process = _WorkerProcess
 
 
 class ComputationError(Exception):
@@ -125,7 +100,7 @@ class Desk:
             self._start_pool()
 
     def _start_pool(self) -> Executor:
-        pool = ProcessPoolExecutor(self._workers, mp_context=_WorkerContext(), initializer=worker.warm_up)
+        pool = ProcessPoolExecutor(self._workers, mp_context=WorkerContext(), initializer=worker.warm_up)
         try:
             for _ in range(self._workers):  # a process is started when there is something to do
                 pool.submit(worker.ready)

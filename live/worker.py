@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
-import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -18,6 +16,7 @@ from bnlib import Run, RunConfig, advance, start
 from bnlib.data import load
 from bnlib.network import forward
 from bnlib.telemetry import HISTOGRAMS, Frame, has_surface
+from bnlib.workers import follow_parent
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,15 +31,8 @@ POINTS_SHOWN = 300
 
 def warm_up() -> None:
     """Load what a first step would wait for; leave the server's core to the server; end with it."""
-    parent = parent_process()
-    if parent is not None:
-
-        def end_with_parent() -> None:
-            parent.join()
-            os._exit(0)
-
-        threading.Thread(target=end_with_parent, daemon=True).start()
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the server, which then ends us
+    follow_parent()
+    if parent_process() is not None:
         os.nice(5)
     load("digits")
     load("digits", dtype="float32")
