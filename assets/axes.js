@@ -50,9 +50,21 @@ export function steps(pen, colours, box, scale, horizon) {
   }
 }
 
+// A lane's name in the room that there is. What it differs in, in brackets, tells it from other lanes: of that
+// the first setting, and of a setting the end, where its value stands.
 export function fitted(pen, words, room) {
-  if (pen.measureText(words).width <= room) return words;
-  let end = words.length;
-  while (end > 1 && pen.measureText(`${words.slice(0, end)}…`).width > room) end -= 1;
-  return `${words.slice(0, end)}…`;
+  const fits = (some) => pen.measureText(some).width <= room;
+  if (fits(words)) return words;
+  const [, differs] = /\((.*)\)/.exec(words) ?? [];
+  const settings = differs?.split(", ") ?? [];
+  for (let count = settings.length; count > 0; count -= 1) {
+    const some = settings.slice(0, count).join(", ") + (count < settings.length ? " …" : "");
+    if (fits(some)) return some;
+  }
+  const whole = settings[0] ?? words;
+  for (let left = whole.length - 1; left > 1; left -= 1) {
+    const cut = differs ? `…${whole.slice(-left).trimStart()}` : `${whole.slice(0, left)}…`;
+    if (fits(cut)) return cut;
+  }
+  return `${whole.slice(0, 1)}…`;
 }

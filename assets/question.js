@@ -1,12 +1,14 @@
-// Races worth a prediction: links, a question, and the answer that the race itself gives.
+// Races to open: those worth a prediction, with a question and the answer that the race itself gives, and
+// those of the named experiments.
 import { button, element } from "./controls.js";
 
 const LEVEL = -1, UNDECIDED = -2; // guesses that are no lane's number; live/verdict.py knows the first, too
 
 export class Question {
-  constructor(parent, race, presets) {
+  constructor(parent, race, presets, experiments) {
     this.race = race;
     this.presets = presets;
+    this.experiments = experiments;
     const row = element(parent, "nav", "presets", { "aria-label": "Races to try" });
     element(row, "span", "hint", {}, "Try:");
     this.links = Object.entries(presets).map(([name, { label, address }]) => {
@@ -14,41 +16,76 @@ export class Question {
       link.addEventListener("click", (event) => {
         if (event.ctrlKey || event.metaKey || event.shiftKey) return;
         event.preventDefault();
-        this.open(name);
+        this.open(this.presets[name].values);
       });
       return [name, link];
     });
+    this.chooser = this.offer(row);
     button(row, "Start over", "Put every setting back to how the lab starts", () => race.startOver());
+    this.heading = element(parent, "p", "experiment");
     this.box = element(parent, "div", "question", { role: "group", "aria-label": "A prediction" });
     this.ask = element(this.box, "p");
     this.answers = element(this.box, "div", "answers");
   }
 
-  // The preset whose race this is; another race can't answer its question.
-  get preset() {
-    const { values, data } = this.race;
-    const preset = this.presets[values.preset];
-    const same = (name, wanted) => JSON.stringify(values[name]) === JSON.stringify(wanted);
-    return preset && data.run.every((name) => same(name, preset.values[name] ?? data.defaults[name])) ? preset : undefined;
+  // The experiments' races in one menu, a group an experiment.
+  offer(parent) {
+    const chooser = element(parent, "select", "", { "aria-label": "Races of the experiments", "data-control": "experiment" });
+    element(chooser, "option", "", { value: "" }, "Experiments …");
+    const groups = {};
+    this.experiments.forEach(({ experiment, race }, number) => {
+      const group = (groups[experiment] ??= element(chooser, "optgroup", "", { label: experiment }));
+      element(group, "option", "", { value: number }, race);
+    });
+    chooser.addEventListener("change", () => {
+      const chosen = this.experiments[chooser.value];
+      if (chosen) this.open(chosen.values);
+      else this.show();
+    });
+    return chooser;
   }
 
-  open(name) {
+  // The preset whose race this is; another race can't answer its question.
+  get preset() {
+    const preset = this.presets[this.race.values.preset];
+    return preset && this.raced(preset.values) ? preset : undefined;
+  }
+
+  // The experiment's race that this is, by its number in the list; -1 where it is none.
+  get experiment() {
+    const { experiment, race } = this.race.values;
+    const { defaults } = this.race.data;
+    return this.experiments.findIndex(({ values }) => (
+      values.experiment === experiment && (values.race ?? defaults.race) === race && this.raced(values)));
+  }
+
+  // Whether the settings of the runs are these, and else the defaults.
+  raced(settings) {
+    const { values, data } = this.race;
+    return data.run.every((name) => JSON.stringify(values[name]) === JSON.stringify(settings[name] ?? data.defaults[name]));
+  }
+
+  open(settings) {
     this.race.setPlaying(false, false);
     const { speed } = this.race.values; // a pace is the reader's own
-    this.race.apply({ ...this.race.data.defaults, ...this.presets[name].values, speed });
+    this.race.apply({ ...this.race.data.defaults, ...settings, speed });
     this.race.commit();
   }
 
-  // Other settings than the preset's: its question no longer applies.
+  // Other settings than the preset's or the experiment's: what was asked or said of it no longer applies.
   leave() {
-    Object.assign(this.race.values, { preset: "", guess: UNDECIDED });
+    const { experiment, race } = this.race.data.defaults;
+    Object.assign(this.race.values, { preset: "", guess: UNDECIDED, experiment, race });
     this.answer = undefined;
     this.show();
   }
 
   show() {
-    const { preset, race } = this;
+    const { preset, race, experiment } = this;
     for (const [name, link] of this.links) link.setAttribute("aria-current", this.presets[name] === preset);
+    this.chooser.value = experiment < 0 ? "" : experiment;
+    this.heading.textContent = this.experiments[experiment]?.heading ?? "";
+    this.heading.hidden = experiment < 0;
     this.box.hidden = !preset;
     if (!preset) return;
     const { guess } = race.values;

@@ -38,7 +38,7 @@ export class Race {
   // ---- the page -----------------------------------------------------------------------------------
 
   build(data) {
-    this.question = new Question(this.container, this, data.presets);
+    this.question = new Question(this.container, this, data.presets, data.experiments);
     const bar = element(this.container, "div", "bar", { role: "group", "aria-label": "Playback" });
     this.play = button(bar, "", "Play", () => this.setPlaying(!this.playing));
     this.play.classList.add("main");

@@ -2,17 +2,22 @@
 import { button, choice, element, slider, written } from "./controls.js";
 import { NORMS, looks, swatch } from "./draw.js";
 
-const GROUPS = { training: "Training", norm: "Norm", network: "Network", data: "Data" };
+const GROUPS = { training: "Training", norm: "Norm", network: "Network", data: "Data", more: "More settings" };
+const SELDOM = "more"; // closed until one of its settings is used
 const PLANE_ONLY = "data_noise"; // digits have no such noise
+const DIGITS_ONLY = "inputs"; // what lies in the plane is centred already
 export const CHOICES = {
   activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
   optimizer: { sgd: "SGD", momentum: "momentum SGD", adamw: "AdamW" },
+  batch_order: { pairs: "two classes each", sorted: "one class each" },
   dataset: { digits: "handwritten digits" },
+  init: { he: "He 2015", normal: "σ = init scale" },
   histogram: { activation: "activations", preactivation: "pre-activations" },
   layer: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [i, i ? `layer ${i}` : "last layer"])),
   loss: { training: "training batches", validation: "validation" },
 };
 const MOST_LANES = 4;
+const WIDE = "(min-width: 901px)";
 
 export class Settings {
   // race: values, tables, change(name, value), settle(), replaceLanes(lanes), undo(edit), mode(change)
@@ -26,8 +31,9 @@ export class Settings {
     this.shows = [];
     this.rows = {};
     for (const [group, title] of Object.entries(GROUPS)) {
-      const details = element(this.panel, "details", "group");
-      details.open = matchMedia("(min-width: 901px)").matches;
+      const details = element(this.panel, "details", `group ${group}`);
+      details.open = group !== SELDOM && matchMedia(WIDE).matches;
+      if (group === SELDOM) this.seldom = details;
       element(details, "summary", "", {}, title);
       this.build(details, tables.controls.filter((control) => control.group === group));
     }
@@ -68,12 +74,22 @@ export class Settings {
       row.title = row.classList.contains("restarts") ? "Changes the race from its start" : "";
     }
     this.rows[PLANE_ONLY].hidden = values.dataset === "digits";
+    this.rows[DIGITS_ONLY].hidden = values.dataset !== "digits";
+    this.showSeldom(values);
     this.modes.start.checked = values.change !== "here";
     this.modes.here.checked = values.change === "here";
     const lanes = JSON.stringify(values.lanes);
     if (this.shownLanes !== lanes) this.buildLanes(values.lanes);
     this.shownLanes = lanes;
     this.showEdits(values.edits);
+  }
+
+  // Settings that few races need are in sight as soon as one of them counts; who closes them has them closed.
+  showSeldom(values) {
+    const names = this.tables.controls.filter(({ group }) => group === SELDOM).map(({ name }) => name);
+    const used = names.some((name) => values[name] !== this.byName[name].default);
+    if (used && !this.seldomUsed && matchMedia(WIDE).matches) this.seldom.open = true;
+    this.seldomUsed = used;
   }
 
   showEdits(edits) {

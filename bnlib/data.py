@@ -76,7 +76,7 @@ def _load(
     rng = np.random.default_rng(_SPLIT_SEED)
     train = TRAIN_SIZES[name]
     if name == "digits":
-        table = np.loadtxt(_digits_file(), delimiter=",")
+        table = _digits()
         table = table[rng.permutation(len(table))]
         x, y = table[:, :64] / 16.0, table[:, 64]
     elif name == "groups":
@@ -100,6 +100,12 @@ def _load(
     for array in (x, y):
         array.setflags(write=False)
     return Dataset(x[:kept], y[:kept], x[train:], y[train:], classes)
+
+
+@lru_cache(maxsize=1)
+def _digits() -> Array:
+    """The digits' pixels and labels, a row each; parsing the file takes longer than all else here."""
+    return np.loadtxt(_digits_file(), delimiter=",")
 
 
 def _digits_file() -> Path:

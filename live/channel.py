@@ -201,7 +201,7 @@ class _Session:
             "every": race.configs[0].record_every,
             "validate_every": race.configs[0].validate_every,
             "edges": HISTOGRAM_EDGES.tolist(),
-            "guessing": 1 / race.configs[0].data().classes,
+            "guessing": 1 / load(race.configs[0].dataset).classes,
             "notes": lab.notes(values),
             "settings": lab.settings(values),
             "problems": problems,

@@ -14,7 +14,8 @@ from urllib.parse import urlencode
 
 from bnlib import RunConfig
 from bnlib.config import EDITABLE, LAYER_NORMS
-from bnlib.data import PLANE
+from bnlib.data import PLANE, TRAIN_SIZES
+from bnlib.experiments import EXPERIMENTS
 
 from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
@@ -22,6 +23,8 @@ from .verdict import NOISE
 
 LAB_STEPS = 2000
 MAX_LANES, MAX_EDITS = 4, 12
+MAX_RACES = 9  # of one experiment
+MOST_NAMED = 12  # settings in a sentence about one that doesn't exist
 VALIDATE_EVERY = 5
 # While a finger moves, the race is recorded at every tenth step: the same run, some three times sooner.
 DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
@@ -38,7 +41,10 @@ Pairs = tuple[tuple[str, Any], ...]  # (setting, value), ...
 Lane = tuple[str, Pairs]  # norm, and what else differs
 Edit = tuple[int, str, Any]  # (step, setting, value)
 
-_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256)
+_SIZES = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384, 512, 640)
+_NORM_BATCHES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
+_COSINES = (0, 100, 160, 200, 240, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000)
+_SAMPLES = (0, 32, 64, 128, 256, 512, 640, 768, 1024, 1280)
 _SCALES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0)
 _MOMENTA = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
@@ -58,8 +64,11 @@ RUN_CONTROLS = (
         "placement", "choice", "before", "norm placed", "the activation", choices=("before", "after"),
         group="network",
     ),
-    Control("init_scale", "number", 0.5, "init scale", "× He 2015", 0.05, 5, _SCALES, group="network"),
-    Control("batch_size", "whole", 32, "batch size", "", 1, 256, _SIZES, group="training"),
+    Control(
+        "init_scale", "number", 0.5, "init scale", "× He 2015; normal: σ", 0.05, 5, _SCALES,
+        group="network",
+    ),
+    Control("batch_size", "whole", 32, "batch size", "", 1, 640, _SIZES, group="training"),
     Control("lr", "number", 0.1, "learning rate", "", 1e-4, 10, log_stops(-4, 1, 12), group="training"),
     Control(
         "optimizer", "choice", "sgd", "optimizer", choices=("sgd", "momentum", "adamw"), group="training"
@@ -73,9 +82,40 @@ RUN_CONTROLS = (
         "momentum", "number", 0.9, "momentum", "of the old value; PyTorch: 1 − this", 0, 0.999,
         _MOMENTA, group="norm",
     ),
+    Control(
+        "norm_batch", "whole", 0, "norm batch", "samples that share μ and σ; 0: all", 0, 640, _NORM_BATCHES,
+        group="more",
+    ),
+    Control(
+        "batch_order", "choice", "shuffled", "batch order", choices=("shuffled", "pairs", "sorted"),
+        group="more",
+    ),
+    Control(
+        "norm_noise", "number", 0.0, "injected noise", "behind each norm", 0, 10,
+        even_stops(0, 4, 16), group="more",
+    ),
+    Control(
+        "weight_decay", "number", 0.0, "weight decay", "λ", 0, 1,
+        (0.0, *log_stops(-6, 0, 6)), group="more",
+    ),
+    Control(
+        "cosine_steps", "whole", 0, "cosine over", "steps; 0: none", 0, 10_000, _COSINES,
+        group="more",
+    ),
+    Control("init", "choice", "he", "initial weights", choices=("he", "normal"), group="more"),
+    Control("inputs", "choice", "raw", "inputs", choices=("raw", "standardized"), group="more"),
+    Control(
+        "label_noise", "number", 0.0, "label noise", "share that is wrong", 0, 1,
+        even_stops(0, 1, 20), group="more",
+    ),
+    Control(
+        "train_samples", "whole", 0, "training samples", "0: all", 0, max(TRAIN_SIZES.values()), _SAMPLES,
+        group="more",
+    ),
 )  # fmt: skip
 _RUN = {control.name: control for control in RUN_CONTROLS}
-SHARED = ("dataset", "data_noise", "replicas", "seed")  # lanes can't differ in these: it would be no race
+# Lanes can't differ in the data and the seeds: it would be no race.
+SHARED = ("dataset", "data_noise", "inputs", "label_noise", "train_samples", "replicas", "seed")
 LANE_FIELDS = tuple(name for name in _RUN if name not in SHARED)
 EDIT_FIELDS = tuple(name for name in _RUN if name in EDITABLE)
 
@@ -111,7 +151,8 @@ def _parse_pairs(raw: Iterable[Any], allowed: tuple[str, ...]) -> Pairs:
     except (TypeError, ValueError):
         raise ValueError("needs pairs such as lr:1") from None
     if unknown:
-        raise ValueError(f"can't set {shown(unknown[0])[:20]}; it can set {', '.join(allowed)}")
+        some = ", ".join(allowed[:MOST_NAMED]) + (", …" if len(allowed) > MOST_NAMED else "")
+        raise ValueError(f"can't set {shown(unknown[0])[:20]}; it can set {some}")
     return tuple((name, _parse_one(name, pairs[name])) for name in allowed if name in pairs)
 
 
@@ -186,6 +227,12 @@ LAB_CONTROLS = (
     Control(
         "guess", "whole", -2, "prediction", "a lane’s number; −1: level", -2, MAX_LANES - 1, unset="none",
     ),
+    Control(
+        "experiment", "choice", "", "experiment",
+        choices=("", *(name for name, experiment in EXPERIMENTS.items() if callable(experiment.races))),
+        unset="none",
+    ),
+    Control("race", "whole", 1, "race", "of the experiment", 1, MAX_RACES),
     Control("speed", "whole", 30, "speed", "steps a second", 1, 240, (5, 15, 30, 60, 120), group="play"),
     Control("step", "whole", -1, "step", "", -1, LAB_STEPS, group="view", unset="0"),
 )  # fmt: skip
@@ -200,29 +247,75 @@ def lane_configs(values: Values, draft: bool = False) -> list[RunConfig]:
         "record_every": DRAFT_EVERY if draft else 1,
         "validate_every": DRAFT_VALIDATE_EVERY if draft else VALIDATE_EVERY,
     }
-    configs = []
+    return [RunConfig(groups=math.gcd(8, fields["width"]), **fields, **every) for fields in possible(values)]
+
+
+def asked(values: Values) -> list[dict[str, Any]]:
+    """By lane the fields of its run as they were asked for."""
+    lanes = []
     for norm, differs in values["lanes"]:
         own = dict(differs)
-        fields = {name: values[name] for name in _RUN} | own
         # A lane keeps to what it was given: edits change what the lanes share.
         edits = tuple(edit for edit in values["edits"] if edit[1] not in own)
-        groups = math.gcd(8, fields["width"])
-        configs.append(RunConfig(norm=norm, groups=groups, edits=edits, **fields, **every))
-    return configs
+        lanes.append({name: values[name] for name in _RUN} | own | {"norm": norm, "edits": edits})
+    return lanes
+
+
+def possible(values: Values) -> list[dict[str, Any]]:
+    """What was `asked`, or where settings exclude each other what comes closest: no slider is ever wrong.
+
+    There are no more samples than the data set has. A norm batch is the largest part of the batch that is
+    no larger than asked for; without it there is no order to speak of. A batch size that is changed in
+    mid-run holds whole norm batches of every lane, since what came before the change must stay.
+    """
+    lanes = asked(values)
+    most = TRAIN_SIZES[values["dataset"]]
+    samples = min(values["train_samples"], most)
+    most = samples or most
+    for fields in lanes:
+        fields["train_samples"] = samples
+        fields["batch_size"] = min(fields["batch_size"], most)
+        fields["norm_batch"] = _part(fields["batch_size"], fields["norm_batch"], fields["norm"])
+        if not fields["norm_batch"]:
+            fields["batch_order"] = "shuffled"
+        if fields["dataset"] in PLANE:
+            fields["inputs"] = "raw"  # they are centred, and the square that is drawn is theirs
+    following = [fields for fields in lanes if any(name == "batch_size" for _, name, _ in fields["edits"])]
+    whole = math.lcm(*(fields["norm_batch"] or 1 for fields in following))
+    for fields in following:
+        fields["edits"] = tuple(
+            (step, name, max(whole, min(value, most) // whole * whole) if name == "batch_size" else value)
+            for step, name, value in fields["edits"]
+        )
+    return lanes
+
+
+def _part(batch: int, wanted: int, norm: str) -> int:
+    """The largest divisor of ``batch`` up to ``wanted``; 0 is none, and what no other norm than batch has."""
+    if norm != "batch":
+        return 0
+    return max((size for size in range(1, wanted + 1) if batch % size == 0), default=0)
 
 
 def lane_names(values: Values) -> list[str]:
     """What each lane is called: its norm, and what else it differs in."""
-    differences = [", ".join(map(_difference, differs)) for _, differs in values["lanes"]]
-    norms = [NAMES[norm] for norm, _ in values["lanes"]]
-    return [f"{n} ({d})" if d else n for n, d in zip(norms, differences, strict=True)]
+    names = []
+    for (norm, differs), used in zip(values["lanes"], possible(values), strict=True):
+        differences = ", ".join(_difference(name, value, used[name]) for name, value in differs)
+        names.append(f"{NAMES[norm]} ({differences})" if differs else NAMES[norm])
+    return names
 
 
-def _difference(pair: tuple[str, Any]) -> str:
-    name, value = pair
+def _difference(name: str, value: Any, used: Any = None) -> str:
+    """A setting in words, with the value that is used where it isn't the one asked for."""
     label = _RUN[name].label.removesuffix(f" {name}")  # "ε eps" is called ε
+    instead = "" if used is None or used == value else f" → {_plain(used)}"
+    return f"{label} {_plain(value)}{instead}"
+
+
+def _plain(value: Any) -> str:
     rounded = isinstance(value, float) and float(f"{value:g}") == value
-    return f"{label} {value:g}" if rounded else f"{label} {value}"
+    return f"{value:g}" if rounded else str(value)
 
 
 def ghost_of(values: Values) -> Values | None:
@@ -239,21 +332,56 @@ def ghost_of(values: Values) -> Values | None:
 
 def settings(values: Values) -> str:
     """What was set, in words: what differs from how the lab starts, and the changes in mid-run."""
-    changed = [(name, values[name]) for name in _RUN if values[name] != DEFAULTS[name]]
-    words = [_difference(pair) for pair in changed]
-    words += [f"from step {step} on {_difference((name, value))}" for step, name, value in values["edits"]]
-    return f"Settings: {', '.join(words)}." if words else "Settings: as the lab starts."
+    words = [_difference(name, values[name]) for name in _RUN if values[name] != DEFAULTS[name]]
+    words += [f"from step {step} on {_difference(name, value)}" for step, name, value in values["edits"]]
+    said = f"Settings: {', '.join(words)}." if words else "Settings: as the lab starts."
+    return " ".join([said, *instead(values)])
 
 
 def notes(values: Values) -> list[str]:
-    """What lanes don't share because of what they differ in: a fair race has the same start and batches."""
+    """What the page has to say about the lanes.
+
+    What they don't share because of what they differ in, since a fair race has the same start and batches;
+    and what is used where that isn't what was asked for.
+    """
     differing = {name for _, differs in values["lanes"] for name, _ in differs}
     found = []
     if "batch_size" in differing:
         found.append("Lanes with other batch sizes see other batches.")
     if differing & {"depth", "width"}:
         found.append("Networks of another shape start from other weights.")
-    return found
+    return found + instead(values)
+
+
+def instead(values: Values) -> list[str]:
+    """What is used where settings exclude each other, a sentence each."""
+    found = []
+    batch = any(norm == "batch" for norm, _ in values["lanes"])
+    for (norm, differs), wanted, used in zip(values["lanes"], asked(values), possible(values), strict=True):
+        size, norm_batch = used["batch_size"], used["norm_batch"]
+        if used["train_samples"] != wanted["train_samples"]:
+            found.append(f"There are {used['train_samples']} training samples, and all are used.")
+        if size != wanted["batch_size"]:
+            found.append(f"There are no more than {size} training samples: batches of {size} are used.")
+        if used["inputs"] != wanted["inputs"]:
+            found.append("Data in the plane are centred already: they are used as they are.")
+        own = any(name in ("norm_batch", "batch_order") for name, _ in differs)
+        if norm != "batch" and (own or not batch) and (wanted["norm_batch"] or own):
+            found.append("Norm batches concern batch norm alone.")
+        elif norm == "batch" and norm_batch != wanted["norm_batch"]:
+            found.append(
+                f"Norm batches of {wanted['norm_batch']} don’t fill a batch of {size}: {norm_batch} is used."
+            )
+        elif norm == "batch" and used["batch_order"] != wanted["batch_order"]:
+            found.append(
+                f"Which samples share μ and σ makes no difference while all do: {wanted['batch_order']} "
+                "needs a norm batch."
+            )
+        for (step, _, value), (_, _, taken) in zip(wanted["edits"], used["edits"], strict=True):
+            if taken != value:
+                what = f"From step {step} on batches of {taken} are used, not of {value}"
+                found.append(f"{what}: they hold whole norm batches, and no more samples than there are.")
+    return list(dict.fromkeys(found))
 
 
 def extras() -> dict[str, Any]:

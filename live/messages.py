@@ -30,15 +30,19 @@ from numpy.typing import NDArray
 
 from .batch import BATCH_CONTROLS
 from .controls import Control, Values, describe, read, write
-from .lab import LAB_CONTROLS, extras
+from .evidence import Link, listed, open_link
+from .lab import LAB_CONTROLS, extras, lane_configs
 from .scenes import ONE_BATCH_CONTROLS, story
 
 __all__ = [
     "CONTROLS",
     "EXTRAS",
     "Control",
+    "Link",
     "Values",
     "describe",
+    "follow",
+    "lane_configs",
     "pack",
     "problem",
     "read",
@@ -46,10 +50,15 @@ __all__ = [
     "write",
 ]
 
-MAX_MESSAGE = 4096
+MAX_MESSAGE = 8192
 CONTROLS = {"batch": BATCH_CONTROLS, "one_batch": ONE_BATCH_CONTROLS, "lab": LAB_CONTROLS}
 # What a picture has to know besides its settings.
-EXTRAS = {"lab": extras(), "one_batch": {"story": story()}}
+EXTRAS = {"lab": extras() | {"experiments": listed()}, "one_batch": {"story": story()}}
+
+
+def follow(picture: str, query: Mapping[str, str]) -> Link:
+    """A page's address as the settings that it leads to; the lab has short ones for experiments' races."""
+    return open_link(query) if picture == "lab" else Link(dict(query))
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:

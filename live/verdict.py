@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import RunConfig
+from bnlib.data import load
 from bnlib.telemetry import Frame
 
 PATIENCE = 50  # steps before a lack of progress is worth a word
@@ -18,6 +19,8 @@ NOISE = 1.5
 LEVEL = -1  # the leader of a race that nobody leads
 
 FADED = 30  # so many times smaller at the input's side, a gradient is worth a word
+
+MILLION = 1e6
 
 ARRAYS_NEEDED = ("val_accuracy", "train_loss", "gradient_norm")
 
@@ -67,7 +70,7 @@ def verdict(
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
     text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
-    data = configs[0].data()
+    data = load(configs[0].dataset)  # what is validated on; wrong labels are for training alone
     sentences = [text, _comparison(standings, len(configs), seeds, len(data.y_val))]
     sentences += [_flow(names, frames), *_hints(configs, standings, step, 1 / data.classes)]
     sentences.append(_ghost(names, frames, ghosts or {}))
@@ -143,7 +146,7 @@ def _flow(names: Sequence[str], frames: Sequence[Frame]) -> str:
 
 
 def _fold(times: float) -> str:
-    return f"{float(f'{times:.2g}'):,.10g}-fold"
+    return f"{float(f'{times:.2g}'):,.10g}-fold" if times < MILLION else "over a million-fold"
 
 
 def _ghost(names: Sequence[str], frames: Sequence[Frame], ghosts: Mapping[int, Frame]) -> str:
@@ -159,15 +162,31 @@ def _ghost(names: Sequence[str], frames: Sequence[Frame], ghosts: Mapping[int, F
 
 def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, guessing: float) -> list[str]:
     hints = []
-    sizes = {config.at(step).batch_size for config in configs if config.norm == "batch"}
+    now = [config.at(step) for config in configs]
+    # How many samples share a mean, and what such a batch is called.
+    sizes = {
+        config.norm_batch or config.batch_size: "norm batch" if config.norm_batch else "batch"
+        for config in now
+        if config.norm == "batch"
+    }
     if 1 in sizes:
-        hints.append("A batch of one is its own mean: batch norm gives β whatever comes in.")
+        hints.append(f"A {sizes[1]} of one is its own mean: batch norm gives β whatever comes in.")
     if 2 in sizes:
-        hints.append(
-            "In a batch of two every normalized value is close to ±1: which is larger is all that is left. "
-            "Layer and group norm don’t look at the batch: try one as a lane."
+        found = (
+            f"In a {sizes[2]} of two every normalized value is close to ±1: which is larger is all that is "
+            "left."
         )
-    slow = step >= PATIENCE and max(config.at(step).lr for config in configs) >= 0.1
+        other = {"layer", "group"} & {config.norm for config in now}
+        more = "" if other else " Layer and group norm don’t look at the batch: try one as a lane."
+        hints.append(found + more)
+    still = [str(lane) for lane, config in enumerate(now, start=1) if 0 < config.cosine_steps < step]
+    if still:
+        where = (
+            f"lane{'s' * (len(still) > 1)} {' and '.join(still)}" if len(still) < len(now) else "all lanes"
+        )
+        hints.append(f"The learning rate has come down its cosine to 0 in {where}: the weights rest.")
+    rates = [0.0 if 0 < config.cosine_steps <= step else config.lr for config in now]
+    slow = step >= PATIENCE and max(rates) >= 0.1
     if slow and standings and all(s.mean < 100 * (guessing + GUESSING) for s in standings):
         hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")
     return hints

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from bnlib import layers, network, norms, train
-from live.messages import Values
+from bnlib import RunConfig, layers, network, norms, train
+from live.messages import Values, lane_configs
 
 _NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
 _NORM_BACKWARD = (
@@ -44,26 +44,40 @@ def batch_code() -> list[Passage]:
 
 def lab_code(values: Values) -> list[Passage]:
     """What computes a race, from the update inwards; only what its lanes use."""
-    used = [norm for norm in _in_lanes(values, "norm") if norm != "none"]
+    configs = lane_configs(values)
+    used = [norm for norm in _in_lanes(configs, "norm") if norm != "none"]
+    noisy = any(config.norm_noise for config in configs)
+    updates = [_UPDATES[name] for name in _in_lanes(configs, "optimizer")]
+    changed = [value for config in configs for _, name, value in config.edits if name == "weight_decay"]
+    if any(_in_lanes(configs, "weight_decay") + changed):
+        updates.append(r"with decay, weight matrices also lose $\lambda w$")
     passages = [
         Passage("A step of training: batch, forward, loss, backward, update", train._advance_stretch),
-        Passage(
-            f"The update: {'; '.join(_UPDATES[name] for name in _in_lanes(values, 'optimizer'))}",
-            train._gradient_to_update,
-        ),
+        Passage(f"The update: {'; '.join(updates)}", train._gradient_to_update),
         Passage(r"Forward, layer by layer: $z = x W + b$, norm, activation", network.forward),
         Passage("Backward, the same way back", network.backward),
     ]
+    if any(config.cosine_steps for config in configs):
+        passages.append(
+            Passage(r"The learning rate's cosine, $\eta\,(1 + \cos(\pi t / T)) / 2$", train._rates)
+        )
+    if noisy:
+        passages += [
+            Passage("Where a norm stands, with the noise behind it", network._norm),
+            Passage("The noise, anew at each step", train.noise),
+        ]
     if used:
+        parts = [_axes(norm) for norm in used]
+        if any(config.norm_batch for config in configs):
+            parts.append("in norm batches (1,) of (seed, sample, norm batch, unit)")
         passages += [
             Passage(
-                f"Which axes of (seed, sample, unit) share μ and σ: {'; '.join(map(_axes, used))}",
-                network._norm,
+                f"Which axes of (seed, sample, unit) share μ and σ: {'; '.join(parts)}", network._normalize
             ),
             Passage(_NORM, norms.normalize),
             Passage(_NORM_BACKWARD, norms.normalize_backward),
         ]
-    for name in _in_lanes(values, "activation"):
+    for name in _in_lanes(configs, "activation"):
         activation = layers.ACTIVATIONS[name]
         passages += [
             Passage(rf"Activation {name}, $a = \phi(z)$", activation.forward),
@@ -79,10 +93,9 @@ def lab_code(values: Values) -> list[Passage]:
     return passages
 
 
-def _in_lanes(values: Values, name: str) -> list[str]:
+def _in_lanes(configs: Sequence[RunConfig], name: str) -> list[str]:
     """Each value that a setting has in some lane, once."""
-    lanes = [values | dict(differs) | {"norm": norm} for norm, differs in values["lanes"]]
-    return list(dict.fromkeys(lane[name] for lane in lanes))
+    return list(dict.fromkeys(getattr(config, name) for config in configs))
 
 
 def _axes(norm: str) -> str:

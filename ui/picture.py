@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from live.messages import CONTROLS, EXTRAS, Control, Values, describe, read, write
+from live.messages import CONTROLS, EXTRAS, Control, Values, describe, follow, read, write
 from ui import assets
 
 _STYLE = "".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css")))
@@ -41,8 +41,14 @@ def picture(name: str, *, title: str) -> Values:
     """
     controls = CONTROLS[name]
     _restore_address(name)
-    values, problems = read(controls, st.query_params)
+    link = follow(name, st.query_params)
+    values, problems = read(controls, link.address)
     st.session_state[f"address-{name}"] = write(controls, values)
+    if link.opens:
+        st.query_params.from_dict(link.address)
+    if link.note:
+        st.info(link.note)
+    problems = link.problems + problems
     if problems:
         st.warning("Part of this address could not be used: " + "; ".join(f"`{_plain(p)}`" for p in problems))
     key = f"live-{name}"
@@ -60,7 +66,7 @@ def picture(name: str, *, title: str) -> Values:
             "controls": describe(controls),
             "values": values,
             "defaults": {control.name: control.default for control in controls},
-            "paused": "step" in st.query_params,
+            "paused": "step" in link.address,
             "assets": _base() + assets.MOUNT,
             "channel": _base() + "/live",
         }

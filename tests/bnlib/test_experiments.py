@@ -100,7 +100,8 @@ def test_it_can_fail(name, store):
     measured = sweep(measure, cells.values(), store=store, workers=1)
     kinds, wrong = {}, {}
     for label, cell in cells.items():  # among cells that measure the same things
-        kinds.setdefault((cell.measure, cell.steps if name in ("E5", "E7") else 0), []).append(label)
+        kind = (cell.measure, cell.steps if name in ("E5", "E7") else 0, cell.config.label_noise)
+        kinds.setdefault(kind, []).append(label)
     for group in kinds.values():
         for label, other in zip(group, reversed(group), strict=True):
             wrong[label] = measured[cells[other]]
@@ -274,6 +275,18 @@ def test_bad_requests_say_what_is_wrong(arguments, message, capsys):
     assert main(["experiments", *arguments]) == 2
     printed = capsys.readouterr()
     assert message in printed.err and "Traceback" not in printed.err
+
+
+def test_ctrl_c_says_what_is_kept(capsys, monkeypatch):
+    def interrupted(*_, **__):
+        stop = KeyboardInterrupt()
+        stop.add_note("sweep: 3 of 9 cells are finished and kept in cells: the same call does the rest")
+        raise stop
+
+    monkeypatch.setattr(experiments, "run_all", interrupted)
+    assert main(["experiments", "run", "E2"]) == 130
+    printed = capsys.readouterr().err
+    assert "Stopped." in printed and "3 of 9 cells are finished" in printed and "Traceback" not in printed
 
 
 @pytest.mark.parametrize("arguments", [["run"], ["walk"], ["run", "E2", "--workers", "two"]])

@@ -1,6 +1,7 @@
 """The training lab's settings, and the training runs that they stand for."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import given
 
 from bnlib import advance, start
 from bnlib.config import EDITABLE, FIELDS
+from bnlib.data import PLANE, TRAIN_SIZES
 from live.lab import (
     DEFAULTS,
     EDIT_FIELDS,
@@ -23,10 +25,13 @@ from live.lab import (
     lane_configs,
     lane_names,
     notes,
+    possible,
 )
+from live.lab import settings as in_words
 from live.messages import MAX_MESSAGE, read, write
 from tests.live.drawn import RUN, addresses_of, broken_settings, lanes
 
+GIVING_WAY = {"train_samples", "batch_size", "norm_batch", "batch_order", "inputs"}
 SMALL = {"dataset": "blobs", "depth": 2, "width": 8, "batch_size": 8, "replicas": 2}
 
 
@@ -44,7 +49,7 @@ def test_what_isnt_of_the_run_is_of_the_page():
     of_the_page = [control.name for control in LAB_CONTROLS if control not in RUN_CONTROLS]
     assert of_the_page == [
         "lanes", "edits", "change", "before", "ghost", "histogram", "loss", "layer", "preset", "guess",
-        "speed", "step",
+        "experiment", "race", "speed", "step",
     ]  # fmt: skip
 
 
@@ -62,7 +67,8 @@ def test_a_control_offers_only_what_a_run_takes(control):
 def test_what_can_change_is_what_a_run_can_change():
     assert set(EDIT_FIELDS) == set(EDITABLE) & set(RUN)
     assert set(LANE_FIELDS) == set(RUN) - set(SHARED)
-    assert set(SHARED) == {"dataset", "data_noise", "replicas", "seed"}, "else it is no race"
+    data = {"dataset", "data_noise", "inputs", "label_noise", "train_samples"}
+    assert set(SHARED) == data | {"replicas", "seed"}, "else it is no race"
 
 
 @given(raw=broken_settings(LAB_CONTROLS) | addresses_of(LAB_CONTROLS))
@@ -72,13 +78,21 @@ def test_whatever_was_read_is_a_race(raw):
         configs = lane_configs(values, draft)
         assert len(configs) == len(lane_names(values)) == len(values["lanes"])
         for config, (norm, differs) in zip(configs, values["lanes"], strict=True):
-            own = dict(differs)
+            wanted = values | dict(differs)
             assert config.norm == norm and (config.record_every, config.validate_every) == every
-            for name in RUN:
-                assert getattr(config, name) == own.get(name, values[name])
-            assert config.edits == tuple(edit for edit in values["edits"] if edit[1] not in own)
-            shared = {name: getattr(config, name) for name in SHARED}
-            assert shared == {name: values[name] for name in SHARED}
+            for name in set(RUN) - GIVING_WAY:
+                assert getattr(config, name) == wanted[name]
+            for name in GIVING_WAY:
+                used = getattr(config, name)
+                assert used in (wanted[name], FIELDS[name].default) or used < wanted[name]
+            asked = [edit for edit in values["edits"] if edit[1] not in dict(differs)]
+            assert [edit[:2] for edit in config.edits] == [edit[:2] for edit in asked]
+            others = [edit for edit in asked if edit[1] != "batch_size"]
+            assert [edit for edit in config.edits if edit[1] != "batch_size"] == others
+        for name in SHARED:
+            assert len({getattr(config, name) for config in configs}) == 1
+        changed = [[e for e in c.edits if e[1] == "batch_size"] for c in configs]
+        assert len({str(edits) for edits in changed if edits}) <= 1, "lanes that follow see the same batches"
     before = ghost_of(values)
     assert before is None or len(lane_configs(before)) == len(configs)
 
@@ -90,7 +104,12 @@ def test_the_longest_state_fits_in_a_message():
         "beta": -1.2345678901e-300,
     }
     numbers |= {"init_scale": 0.055603669310086645, "gamma": -1.2345678901234567e-300, "beta": -2.5}
-    numbers |= {"eps": 1.1970020371639085e-274, "momentum": 3.9240028152734057e-174}
+    numbers |= {"norm_noise": 1.1970020371639085e-174, "weight_decay": 2.1970020371639085e-174}
+    numbers |= {
+        "label_noise": 3.1970020371639085e-174,
+        "eps": 1.1970020371639085e-274,
+        "momentum": 3.9240028152734057e-174,
+    }
     longest = {c.name: max(c.choices, key=len) if c.kind == "choice" else int(c.high) for c in RUN_CONTROLS}
     every = longest | numbers
     differs = [[name, every[name]] for name in LANE_FIELDS]
@@ -101,9 +120,10 @@ def test_the_longest_state_fits_in_a_message():
         before=list(every.items()),
         histogram="preactivation",
         preset="shallow",
+        experiment="E11",
     )
     question = {"kind": "lab", "id": 2**31, "values": values, "until": LAB_STEPS, "draft": False}
-    assert 2500 < len(json.dumps(question, separators=(",", ":"))) <= MAX_MESSAGE
+    assert 3500 < len(json.dumps(question, separators=(",", ":"))) <= MAX_MESSAGE
 
 
 # --- lanes ----------------------------------------------------------------------------------------------
@@ -165,6 +185,118 @@ def test_what_an_unfair_race_does_not_share_is_said():
     assert notes(settings(lanes="none,batch~depth:2~batch_size:2")) == [batches, weights]
 
 
+# --- settings that exclude each other -------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("dataset", ["digits", "moons"])
+@pytest.mark.parametrize(
+    ("batch", "wanted", "used"),
+    [
+        (64, 8, 8),
+        (64, 64, 64),
+        (64, 9, 8),
+        (64, 63, 32),
+        (60, 8, 6),
+        (7, 4, 1),
+        (4, 64, 4),
+        (32, 0, 0),
+        (1, 2, 1),
+    ],
+)
+def test_a_norm_batch_is_the_largest_part_of_the_batch_up_to_what_was_asked(dataset, batch, wanted, used):
+    values = settings(lanes="batch,group", dataset=dataset, batch_size=batch, norm_batch=wanted)
+    batch_lane, group_lane = lane_configs(values)
+    assert (batch_lane.norm_batch, batch_lane.batch_size) == (used, batch)
+    assert (group_lane.norm_batch, group_lane.batch_size) == (0, batch), "other norms have none"
+    said = f"Norm batches of {wanted} don’t fill a batch of {batch}: {used} is used."
+    assert notes(values) == ([said] if used != wanted else [])
+    assert (said in in_words(values)) == (used != wanted)
+
+
+def test_the_order_in_a_norm_batch_needs_one():
+    values = settings(lanes="batch,batch~norm_batch:8", batch_order="sorted")
+    assert [config.batch_order for config in lane_configs(values)] == ["shuffled", "sorted"]
+    (said,) = notes(values)
+    assert "sorted needs a norm batch" in said
+    assert notes(values | {"norm_batch": 8, "batch_order": "pairs"}) == []
+
+
+def test_norm_batches_of_other_norms_are_said_to_be_none():
+    assert notes(settings(lanes="none,batch", norm_batch=8)) == [], "those without batch norm don't mind"
+    for raced, more in [
+        ("none,batch~norm_batch:8", []),
+        ("batch,layer~norm_batch:8", ["Norm batches concern"]),
+    ]:
+        assert [note[:20] for note in notes(settings(lanes=raced))] == more
+    assert notes(settings(lanes="none,layer", norm_batch=8)) == ["Norm batches concern batch norm alone."]
+
+
+@pytest.mark.parametrize(("dataset", "there"), [("digits", 1297), ("circles", 1024)])
+def test_no_more_samples_are_used_than_there_are(dataset, there):
+    assert TRAIN_SIZES[dataset] == there
+    for wanted, used in [(0, 0), (100, 100), (there, there), (1297, there)]:
+        values = settings(
+            lanes="batch,layer", dataset=dataset, train_samples=wanted, edits="9:batch_size:640"
+        )
+        for config in lane_configs(values):
+            assert config.train_samples == used and config.batch_size == 32
+            assert config.at(9).batch_size == min(640, used or there)
+        assert any(f"There are {there} training samples" in note for note in notes(values)) == (
+            used != wanted
+        )
+    values = settings(dataset=dataset, train_samples=48, batch_size=64, norm_batch=32)
+    assert {(c.batch_size, c.norm_batch) for c in lane_configs(values)} == {(48, 0), (48, 24)}
+    assert notes(values) == [
+        "There are no more than 48 training samples: batches of 48 are used.",
+        "Norm batches of 32 don’t fill a batch of 48: 24 is used.",
+    ]
+
+
+@pytest.mark.parametrize(("wanted", "used"), [(32, 24), (40, 36), (12, 12), (7, 12), (2, 12), (640, 48)])
+def test_a_batch_size_changed_in_mid_run_holds_whole_norm_batches_of_every_lane(wanted, used):
+    """What came before the change stays, and lanes that share their batches go on sharing them."""
+    lanes = "batch~norm_batch:4,batch~norm_batch:6,layer,batch~batch_size:64"
+    values = settings(lanes=lanes, batch_size=48, train_samples=50, edits=[[20, "batch_size", wanted]])
+    four, six, layer, own = lane_configs(values)
+    assert (four.norm_batch, six.norm_batch, layer.norm_batch) == (4, 6, 0)
+    for config in (four, six, layer):
+        assert config.batch_size == 48 and config.edits == ((20, "batch_size", used),)
+    assert own.edits == () and own.batch_size == 50
+    said = any(
+        f"From step 20 on batches of {used} are used, not of {wanted}" in note for note in notes(values)
+    )
+    assert said == (used != wanted)
+
+
+def test_lanes_are_called_by_what_is_used_too():
+    values = settings(lanes="batch~norm_batch:5,batch~norm_batch:4,layer~norm_batch:8~batch_order:sorted")
+    assert lane_names(values) == [
+        "batch norm (norm batch 5 → 4)",
+        "batch norm (norm batch 4)",
+        "layer norm (norm batch 8 → 0, batch order sorted → shuffled)",
+    ]
+
+
+@pytest.mark.parametrize("dataset", PLANE)
+def test_data_in_the_plane_stay_where_the_square_is_drawn(dataset):
+    values = settings(dataset=dataset, inputs="standardized")
+    assert {config.inputs for config in lane_configs(values)} == {"raw"} and len(notes(values)) == 1
+    assert {config.inputs for config in lane_configs(values | {"dataset": "digits"})} == {"standardized"}
+
+
+@given(raw=addresses_of(LAB_CONTROLS))
+def test_what_is_used_can_be_used(raw):
+    """Asking for what was given instead gives the very same, and there is nothing to say about it."""
+    values, _ = read(LAB_CONTROLS, raw)
+    for used in possible(values):
+        lane = used["norm"], ()
+        again = values | {name: used[name] for name in (*RUN, "edits")} | {"lanes": (lane,)}
+        assert possible(again) == [used]
+        assert math.prod(c.batch_size % (c.norm_batch or 1) == 0 for c in lane_configs(again))
+        said = [note for note in notes(again) if "concern batch norm" not in note]
+        assert said == []
+
+
 # --- edits are branches ---------------------------------------------------------------------------------
 
 
@@ -175,7 +307,15 @@ def state(run):
 
 @pytest.mark.parametrize(
     ("name", "value"),
-    [("lr", 0.5), ("batch_size", 3), ("eps", 0.5), ("gamma", 2.0), ("beta", -1.0), ("momentum", 0.1)],
+    [
+        ("lr", 0.5),
+        ("batch_size", 3),
+        ("eps", 0.5),
+        ("gamma", 2.0),
+        ("beta", -1.0),
+        ("momentum", 0.1),
+        ("weight_decay", 0.5),
+    ],
 )
 def test_a_race_with_an_edit_is_the_same_up_to_it_and_another_afterwards(name, value):
     assert name in EDIT_FIELDS

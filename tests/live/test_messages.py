@@ -148,7 +148,12 @@ BROKEN = [
     ("lab", "edits", "1.5:lr:0.5", "needs steps that are whole numbers from 1 to 2000"),
     ("lab", "edits", "nan:lr:0.5", "needs steps that are whole numbers from 1 to 2000"),
     ("lab", "edits", "inf:lr:0.5", "needs steps that are whole numbers from 1 to 2000"),
-    ("lab", "edits", "9:depth:3", "can change batch_size, lr, eps, gamma, beta, momentum in mid-run"),
+    (
+        "lab",
+        "edits",
+        "9:depth:3",
+        "can change batch_size, lr, eps, gamma, beta, momentum, weight_decay in mid-run",
+    ),
     ("lab", "edits", "9:init_scale:3", "can change batch_size, lr, eps, gamma, beta, momentum"),
     ("lab", "edits", "9:\u202e\u0000:3", "can change batch_size, lr, eps, gamma, beta, momentum"),
     ("lab", "edits", [[9, None, 3]], "can change batch_size, lr, eps, gamma, beta, momentum"),

@@ -147,6 +147,19 @@ def test_the_largest_race_stays_bounded():
         {"lanes": "batch,batch~lr:0.7", "activation": "tanh", "optimizer": "adamw", "eps": 0.0123},
         {"edits": "5:lr:0.5,11:gamma:0.3", "dataset": "spirals", "data_noise": 0.05, "seed": 3},
         {"lanes": "none,layer", "lr": 10, "init_scale": 5},
+        {
+            "lanes": "batch,batch~norm_batch:2~batch_order:sorted,none~norm_noise:1",
+            "norm_batch": 5,
+            "weight_decay": 0.01,
+            "cosine_steps": 9,
+            "optimizer": "momentum",
+            "edits": "6:weight_decay:0.1",
+            "label_noise": 0.3,
+            "train_samples": 100,
+            "inputs": "standardized",
+            "init": "normal",
+            "init_scale": 0.1,
+        },
     ],
 )
 def test_the_script_repeats_the_recording_to_the_last_digit(client, tmp_path, chosen):

@@ -157,6 +157,8 @@ def test_a_gradient_that_fades_toward_the_input_is_told_beside_one_that_does_not
     weaker = lane(0.9, 0.9, gradient=(0.25, 1.0))
     assert "500-fold with no norm, shrinks 4-fold with batch norm" in said([NONE, BATCH], [fading, weaker])
     assert "Gradient flow" not in said([NONE, BATCH], [weaker, steady])
+    gone = lane(0.1, 0.1, gradient=(1e-12, 1.0))
+    assert "shrinks over a million-fold with no norm, grows 2-fold" in said([NONE, BATCH], [gone, steady])
     dead = lane(0.1, 0.1, gradient=(0.0, 0.0))
     assert "Gradient flow" not in said([NONE, BATCH], [dead, steady])
     mixed = lane(0.1, 0.1, gradient=np.array([[[0.01, 1.0]], [[np.nan, np.nan]]]))
@@ -202,12 +204,45 @@ def test_the_ghost_is_told_by_lane():
         ("none", {"edits": ((60, "lr", 0.5),)}, 60, "a smaller learning rate may help"),
         ("none", {"edits": ((60, "lr", 0.5),)}, 59, ""),
         ("none", {"lr": 0.5, "edits": ((60, "lr", 0.01),)}, 60, ""),
+        # Who shares a mean are the samples of a norm batch, where there are such.
+        ("batch", {"batch_size": 64, "norm_batch": 2}, 0, "In a norm batch of two every normalized"),
+        ("batch", {"batch_size": 64, "norm_batch": 1}, 0, "A norm batch of one is its own mean"),
+        ("batch", {"batch_size": 2, "norm_batch": 1}, 0, "A norm batch of one is its own mean"),
+        ("batch", {"batch_size": 64, "norm_batch": 4}, 0, ""),
+        # A learning rate that has come down doesn't want to be smaller.
+        ("none", {"lr": 0.5, "cosine_steps": 80}, 79, "a smaller learning rate may help"),
+        ("none", {"lr": 0.5, "cosine_steps": 80}, 80, ""),
+        ("none", {"lr": 0.5, "cosine_steps": 80}, 81, "come down its cosine to 0 in all lanes"),
     ],
 )
 def test_what_the_settings_decide_is_said(norm, changes, step, sentence):
     config = RunConfig(norm=norm, replicas=2, **({"lr": 0.01} | changes))
     text = said([config], [lane(0.1, 0.1)], step)
     assert sentence in text if sentence else text.endswith("10.0% (10.0–10.0).")
+
+
+def test_layer_and_group_norm_are_recommended_where_there_is_none():
+    two = RunConfig(batch_size=2, replicas=2, lr=0.01)
+    advice = "try one as a lane"
+    assert advice in said([two, NONE], [lane(0.5), lane(0.5)])
+    assert "close to ±1" in said([two, GROUP], [lane(0.5), lane(0.5)])
+    assert advice not in said([two, GROUP], [lane(0.5), lane(0.5)])
+
+
+def test_lanes_that_have_come_to_rest_are_named():
+    configs = [RunConfig(cosine_steps=steps, replicas=2) for steps in (100, 0, 120, 200)]
+    lanes = [lane(0.5, 0.6)] * 4
+    assert "to 0 in lanes 1 and 3: the weights rest" in said(configs, lanes, 150)
+    assert "to 0 in lane 1: the weights rest" in said(configs, lanes, 101)
+    assert "weights rest" not in said(configs, lanes, 100)
+
+
+@pytest.mark.parametrize("change", [{"label_noise": 0.5}, {"train_samples": 64}, {"inputs": "standardized"}])
+def test_what_is_trained_on_does_not_change_what_is_validated_on(change):
+    configs = [RunConfig(lr=0.5, batch_size=32, **more) for more in ({}, change)]
+    lanes = [lane(0.11), lane(0.12)]
+    one, other = (said([config] * 2, lanes, 60) for config in configs)
+    assert one == other and "on 500 validation samples" in one and "Nobody is far from guessing" in one
 
 
 @pytest.mark.parametrize(("dataset", "classes"), [("digits", 10), ("spirals", 3), ("xor", 2)])

@@ -31,13 +31,27 @@ def test_the_lab_shows_what_its_lanes_use():
     passages = of_lab(lanes="none,batch,rms")
     shown = functions(passages)
     for function in (
-        train._advance_stretch, train._gradient_to_update, network.forward, network.backward, network._norm,
+        train._advance_stretch, train._gradient_to_update, network.forward, network.backward,
+        network._normalize,
         norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope, layers.cross_entropy,
         network.inference_layers,
     ):  # fmt: skip
         assert shown.count(function) == 1
     assert "share μ and σ: batch (1,); rms (2,) with μ = 0" in words(passages)
     assert "SGD" in words(passages) and "AdamW" not in words(passages)
+    for absent in ("decay", "noise", "cosine", "norm batches"):
+        assert absent not in words(passages)
+
+
+def test_what_experiments_set_is_shown_where_it_is_used():
+    every = {"norm_batch": "8", "norm_noise": "1", "weight_decay": "0.01", "cosine_steps": "100"}
+    passages = of_lab(lanes="none,batch", **every)
+    shown = functions(passages)
+    assert train.noise in shown and train._rates in shown and network._norm in shown
+    assert "in norm batches (1,) of (seed, sample, norm batch, unit)" in words(passages)
+    assert r"\lambda w" in words(passages)
+    assert "norm batches" not in words(of_lab(lanes="none,layer", **every)), "only batch norm has them"
+    assert r"\lambda w" in words(of_lab(edits="5:weight_decay:0.1"))
 
 
 def test_what_no_lane_uses_is_not_shown():
@@ -64,7 +78,11 @@ def test_the_text_is_the_function_that_runs():
 
 @pytest.mark.parametrize(
     "address",
-    [{"lanes": "none,batch,group,rms"}, {"lanes": "layer", "activation": "gelu", "optimizer": "adamw"}],
+    [
+        {"lanes": "none,batch,group,rms"},
+        {"lanes": "layer", "activation": "gelu", "optimizer": "adamw"},
+        {"lanes": "none,batch~norm_batch:8", "norm_noise": "1", "cosine_steps": "9", "weight_decay": "0.1"},
+    ],
 )
 def test_all_that_is_shown_has_run(address):
     """Every function on the page is called by a few steps of the race."""

@@ -85,6 +85,68 @@ def test_the_lab_hands_over_its_presets_and_each_is_a_link_into_it():
         assert there["values"] == told["defaults"] | preset["values"]
 
 
+# --- links to the experiments' races --------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("query", "race"), [({}, 1), ({"race": "2"}, 2)])
+def test_a_link_to_an_experiment_is_spelled_out(query, race):
+    app = opened("lab", experiment="e8", **query)
+    assert not app.exception and not app.warning and not app.info
+    spelled = dict(app.query_params)
+    told = handed_over(app)
+    (entry,) = (
+        e for e in told["experiments"]
+        if e["values"]["experiment"] == "E8" and e["values"].get("race", 1) == race
+    )  # fmt: skip
+    assert told["paused"] and told["values"] == told["defaults"] | entry["values"]
+    assert set(spelled) == set(entry["values"]) and spelled["step"] == "300"
+    again = opened("lab", **spelled)
+    assert not again.warning and again.query_params == spelled
+    assert handed_over(again)["values"] == told["values"]
+
+
+def test_a_change_leaves_the_experiment():
+    app = opened("lab", experiment="E11")
+    changed = handed_over(app)["values"] | {"depth": 3, "experiment": "", "race": 1}
+    app = chosen(app, changed)
+    assert "experiment" not in app.query_params and handed_over(app)["values"] == changed
+
+
+def test_a_race_comes_back_with_its_page():
+    app = opened("lab", experiment="E11")
+    spelled = dict(app.query_params)
+    visited(app.switch_page("../pages/home.py"), {})
+    visited(app.switch_page("../pages/training_lab.py"), {})
+    assert app.query_params == spelled and spelled["experiment"] == "E11"
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"experiment": "E99"}, "`experiment=E99 is none of E1, "),
+        ({"experiment": "E8", "race": "3"}, "`race=3 is no race of experiment E8: it has 1, 2; "),
+        ({"experiment": "<b>`$x$` :red[x]"}, "`experiment=<b>$x$ :red[x] is none of "),
+        ({"experiment": "E99", "depth": "3"}, "`experiment=E99 is not one of E5, "),
+    ],
+)
+def test_a_link_to_no_race_falls_back_and_says_so(query, words):
+    app = opened("lab", **query)
+    (warning,) = app.warning
+    assert words in warning.value and not app.exception
+    told = handed_over(app)
+    kept = {"depth": 3} if "depth" in query else {}
+    assert told["values"] == told["defaults"] | kept and not told["paused"]
+    assert app.query_params == query, "what was typed stays until something is chosen"
+
+
+def test_an_experiment_that_cannot_race_says_why():
+    app = opened("lab", experiment="e9")
+    (said,) = app.info
+    assert "E9" in said.value and "learning rates of their own" in said.value
+    told = handed_over(app)
+    assert not app.warning and told["values"] == told["defaults"]
+
+
 def test_broken_fields_are_named_and_the_others_kept():
     app = opened("lab", depth="99", lr="fast", colour="red", width="32")
     (warning,) = app.warning
@@ -196,6 +258,8 @@ HOSTILE = {
     "repeated": {"depth": ["3", "<b>", "99"], "lanes": ["none,batch", "rms"]},
     "unicode": {"depth": "\u202e٣\u0000\u2028💥", "\u200bdepth": "1", "lanes": "nöne,bätch"},
     "lines": {"depth": "1\n\n# Title\n\n- list", "a\r\nb": "x"},
+    "experiments": {"experiment": "`<b>**x**` [l](http://evil.example)", "race": "`` :red[x]\u202e"},
+    "races": {"experiment": "E8", "race": "<script>`" + "9" * 9_000},
     "empty": {"depth": "", "lanes": "", "moved": "", "": "x"},
     "branches": {"lanes": "none~`<b>**x**`:1", "edits": "<b>\u202e`:lr:1", "before": "`` :red[x]`\n:1"},
     "numbers": {"depth": "1e400", "lr": "nan", "seed": "1" * 5000, "gamma": "-inf"},

@@ -1,0 +1,207 @@
+"""The experiments' races in a real browser: links to them, the menu, and the settings that they need."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Locator, Page, expect
+
+from live.evidence import RACES
+from tests.browser.gestures import address, drag_slider, pictures_change, wait_for_address
+
+pytestmark = pytest.mark.browser
+
+SMALL = "/training-lab?depth=2&width=16&replicas=2"
+
+
+def open_lab(page: Page, address: str) -> None:
+    page.goto(address)
+    expect(page.locator(".lab[data-step]")).to_be_visible()
+
+
+def at_step(page: Page, step: int) -> None:
+    expect(page.locator(".lab")).to_have_attribute("data-step", str(step))
+    expect(page.locator(".verdict")).to_contain_text(f"Step {step}, validation accuracy")
+
+
+def heading(page: Page) -> Locator:
+    return page.locator("p.experiment")
+
+
+def menu(page: Page) -> Locator:
+    return page.get_by_label("Races of the experiments")
+
+
+def more(page: Page) -> Locator:
+    return page.locator("details.more")
+
+
+def canvases(page: Page) -> list[str]:
+    shown = page.locator("figure:not([hidden]) canvas").all()
+    return [canvas.evaluate("(canvas) => canvas.toDataURL()") for canvas in shown]
+
+
+def test_a_link_opens_the_race_where_its_effect_is_seen_and_a_reload_keeps_it(page: Page) -> None:
+    open_lab(page, "/training-lab?experiment=e11")
+    wait_for_address(page, r"lanes=.*norm_batch.*experiment=E11.*step=240")
+    for _ in range(2):
+        at_step(page, 240)
+        expect(heading(page)).to_have_text(
+            "E11, Small norm batches alone, at a fixed batch of SGD. "
+            "Norm batches of 64, 8, 4 and 2, judged at step 240."
+        )
+        expect(page.get_by_label(re.compile(r"Norm of lane \d"))).to_have_count(4)
+        for size in (8, 4, 2):
+            expect(page.locator(".verdict")).to_contain_text(f"batch norm (norm batch {size}) ")
+        expect(page.get_by_role("button", name="Play")).to_be_visible()
+        expect(page.locator("input[data-control=norm_batch]")).to_have_attribute("aria-valuetext", "64")
+        expect(menu(page)).to_have_value("7")
+        page.reload()
+    expect(page.get_by_text("could not be used")).to_have_count(0)
+
+
+def test_the_way_back_from_a_link_is_no_trap(page: Page) -> None:
+    open_lab(page, SMALL + "&step=3")
+    at_step(page, 3)
+    page.goto("/training-lab?experiment=E7")
+    wait_for_address(page, "experiment=E7.*step=200")
+    at_step(page, 200)
+    for _ in range(2):  # the short address, which is spelled out again, and what was before
+        if "width=16" not in address(page):
+            page.go_back()
+            page.wait_for_load_state()
+            page.wait_for_function("/width=16|step=200/.test(location.href)")
+    assert "width=16" in address(page)
+    at_step(page, 3)
+    expect(heading(page)).not_to_be_visible()
+
+
+def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
+    open_lab(page, SMALL + "&step=3&speed=120")
+    at_step(page, 3)
+    expect(heading(page)).not_to_be_visible()
+    expect(menu(page).locator("option")).to_have_count(1 + len(RACES))
+    assert menu(page).locator("optgroup").first.get_attribute("label") == (
+        "E5 Sigmoid networks train sooner, and their inputs stay put"
+    )
+    menu(page).select_option("Depth 5")
+    wait_for_address(page, "experiment=E7.*speed=120.*step=200")
+    at_step(page, 200)
+    expect(heading(page)).to_have_text(
+        "E7, Smoother in training, rougher at the start of deep networks. Depth 5, judged at step 200."
+    )
+    menu(page).select_option("Depth 15")
+    expect(heading(page)).to_contain_text("Depth 15, judged at step 200")
+    wait_for_address(page, "experiment=E7.*race=2")
+    page.get_by_role("button", name="One step back").click()
+    at_step(page, 199)
+    expect(heading(page)).to_contain_text("Depth 15")
+    page.locator("select[data-control=optimizer]").select_option("momentum")
+    expect(heading(page)).not_to_be_visible()
+    expect(menu(page)).to_have_value("")
+    wait_for_address(page, r"^((?!experiment|race=).)*$")
+    page.get_by_role("link", name="Two layers").click()
+    expect(page.get_by_role("group", name="A prediction")).to_be_visible()
+    expect(heading(page)).not_to_be_visible()
+
+
+def test_other_settings_than_the_races_do_not_carry_its_name(page: Page) -> None:
+    open_lab(page, SMALL + "&experiment=E7&step=3")
+    at_step(page, 3)
+    expect(menu(page)).to_have_value("")
+    expect(heading(page)).not_to_be_visible()
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ("experiment=E99", "experiment=E99 is none of E1, E2"),
+        ("experiment=E8&race=9", "race=9 is no race of experiment E8: it has 1, 2"),
+        ("experiment=%3Cimg%20src%3Dx%3E", "experiment=<img src=x> is none of"),
+        ("experiment=E21", "The lab’s clock is the training step, not the second."),
+    ],
+)
+def test_nonsense_falls_back_with_a_word(page: Page, query: str, words: str) -> None:
+    open_lab(page, f"/training-lab?{query}")
+    expect(page.get_by_text(words)).to_be_visible()
+    expect(page.locator(".verdict")).to_contain_text("validation accuracy")
+    expect(page.get_by_label(re.compile(r"Norm of lane \d"))).to_have_count(2)
+    expect(heading(page)).not_to_be_visible()
+    expect(page.get_by_text("Traceback")).to_have_count(0)
+    page.get_by_role("button", name="Pause").click()
+    wait_for_address(page, r"training-lab\?step=\d+$")
+    expect(page.get_by_text(words)).to_have_count(0)
+
+
+def test_a_batch_size_that_norm_batches_do_not_fill_is_no_mistake(page: Page) -> None:
+    open_lab(page, SMALL + "&lanes=batch,batch~norm_batch:1,layer&norm_batch=8&step=20")
+    at_step(page, 20)
+    before = canvases(page)
+    release = drag_slider(page, "batch_size", 0.5, 0.34, hold=True)
+    pictures_change(page, before)
+    release()
+    wait_for_address(page, "batch_size=12")
+    expect(page.get_by_text("Norm batches of 8 don’t fill a batch of 12: 6 is used.")).to_be_visible()
+    at_step(page, 20)
+    slider = page.locator("input[data-control=batch_size]")
+    slider.focus()
+    for key, size in (("Home", 1), ("End", 640)):
+        page.keyboard.press(key)
+        wait_for_address(page, f"batch_size={size}(&|$)")
+        at_step(page, 20)
+    expect(page.get_by_text("don’t fill")).to_have_count(0)
+
+
+def test_a_batch_size_changed_in_mid_run_keeps_the_norm_batches(page: Page) -> None:
+    open_lab(page, SMALL + "&norm_batch=8&change=here&step=20")
+    at_step(page, 20)
+    past = page.locator(".verdict").inner_text()
+    drag_slider(page, "batch_size", 0.5, 0.34)
+    wait_for_address(page, "edits=20%3Abatch_size%3A12")
+    expect(page.get_by_text("From step 20 on batches of 8 are used, not of 12")).to_be_visible()
+    at_step(page, 20)
+    expect(page.locator(".verdict")).to_have_text(past)
+
+
+def test_more_settings_are_closed_until_one_is_used(page: Page) -> None:
+    open_lab(page, SMALL + "&step=5")
+    at_step(page, 5)
+    expect(more(page)).not_to_have_attribute("open", "")
+    decay = page.locator("input[data-control=weight_decay]")
+    expect(decay).not_to_be_visible()
+    more(page).locator("summary").click()
+    expect(decay).to_be_visible()
+    before = canvases(page)
+    drag_slider(page, "weight_decay", 0.05, 0.95)
+    wait_for_address(page, "weight_decay=")
+    pictures_change(page, before)
+    page.reload()
+    at_step(page, 5)
+    expect(decay).to_be_visible()
+    page.locator("select[data-control=dataset]").select_option("moons")
+    expect(page.locator("select[data-control=inputs]")).not_to_be_visible()
+    page.get_by_role("button", name="Put every setting back").click()
+    expect(decay).to_be_visible()  # who has it open keeps it
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_race_of_long_names_is_no_wider_than_the_screen(page: Page, width: int, scheme: str) -> None:
+    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
+    page.set_viewport_size({"width": width, "height": 844})
+    open_lab(page, "/training-lab?experiment=E14")
+    at_step(page, 300)
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    shown = [heading(page), menu(page), page.get_by_role("button", name="Put every setting back")]
+    boxes = [element.bounding_box() for element in shown]
+    for box in boxes:
+        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+    _, chooser, over = boxes
+    assert chooser is not None and over is not None
+    apart = over["x"] >= chooser["x"] + chooser["width"] or over["y"] >= chooser["y"] + chooser["height"]
+    assert apart, "the menu and its neighbour don't overlap"
+    page.locator("details.more").evaluate("(details) => { details.open = true; }")
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    for box in (row.bounding_box() for row in more(page).locator(".control:not([hidden])").all()):
+        assert box is not None and box["x"] + box["width"] <= width

@@ -1,0 +1,149 @@
+"""The experiments' races in the lab: the very configurations, and links to them that hold."""
+
+import json
+import math
+from dataclasses import replace
+from urllib.parse import parse_qsl, urlencode
+
+import pytest
+
+from bnlib.experiments import EXPERIMENTS
+from live.evidence import RACES, Link, address_of, listed, open_link, settings_of
+from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES, lane_configs, lane_names, notes
+from live.messages import CONTROLS, EXTRAS, follow, read, write
+
+IDS = [f"{name}-{number}" for name, number in RACES]
+
+
+@pytest.fixture(params=RACES, ids=IDS)
+def place(request):
+    """An experiment's name and the number of its race."""
+    return request.param
+
+
+def shown(config):
+    """A configuration as the lab shows it: each step recorded, and groups only where they are groups."""
+    groups = config.groups if config.norm == "group" else math.gcd(8, config.width)
+    return replace(config, record_every=1, validate_every=5, groups=groups)
+
+
+# --- the very configurations ----------------------------------------------------------------------------
+
+
+def test_every_race_of_every_experiment_is_here():
+    races = {name: e.races() for name, e in EXPERIMENTS.items() if not isinstance(e.races, str)}
+    assert [(name, number + 1) for name in races for number in range(len(races[name]))] == list(RACES)
+    assert len(RACES) >= 15 and all(len(races[name]) <= MAX_RACES for name in races)
+    (control,) = (control for control in LAB_CONTROLS if control.name == "experiment")
+    assert list(control.choices) == ["", *races]
+
+
+def test_the_lab_runs_the_experiments_configurations(place):
+    race = RACES[place][1]
+    values = settings_of(race)
+    assert lane_configs(values) == [shown(config) for config in race.configs]
+    assert 1 <= len(values["lanes"]) <= MAX_LANES
+    assert 0 < values["step"] == race.steps <= LAB_STEPS, "the effect is on the screen"
+    assert values["replicas"] == race.configs[0].replicas and values["preset"] == ""
+
+
+def test_lanes_say_what_they_differ_in_and_no_more(place):
+    """Without one of a lane's own settings it would be another run."""
+    values = settings_of(RACES[place][1])
+    configs = lane_configs(values)
+    for number, (norm, own) in enumerate(values["lanes"]):
+        for pair in own:
+            fewer = (norm, tuple(kept for kept in own if kept != pair))
+            lanes = [fewer if i == number else lane for i, lane in enumerate(values["lanes"])]
+            assert lane_configs(values | {"lanes": tuple(lanes)})[number] != configs[number]
+    assert len(set(lane_names(values))) == len(configs)
+    assert not any("→" in name for name in lane_names(values))
+    assert set(notes(values)) <= {"Lanes with other batch sizes see other batches."}
+
+
+def test_a_setting_that_the_lab_lacks_would_be_noticed():
+    race = RACES["E7", 1][1]
+    for change in ({"residual": True}, {"learn_affine": False}, {"dtype": "float64"}, {"rest_lr": 0.1}):
+        configs = tuple(replace(config, **change) for config in race.configs)
+        assert lane_configs(settings_of(replace(race, configs=configs))) != [shown(c) for c in configs]
+
+
+# --- links ----------------------------------------------------------------------------------------------
+
+
+def test_a_link_is_spelled_out_and_reads_back(place):
+    name, number = place
+    values = settings_of(RACES[place][1]) | {"experiment": name, "race": number}
+    for query in (
+        {"experiment": name, "race": str(number)},
+        {"experiment": f" {name.lower()} ", "race": str(number)},
+    ):
+        link = open_link(query)
+        assert link == Link(address_of(name, number), opens=True)
+    through_an_address = dict(parse_qsl(urlencode(link.address), strict_parsing=True))
+    assert read(LAB_CONTROLS, through_an_address) == (values, [])
+    assert write(LAB_CONTROLS, values) == link.address and "step" in link.address
+    assert open_link(link.address) == Link(link.address), "spelled out, it stays as it is"
+
+
+def test_the_first_race_is_meant_where_none_is_named():
+    assert open_link({"experiment": "E8"}) == open_link({"experiment": "e8", "race": "1"})
+    assert open_link({"experiment": "E8"}).address != open_link({"experiment": "E8", "race": "2"}).address
+
+
+@pytest.mark.parametrize("name", [n for n, e in EXPERIMENTS.items() if isinstance(e.races, str)])
+def test_an_experiment_without_races_says_why(name):
+    link = open_link({"experiment": name.lower()})
+    assert (link.address, link.problems, link.opens) == ({}, [], False)
+    assert EXPERIMENTS[name].title in link.note and EXPERIMENTS[name].races in link.note
+
+
+@pytest.mark.parametrize(
+    ("query", "words"),
+    [
+        ({"experiment": "E99"}, "experiment=E99 is none of E1, E2"),
+        ({"experiment": ""}, "experiment= is none of"),
+        ({"experiment": "E1\u202e" + "9" * 10_000}, "experiment=E1 999"),
+        ({"experiment": "E8", "race": "3"}, "race=3 is no race of experiment E8: it has 1, 2"),
+        ({"experiment": "e11", "race": "2"}, "race=2 is no race of experiment E11: it has one, number 1"),
+        ({"experiment": "E8", "race": "0"}, "race=0 is no race"),
+        ({"experiment": "E8", "race": "-1"}, "race=-1 is no race"),
+        ({"experiment": "E8", "race": "1.0"}, "race=1.0 is no race"),
+        ({"experiment": "E8", "race": "9" * 10_000}, "race=999"),
+        ({"experiment": "E8", "race": ""}, "race= is no race"),
+    ],
+)
+def test_a_link_to_nothing_leads_to_the_lab_and_says_so(query, words):
+    link = open_link(query)
+    assert (link.address, link.note, link.opens) == ({}, "", False)
+    (problem,) = link.problems
+    assert words in problem and len(problem) < 250 and problem.isprintable()
+    assert problem.endswith("the lab as it starts is shown")
+
+
+@pytest.mark.parametrize("query", [{}, {"race": "2"}, {"lr": "1"}, {"experiment": "E8", "depth": "3"}])
+def test_other_addresses_stay_as_they_are(query):
+    assert open_link(query) == Link(query)
+
+
+def test_only_the_lab_has_links_to_experiments():
+    query = {"experiment": "E8"}
+    assert follow("lab", query).opens
+    assert all(follow(picture, query) == Link(query) for picture in CONTROLS if picture != "lab")
+
+
+# --- what the page is told ------------------------------------------------------------------------------
+
+
+def test_the_page_is_told_what_each_race_is():
+    told = EXTRAS["lab"]["experiments"]
+    assert told == listed() and len(told) == len(RACES)
+    for entry, ((name, number), (experiment, race)) in zip(told, RACES.items(), strict=True):
+        expected = settings_of(race) | {"experiment": name, "race": number}
+        assert DEFAULTS | entry["values"] == expected
+        assert read(LAB_CONTROLS, json.loads(json.dumps(DEFAULTS | entry["values"]))) == (expected, [])
+        assert entry["experiment"] == f"{name} {experiment.title}" and entry["race"] == race.title
+    (heading,) = (
+        e["heading"] for e in told if e["values"]["experiment"] == "E8" and e["values"].get("race") == 2
+    )
+    assert heading == ("E8, Higher learning rates. Depth 20: learning rate 0.01 and 1.0, judged at step 300.")
