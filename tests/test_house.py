@@ -221,14 +221,21 @@ def test_app_stays_small():
 
 
 # bnlib has two floors: the library, to be read beside the papers, and the evidence, which only calls it.
-EVIDENCE = {"bnlib.__main__", "bnlib.experiments", "bnlib.store", "bnlib.sweep", "bnlib.theory", "bnlib.workers"}
+EVIDENCE = {
+    "bnlib.__main__",
+    "bnlib.experiments",
+    "bnlib.store",
+    "bnlib.sweep",
+    "bnlib.theory",
+    "bnlib.workers",
+}
 
 
 def is_evidence(module: str) -> bool:
     return ".".join(module.split(".")[:2]) in EVIDENCE
 
 
-@pytest.mark.parametrize(("evidence", "most"), [(False, 2300), (True, 3400)], ids=["library", "evidence"])
+@pytest.mark.parametrize(("evidence", "most"), [(False, 2300), (True, 3900)], ids=["library", "evidence"])
 def test_bnlib_stays_compact(evidence, most):
     modules = {name_of(path): path for path in modules_of("bnlib")}
     sizes = {name: lines_in(path) for name, path in modules.items() if is_evidence(name) == evidence}

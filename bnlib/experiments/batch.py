@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import theory
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, Series, band, check, points, predicted
+from .findings import Findings, Picture, Results, Series, band, check, points, predicted, whole_numbers
 from .model import Cells, Experiment
 from .probes import Cell
 
@@ -26,12 +26,12 @@ def _e1_cells(full: bool) -> Cells:
 def _e1_read(results: Results) -> Findings:
     checks = []
     forms = (
-        ("s", "E[s_b]", theory.batch_std_mean, 2),
-        ("mean2", "Var(mean)", theory.batch_mean_variance, 2),
-        ("s2", "E[s_b^2]", theory.batch_var_mean, 2),
-        ("inverse_s", "E[1/s_b]", theory.inverse_std_mean, 4),
-        ("inverse_s2", "E[1/s_b^2]", theory.inverse_var_mean, 6),
-        ("kurtosis", "kurtosis of x-hat", theory.xhat_kurtosis, 2),
+        ("s", "E[s]", theory.batch_std_mean, 2),
+        ("mean2", "Var(μ)", theory.batch_mean_variance, 2),
+        ("s2", "E[s²]", theory.batch_var_mean, 2),
+        ("inverse_s", "E[1/s]", theory.inverse_std_mean, 4),
+        ("inverse_s2", "E[1/s²]", theory.inverse_var_mean, 6),
+        ("kurtosis", "kurtosis of x̂", theory.xhat_kurtosis, 2),
     )
     for name, words, form, least in forms:
         for m, found in results.items():
@@ -43,10 +43,10 @@ def _e1_read(results: Results) -> Findings:
     for m, found in results.items():
         # Kolmogorov's limit at the probability that 0.008 has for 100,000 numbers.
         limit = 0.008 * sqrt(1e5 / found["batches"][0])
-        checks.append(check(f"shape of x-hat, largest gap, m={m}", found["distance"], most=limit, worst=True))
+        checks.append(check(f"shape of x̂, largest gap, m={m}", found["distance"], most=limit, worst=True))
         bound = theory.xhat_bound(m)
         checks.append(
-            check(f"largest |x-hat|, m={m}", found["largest"], most=bound + 1e-9, expected=bound, worst=True)
+            check(f"largest |x̂|, m={m}", found["largest"], most=bound + 1e-9, expected=bound, worst=True)
         )
     sizes = [m for m in results if m >= 4]
     labels = {m: m for m in sizes}
@@ -54,7 +54,9 @@ def _e1_read(results: Results) -> Findings:
         "How much larger than 1/σ the factor 1/s is on average", "samples in the batch, m", "E[1/s] · σ",
         (
             points("measured", results, labels, "inverse_s"),
-            predicted("√(m/2) Γ((m−2)/2) / Γ((m−1)/2)", sizes, theory.inverse_std_mean),
+            predicted(
+                "√(m/2) Γ((m−2)/2) / Γ((m−1)/2)", whole_numbers(sizes[0], sizes[-1]), theory.inverse_std_mean
+            ),
         ),
         log_x=True,
     )  # fmt: skip

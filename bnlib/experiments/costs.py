@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, points
+from .findings import Findings, Picture, Results, check, level, points
 from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race, mean
 from .probes import Cell
 
@@ -40,10 +38,7 @@ def _e17_read(results: Results) -> Findings:
     ]
     checks += [check(f"the same with right labels, m={m}, %", final["right labels", m]) for m in (64, 4)]
     series = [points("batch norm", results, {m: m for m in sizes}, "final_precise")]
-    series += [
-        band(NAMES[norm], sizes, np.repeat(final[norm][:, None], len(sizes), axis=1))
-        for norm in ("layer", "none")
-    ]
+    series += [level(NAMES[norm], sizes, final[norm]) for norm in ("layer", "none")]
     gain = mean(final["none"]) - mean(final[64])
     words = (
         f"{abs(gain):.1f} points {'below' if gain > 0 else 'above'}" if abs(gain) > EVIDENCE else "level with"

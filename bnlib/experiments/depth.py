@@ -7,7 +7,7 @@ from math import sqrt
 
 from .. import theory
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, near, points, predicted
+from .findings import Findings, Picture, Results, band, check, near, points, predicted, whole_numbers
 from .model import NAMES, Arms, Cells, Experiment
 from .probes import Cell
 
@@ -30,13 +30,14 @@ def _e3_read(results: Results) -> Findings:
     checks, series = [], []
     for activation, form in forms.items():
         sizes = [m for kind, m in results if kind == activation]
+        name = "ReLU" if activation == "relu" else activation
         for m in sizes:
             found = results[activation, m]
             # Finite width: the tolerance is that of 512 units.
             tolerance = (0.10 if m < 8 else 0.04) * sqrt(512 / found["width"][0])
-            checks.append(near(f"{activation}, batch {m}", found["growth"], form(m), tolerance))
-        series.append(points(activation, results, {m: (activation, m) for m in sizes}, "growth"))
-        series.append(predicted(f"{activation}, theory", sizes, form))
+            checks.append(near(f"{name}, batch {m}", found["growth"], form(m), tolerance))
+        series.append(points(name, results, {m: (activation, m) for m in sizes}, "growth"))
+        series.append(predicted(f"{name}, theory", whole_numbers(sizes[0], sizes[-1]), form))
     growth = checks[-1].measured
     notes = (
         f"With ReLU and the largest batches here the squared gradient grows by {growth:.3f} a layer, in the "
@@ -108,7 +109,7 @@ def _e4_read(results: Results) -> Findings:
 
 E4 = Experiment(
     name="E4",
-    title="Skip connections tame it; without a norm He’s weights keep gradients level",
+    title="Skip connections tame exploding gradients; without a norm He’s weights keep them level",
     claims=("depth", "flow"),
     setup="""
         40 ReLU layers of 384 units at initialization, 64 digits, gradient of the loss; slope over layers
@@ -135,7 +136,7 @@ def _e16_cells(full: bool) -> Cells:
 def _e16_read(results: Results) -> Findings:
     blocks = (1, 5, 10, 30)
     checks = [
-        near(f"batch norm, after {n} blocks", results["batch"]["stream"][:, n],
+        near(f"batch norm, after {n} block{'s' * (n > 1)}", results["batch"]["stream"][:, n],
              theory.residual_second_moment(n), 0.05)
         for n in blocks
     ]  # fmt: skip
@@ -145,7 +146,7 @@ def _e16_read(results: Results) -> Findings:
     series = []
     for norm, found in results.items():
         series.append(band(NAMES[norm], x, found["stream"]))
-        formula = "l + 1" if norm == "batch" else "2^l"
+        formula = "l + 1" if norm == "batch" else "2ˡ"
         form = {n: theory.residual_second_moment(n, norm == "batch") for n in x}
         series.append(predicted(f"{NAMES[norm]}, theory {formula}", x, form.__getitem__))
     picture = Picture(
@@ -159,8 +160,8 @@ E16 = Experiment(
     title="In residual networks batch norm makes the branch small",
     claims=("flow", "depth"),
     setup="30 pre-activation residual blocks of 512 units at initialization, 3 seeds.",
-    theory="E[h²] after l blocks: l + 1 with batch norm, so that a branch’s share is 1/(l+1); 2^l without.",
-    accepted="Batch norm within 5% of l + 1, no norm within 30% of 2^30.",
+    theory="E[h²] after l blocks: l + 1 with batch norm, so that a branch’s share is 1/(l+1); 2ˡ without.",
+    accepted="Batch norm within 5% of l + 1, no norm within 30% of 2³⁰.",
     sources=("De & Smith 2020", "He et al. 2015, 2016"),
     contested="",
     cells=_e16_cells,

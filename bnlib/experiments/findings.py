@@ -21,7 +21,11 @@ Results = Mapping[Label, Measured]
 
 @dataclass(frozen=True)
 class Series:
-    """A curve or a row of points: y, and the lowest and highest seed, against x (numbers or words)."""
+    """A curve or a row of points: y, and a range around it, against x (numbers or words).
+
+    low, high : the lowest and highest seed, or what `spread` says
+    theory : whether it was predicted, not measured
+    """
 
     name: str
     x: tuple[Any, ...]
@@ -29,6 +33,7 @@ class Series:
     low: tuple[float, ...] = ()
     high: tuple[float, ...] = ()
     theory: bool = False
+    spread: str = ""
 
 
 @dataclass(frozen=True)
@@ -72,8 +77,8 @@ class Check:
     def accepted(self) -> str:
         """The accepted outcomes in words."""
         least, most = (f"{bound:.4g}" for bound in (self.least - self.slack, self.most + self.slack))
-        if self.reported:
-            return ""
+        if self.reported or least == most:
+            return "" if self.reported else least
         if self.most == inf:
             return f"≥ {least}"
         return f"≤ {most}" if self.least == -inf else f"{least} to {most}"
@@ -100,11 +105,22 @@ def check(
     """
     values = np.atleast_1d(np.asarray(values, float))
     n = len(values)
-    slack = 4 * values.std(ddof=1) * sqrt(1 / n - 1 / seeds) if 1 < n < seeds else 0.0
+    slack = 4 * float(values.std(ddof=1)) * sqrt(1 / n - 1 / seeds) if 1 < n < seeds else 0.0
     if not isfinite(slack):
         slack = 0.0
     measured = float(values.max() if worst else values.mean())
     return Check(what, measured, float(values.min()), float(values.max()), least, most, expected, slack)
+
+
+def whole_numbers(low: int, high: int) -> list[int]:
+    """From low to high, ever wider apart: where a closed form of a batch size is drawn."""
+    return sorted({round(value) for value in np.geomspace(low, high, 60)})
+
+
+def level(name: str, x: Iterable[Any], values: Any) -> Series:
+    """What doesn't depend on x, as a line without a range: the mean of `values`."""
+    x = tuple(x)
+    return Series(name, x, (float(np.mean(values)),) * len(x))
 
 
 def near(what: str, values: Any, expected: float, tolerance: float, **rest: Any) -> Check:

@@ -93,7 +93,7 @@ class Result:
 
     @property
     def failed(self) -> list[Check]:
-        return [found for found in self.findings.checks if not found.holds]
+        return [found for found in self.findings.checks if not (found.reported or found.holds)]
 
     @property
     def verdict(self) -> str:

@@ -30,20 +30,18 @@ def _e8_cells(full: bool) -> Cells:
 
 def _e8_read(results: Results) -> Findings:
     checks, pictures, notes = [], [], []
+    slower, gains = [], []
     rates = sorted({lr for _, _, lr in results})
     for depth in sorted({depth for depth, _, _ in results}):
-        loss = {
-            norm: np.stack([results[depth, norm, lr]["final_loss"] for lr in rates], axis=1)
-            for norm in ("none", "batch")
-        }
+        arms = {norm: [results[depth, norm, lr] for lr in rates] for norm in ("none", "batch")}
+        loss = {n: np.stack([found["final_loss"] for found in arm], axis=1) for n, arm in arms.items()}
         largest = {}
         for norm, values in loss.items():
             learned = np.where(values < _LEARNS, rates, 0.0).max(axis=1)
             failed = int((learned == 0).sum())
             if failed:
-                notes.append(
-                    f"Depth {depth}, {NAMES[norm]}: {failed} of {len(learned)} seeds learn at no rate."
-                )
+                seeds = f"{failed} of {len(learned)} seeds"
+                notes.append(f"Depth {depth}, {NAMES[norm]}: {seeds} learn at no rate.")
             # A seed that learns at no rate counts as if it did at the smallest, in favour of no norm.
             largest[norm] = np.maximum(learned, rates[0])
             checks.append(check(f"largest rate that learns, {NAMES[norm]}, depth {depth}", largest[norm]))
@@ -51,22 +49,25 @@ def _e8_read(results: Results) -> Findings:
         checks.append(check(f"batch norm / no norm, depth {depth}", ratio, least=3 if depth == 5 else 10))
         slow = {norm: values[:, rates.index(0.01)] for norm, values in loss.items()}
         if slow["none"].max() < slow["batch"].min():
-            notes.append(f"At learning rate 0.01 batch norm is slower at depth {depth}, in every seed.")
-        best = {
-            norm: np.nanmin([results[depth, norm, lr]["final"] for lr in rates], axis=0)
-            for norm in ("none", "batch")
-        }
+            slower.append(str(depth))
+        best = {norm: np.nanmin([found["final"] for found in arm], axis=0) for norm, arm in arms.items()}
         for norm, values in best.items():
             checks.append(check(f"error at the best rate, {NAMES[norm]}, depth {depth}, %", values))
         gain = mean(best["none"]) - mean(best["batch"])
-        words = (
-            f"{gain:.1f} points better with batch norm" if gain > EVIDENCE else "no evidence of a difference"
-        )
-        notes.append(f"Accuracy at each one’s best rate, depth {depth}: {words}.")
+        gains.append(f"{gain:.1f} points (depth {depth}{'' if gain > EVIDENCE else ', no evidence'})")
+        curves = []
+        for norm, values in loss.items():
+            whole = np.where(np.isnan(values).any(axis=0), np.nan, values)
+            curves.append(band(NAMES[norm], rates, whole))
         pictures.append(Picture(
-            f"Training loss after 300 steps, depth {depth}", "learning rate", "training loss",
-            tuple(band(NAMES[norm], rates, values) for norm, values in loss.items()), log_x=True,
+            f"Training loss after 300 steps, depth {depth}; a line ends where a seed diverges",
+            "learning rate", "training loss", tuple(curves), log_x=True,
         ))  # fmt: skip
+    if slower:
+        notes.append(
+            f"At learning rate 0.01 batch norm is slower in every seed, at depth {', '.join(slower)}."
+        )
+    notes.append(f"At each one’s best rate, accuracy with batch norm is higher by {', '.join(gains)}.")
     return Findings(tuple(pictures), tuple(checks), tuple(notes))
 
 
@@ -271,7 +272,7 @@ E19 = Experiment(
     read=_e19_read,
     races=lambda: tuple(
         Race(
-            f"Weights × {scale:g}",
+            f"Weights × {scale:g}: no norm, layer norm, batch norm",
             tuple(replace(_E19, norm=n, init_scale=scale) for n in ("none", "layer", "batch")),
             300,
         )

@@ -9,7 +9,7 @@ from math import inf
 import numpy as np
 
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, curve
+from .findings import Findings, Picture, Results, Series, band, check, curve
 from .model import NAMES, QUIET, Arms, Cells, Experiment, Race, mean
 from .probes import Cell
 
@@ -41,9 +41,11 @@ def _e5_read(results: Results) -> Findings:
         check(f"accuracy gained after {results['none']['steps'][0]:,} steps, points",
               results["none"]["final"] - results["batch"]["final"], 3, seeds=4),
         check("input of the last sigmoids, widest / narrowest, no norm", drift["none"]["width"]),
-        check("the same, batch norm", drift["batch"]["width"], most=float(drift["none"]["width"].min() / 3)),
+        check("input of the last sigmoids, widest / narrowest, batch norm", drift["batch"]["width"],
+              most=float(drift["none"]["width"].min() / 3)),
         check("how far its median wanders, no norm", drift["none"]["drift"]),
-        check("the same, batch norm", drift["batch"]["drift"], most=float(drift["none"]["drift"].min())),
+        check("how far its median wanders, batch norm", drift["batch"]["drift"],
+              most=float(drift["none"]["drift"].min())),
     ]  # fmt: skip
     tuned = {norm: results[norm, "tuned"]["final"] for norm in ("none", "batch")}
     checks += [check(f"error after 500 steps at lr 2, {NAMES[n]}, %", values) for n, values in tuned.items()]
@@ -60,12 +62,14 @@ def _e5_read(results: Results) -> Findings:
         "Error on digits, three sigmoid layers", "step", "validation error, %",
         tuple(curve(NAMES[norm], results[norm], "val_error") for norm in ("none", "batch")),
     )  # fmt: skip
-    lines = [
-        band(f"{NAMES[norm]}, {share}%", drift[norm]["step"][0].tolist(), drift[norm]["quantiles"][:, :, i])
-        for norm in ("none", "batch")
-        for i, share in enumerate((15, 50, 85))
-    ]
-    inputs = Picture("What enters the last layer’s sigmoids: percentiles", "step", "input", tuple(lines))
+    lines = []
+    for norm, found in drift.items():
+        low, median, high = (tuple(found["quantiles"][:, :, i].mean(axis=0).tolist()) for i in range(3))
+        steps = tuple(found["step"][0].tolist())
+        lines.append(Series(NAMES[norm], steps, median, low, high, spread="15% to 85% of inputs"))
+    inputs = Picture(
+        "What enters the last layer’s sigmoids: median, and 15% to 85%", "step", "input", tuple(lines)
+    )
     return Findings((error, inputs), tuple(checks), tuple(notes))
 
 
@@ -132,7 +136,7 @@ def _e6_read(results: Results) -> Findings:
                 values = loss[:, slice(*span)].mean(axis=1)
                 checks.append(check(f"ReLU, loss over steps {span[0]} to {span[1] - 1}, {name}", values))
     notes = []
-    for activation in ("tanh", "relu"):
+    for activation, kind in (("tanh", "tanh"), ("relu", "ReLU")):
         none, batch = (results["shift", activation, norm] for norm in ("none", "batch"))
         for quantity, words, larger in (
             ("distance", "‖G − G′‖", "more"), ("cosine", "the angle between G and G′", "less"),
@@ -147,7 +151,7 @@ def _e6_read(results: Results) -> Findings:
             smaller = "less" if larger == "more" else "more"
             says = larger if after.mean() > before.mean() else smaller
             notes.append(
-                f"Covariate shift, {activation} at learning rate 0.1, by {words}: "
+                f"Covariate shift, {kind} at learning rate 0.1, by {words}: "
                 + (f"{says} with batch norm." if apart else "seeds overlap, no difference shows.")
             )
     picture = Picture(
@@ -263,12 +267,12 @@ E7 = Experiment(
     read=_e7_read,
     races=lambda: (
         Race(
-            "Depth 5",
+            "Depth 5, no norm and batch norm",
             tuple(RunConfig(depth=5, batch_size=64, replicas=3, norm=n) for n in ("none", "batch")),
             200,
         ),
         Race(
-            "Depth 15",
+            "Depth 15, no norm and batch norm",
             tuple(RunConfig(depth=15, batch_size=64, replicas=3, norm=n) for n in ("none", "batch")),
             200,
         ),

@@ -5,10 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-import numpy as np
-
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, curve, points
+from .findings import Findings, Picture, Results, check, curve, level, points
 from .model import NAMES, QUIET, Arms, Cells, Experiment, Race
 from .probes import Cell
 
@@ -44,14 +42,13 @@ def _e11_read(results: Results) -> Findings:
     checks += [check(f"error, {NAMES.get(label, f'm={label}')}, %", final[label]) for label in rest]
     labels = {m: m for m in sizes}
     series = [
-        points("validation, running statistics", results, labels, "final"),
-        points("validation, batch statistics", results, labels, "final_batch"),
-        points("training, batch statistics", results, labels, "final_train_batch"),
+        points("batch norm: validation, running statistics", results, labels, "final"),
+        points("batch norm: validation, batch statistics", results, labels, "final_batch"),
+        points("batch norm: training, batch statistics", results, labels, "final_train_batch"),
     ]
     for name in ("group", "layer", "none"):
         if name in results:
-            values = np.repeat(final[name][:, None], len(sizes), axis=1)
-            series.append(band(NAMES[name], sizes, values))
+            series.append(level(NAMES[name], sizes, final[name]))
     picture = Picture(
         "Error against the samples that share a mean and a variance; every step sees 64", "norm batch, m",
         "error, %",

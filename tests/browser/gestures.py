@@ -5,7 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from playwright.sync_api import Page
+from playwright.sync_api import Page, expect
+
+# Small networks: tests of the lab are about the page, and the machine may be slow.
+SMALL = "/training-lab?depth=2&width=16&replicas=2"
 
 
 def address(page: Page) -> str:
@@ -57,3 +60,21 @@ def pictures_change(page: Page, before: list[str]) -> None:
             return
         page.wait_for_timeout(50)
     raise AssertionError("a picture is still the same")
+
+
+def open_lab(page: Page, address: str) -> None:
+    """Open the training lab and wait until it shows a step."""
+    page.goto(address)
+    expect(page.locator(".lab[data-step]")).to_be_visible()
+
+
+def at_step(page: Page, step: int) -> None:
+    """Wait until the lab and its verdict are at ``step``."""
+    expect(page.locator(".lab")).to_have_attribute("data-step", str(step))
+    expect(page.locator(".verdict")).to_contain_text(f"Step {step}, validation accuracy")
+
+
+def canvases(page: Page) -> list[str]:
+    """Every picture, to the last pixel."""
+    shown = page.locator("figure:not([hidden]) canvas").all()
+    return [canvas.evaluate("(canvas) => canvas.toDataURL()") for canvas in shown]

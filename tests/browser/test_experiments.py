@@ -8,21 +8,18 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from live.evidence import RACES
-from tests.browser.gestures import address, drag_slider, pictures_change, wait_for_address
+from tests.browser.gestures import (
+    SMALL,
+    address,
+    at_step,
+    canvases,
+    drag_slider,
+    open_lab,
+    pictures_change,
+    wait_for_address,
+)
 
 pytestmark = pytest.mark.browser
-
-SMALL = "/training-lab?depth=2&width=16&replicas=2"
-
-
-def open_lab(page: Page, address: str) -> None:
-    page.goto(address)
-    expect(page.locator(".lab[data-step]")).to_be_visible()
-
-
-def at_step(page: Page, step: int) -> None:
-    expect(page.locator(".lab")).to_have_attribute("data-step", str(step))
-    expect(page.locator(".verdict")).to_contain_text(f"Step {step}, validation accuracy")
 
 
 def heading(page: Page) -> Locator:
@@ -35,11 +32,6 @@ def menu(page: Page) -> Locator:
 
 def more(page: Page) -> Locator:
     return page.locator("details.more")
-
-
-def canvases(page: Page) -> list[str]:
-    shown = page.locator("figure:not([hidden]) canvas").all()
-    return [canvas.evaluate("(canvas) => canvas.toDataURL()") for canvas in shown]
 
 
 def test_a_link_opens_the_race_where_its_effect_is_seen_and_a_reload_keeps_it(page: Page) -> None:

@@ -8,27 +8,18 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.gestures import (
+    SMALL,
     address,
+    at_step,
+    canvases,
     drag_slider,
+    open_lab,
     pictures_change,
     wait_for_address,
     watch_pictures,
 )
 
 pytestmark = pytest.mark.browser
-
-# Small networks: these tests are about the page, and the machine may be slow.
-SMALL = "/training-lab?depth=2&width=16&replicas=2"
-
-
-def open_lab(page: Page, address: str) -> None:
-    page.goto(address)
-    expect(page.locator(".lab[data-step]")).to_be_visible()
-
-
-def at_step(page: Page, step: int) -> None:
-    expect(page.locator(".lab")).to_have_attribute("data-step", str(step))
-    expect(page.locator(".verdict")).to_contain_text(f"Step {step}, validation accuracy")
 
 
 def all_there(page: Page) -> None:
@@ -38,14 +29,6 @@ def all_there(page: Page) -> None:
 
 def norm(page: Page, lane: int) -> Locator:
     return page.get_by_label(f"Norm of lane {lane}")
-
-
-def canvases(page: Page) -> list[str]:
-    """Every picture, to the last pixel."""
-    return [
-        canvas.evaluate("(canvas) => canvas.toDataURL()")
-        for canvas in page.locator("figure:not([hidden]) canvas").all()
-    ]
 
 
 def layers(page: Page) -> list[str]:
