@@ -39,10 +39,7 @@ def _parser() -> argparse.ArgumentParser:
 
 def listing() -> str:
     """The experiments, a line each, and what they bear on."""
-    lines = [
-        f"{e.name:4} {e.title}\n     {'; '.join(experiments.CLAIMS[claim] for claim in e.claims)}"
-        for e in experiments.EXPERIMENTS.values()
-    ]
+    lines = [f"{e.name:4} {e.title}\n     {e.bearing}" for e in experiments.EXPERIMENTS.values()]
     return "\n".join([*lines, "", "python -m bnlib experiments run E3    (or several, or all)"])
 
 

@@ -62,7 +62,7 @@ def _e17_read(results: Results) -> Findings:
 E17 = Experiment(
     name="E17",
     title="Noise of small norm batches regularizes",
-    claims=("regularization",),
+    claims={"regularization": "qualifies"},
     setup="""
         640 digits, 30% of their labels wrong, 3 × 64 ReLU units, batch 64, momentum SGD at 0.05, 400
         steps (40 epochs), statistics from m samples at a time, precise statistics in validation, 6 seeds.
@@ -122,7 +122,7 @@ def _e21_read(results: Results) -> Findings:
 E21 = Experiment(
     name="E21",
     title="What it costs",
-    claims=("cost",),
+    claims={"cost": "qualifies"},
     setup="""
         4 × 64 ReLU units: training steps and inference with batch norm and without, in turns in one
         process.

@@ -20,10 +20,11 @@ CLAIMS = {
     "faster": "Training is faster",
     "rates": "Higher learning rates",
     "flow": "Gradients flow better",
-    "smooth": "The loss is smoother",
     "regularization": "It regularizes",
     "initialization": "Less depends on the initial weights",
     "accuracy": "Accuracy is higher",
+    "shift": "It works by steadying distributions (internal covariate shift)",
+    "smooth": "It works by smoothing the loss",
     "small": "Small batches fail",
     "discrepancy": "Training and inference differ",
     "online": "Learning from one sample at a time fails",
@@ -31,9 +32,11 @@ CLAIMS = {
     "cost": "It costs parameters and time",
     "recurrent": "Recurrent networks don’t fit",
 }
+EXPLANATIONS = ("shift", "smooth")
 LIMITS = ("small", "discrepancy", "online", "depth", "cost", "recurrent")
 
 
+STANCES = ("supports", "qualifies", "speaks against")
 NAMES = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "group": "group norm"}
 QUIET: dict[str, Any] = {"record_every": 10**6, "validate_every": 10**6}
 WRAPPED = 100  # characters of a line on a terminal
@@ -58,7 +61,7 @@ class Race:
 class Experiment:
     """One experiment.
 
-    claims : keys of CLAIMS that it bears on
+    claims : keys of CLAIMS that it bears on, and how if it comes out as accepted: one of STANCES
     cells : of size "full" (True) or "reduced"
     read : what the measured cells say; gets the results and the seeds of the full size
     races : for the training lab; or why it can't show this, in words
@@ -66,7 +69,7 @@ class Experiment:
 
     name: str
     title: str
-    claims: tuple[str, ...]
+    claims: dict[str, str]
     setup: str
     theory: str
     accepted: str
@@ -75,6 +78,11 @@ class Experiment:
     cells: Callable[[bool], Cells]
     read: Callable[[Results], Findings]
     races: Callable[[], tuple[Race, ...]] | str
+
+    @property
+    def bearing(self) -> str:
+        """What it says of which claims, if it comes out as accepted, in words."""
+        return "; ".join(f"{stance} “{CLAIMS[claim]}”" for claim, stance in self.claims.items())
 
     def __post_init__(self) -> None:
         for field in fields(self):

@@ -76,7 +76,7 @@ def _e5_read(results: Results) -> Findings:
 E5 = Experiment(
     name="E5",
     title="Sigmoid networks train sooner, and their inputs stay put",
-    claims=("faster", "initialization"),
+    claims={"faster": "qualifies", "shift": "qualifies", "initialization": "supports"},
     setup="""
         Digits, standardized, 3 × 100 sigmoid units, batch 60, weights N(0, 0.1²), SGD at learning rate
         0.1, 4 seeds (Ioffe & Szegedy’s figure 1).
@@ -165,7 +165,7 @@ def _e6_read(results: Results) -> Findings:
 E6 = Experiment(
     name="E6",
     title="Is it covariate shift? Noise injected behind the norm",
-    claims=("faster",),
+    claims={"shift": "speaks against"},
     setup="""
         Digits, 10 × 64 tanh units, SGD at learning rate 0.03, batch 64, 6 seeds. Noise with random mean
         and scale, new at every step, is added behind each norm, or where it would stand.
@@ -247,7 +247,7 @@ def _e7_read(results: Results) -> Findings:
 E7 = Experiment(
     name="E7",
     title="Smoother in training, rougher at the start of deep networks",
-    claims=("smooth", "depth"),
+    claims={"smooth": "qualifies", "depth": "supports"},
     setup="""
         Digits, ReLU, 5, 10 and 15 layers of 64 units, learning rate 0.1, batch 64, 3 seeds. Every 10 of
         200 steps the loss is probed along its gradient, ½ to 4 learning rates away; medians. Then, at

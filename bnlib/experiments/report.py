@@ -21,7 +21,7 @@ import numpy as np
 from ..stats import Array
 from ..sweep import library_version
 from .findings import Check, Picture, Series
-from .model import CLAIMS, LIMITS, Result
+from .model import CLAIMS, EXPLANATIONS, LIMITS, Result
 
 LOOKS = (  # the app's chart colours on a light page and on a dark one, and a marker each
     ("#0072B2", "#56B4E9", "circle"),
@@ -42,6 +42,7 @@ DRESS = {
     "light": {INK: "#3C4654"},
     "dark": {INK: "#C3CAD4", PAPER: "#151B23", **{light: dark for light, dark, _ in LOOKS}},
 }
+MARKS = {"supports": ("holds", "✓"), "qualifies": ("mixed", "±"), "speaks against": ("fails", "✗")}
 PAGE = Path(__file__).with_suffix(".html")
 FEW, MOST = 4, 400  # with fewer points a range is a bar and no band; of a curve with more some are drawn
 LONG, SHOWN = 12, 8  # with more rows a table is folded, all but so many
@@ -256,7 +257,8 @@ def _page(results: Sequence[Result], lab: str) -> str:
     page = Template(PAGE.read_text("utf-8"))
     return page.substitute(
         lead=_lead(results),
-        benefits=_claims(results, [claim for claim in CLAIMS if claim not in LIMITS]),
+        benefits=_claims(results, [claim for claim in CLAIMS if claim not in (*EXPLANATIONS, *LIMITS)]),
+        explanations=_claims(results, EXPLANATIONS),
         limits=_claims(results, LIMITS),
         contents="".join(f"<li>{_link(result)}</li>" for result in results),
         sections=sections,
@@ -307,7 +309,7 @@ def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
             for result in bearing
             if result.experiment.contested
         )
-        cell = "".join(f"<li>{_link(result)}</li>" for result in bearing)
+        cell = "".join(f"<li>{_link(result, result.experiment.claims[claim])}</li>" for result in bearing)
         if absent:
             cell += f"<li>not run for this page: {_text(', '.join(absent))}</li>"
         cell = f"<ul>{cell}</ul>" if cell else "no experiment here yet"
@@ -315,10 +317,13 @@ def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
     return "".join(rows)
 
 
-def _link(result: Result) -> str:
-    kind, words = ("fails", "✗ not as accepted") if result.failed else ("holds", "✓ as accepted")
+def _link(result: Result, stance: str = "as accepted") -> str:
+    """A link to the experiment, and what it says of a claim: nothing if it didn't come out as accepted."""
+    kind, mark = MARKS.get(stance, MARKS["supports"])
+    if result.failed:
+        kind, mark, stance = "fails", "✗", "not as accepted"
     title = _text(f"{result.experiment.name} {result.experiment.title}")
-    return f'<a href="#{_anchor(result)}">{title}</a> <span class="{kind}">{words}</span>'
+    return f'<a href="#{_anchor(result)}">{title}</a> <span class="{kind}">{mark} {stance}</span>'
 
 
 def _anchor(result: Result) -> str:
@@ -329,7 +334,7 @@ def _section(result: Result, lab: str) -> str:
     experiment, anchor = result.experiment, _anchor(result)
     kind, mark = ("fails", "✗") if result.failed else ("holds", "✓")
     about = {
-        "Bears on": "; ".join(CLAIMS[claim] for claim in experiment.claims),
+        "Bearing": f"{experiment.bearing[:1].upper()}{experiment.bearing[1:]}.",
         "Setup": experiment.setup,
         "Theory": experiment.theory,
         "Accepted": experiment.accepted,

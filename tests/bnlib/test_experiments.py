@@ -16,7 +16,7 @@ from bnlib import experiments
 from bnlib.__main__ import main
 from bnlib.experiments import CLAIMS, EXPERIMENTS, LIMITS, find, run, run_all
 from bnlib.experiments.findings import Check, Findings, Picture, band, check, curve, near, points, predicted
-from bnlib.experiments.model import Result
+from bnlib.experiments.model import STANCES, Result
 from bnlib.experiments.probes import MEASURES, measure
 from bnlib.sweep import SweepCancelled, sweep
 
@@ -44,6 +44,7 @@ def test_a_declaration_is_complete(name):
     experiment = EXPERIMENTS[name]
     assert experiment.title and experiment.setup and experiment.accepted and experiment.sources
     assert set(experiment.claims) <= set(CLAIMS) and experiment.claims
+    assert set(experiment.claims.values()) <= set(STANCES)
     for text in (experiment.title, experiment.setup, experiment.theory, experiment.contested):
         assert "  " not in text and "\n" not in text
     if isinstance(experiment.races, str):

@@ -63,7 +63,8 @@ def result(
     name: str = "E3", checks: tuple[Check, ...] = CHECKS, size: str = "full", **changes: Any
 ) -> Result:
     experiment = Experiment(
-        name=name, title="Title", claims=("flow", "depth"), setup="The setup.", theory="The theory.",
+        name=name, title="Title", claims={"flow": "speaks against", "depth": "supports"},
+        setup="The setup.", theory="The theory.",
         accepted="The accepted.", sources=("Source 1", "Source 2"), contested="", cells=lambda full: {},
         read=lambda results: Findings((), ()), races="No lab for this.",
     )  # fmt: skip
@@ -263,7 +264,9 @@ def test_a_claim_lists_what_bears_on_it_and_whether_it_is_contested(page):
     assert rows[CLAIMS["recurrent"]] == "<td>no experiment here yet</td><td>–</td>"
     flow = rows[CLAIMS["flow"]]
     assert '<a href="#e3">E3 Title</a> <span class="fails">✗ not as accepted</span>' in flow
-    assert '<a href="#e4">E4 Title</a> <span class="holds">✓ as accepted</span>' in flow
+    assert '<a href="#e4">E4 Title</a> <span class="fails">✗ speaks against</span>' in flow
+    assert '<a href="#e4">E4 Title</a> <span class="holds">✓ supports</span>' in rows[CLAIMS["depth"]]
+    assert '<a href="#e4">E4 Title</a> <span class="holds">✓ as accepted</span>' in text  # the contents
     assert '<a href="#e3-contested">E3</a>' in flow and "#e4-contested" not in flow
     assert "not run for this page: E16" in flow, "an experiment that there is isn't denied"
     assert rows[CLAIMS["cost"]] == "<td><ul><li>not run for this page: E21</li></ul></td><td>–</td>"
