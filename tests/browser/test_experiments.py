@@ -77,18 +77,19 @@ def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
     assert menu(page).locator("optgroup").first.get_attribute("label") == (
         "E5 Sigmoid networks train sooner, and their inputs stay put"
     )
-    menu(page).select_option("Depth 5")
+    shallow, deep = (RACES["E7", number][1].title for number in (1, 2))
+    menu(page).select_option(shallow)
     wait_for_address(page, "experiment=E7.*speed=120.*step=200")
     at_step(page, 200)
     expect(heading(page)).to_have_text(
-        "E7, Smoother in training, rougher at the start of deep networks. Depth 5, judged at step 200."
+        f"E7, Smoother in training, rougher at the start of deep networks. {shallow}, judged at step 200."
     )
-    menu(page).select_option("Depth 15")
-    expect(heading(page)).to_contain_text("Depth 15, judged at step 200")
+    menu(page).select_option(deep)
+    expect(heading(page)).to_contain_text(f"{deep}, judged at step 200")
     wait_for_address(page, "experiment=E7.*race=2")
     page.get_by_role("button", name="One step back").click()
     at_step(page, 199)
-    expect(heading(page)).to_contain_text("Depth 15")
+    expect(heading(page)).to_contain_text(deep)
     page.locator("select[data-control=optimizer]").select_option("momentum")
     expect(heading(page)).not_to_be_visible()
     expect(menu(page)).to_have_value("")
