@@ -65,6 +65,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(f"{asked.out}: {len(results)} experiments")
         else:
             print("\n\n".join(map(str, results)))
+            if len(results) > 1:
+                judged = [found for r in results for found in r.findings.checks if not found.reported]
+                holding = sum(found.holds for found in judged)
+                print(f"\n{len(results)} experiments: {holding} of {len(judged)} checks hold.")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2

@@ -52,7 +52,7 @@ def load(
     deviation of the Gaussian added to each of their coordinates, in units of the figure's radius. The
     figure and the direction of each sample's noise don't depend on it. "groups" are 16 Gaussian features in
     groups of eight neighbours that share an offset of standard deviation 2.4; one of each eight, class 1, is
-    moved by 2.6 along one direction (after the leakage of Wu & Johnson 2021, section 5).
+    moved by 2.6 along one direction (after the leakage of Wu & Johnson 2021).
 
     ``label_noise`` is the share of training labels that are replaced by another class, the same ones at
     every call; ``samples``: so many of the training samples, 0: all. ``standardized``: every feature has

@@ -186,7 +186,7 @@ def _averaging_weights(config: RunConfig) -> tuple[Array, Array]:
 def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:
     """The noise behind each norm at ``step``, for `network.forward`.
 
-    Santurkar et al. 2018, appendix A.2: each unit has a mean drawn from U(-0.5, 0.5) and a scale drawn from
+    Santurkar et al. 2018: each unit has a mean drawn from U(-0.5, 0.5) and a scale drawn from
     U(1, 1.25), new ones at each step; each entry is multiplied by a number from N(scale, 0.1) and increased
     by one from U(mean - 0.1, mean + 0.1). ``norm_noise`` multiplies what these differ from 1 and 0 by.
     """

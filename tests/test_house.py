@@ -235,7 +235,7 @@ def is_evidence(module: str) -> bool:
     return ".".join(module.split(".")[:2]) in EVIDENCE
 
 
-@pytest.mark.parametrize(("evidence", "most"), [(False, 2300), (True, 3900)], ids=["library", "evidence"])
+@pytest.mark.parametrize(("evidence", "most"), [(False, 2300), (True, 4000)], ids=["library", "evidence"])
 def test_bnlib_stays_compact(evidence, most):
     modules = {name_of(path): path for path in modules_of("bnlib")}
     sizes = {name: lines_in(path) for name, path in modules.items() if is_evidence(name) == evidence}

@@ -139,8 +139,10 @@ E2 = Experiment(
     """,
     accepted="Errors below 1e-10.",
     sources=("Ioffe & Szegedy 2015, section 3", "Santurkar et al. 2018, Theorem 4.1"),
-    contested="""
-        Copies of Theorem 4.1 disagree on its last term; 1/m is right, 1/√m is violated by random draws.
+    contested="",
+    caveat="""
+        Printed versions of Theorem 4.1 differ in its last term; 1/m is right, 1/√m is violated by random
+        draws.
     """,
     cells=_e2_cells,
     read=_e2_read,

@@ -96,18 +96,20 @@ class Findings:
 
 def check(
     what: str, values: Any, least: float = -inf, most: float = inf, *,
-    expected: float | None = None, seeds: int = 0, worst: bool = False,
+    expected: float | None = None, seeds: int = 0, null: float | None = None, worst: bool = False,
 ) -> Check:  # fmt: skip
     """A check of the mean over `values`, one a seed; with `worst`, of the largest.
 
     Fewer than `seeds` of them widen the bounds by four standard errors of the difference between a mean
-    of so few and of all: 4 sd sqrt(1/n - 1/seeds).
+    of so few and of all, 4 sd sqrt(1/n - 1/seeds), but never past `null`, the value without an effect.
     """
     values = np.atleast_1d(np.asarray(values, float))
     n = len(values)
     slack = 4 * float(values.std(ddof=1)) * sqrt(1 / n - 1 / seeds) if 1 < n < seeds else 0.0
     if not isfinite(slack):
         slack = 0.0
+    if null is not None:
+        slack = min(slack, max(least - null, 0.0) if least > -inf else max(null - most, 0.0))
     measured = float(values.max() if worst else values.mean())
     return Check(what, measured, float(values.min()), float(values.max()), least, most, expected, slack)
 

@@ -64,6 +64,7 @@ class Experiment:
     claims : keys of CLAIMS that it bears on, and how if it comes out as accepted: one of STANCES
     cells : of size "full" (True) or "reduced"
     read : what the measured cells say; gets the results and the seeds of the full size
+    contested : what the literature disagrees about; caveat : what else to keep in mind
     races : for the training lab; or why it can't show this, in words
     """
 
@@ -78,6 +79,7 @@ class Experiment:
     cells: Callable[[bool], Cells]
     read: Callable[[Results], Findings]
     races: Callable[[], tuple[Race, ...]] | str
+    caveat: str = ""
 
     @property
     def bearing(self) -> str:
@@ -126,19 +128,23 @@ class Result:
         return figure(pictures[number])
 
     def __str__(self) -> str:
-        experiment, rows = self.experiment, [("", "theory", "measured", "lowest to highest", "accepted", "")]
+        experiment = self.experiment
+        rows: list[tuple[str, ...]] = [("", "theory", "measured", "lowest to highest", "accepted", "")]
         for found in self.findings.checks:
             expected = "" if found.expected is None else f"{found.expected:.4g}"
             spread = "" if found.low == found.high else f"{found.low:.4g} to {found.high:.4g}"
             mark = "" if found.reported else "holds" if found.holds else "FAILS"
             rows.append((found.what, expected, f"{found.measured:.4g}", spread, found.accepted, mark))
+        if not any(row[1] for row in rows[1:]):
+            rows = [(row[0], *row[2:]) for row in rows]
         widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
         table = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
         prose = [self.verdict, *self.findings.notes]
-        if experiment.contested:
-            prose.append(f"Contested: {experiment.contested}")
+        for name in ("contested", "caveat"):
+            if text := getattr(experiment, name):
+                prose.append(f"{name.capitalize()}: {text}")
         prose.append(f"Sources: {'; '.join(experiment.sources)}")
         setup = experiment.setup
         if self.size != "full":

@@ -24,6 +24,7 @@ from ..stats import Array
 from ..train import HEAVY_BALL, Run, advance, start
 
 Measured = dict[str, Array]
+STATISTICS = ("running", "corrected", "precise", "batch")
 
 
 class Cell(NamedTuple):
@@ -142,7 +143,7 @@ def gradient_growth(config: RunConfig, steps: int, first: int, last: int, source
     energy = np.stack([np.square(d, dtype=float).sum(axis=(1, 2)) for d in dz], axis=1)
     layers = np.arange(first, last + 1)
     slope = np.polyfit(layers, np.log(energy[:, first - 1 : last]).T, 1)[0]
-    return {"growth": np.exp(-slope), "energy": energy, "width": width}
+    return {"growth": np.exp(-slope), "energy": energy, "width": width, "last": np.full_like(width, last)}
 
 
 def residual_stream(config: RunConfig, steps: int) -> Measured:
@@ -194,19 +195,21 @@ def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:
 
 
 def precision(config: RunConfig, steps: int, every: int) -> Measured:
-    """Validation error in percent after each `every` steps, (R, n): "running" and "precise" statistics."""
+    """Validation error in percent after each `every` steps, (R, n), with other statistics each.
+
+    "running": moving averages; "corrected": without what is left in them of their start, mean 0 and variance
+    1; "precise": computed anew.
+    """
     runs = list(_watch(config, steps, every))[1:]
-    return {
-        "step": np.array([[run.step for run in runs]]),
-        "running": np.stack([error(run) for run in runs], axis=1),
-        "precise": np.stack([error(run, statistics="precise") for run in runs], axis=1),
-    }
+    found = {name: np.stack([error(run, statistics=name) for run in runs], axis=1) for name in STATISTICS[:3]}
+    return {"step": np.array([[run.step for run in runs]])} | found
 
 
 def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
     """How the distribution of what enters the last hidden layer's activations moves in training.
 
-    "quantiles" (R, n, 3): 15th, 50th and 85th percentile of each unit's inputs, the median unit's; "width"
+    "quantiles" (R, n, 3): 15th, 50th and 85th percentile of a typical unit's inputs, the one whose median
+    wanders as far as half of all units' do; "width"
     (R,): largest over smallest distance between the outer two, the median over units; "drift" (R,): how far
     a unit's median wanders (largest minus smallest), on average over units (Ioffe & Szegedy 2015, figure 1).
     """
@@ -216,11 +219,13 @@ def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
         found.append(np.quantile(trace[-1].z, (0.15, 0.5, 0.85), axis=1))  # (3, R, units)
     quantiles = np.stack(found, axis=1).transpose(2, 1, 0, 3)  # (R, n, 3, units)
     width, median = quantiles[:, :, 2] - quantiles[:, :, 0], quantiles[:, :, 1]
+    wandering = np.ptp(median, axis=1)  # (R, units)
+    typical = wandering.argsort(axis=1)[:, wandering.shape[1] // 2]
     return {
         "step": np.arange(0, steps + 1, every)[None],
-        "quantiles": np.median(quantiles, axis=3),
+        "quantiles": np.stack([own[:, :, unit] for own, unit in zip(quantiles, typical, strict=True)]),
         "width": np.median(width.max(axis=1) / width.min(axis=1), axis=1),
-        "drift": np.ptp(median, axis=1).mean(axis=1),
+        "drift": wandering.mean(axis=1),
     }
 
 
@@ -229,7 +234,7 @@ def landscape(config: RunConfig, steps: int, every: int, points: int = 8) -> Mea
 
     From each run's parameters, steps of 1/2 to 4 times the learning rate along the gradient of its next
     batch: "loss_range" is the range of that batch's loss, "gradient_change" the largest norm of the
-    gradient's change, "smoothness" the largest change over distance (Santurkar et al. 2018, section 3.2).
+    gradient's change, "smoothness" the largest change over distance (Santurkar et al. 2018).
     """
     found: dict[str, list[Array]] = {"loss_range": [], "gradient_change": [], "smoothness": []}
     runs = list(_watch(config, steps, every))
@@ -254,8 +259,8 @@ def covariate_shift(config: RunConfig, steps: int, every: int) -> Measured:
     """Internal covariate shift, of the gradient: (R, n) averages over layers.
 
     G is the gradient of a layer's weights, G' that on the same batch after all layers before it have made
-    their step. "distance": ||G - G'||; "cosine": of the angle between them (Santurkar et al. 2018,
-    definition 2.1, which has the distance alone).
+    their step. "distance": ||G - G'||; "cosine": of the angle between them (Santurkar et al. 2018
+    have the distance alone).
     """
     depth, the_plan, found = config.depth, plan(config), []
     for run in _watch(config, steps, every):
@@ -304,24 +309,31 @@ def rescaled(config: RunConfig, steps: int, factor: float, follow: bool = True) 
     }
 
 
-def equilibrium(config: RunConfig, steps: int) -> Measured:
+def equilibrium(config: RunConfig, steps: int, scale: float = 1.0) -> Measured:
     """Where weight decay and gradients balance: the last quarter of `steps`, hidden layers averaged; (R,).
 
     "angle": root mean square angle per step over theory's; "norm4": mean ||W||^4 over theory's, with the
-    (||gradient|| ||W||)^2 measured on the way; "weight_norm" (R, n): of the first hidden layer.
+    (||gradient|| ||W||)^2 measured on the way; of the first hidden layer, all along, "weight_norm" (R, n)
+    and "turning", the angle of single steps over theory's. Hidden weights start `scale` times as large.
     """
-    quarter = steps // 4
-    sparse = replace(config, record_every=max(1, steps // 60), validate_every=10**6)
-    run = advance(start(sparse), steps - quarter)
-    weight_norm, step = run.history["weight_norm"][:, :, 0], run.history["step"]
-    dense = replace(config, record_every=1, validate_every=10**6)
-    names = [f"weight{layer}" for layer in range(config.depth)]
-    run, angles = replace(run, config=dense, frames=()), []
-    for _ in range(quarter):
-        after = advance(run, 1)
-        pairs = [[r.parameters[name].reshape(config.replicas, -1) for r in (run, after)] for name in names]
-        cosines = [np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b)) for a, b in pairs]
-        angles.append(np.arccos(np.clip(cosines, -1, 1)).T)  # (R, layers)
+    quarter, names = steps // 4, [f"weight{layer}" for layer in range(config.depth)]
+    every = max(1, steps // 60)
+    run = start(replace(config, record_every=1, validate_every=10**6))
+    flat = run.flat.copy()
+    flat[:, : plan(config).hidden_size] *= scale
+    run, seen, angles = replace(run, flat=flat), [], []
+    while run.step < steps:
+        settled = run.step >= steps - quarter
+        frames = run.frames if run.step > steps - quarter else ()  # of the last quarter alone
+        after = advance(replace(run, frames=frames), 1)
+        if settled or run.step % every == 0:
+            pairs = [[r.parameters[n].reshape(config.replicas, -1) for r in (run, after)] for n in names]
+            cosines = [np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b)) for a, b in pairs]
+            angle = np.arccos(np.clip(cosines, -1, 1))  # (layers, R)
+            if settled:
+                angles.append(angle.T)
+            if run.step % every == 0:
+                seen.append((run.step, np.linalg.norm(pairs[0][0], axis=1), angle[0]))
         run = after
     history = run.history
     known = (config.lr, config.weight_decay, HEAVY_BALL if config.optimizer == "momentum" else 0.0)
@@ -332,8 +344,9 @@ def equilibrium(config: RunConfig, steps: int) -> Measured:
     return {
         "angle": angle.mean(axis=1),
         "norm4": ((norm**4).mean(axis=1) / balance**4).mean(axis=1),
-        "weight_norm": weight_norm,
-        "step": step[None],
+        "step": np.array([[step for step, _, _ in seen]]),
+        "weight_norm": np.stack([length for _, length, _ in seen], axis=1),
+        "turning": np.stack([angle for _, _, angle in seen], axis=1) / theory.equilibrium_angle(*known),
     }
 
 
@@ -401,7 +414,7 @@ MEASURES: dict[str, Callable[..., Measured]] = {
 def precise(run: Run) -> Run:
     """The run with its running statistics computed anew: one pass over the training samples.
 
-    Population statistics of Wu & Johnson 2021, section 3: the mean of batch means, and the mean of
+    Population statistics of Wu & Johnson 2021: the mean of batch means, and the mean of
     ``var_B + mean_B^2`` minus its square, over batches as large as those of training; the variance of the
     batch means counts (an average of batch variances alone leaves it out). Other norms stay as they are.
     """
@@ -421,10 +434,19 @@ def precise(run: Run) -> Run:
     return replace(run, running=replace(run.running, mean=mean, var=var))
 
 
+def corrected(run: Run) -> Run:
+    """The run with running statistics that are averages of its batches alone, without their start."""
+    left = run.running.momentum**run.running.steps
+    if run.config.norm != "batch" or left == 1:
+        return run
+    mean, var = run.running.mean / (1 - left), (run.running.var - left) / (1 - left)
+    return replace(run, running=replace(run.running, mean=mean, var=np.maximum(var, 0)))
+
+
 def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
     """Share of wrong answers in percent (R,), NaN for a replica that has diverged.
 
-    split : "val" or "train"; statistics : "running", "precise", or "batch": of batches as in training
+    split : "val" or "train"; statistics : one of STATISTICS; "batch" are those of batches as in training
     """
     config = run.config.at(run.step)
     data = config.data()
@@ -434,7 +456,9 @@ def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
         size = min(config.norm_batch or config.batch_size, len(x))
         x, labels = x[: len(x) // size * size], labels[: len(x) // size * size]
     else:
-        layers = inference_layers(config, layers, (precise(run) if statistics == "precise" else run).running)
+        used = precise(run) if statistics == "precise" else run
+        used = corrected(run) if statistics == "corrected" else used
+        layers = inference_layers(config, layers, used.running)
     logits, _, _ = forward(config, layers, x, norm_batch=size, keep=False)
     wrong = 100 * (logits.argmax(axis=2) != labels).mean(axis=1)
     return np.where((run.diverged_at < 0) & np.isfinite(logits).all(axis=(1, 2)), wrong, np.nan)

@@ -351,7 +351,8 @@ def _section(result: Result, lab: str) -> str:
             f'<li><a href="{escape(address)}{number}">{_text(race.title)}</a></li>'
             for number, race in enumerate(experiment.races(), start=1)
         )
-        links = f"<p>Open in the training lab:</p><ul>{races}</ul>"
+        links = f"<p>Open in the training lab (<code>make run</code> starts it):</p><ul>{races}</ul>"
+    caveat = f"<p>Mind: {_text(experiment.caveat)}</p>" if experiment.caveat else ""
     described = "".join(f"<dt>{name}</dt><dd>{_text(text)}</dd>" for name, text in about.items() if text)
     parts = (
         f"<h2>{_text(experiment.name)} · {_text(experiment.title)}</h2>",
@@ -359,6 +360,7 @@ def _section(result: Result, lab: str) -> str:
         *(_figure(result, number) for number in range(len(result.findings.pictures))),
         *(f"<p>{_text(note)}</p>" for note in result.findings.notes),
         contested,
+        caveat,
         f"<dl>{described}</dl>",
         _table(result),
         f'<p class="sources">Sources: {_text("; ".join(experiment.sources))}</p>',

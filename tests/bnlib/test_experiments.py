@@ -45,7 +45,13 @@ def test_a_declaration_is_complete(name):
     assert experiment.title and experiment.setup and experiment.accepted and experiment.sources
     assert set(experiment.claims) <= set(CLAIMS) and experiment.claims
     assert set(experiment.claims.values()) <= set(STANCES)
-    for text in (experiment.title, experiment.setup, experiment.theory, experiment.contested):
+    for text in (
+        experiment.title,
+        experiment.setup,
+        experiment.theory,
+        experiment.contested,
+        experiment.caveat,
+    ):
         assert "  " not in text and "\n" not in text
     if isinstance(experiment.races, str):
         assert experiment.races.endswith(".")
@@ -144,6 +150,7 @@ def test_a_check_is_of_the_mean_and_shows_its_seeds():
     assert (
         check("error", [7.0]).reported and check("error", [7.0]).holds and not check("error", [7.0]).accepted
     )
+    assert check("count", [1.0], 1, 1).accepted == "1"
     close = near("slope", [1.02], 1.0, 0.05)
     assert close.expected == 1.0 and close.holds and not near("slope", [1.06], 1.0, 0.05).holds
 
@@ -158,6 +165,10 @@ def test_fewer_seeds_widen_the_bounds_as_far_as_they_must():
     found = check("error", values, most=2.0, seeds=seeds)
     assert found.slack == pytest.approx(4 * values.std(ddof=1) * spread, rel=0.02)
     assert check("error", values, most=2.0, seeds=3).slack == 0
+    # But not past the value that says nothing.
+    assert check("gain", values, 0.3, seeds=seeds, null=0).slack == pytest.approx(0.3)
+    assert check("gain", values, 0.0, seeds=seeds, null=0).slack == 0
+    assert check("ratio", values, most=0.9, seeds=seeds, null=1).slack == pytest.approx(0.1)
 
 
 def test_bands_leave_out_what_has_diverged():
@@ -173,9 +184,9 @@ def test_bands_leave_out_what_has_diverged():
     assert found.x == (8, 4) and found.y == (1.5, 4.0)
 
 
-def fabricated(*checks, contested=""):
+def fabricated(*checks, contested="", caveat=""):
     picture = Picture("p", "x", "y", (predicted("s", (1, 2), float),))
-    experiment = replace(find("E9"), contested=contested)
+    experiment = replace(find("E9"), contested=contested, caveat=caveat)
     return Result(experiment, "full", Findings((picture,), checks, ("A note.",)))
 
 
@@ -184,12 +195,14 @@ def test_verdicts_are_computed():
     only = Check("c", 3.0, 3.0, 3.0)
     assert fabricated(good, only).verdict == "As accepted: the check holds."
     assert fabricated(good, good).verdict == "As accepted: all 2 checks hold."
+    assert fabricated(good, Check("c", math.nan, math.nan, math.nan)).failed == []  # nobody judges it
     verdict = fabricated(good, bad, only).verdict
     assert verdict == "Not as accepted: 1 of 2 checks fail (b: 3, accepted ≤ 2)."
-    text = str(fabricated(good, bad, contested="Some say no."))
+    text = str(fabricated(good, bad, contested="Some say no.", caveat="Small print."))
     assert re.search(r"^b +3 +2.5 to 3.5 +≤ 2 +FAILS$", text, re.MULTILINE)
     assert re.search(r"^a +1 +≤ 2 +holds$", text, re.MULTILINE)
-    assert "Contested: Some say no." in text and "A note." in text
+    assert "Contested: Some say no." in text and "Caveat: Small print." in text and "A note." in text
+    assert "theory" not in text  # nothing was predicted
 
 
 def test_a_figure_that_there_isnt():
@@ -261,7 +274,9 @@ def test_a_check_that_fails_is_an_exit_status(capsys, monkeypatch, store):
     strict = replace(find("E2"), read=lambda results: Findings((), (Check("a", 3.0, 3.0, 3.0, most=2.0),)))
     monkeypatch.setitem(experiments.EXPERIMENTS, "E2", strict)
     assert main(["experiments", "run", "E2", "E9", "--reduced"]) == 1
-    assert "E2: Not as accepted at reduced size: 1 of 1 checks fail" in capsys.readouterr().err
+    printed = capsys.readouterr()
+    assert "E2: Not as accepted at reduced size: 1 of 1 checks fail" in printed.err
+    assert printed.out.rstrip().endswith("2 experiments: 2 of 3 checks hold.")
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from bnlib import RunConfig, advance, start, theory
 from bnlib.data import batches
 from bnlib.experiments import probes
-from bnlib.experiments.probes import MEASURES, Cell, error, measure, precise
+from bnlib.experiments.probes import MEASURES, Cell, corrected, error, measure, precise
 from bnlib.layers import cross_entropy
 from bnlib.network import forward, plan
 
@@ -192,6 +192,23 @@ def test_precision_looks_at_the_run_on_the_way():
     run = advance(start(TINY), 15)
     np.testing.assert_array_equal(found["running"][:, 2], error(run))
     np.testing.assert_array_equal(found["precise"][:, 2], error(run, statistics="precise"))
+    np.testing.assert_array_equal(found["corrected"][:, 2], error(corrected(run)))
+
+
+def test_corrected_statistics_are_averages_of_the_batches_alone():
+    """The second of two batches has weight 1, the first alpha, over 1 + alpha; the start has none."""
+    config = replace(TINY, momentum=0.75, lr=0.0)
+    means, variances = [], []
+    for steps in (0, 1):
+        x, _ = next_batch(advance(start(config), steps))
+        z = x @ start(config).parameters["weight0"]
+        means.append(z.mean(axis=1))
+        variances.append(z.var(axis=1, ddof=1))
+    found = corrected(advance(start(config), 2)).running
+    np.testing.assert_allclose(found.mean[:, :8], (0.75 * means[0] + means[1]) / 1.75)
+    np.testing.assert_allclose(found.var[:, :8], (0.75 * variances[0] + variances[1]) / 1.75)
+    fresh, layer = start(config), advance(start(replace(config, norm="layer")), 2)
+    assert corrected(fresh) is fresh and corrected(layer) is layer
 
 
 def test_input_drift_follows_percentiles():
@@ -202,7 +219,10 @@ def test_input_drift_follows_percentiles():
         _, trace, _ = forward(TINY, run.parameters, TINY.data().x_train)
         quantiles.append(np.percentile(trace[1].z, (15, 50, 85), axis=1))
     quantiles = np.array(quantiles)  # (n, 3, R, units)
-    np.testing.assert_allclose(found["quantiles"][1, 2], np.median(quantiles[2, :, 1], axis=1))
+    wandering = np.ptp(quantiles[:, 1], axis=0)  # (R, units)
+    for replica in range(2):
+        unit = np.flatnonzero(wandering[replica] == np.sort(wandering[replica])[4])[0]
+        np.testing.assert_allclose(found["quantiles"][replica], quantiles[:, :, replica, unit])
     width = quantiles[:, 2] - quantiles[:, 0]
     np.testing.assert_allclose(found["width"], np.median(width.max(0) / width.min(0), axis=1))
     np.testing.assert_allclose(found["drift"], np.ptp(quantiles[:, 1], axis=0).mean(axis=1))
@@ -275,6 +295,16 @@ def test_the_equilibrium_is_measured_in_the_last_quarter():
         expected = 0.5 * ((gradient * norm[:-1]) ** 2).mean(axis=0) / (2 * 0.02)
         ratio.append((norm[:-1] ** 4).mean(axis=0) / expected)
     np.testing.assert_allclose(found["angle"], np.mean(angle, axis=0), rtol=1e-6)
+    assert found["step"][0].tolist() == list(range(0, 200, 3))
+    np.testing.assert_allclose(found["weight_norm"][:, 50], np.linalg.norm(weights[0][0], axis=1))
+    w, after = weights[0][0], weights[1][0]
+    cosine = (w * after).sum(axis=1) / np.linalg.norm(w, axis=1) / np.linalg.norm(after, axis=1)
+    np.testing.assert_allclose(found["turning"][:, 50], np.arccos(cosine) / math.sqrt(2 * 0.5 * 0.02))
+    larger = MEASURES["equilibrium"](config, 40, scale=3.0)
+    np.testing.assert_allclose(larger["weight_norm"][:, 0], 3 * found["weight_norm"][:, 0])
+    # All else is as it was: the same loss, a third of the gradient, on weights three times as large.
+    tangent, less = (np.tan(f["turning"][:, 0] * math.sqrt(2 * 0.5 * 0.02)) for f in (found, larger))
+    np.testing.assert_allclose(less, tangent / 9)
     np.testing.assert_allclose(found["norm4"], np.mean(ratio, axis=0), rtol=1e-6)
 
 
