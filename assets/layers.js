@@ -3,6 +3,7 @@ import { band, linear, logarithmic, polyline, rule, text } from "./draw.js";
 import { decades, fitted, place, styles, widened } from "./axes.js";
 
 const GAP = 14;
+const NO_UPDATE = "no update: it is exactly 0";
 const RIDGES = 12, TALLEST = 36;
 
 // One column a lane: its left edge, its width, and its heading drawn.
@@ -146,13 +147,18 @@ const SCALES = {
     if (vanished) text(pen, colours, "on the floor: exactly 0", box.right, box.bottom - 8, { align: "right", small: true });
     return up;
   },
-  ratio(pen, colours, box) {
+  ratio(pen, colours, box, lanes, step, field) {
     const bounded = linear(-6, 0, box.bottom, box.top);
     for (const tick of [-6, -5, -4, -3, -2, -1, 0]) {
       rule(pen, colours, box.left, bounded(tick), box.right, bounded(tick), { alpha: 0.7 });
       text(pen, colours, String(tick).replace("-", "−"), box.left - 6, bounded(tick), { align: "right", small: true });
     }
     rule(pen, colours, box.left, bounded(-3), box.right, bounded(-3), { colour: colours.text, dash: [6, 4] });
+    // The logarithm of an update of 0 isn't finite, and a lane that still learns has no other reason for that.
+    const known = ({ depth }, lane) => Array.from({ length: depth }, (_, layer) => lanes.at(lane, step, field, 3 * layer)).some(Number.isFinite);
+    if (!lanes.lanes.some(known) && lanes.lanes.some((_, lane) => lanes.at(lane, step, "seeds_left") > 0)) {
+      text(pen, colours, NO_UPDATE, (box.left + box.right) / 2, bounded(-2.5), { align: "center" });
+    }
     return (value) => (Number.isNaN(value) ? NaN : bounded(Math.max(-6, Math.min(0, value))));
   },
   share(pen, colours, box) {

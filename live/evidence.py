@@ -82,14 +82,17 @@ def open_link(query: Mapping[str, str]) -> Link:
     """A link such as ``experiment=E8&race=2`` as the full address of that race.
 
     With other settings beside it an address is a full one already, and stays. A link to nothing leads to
-    the lab as it starts.
+    the lab as it starts, and so does an empty one, which asks for nothing.
     """
     if "experiment" not in query or not set(query) <= {"experiment", "race"}:
         return Link(dict(query))
     name = query["experiment"].strip().upper()
+    if not name and len(query) == 1:
+        return Link({})
     experiment = EXPERIMENTS.get(name)
     if experiment is None:
-        found = f"experiment={shown(query['experiment'])} is none of {', '.join(EXPERIMENTS)}"
+        there = ", ".join(dict.fromkeys(of for of, _ in RACES))
+        found = f"experiment={shown(query['experiment'])} is none of {there}"
         return Link({}, [f"{found}; the lab as it starts is shown"])
     if isinstance(experiment.races, str):
         why = f"{name}, {experiment.title}, has no race in this lab. {experiment.races}"

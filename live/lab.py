@@ -368,6 +368,11 @@ def instead(values: Values) -> list[str]:
         own = any(name in ("norm_batch", "batch_order") for name, _ in differs)
         if norm != "batch" and (own or not batch) and (wanted["norm_batch"] or own):
             found.append("Norm batches concern batch norm alone.")
+        elif norm == "batch" and wanted["norm_batch"] > size:
+            found.append(
+                f"A norm batch of {wanted['norm_batch']} is more than a batch of {size}: the whole batch "
+                "shares μ and σ."
+            )
         elif norm == "batch" and norm_batch != wanted["norm_batch"]:
             found.append(
                 f"Norm batches of {wanted['norm_batch']} don’t fill a batch of {size}: {norm_batch} is used."

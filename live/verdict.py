@@ -54,7 +54,8 @@ def verdict(
     """Who is ahead at ``step``: for each lane, its frames from `frames_needed`.
 
     Batch norm is compared with the best of the others where one lane has it, else the best with the next.
-    What the settings alone decide, such as a batch of one, is said too, and how the ghost stood.
+    What the settings alone decide, such as a batch of one, is said too, and how the ghost stood. Where the
+    latest validation was before ``step``, its own step is named.
     """
     parts, standings, seeds = [], [], 0
     for number, (name, config, lane) in enumerate(zip(names, configs, frames, strict=True)):
@@ -69,7 +70,9 @@ def verdict(
         fate = f" in the {len(left)} of {seeds} seeds that have not diverged" if len(left) < seeds else ""
         parts.append(f"{name} {mean:.1f}%{spread}{fate}")
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
-    text = f"Step {step}, validation accuracy{brackets}: {', '.join(parts)}."
+    validated = _validated(configs[0], step)
+    when = f" at step {validated}" if validated < step else ""
+    text = f"Step {step}, validation accuracy{when}{brackets}: {', '.join(parts)}."
     data = load(configs[0].dataset)  # what is validated on; wrong labels are for training alone
     sentences = [text, _comparison(standings, len(configs), seeds, len(data.y_val))]
     sentences += [_flow(names, frames), *_hints(configs, standings, step, 1 / data.classes)]
@@ -79,8 +82,12 @@ def verdict(
 
 def frames_needed(config: RunConfig, step: int) -> range:
     """Numbers of the frames from the latest validation up to ``step``."""
-    validated = step // config.validate_every * config.validate_every
-    return range(validated // config.record_every, step // config.record_every + 1)
+    return range(_validated(config, step) // config.record_every, step // config.record_every + 1)
+
+
+def _validated(config: RunConfig, step: int) -> int:
+    """The step of the latest validation up to ``step``."""
+    return step // config.validate_every * config.validate_every
 
 
 def accuracy(lane: Frame) -> NDArray[np.floating]:

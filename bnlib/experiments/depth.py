@@ -131,6 +131,10 @@ E4 = Experiment(
         Better gradient flow is claimed of batch norm as such; at initialization of a plain deep network
         it is the other way round. It rescues badly scaled weights (E19), not depth.
     """,
+    caveat="""
+        Of the residual network the topmost layer stands apart: its gradient comes from the output layer.
+        The others’ curve is bent, as a stream’s that grows by one a block (E16); the slope is its average.
+    """,
     cells=_e4_cells,
     read=_e4_read,
     races="Only the start is looked at, at a width and depth beyond the lab’s.",

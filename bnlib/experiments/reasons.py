@@ -260,8 +260,8 @@ E7 = Experiment(
     claims={"smooth": "qualifies", "depth": "supports"},
     setup="""
         Digits, ReLU, 5, 10 and 15 layers of 64 units, learning rate 0.1, batch 64, 3 seeds. Every 10 of
-        200 steps the loss is probed along its gradient, ½ to 4 learning rates away; medians. Then, at
-        initialization, very near.
+        200 steps the loss is probed along its gradient, ½ to 4 learning rates away; medians. β is the
+        change of the gradient over the distance. Then β before training, 10⁻⁷ times the gradient away.
     """,
     theory="""
         Santurkar et al. bound the gradient of a normalized layer; Yang et al. show that it explodes with

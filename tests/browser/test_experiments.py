@@ -109,7 +109,7 @@ def test_other_settings_than_the_races_do_not_carry_its_name(page: Page) -> None
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ("experiment=E99", "experiment=E99 is none of E1, E2"),
+        ("experiment=E99", "experiment=E99 is none of E5, E6, "),
         ("experiment=E8&race=9", "race=9 is no race of experiment E8: it has 1, 2"),
         ("experiment=%3Cimg%20src%3Dx%3E", "experiment=<img src=x> is none of"),
         ("experiment=E21", "The lab’s clock is the training step, not the second."),
@@ -198,3 +198,38 @@ def test_a_race_of_long_names_is_no_wider_than_the_screen(page: Page, width: int
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for box in (row.bounding_box() for row in more(page).locator(".control:not([hidden])").all()):
         assert box is not None and box["x"] + box["width"] <= width
+
+
+def test_an_update_of_zero_is_said_in_its_picture(page: Page) -> None:
+    """What is written on the canvas goes into the downloaded file too, where it can be read."""
+    for step, said in ((20, True), (19, False)):
+        open_lab(page, SMALL + f"&cosine_steps=20&step={step}")
+        at_step(page, step)
+        page.locator("summary", has_text="Take it away").click()
+        with page.expect_download() as download:
+            page.locator(".take").get_by_role("button", name=re.compile("^SVG")).click()
+        svg = download.value.path().read_text(encoding="utf-8")
+        assert "Update : data" in svg and ("no update: it is exactly 0" in svg) == said
+
+
+@pytest.mark.parametrize("width", [1440, 950, 768, 390])
+def test_the_note_that_a_race_is_computed_moves_nothing(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    open_lab(page, SMALL + "&step=5")
+    at_step(page, 5)
+    note = page.locator(".bar .busy")
+    moved = note.evaluate(
+        """(note) => {
+          const places = () => [...note.parentNode.children].map((child) => {
+            const { x, y, width, height } = child.getBoundingClientRect();
+            return child === note ? [x, width] : [x, y, width, height];
+          }).concat(note.parentNode.offsetHeight).join();
+          note.textContent = "";
+          const before = places();
+          note.textContent = "computing 1267 of 1301 steps";
+          return before !== places();
+        }"""
+    )
+    assert not moved
+    box = note.bounding_box()
+    assert box is not None and box["width"] >= 100 and box["x"] + box["width"] <= width

@@ -101,8 +101,8 @@ def test_an_experiment_without_races_says_why(name):
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"experiment": "E99"}, "experiment=E99 is none of E1, E2"),
-        ({"experiment": ""}, "experiment= is none of"),
+        ({"experiment": "E99"}, "experiment=E99 is none of E5, E6, "),
+        ({"experiment": "", "race": "2"}, "experiment= is none of"),
         ({"experiment": "E1\u202e" + "9" * 10_000}, "experiment=E1 999"),
         ({"experiment": "E8", "race": "3"}, "race=3 is no race of experiment E8: it has 1, 2"),
         ({"experiment": "e11", "race": "2"}, "race=2 is no race of experiment E11: it has one, number 1"),
@@ -119,6 +119,18 @@ def test_a_link_to_nothing_leads_to_the_lab_and_says_so(query, words):
     (problem,) = link.problems
     assert words in problem and len(problem) < 250 and problem.isprintable()
     assert problem.endswith("the lab as it starts is shown")
+
+
+def test_an_unknown_experiment_is_told_those_that_have_races():
+    (problem,) = open_link({"experiment": "E99"}).problems
+    named = problem.partition(" is none of ")[2].partition(";")[0].split(", ")
+    assert named == [name for name, e in EXPERIMENTS.items() if not isinstance(e.races, str)]
+
+
+@pytest.mark.parametrize("nothing", ["", " "])
+def test_an_empty_link_asks_for_nothing(nothing):
+    assert open_link({"experiment": nothing}) == Link({})
+    assert open_link({"experiment": nothing, "race": "1"}).problems
 
 
 @pytest.mark.parametrize("query", [{}, {"race": "2"}, {"lr": "1"}, {"experiment": "E8", "depth": "3"}])

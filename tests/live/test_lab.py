@@ -198,9 +198,7 @@ def test_what_an_unfair_race_does_not_share_is_said():
         (64, 63, 32),
         (60, 8, 6),
         (7, 4, 1),
-        (4, 64, 4),
         (32, 0, 0),
-        (1, 2, 1),
     ],
 )
 def test_a_norm_batch_is_the_largest_part_of_the_batch_up_to_what_was_asked(dataset, batch, wanted, used):
@@ -211,6 +209,24 @@ def test_a_norm_batch_is_the_largest_part_of_the_batch_up_to_what_was_asked(data
     said = f"Norm batches of {wanted} don’t fill a batch of {batch}: {used} is used."
     assert notes(values) == ([said] if used != wanted else [])
     assert (said in in_words(values)) == (used != wanted)
+
+
+@pytest.mark.parametrize("raced", ["batch", "batch,group", "batch,batch~eps:0.1"])
+@pytest.mark.parametrize(("batch", "wanted"), [(128, 256), (64, 256), (4, 5), (1, 2)])
+def test_a_norm_batch_that_is_more_than_the_batch_is_all_of_it(raced, batch, wanted):
+    values = settings(lanes=raced, batch_size=batch, norm_batch=wanted)
+    said = f"A norm batch of {wanted} is more than a batch of {batch}: the whole batch shares μ and σ."
+    assert {c.norm_batch for c in lane_configs(values) if c.norm == "batch"} == {batch}
+    assert notes(values) == [said] and said in in_words(values)
+    assert notes(values | {"norm_batch": batch}) == []
+
+
+def test_a_lane_whose_own_norm_batch_is_more_than_the_batch_says_so():
+    said = notes(settings(lanes="batch,batch~norm_batch:256,batch~norm_batch:48", batch_size=64))
+    assert said == [
+        "A norm batch of 256 is more than a batch of 64: the whole batch shares μ and σ.",
+        "Norm batches of 48 don’t fill a batch of 64: 32 is used.",
+    ]
 
 
 def test_the_order_in_a_norm_batch_needs_one():

@@ -11,7 +11,10 @@ from live.lab import NAMES
 from live.verdict import LEVEL, NOISE, accuracy, frames_needed
 
 BATCH = RunConfig(norm="batch", record_every=1, validate_every=5, replicas=2, lr=0.05)
-NONE, LAYER, GROUP = (RunConfig(norm=norm, replicas=2, lr=0.05) for norm in ("none", "layer", "group"))
+NONE, LAYER, GROUP = (
+    RunConfig(norm=norm, record_every=1, validate_every=5, replicas=2, lr=0.05)
+    for norm in ("none", "layer", "group")
+)
 
 
 def lane(*final, alive=True, gradient=(1.0, 1.0)):
@@ -24,11 +27,11 @@ def lane(*final, alive=True, gradient=(1.0, 1.0)):
     return frames
 
 
-def verdict(configs, lanes, step=42, ghosts=None):
+def verdict(configs, lanes, step=40, ghosts=None):
     return words.verdict([NAMES[config.norm] for config in configs], configs, lanes, step, ghosts)
 
 
-def said(configs, lanes, step=42, ghosts=None):
+def said(configs, lanes, step=40, ghosts=None):
     return verdict(configs, lanes, step, ghosts).text
 
 
@@ -37,18 +40,34 @@ def said(configs, lanes, step=42, ghosts=None):
 
 def test_a_clear_lead():
     assert verdict([NONE, BATCH], [lane(0.5, 0.6), lane(0.9, 0.8)]) == (
-        "Step 42, validation accuracy (lowest–highest seed): no norm 55.0% (50.0–60.0), "
+        "Step 40, validation accuracy (lowest–highest seed): no norm 55.0% (50.0–60.0), "
         "batch norm 85.0% (80.0–90.0). Batch norm is 30.0 points ahead of no norm; so is each of its seeds.",
         1,
     )
 
 
+@pytest.mark.parametrize(
+    ("step", "start"),
+    [
+        (20, "Step 20, validation accuracy (lowest–highest seed): no norm "),
+        (21, "Step 21, validation accuracy at step 20 (lowest–highest seed): no norm "),
+        (24, "Step 24, validation accuracy at step 20 (lowest–highest seed): no norm "),
+        (25, "Step 25, validation accuracy (lowest–highest seed): no norm "),
+        (4, "Step 4, validation accuracy at step 0 (lowest–highest seed): no norm "),
+        (0, "Step 0, validation accuracy (lowest–highest seed): no norm "),
+    ],
+)
+def test_an_accuracy_of_an_earlier_step_says_so(step, start):
+    text = said([NONE, BATCH], [lane(0.5, 0.6), lane(0.9, 0.8)], step)
+    assert text.startswith(start) and ("at step" in text) == (step % 5 > 0)
+
+
 def test_lanes_have_the_names_they_are_given():
     names = ["batch norm (ε 1)", "no norm (γ 2)", "RMS norm"]
-    text, leader = words.verdict(names, [BATCH, BATCH, LAYER], [lane(0.9), lane(0.4), lane(0.2)], 42)
+    text, leader = words.verdict(names, [BATCH, BATCH, LAYER], [lane(0.9), lane(0.4), lane(0.2)], 40)
     assert "batch norm (ε 1) 90.0%, no norm (γ 2) 40.0%, RMS norm 20.0%." in text and leader == 0
     assert "Batch norm (ε 1) is 50.0 points ahead of no norm (γ 2)" in text
-    text, leader = words.verdict(names, [BATCH, BATCH, LAYER], [lane(0.3), lane(0.9), lane(0.2)], 42)
+    text, leader = words.verdict(names, [BATCH, BATCH, LAYER], [lane(0.3), lane(0.9), lane(0.2)], 40)
     assert "No norm (γ 2) is 60.0 points ahead of batch norm (ε 1)" in text and leader == 1
 
 
@@ -127,7 +146,7 @@ def test_without_batch_norm_the_best_two_are_compared():
 def test_one_lane_alone_is_compared_with_nobody():
     text, leader = verdict([BATCH], [lane(0.9, 0.8)])
     assert text == (
-        "Step 42, validation accuracy (lowest–highest seed): batch norm 85.0% (80.0–90.0)."
+        "Step 40, validation accuracy (lowest–highest seed): batch norm 85.0% (80.0–90.0)."
     ) and leader == 0  # fmt: skip
     assert verdict([BATCH], [lane(0.9, 0.8, alive=False)])[1] == LEVEL
 
