@@ -398,6 +398,16 @@ export class Race {
     this.stale = true;
   }
 
+  // Only on a change: an icon that is replaced under a pressed finger takes the click with it.
+  drawPlay() {
+    if (this.drawnPlaying === this.playing) return;
+    this.drawnPlaying = this.playing;
+    this.play.innerHTML = this.playing ? ICONS.pause : ICONS.play;
+    this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
+    this.play.title = this.playing ? "Pause" : "Play";
+    this.words.setAttribute("aria-live", this.playing ? "off" : "polite");
+  }
+
   repaint() {
     this.colours = undefined;
     this.draw();
@@ -406,10 +416,7 @@ export class Race {
   draw() {
     this.stale = false;
     const { shown } = this;
-    this.play.innerHTML = this.playing ? ICONS.pause : ICONS.play;
-    this.play.setAttribute("aria-label", this.playing ? "Pause" : "Play");
-    this.play.title = this.playing ? "Pause" : "Play";
-    this.words.setAttribute("aria-live", this.playing ? "off" : "polite");
+    this.drawPlay();
     if (!shown || !this.scrub.clientWidth) return;
     const step = this.step();
     const furthest = Math.max(step, Math.floor(this.place));

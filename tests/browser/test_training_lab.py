@@ -18,6 +18,7 @@ from tests.browser.gestures import (
     wait_for_address,
     watch_pictures,
 )
+from tests.server import wait_for
 
 pytestmark = pytest.mark.browser
 
@@ -45,6 +46,20 @@ def test_it_plays_by_itself_and_pauses(page: Page) -> None:
     page.get_by_role("button", name="Pause").click()
     wait_for_address(page, r"step=\d+")
     expect(page.locator(".verdict")).to_contain_text("validation accuracy")
+
+
+def test_a_press_lasts_over_several_pictures(page: Page) -> None:
+    """A finger stays down for longer than a picture: what it pressed must still be there when it lifts."""
+    open_lab(page, SMALL)
+    pause = page.get_by_role("button", name="Pause")
+    box = pause.bounding_box()
+    assert box is not None
+    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2)
+    pictures = watch_pictures(page)
+    page.mouse.down()
+    wait_for(lambda: pictures() >= 5, "five pictures")
+    page.mouse.up()
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
 
 
 def test_one_step_back_and_reset(page: Page) -> None:

@@ -123,7 +123,7 @@ def test_a_race_comes_back_with_its_page():
 @pytest.mark.parametrize(
     ("query", "words"),
     [
-        ({"experiment": "E99"}, "`experiment=E99 is none of E1, "),
+        ({"experiment": "E99"}, "`experiment=E99 is none of E5, "),
         ({"experiment": "E8", "race": "3"}, "`race=3 is no race of experiment E8: it has 1, 2; "),
         ({"experiment": "<b>`$x$` :red[x]"}, "`experiment=<b>$x$ :red[x] is none of "),
         ({"experiment": "E99", "depth": "3"}, "`experiment=E99 is not one of E5, "),
