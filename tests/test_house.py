@@ -22,7 +22,7 @@ ARROWS = {
 }
 SCREEN = {"streamlit", "plotly"}
 # What a module of bnlib may call in when it is asked for more than NumPy can: inside a function only.
-GUESTS = {"bnlib.sweep": {"distributed"}, "bnlib.experiments.report": {"plotly"}}
+GUESTS = {"bnlib.sweep": {"distributed"}, "bnlib.experiments.figures": {"plotly"}}
 
 
 def modules_of(room: str) -> list[Path]:
@@ -133,8 +133,9 @@ def test_torch_has_one_room():
         ("bnlib.sweep", "class Cluster:\n    import distributed"),
         ("bnlib.sweep", "def f():\n    import plotly"),
         ("bnlib.train", "def f():\n    from distributed import Client"),
-        ("bnlib.experiments.report", "import plotly"),
-        ("bnlib.experiments.report", "def f():\n    import distributed"),
+        ("bnlib.experiments.figures", "import plotly"),
+        ("bnlib.experiments.report", "def f():\n    import plotly"),
+        ("bnlib.experiments.figures", "def f():\n    import distributed"),
         ("bnlib.norms", "def f():\n    import plotly.graph_objects as go"),
         ("bnlib.data", "try:\n    import sklearn\nexcept ImportError:\n    pass"),
         ("live.pool", "import plotly.graph_objects as go"),
@@ -165,7 +166,7 @@ def test_a_stray_arrow_is_seen(module, source):
     [
         ("bnlib.norms", "import math\nimport numpy as np\nfrom . import stats\nfrom .stats import moments"),
         ("bnlib.sweep", "def f():\n    from distributed import Client"),
-        ("bnlib.experiments.report", "def f():\n    import plotly.graph_objects as go"),
+        ("bnlib.experiments.figures", "def f():\n    import plotly.graph_objects as go"),
         ("live.pool", "import bnlib\nfrom starlette.routing import Route\nfrom .messages import Request"),
         ("ui.figures", "import plotly\nimport streamlit\nimport live.messages\nfrom live import messages"),
         ("ui.figures", "from live.messages import Request\nfrom ui import theme\nimport bnlib"),
@@ -222,12 +223,8 @@ def test_app_stays_small():
 
 # bnlib has two floors: the library, to be read beside the papers, and the evidence, which only calls it.
 EVIDENCE = {
-    "bnlib.__main__",
-    "bnlib.experiments",
-    "bnlib.store",
-    "bnlib.sweep",
-    "bnlib.theory",
-    "bnlib.workers",
+    *("bnlib.__main__", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
+    *("bnlib.sweep", "bnlib.theory", "bnlib.workers"),
 }
 
 

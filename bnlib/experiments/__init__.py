@@ -30,25 +30,12 @@ __all__ = [
 ]
 
 SIZES = ("full", "reduced")
-EXPERIMENTS = {
-    experiment.name: experiment
-    for experiment in (
-        *(
-            batch.E1,
-            batch.E2,
-            depth.E3,
-            depth.E4,
-            reasons.E5,
-            reasons.E6,
-            reasons.E7,
-            rates.E8,
-            rates.E9,
-            rates.E10,
-        ),
-        *(small.E11, small.E12, inference.E13, inference.E14, inference.E15, depth.E16, costs.E17, rates.E19),
-        *(small.E20, costs.E21),
-    )
-}
+_IN_ORDER = (
+    batch.E1, batch.E2, depth.E3, depth.E4, reasons.E5, reasons.E6, reasons.E7, rates.E8, rates.E9, rates.E10,
+    small.E11, small.E12, inference.E13, inference.E14, inference.E15, depth.E16, costs.E17,
+    rates.E19, small.E20, costs.E21,
+)  # fmt: skip
+EXPERIMENTS = {experiment.name: experiment for experiment in _IN_ORDER}
 
 
 def run(name: str, *, size: str = "full", progress: Any = None, **how: Any) -> Result:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, check, level, points
-from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race, mean
+from .findings import Findings, Picture, Results, check, level, mean, points
+from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race
 from .probes import Cell
 
 _E17 = RunConfig(
@@ -70,9 +70,9 @@ E17 = Experiment(
     accepted="Error at m=4 at most half of that at m=64.",
     sources=("Ioffe & Szegedy 2015, section 3.4", "Luo et al. 2019"),
     contested="""
-        That batch norm regularizes is claimed in general. Here it shows where labels are wrong and norm
-        batches are small. Not separated from it: at small m less of the gradient passes (E2), so that
-        the network also fits the wrong labels more slowly, as early stopping would have it.
+        That batch norm regularizes is claimed in general; the note says what is left of it with whole
+        batches and with right labels. Not separated: at small m less of the gradient passes (E2), so that
+        the network also fits wrong labels more slowly, as early stopping would have it.
     """,
     cells=_e17_cells,
     read=_e17_read,

@@ -7,8 +7,8 @@ from math import sqrt
 
 from .. import theory
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, near, points, predicted, whole_numbers
-from .model import NAMES, Arms, Cells, Experiment, mean
+from .findings import Findings, Picture, Results, band, check, mean, near, points, predicted, whole_numbers
+from .model import NAMES, Arms, Cells, Experiment
 from .probes import Cell
 
 

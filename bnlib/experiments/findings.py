@@ -159,5 +159,6 @@ def predicted(name: str, x: Iterable[float], function: Callable[[Any], float]) -
     return Series(name, x, tuple(float(function(value)) for value in x), theory=True)
 
 
-def mean(values: Array) -> float:
-    return float(np.asarray(values, float).mean())
+def mean(values: Any) -> float:
+    """The mean of what is not NaN."""
+    return float(np.nanmean(np.asarray(values, float)))

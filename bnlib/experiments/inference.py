@@ -8,8 +8,8 @@ from itertools import product
 import numpy as np
 
 from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, curve
-from .model import NAMES, QUIET, Cells, Experiment, Race, mean
+from .findings import Findings, Picture, Results, band, check, curve, mean
+from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race
 from .probes import Cell
 
 _E13 = RunConfig(depth=3, batch_size=640, train_samples=1280, lr=1.0, replicas=6)
@@ -120,9 +120,12 @@ def _e14_read(results: Results) -> Findings:
             for norm in ("batch", "layer")
         ),
     )  # fmt: skip
+    cheated = [mean(results["batch", order]["final_batch"]) for order in ("shuffled", "sorted")]
+    rises = cheated[1] - cheated[0] > EVIDENCE
     notes = (
-        "Batches of SGD are the same in all cases; only who shares a mean and a variance differs. Error with "
-        "batch statistics rises too: the norm removes signal, it doesn’t only cheat.",
+        "Batches of SGD are the same in all cases; only who shares a mean and a variance differs.",
+        f"With batch statistics the error is {cheated[0]:.1f}% mixed and {cheated[1]:.1f}% with one class: "
+        + ("the norm removes signal, it doesn’t only cheat." if rises else "there the norm only cheats."),
     )
     return Findings((picture,), tuple(checks), notes)
 
@@ -191,9 +194,8 @@ def _e15_read(results: Results) -> Findings:
             checks.append(check(what + (f", statistics: {words}" if words else ""), found[name]))
     gain = mean(results["batch", "shuffled"]["running"]) - mean(batch["running"])
     notes = (
-        f"Training on shuffled groups changes the AUC in inference by {gain:+.3f}: it removes the temptation,"
-        " "
-        "but there is nothing else to learn from here.",
+        f"Training on strangers instead of groups changes the AUC in inference by {gain:+.3f}, and with the "
+        f"group’s statistics it is {mean(results['batch', 'shuffled']['grouped']):.3f} even so.",
     )
     picture = Picture(
         "Groups of eight with one positive each: how well it is found", "statistics in evaluation",
@@ -221,9 +223,8 @@ E15 = Experiment(
     accepted="AUC at least 0.15 higher with the group’s statistics than in inference.",
     sources=("Wu & Johnson 2021",),
     contested="""
-        Wu & Johnson report that such a leak hurts inference. Here it doesn’t: the note says by how much
-        training on strangers changes it. A network trained on strangers finds the answer as well when it
-        is given the group’s statistics.
+        Wu & Johnson report that such a leak hurts inference: the note says by how much here. A network
+        trained on strangers may find the answer as well when it is given the group’s statistics.
     """,
     cells=_e15_cells,
     read=_e15_read,

@@ -7,8 +7,6 @@ from dataclasses import dataclass, fields
 from textwrap import fill
 from typing import Any
 
-import numpy as np
-
 from ..config import RunConfig
 from .findings import Check, Findings, Label, Results
 from .probes import Cell
@@ -34,18 +32,11 @@ CLAIMS = {
 }
 EXPLANATIONS = ("shift", "smooth")
 LIMITS = ("small", "discrepancy", "online", "depth", "cost", "recurrent")
-
-
 STANCES = ("supports", "qualifies", "speaks against")
 NAMES = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "group": "group norm"}
 QUIET: dict[str, Any] = {"record_every": 10**6, "validate_every": 10**6}
 WRAPPED = 100  # characters of a line on a terminal
 EVIDENCE = 1.5  # points of accuracy: 500 validation samples have a standard error of 0.6 at 2% error
-
-
-def mean(values: Any) -> float:
-    """The mean of what is not NaN."""
-    return float(np.nanmean(np.asarray(values, float)))
 
 
 @dataclass(frozen=True)
@@ -63,7 +54,7 @@ class Experiment:
 
     claims : keys of CLAIMS that it bears on, and how if it comes out as accepted: one of STANCES
     cells : of size "full" (True) or "reduced"
-    read : what the measured cells say; gets the results and the seeds of the full size
+    read : what the measured cells say: pictures, checks, sentences
     contested : what the literature disagrees about; caveat : what else to keep in mind
     races : for the training lab; or why it can't show this, in words
     """
@@ -120,7 +111,7 @@ class Result:
 
     def figure(self, number: int = 0) -> Any:
         """Picture `number` as a Plotly figure (needs plotly)."""
-        from .report import figure
+        from .figures import figure
 
         pictures = self.findings.pictures
         if number not in range(len(pictures)):

@@ -17,6 +17,7 @@ import numpy as np
 from .. import theory
 from ..config import RunConfig
 from ..data import batches
+from ..evaluation import STATISTICS, error
 from ..layers import cross_entropy
 from ..network import Trace, backward, forward, in_layers, inference_layers, initialize, plan
 from ..norms import batch_norm, norm_backward
@@ -24,7 +25,6 @@ from ..stats import Array
 from ..train import HEAVY_BALL, Run, advance, start
 
 Measured = dict[str, Array]
-STATISTICS = ("running", "corrected", "precise", "batch")
 
 
 class Cell(NamedTuple):
@@ -411,65 +411,12 @@ MEASURES: dict[str, Callable[..., Measured]] = {
 # ---- what measures share -------------------------------------------------------------------------------
 
 
-def precise(run: Run) -> Run:
-    """The run with its running statistics computed anew: one pass over the training samples.
-
-    Population statistics of Wu & Johnson 2021: the mean of batch means, and the mean of
-    ``var_B + mean_B^2`` minus its square, over batches as large as those of training; the variance of the
-    batch means counts (an average of batch variances alone leaves it out). Other norms stay as they are.
-    """
-    config = run.config.at(run.step)
-    if config.norm != "batch":
-        return run
-    size = config.norm_batch or config.batch_size
-    x = config.data().x_train
-    x = x[: len(x) // size * size]
-    _, trace, _ = forward(config, run.parameters, x, norm_batch=size)
-    moments = []
-    for layer in trace:
-        statistics = (layer.norm.mean, layer.norm.var)
-        mean, var = (array.reshape(config.replicas, -1, config.width) for array in statistics)
-        moments.append(theory.precise_stats(mean.swapaxes(0, 1), var.swapaxes(0, 1)))
-    mean, var = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
-    return replace(run, running=replace(run.running, mean=mean, var=var))
-
-
-def corrected(run: Run) -> Run:
-    """The run with running statistics that are averages of its batches alone, without their start."""
-    left = run.running.momentum**run.running.steps
-    if run.config.norm != "batch" or left == 1:
-        return run
-    mean, var = run.running.mean / (1 - left), (run.running.var - left) / (1 - left)
-    return replace(run, running=replace(run.running, mean=mean, var=np.maximum(var, 0)))
-
-
-def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
-    """Share of wrong answers in percent (R,), NaN for a replica that has diverged.
-
-    split : "val" or "train"; statistics : one of STATISTICS; "batch" are those of batches as in training
-    """
-    config = run.config.at(run.step)
-    data = config.data()
-    x, labels = (data.x_val, data.y_val) if split == "val" else (data.x_train, data.y_train)
-    layers, size = in_layers(config, run.parameters), 0
-    if statistics == "batch":
-        size = min(config.norm_batch or config.batch_size, len(x))
-        x, labels = x[: len(x) // size * size], labels[: len(x) // size * size]
-    else:
-        used = precise(run) if statistics == "precise" else run
-        used = corrected(run) if statistics == "corrected" else used
-        layers = inference_layers(config, layers, used.running)
-    logits, _, _ = forward(config, layers, x, norm_batch=size, keep=False)
-    wrong = 100 * (logits.argmax(axis=2) != labels).mean(axis=1)
-    return np.where((run.diverged_at < 0) & np.isfinite(logits).all(axis=(1, 2)), wrong, np.nan)
-
-
 def _watch(config: RunConfig, steps: int, every: int) -> Iterator[Run]:
     """The run at step 0 and at every so many steps, up to `steps`."""
     run = start(config)
     yield run
-    for _ in range(0, steps, every):
-        run = advance(run, every)
+    while run.step < steps:
+        run = advance(run, min(every, steps - run.step))
         yield run
 
 

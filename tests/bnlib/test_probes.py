@@ -9,8 +9,9 @@ from sklearn.metrics import roc_auc_score
 
 from bnlib import RunConfig, advance, start, theory
 from bnlib.data import batches
+from bnlib.evaluation import corrected, error, precise
 from bnlib.experiments import probes
-from bnlib.experiments.probes import MEASURES, Cell, corrected, error, measure, precise
+from bnlib.experiments.probes import MEASURES, Cell, measure
 from bnlib.layers import cross_entropy
 from bnlib.network import forward, plan
 

@@ -17,8 +17,9 @@ import pytest
 
 from bnlib.config import RunConfig
 from bnlib.experiments import CLAIMS, EXPERIMENTS, Experiment, Race, Result
+from bnlib.experiments.figures import DRESS, LOOKS, figure
 from bnlib.experiments.findings import Check, Findings, Picture, Series
-from bnlib.experiments.report import DRESS, LOOKS, figure, write
+from bnlib.experiments.report import write
 
 nan = float("nan")
 

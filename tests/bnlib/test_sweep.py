@@ -198,8 +198,8 @@ def test_the_version_is_of_the_sources_that_results_depend_on(place):
     assert first == store.library_version()
     assert first == version("sweep.py", "store.py", "workers.py", "experiments/report.py")
     assert first == version("norms.py", edit=lambda text: text.replace(b"\n", b"\r\n"))
-    edited = ("norms.py", "train.py", "experiments/probes.py")
-    assert len({first, version(numpy="1.0"), *map(version, edited)}) == 5
+    edited = ("norms.py", "train.py", "evaluation.py", "experiments/probes.py")
+    assert len({first, version(numpy="1.0"), *map(version, edited)}) == 6
 
 
 def imported(path):
