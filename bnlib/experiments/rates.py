@@ -59,7 +59,8 @@ def _e8_read(results: Results) -> Findings:
         if lowest["batch"].max() < lowest["none"].min():
             lower.append(str(depth))
         gain = mean(best["none"]) - mean(best["batch"])
-        gains.append(f"{gain:.1f} points (depth {depth}{'' if gain > EVIDENCE else ', no evidence'})")
+        shows = "" if abs(gain) > EVIDENCE else ", no evidence"
+        gains.append(f"{gain:+.1f} points (depth {depth}{shows})")
         curves = []
         for norm, values in loss.items():
             whole = np.where(np.isnan(values).any(axis=0), np.nan, values)
@@ -74,7 +75,7 @@ def _e8_read(results: Results) -> Findings:
         )
     depths = f"at depth {', '.join(lower)}" if lower else "at none of the depths"
     notes.append(f"At each one’s best rate batch norm has the lower training loss in every seed {depths}.")
-    notes.append(f"At each one’s best rate, accuracy with batch norm is higher by {', '.join(gains)}.")
+    notes.append(f"At each one’s best rate, batch norm changes accuracy by {', '.join(gains)}.")
     return Findings(tuple(pictures), tuple(checks), tuple(notes))
 
 

@@ -135,6 +135,68 @@ def test_exact_claims_fail_by_a_millionth(name, quantity, store):
     assert Result(experiment, "reduced", experiment.read(wrong)).failed
 
 
+def notes(name, store, change=lambda measured: None):
+    """What experiment `name` says at reduced size, after `change` of its numbers."""
+    experiment = find(name)
+    cells = experiment.cells(False)
+    found = sweep(measure, cells.values(), store=store, workers=1)
+    measured = {label: dict(found[cell]) for label, cell in cells.items()}
+    change(measured)
+    return " ".join(experiment.read(measured).notes)
+
+
+def test_sentences_follow_the_numbers(store):
+    """What a reader is told turns round when the numbers do."""
+
+    def no_signal_lost(measured):
+        measured["batch", "sorted"]["final_batch"] = measured["batch", "shuffled"]["final_batch"]
+
+    assert "removes signal" in notes("E14", store)
+    assert "only cheats" in notes("E14", store, no_signal_lost)
+
+    def small_norm_batches_help(measured):
+        measured["right labels", 4]["final_precise"] = measured["right labels", 64]["final_precise"] - 2
+        measured["none"]["final_precise"] = measured[64]["final_precise"] + 5
+
+    assert "level with no norm" in notes("E17", store) and "don’t help" in notes("E17", store)
+    helped = notes("E17", store, small_norm_batches_help)
+    assert "5.0 points below no norm" in helped and "help too" in helped
+
+    def the_other_way_round(measured):
+        none, batch = (measured["shift", "relu", 0.1, norm] for norm in ("none", "batch"))
+        none["distance"], batch["distance"] = batch["distance"], none["distance"]
+        for name in ("noisy batch norm", "standard"):
+            measured["relu", name]["train_loss"] = measured["relu", name]["train_loss"] * 0 + len(name)
+
+    said, turned = notes("E6", store), notes("E6", store, the_other_way_round)
+    assert (
+        "noisy batch norm is ahead (" in said and "noisy batch norm is behind (16.00 against 8.00)" in turned
+    )
+    smaller, larger = (
+        re.search(rf"{word} for ([^;.]*(?:\.\d[^;.]*)*)", said)[1] for word in ("smaller", "larger")
+    )
+    assert "ReLU at 0.1 by distance" in smaller and "ReLU at 0.1 by distance" not in larger
+    assert "ReLU at 0.1 by distance" in turned.split("larger for")[1].split(";")[0]
+
+    def lower_loss(measured):
+        for (_, norm, _), found in measured.items():
+            if norm == "batch":
+                found["final_loss"], found["final"] = found["final_loss"] / 1e4, found["final"] + 50
+
+    assert "in every seed at none of the depths" in notes("E8", store)
+    assert "is slower in every seed, at depth 5" in notes("E8", store)
+    better = notes("E8", store, lower_loss)
+    assert "in every seed at depth 5" in better and "is slower" not in better
+    assert re.search(r"changes accuracy by -\d+\.\d points \(depth 5\)", better)
+
+    def left_as_it_was(measured):
+        for found in measured.values():
+            found["step"] = found["step"] * 0
+
+    assert "8% of the average is still its start" in notes("E13", store)
+    assert "100% of the average is still its start" in notes("E13", store, left_as_it_was)
+
+
 # --- readings -----------------------------------------------------------------------------------------------
 
 

@@ -196,6 +196,10 @@ def test_precision_looks_at_the_run_on_the_way():
     np.testing.assert_array_equal(found["corrected"][:, 2], error(corrected(run)))
 
 
+def test_a_watch_ends_where_it_was_told():
+    assert MEASURES["precision"](TINY, 8, every=5)["step"].tolist() == [[5, 8]]
+
+
 def test_corrected_statistics_are_averages_of_the_batches_alone():
     """The second of two batches has weight 1, the first alpha, over 1 + alpha; the start has none."""
     config = replace(TINY, momentum=0.75, lr=0.0)

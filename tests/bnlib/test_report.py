@@ -274,7 +274,8 @@ def test_a_claim_lists_what_bears_on_it_and_whether_it_is_contested(page):
 
 
 def test_a_section_says_what_was_found(page):
-    text = section(own(page(result(contested="Some disagree."))), "e3")
+    text = section(own(page(result(contested="Some disagree.", caveat="Only < here."))), "e3")
+    assert "<p>Mind: Only &lt; here.</p>" in text
     assert "<h2>E3 · Title</h2>" in text and "The setup." in text and "The accepted." in text
     assert '<p class="verdict fails"><span aria-hidden="true">✗</span> Not as accepted' in text
     for row in (
@@ -293,7 +294,9 @@ def test_a_section_says_what_was_found(page):
     assert "Not in the training lab. No lab for this." in text
     assert 'role="img" aria-label="A title. The table of checks has the numbers."' in text
     plain = section(own(page(result(theory="", checks=CHECKS[2:]))), "e3")
-    assert "contested" not in plain and "Theory" not in plain and "<details" not in plain
+    assert (
+        "contested" not in plain and "Mind" not in plain and "Theory" not in plain and "<details" not in plain
+    )
 
 
 def test_long_tables_are_folded_failures_first(page):
