@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import numbers
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
@@ -11,11 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from .data import DATASETS, ORDERS, TRAIN_SIZES, Dataset, load
-from .layers import ACTIVATIONS
+from .data import DATASETS, DIGIT, ORDERS, PLANE, TRAIN_SIZES, Dataset, load
+from .layers import ACTIVATIONS, Activation
+from .norms import Norm
+from .table import NORMS, WEIGHT_NORMS
 
 LAST_STEP = 10**9
-LAYER_NORMS = ("none", "batch", "layer", "group", "rms")
+LAYER_NORMS = ("none", *NORMS)
+GHOST = 8  # samples of a ghost batch, if norm_batch doesn't say
 
 Edit = tuple[int, str, Any]  # (step, field, value)
 
@@ -37,11 +41,20 @@ class RunConfig:
     dataset, data_noise : what is learned; noise (standard deviation) concerns the two-dimensional sets
     inputs : "standardized" gives every input feature mean 0 and variance 1 over the training samples
     label_noise, train_samples : share of training labels that are wrong; samples trained on, 0: all
-    network, depth, width, activation : the network; depth counts hidden layers
+    network : "mlp"; "cnn": 3 x 3 convolutions over an image, the first third of them at full size with
+        half as many channels as ``width``, the others behind a stride of 2, and a global average; "rnn":
+        reads an image row by row; "gan": two networks, of which the norm concerns the discriminator (see `gan`)
+    depth, width, activation : depth counts hidden layers, which have so many units, or channels, each
     residual : add to what each hidden linear layer but the first puts out what the one before it did: the
         pre-activation residual network of He et al. 2016 with one linear layer a block
-    norm, placement, groups : which norm in each hidden layer, before or after its activation
-    norm_batch : batch norm takes the statistics of so many samples of a batch at a time; 0: of all together
+    norm, placement, groups : which norm in each hidden layer, before or after its activation; one of weights
+        has its place in the linear map itself
+    weight_norm : which norm of weights goes with a norm of activations
+    iterations : power iterations of spectral norm at each step
+    r_max, d_max : how far batch renorm corrects; 1 and 0 make it batch norm
+    alpha : of dynamic tanh; the value that training starts from
+    norm_batch : batch norm takes the statistics of so many samples of a batch at a time; 0: of all together,
+        ghost batch norm: of GHOST
     norm_noise : strength of the noise behind each norm in training; 1 is Santurkar et al.'s (`train.noise`)
     batch_size, optimizer, lr, weight_decay : decay acts on weight matrices only; "momentum" is heavy-ball
         SGD with coefficient 0.9; "adamw" uses decay rates 0.9 and 0.999
@@ -71,14 +84,19 @@ class RunConfig:
     inputs: str = _choice("raw", "raw", "standardized")
     label_noise: float = _number(0.0, 0.0, 1.0)
     train_samples: int = _number(0, 0, 2000)
-    network: str = _choice("mlp", "mlp")
+    network: str = _choice("mlp", "mlp", "cnn", "rnn", "gan")
     depth: int = _number(3, 1, 100)
     width: int = _number(64, 1, 4096)
     activation: str = _choice("relu", *ACTIVATIONS)
     residual: bool = False
     norm: str = _choice("batch", *LAYER_NORMS)
     placement: str = _choice("before", "before", "after")
+    weight_norm: str = _choice("none", *WEIGHT_NORMS)
     groups: int = _number(8, 1, 4096)
+    iterations: int = _number(1, 1, 100)
+    r_max: float = _number(3.0, 1.0, 1000.0)
+    d_max: float = _number(5.0, 0.0, 1000.0)
+    alpha: float = _number(0.5, -100.0, 100.0)
     norm_batch: int = _number(0, 0, 2000)
     norm_noise: float = _number(0.0, 0.0, 10.0)
     batch_size: int = _number(32, 1, 2000)
@@ -109,6 +127,34 @@ class RunConfig:
             raise ValueError(f"RunConfig: {problem}")
         object.__setattr__(self, "edits", _check_edits(self))
 
+    @property
+    def on_activations(self) -> Norm | None:
+        """The row of the norm of activations, if there is one."""
+        norm = NORMS.get(self.norm)
+        return None if norm is None or norm.weights else norm
+
+    @property
+    def on_weights(self) -> str:
+        """The name of the norm of weights, "none" if there is none."""
+        norm = NORMS.get(self.norm)
+        return self.norm if norm and norm.weights else self.weight_norm
+
+    @property
+    def nonlinearity(self) -> Activation:
+        """What follows the linear maps; nothing where the norm brings its own."""
+        norm = self.on_activations
+        return ACTIVATIONS["linear" if norm and norm.activates else self.activation]
+
+    @property
+    def statistics_of(self) -> int:
+        """How many samples of a batch share their statistics at a time; 0: all of them."""
+        return _together(self)
+
+    @property
+    def shapes(self) -> tuple[tuple[int, ...], ...]:
+        """The shape of each hidden layer's activations for one sample, the channels last."""
+        return _shapes(self)
+
     def data(self) -> Dataset:
         """What is learned: the training and validation samples."""
         changes = (self.label_noise, self.train_samples, self.inputs == "standardized")
@@ -127,7 +173,23 @@ class RunConfig:
         return replace(self, edits=kept + tuple((step, name, value) for name, value in changes.items()))
 
 
-EDITABLE = ("lr", "batch_size", "eps", "gamma", "beta", "momentum", "weight_decay")
+Like = RunConfig | SimpleNamespace  # a configuration, or one that isn't yet known to be one
+
+
+def _together(config: Like) -> int:
+    return config.norm_batch or (GHOST if config.norm == "ghost" else 0)
+
+
+def _shapes(config: Like) -> tuple[tuple[int, ...], ...]:
+    if config.network == "cnn":
+        (height, side, _), first = DIGIT, -(-config.depth // 3)
+        narrow, wide = (height, side, max(1, config.width // 2)), (height // 2, side // 2, config.width)
+        return (narrow,) * first + (wide,) * (config.depth - first)
+    one = (DIGIT[0], config.width) if config.network == "rnn" else (config.width,)
+    return (one,) * config.depth
+
+
+EDITABLE = ("lr", "batch_size", "eps", "gamma", "beta", "momentum", "weight_decay", "r_max", "d_max", "alpha")
 FIELDS = {f.name: f for f in fields(RunConfig) if f.name != "edits"}
 
 
@@ -161,13 +223,25 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def conflicts(config: RunConfig | SimpleNamespace) -> list[str]:
+def conflicts(config: Like) -> list[str]:
     """What is wrong between fields that are right by themselves, a sentence each."""
     found = []
-    if config.norm == "group" and config.width % config.groups:
+    channels = math.gcd(*(shape[-1] for shape in _shapes(config)))
+    if config.norm == "group" and channels % config.groups:
+        halved = f", whose layers have {channels} and more channels" if channels < config.width else ""
         found.append(
-            f"groups={config.groups} does not divide width={config.width}; try {_divisors(config.width)}"
+            f"groups={config.groups} does not divide width={config.width}{halved}; try {_divisors(channels)}"
         )
+    norm = NORMS.get(config.norm)
+    if config.weight_norm != "none" and norm and norm.weights:
+        found.append(f"weight_norm={config.weight_norm!r} goes with norms of activations; {config.norm} is none")
+    if config.network in ("cnn", "rnn") and config.dataset != "digits":
+        found.append(f"network={config.network!r} needs images; choose dataset='digits'")
+    if config.network == "gan" and config.dataset not in PLANE:
+        found.append(f"network='gan' draws points of the plane; choose dataset={'ring'!r}")
+    for name in ("residual", "norm_noise"):
+        if getattr(config, name) and config.network != "mlp":
+            found.append(f"{name}={getattr(config, name)} is for dense networks; choose network='mlp'")
     available = TRAIN_SIZES[config.dataset]
     if config.train_samples:
         available = min(available, config.train_samples)
@@ -177,10 +251,12 @@ def conflicts(config: RunConfig | SimpleNamespace) -> list[str]:
                 f"{name}={getattr(config, name)} exceeds the {available} training samples of "
                 f"dataset={config.dataset!r}; choose 1 to {available}"
             )
-    if config.norm_batch and config.batch_size % config.norm_batch:
+    together = _together(config)
+    if together and config.batch_size % together:
+        whole = "" if config.norm == "ghost" else ", or 0 for the whole batch"
         found.append(
-            f"norm_batch={config.norm_batch} does not divide batch_size={config.batch_size}; "
-            f"try {_divisors(config.batch_size)}, or 0 for the whole batch"
+            f"norm_batch={together} does not divide batch_size={config.batch_size}; "
+            f"try {_divisors(config.batch_size)}{whole}"
         )
     elif config.batch_order != "shuffled" and not config.norm_batch:
         found.append(f"batch_order={config.batch_order!r} says who meets in a norm batch; set norm_batch")

@@ -12,10 +12,13 @@ import numpy as np
 
 from .stats import Array
 
-PLANE = ("circles", "moons", "spirals", "xor", "blobs")  # the two-dimensional sets
+PLANE = ("circles", "moons", "spirals", "xor", "blobs", "ring")  # the two-dimensional sets
+DIGIT = (8, 8, 1)  # height, width and channels of an image
 DATASETS = ("digits", *PLANE, "groups")
 TRAIN_SIZES = dict.fromkeys(DATASETS, 1024) | {"digits": 1297, "groups": 2000}
 ORDERS = ("shuffled", "sorted", "pairs", "grouped")  # what RunConfig's batch_order can be
+
+MODES = 8  # Gaussians of the ring
 
 _SPLIT_SEED = 123
 _VALIDATION = dict.fromkeys(DATASETS, 512) | {"digits": 500, "groups": 2000}
@@ -150,7 +153,20 @@ def _blobs(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
     return centre + 0.15 * rng.standard_normal((n, 2)), y
 
 
-_FIGURES = {"circles": _circles, "moons": _moons, "spirals": _spirals, "xor": _xor, "blobs": _blobs}
+def _ring(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
+    y = np.arange(n) % MODES
+    return ring_centres()[y], y
+
+
+def ring_centres() -> Array:
+    """Where the MODES Gaussians of "ring" have their means, (MODES, 2)."""
+    angle = 2 * np.pi * np.arange(MODES) / MODES
+    return np.stack([np.cos(angle), np.sin(angle)], axis=1)
+
+
+_FIGURES = {
+    "circles": _circles, "moons": _moons, "spirals": _spirals, "xor": _xor, "blobs": _blobs, "ring": _ring,
+}  # fmt: skip
 
 
 def _groups(rng: np.random.Generator, n: int) -> tuple[Array, Array]:

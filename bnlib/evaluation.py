@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import theory
-from .network import forward, in_layers, inference_layers
+from .network import caches_of, forward, inference_layers
 from .stats import Array
 from .train import Run
 
@@ -22,17 +22,17 @@ def precise(run: Run) -> Run:
     batch means counts (an average of batch variances alone leaves it out). Other norms stay as they are.
     """
     config = run.config.at(run.step)
-    if config.norm != "batch":
+    if not run.running.mean.size:
         return run
-    size = config.norm_batch or config.batch_size
+    size = config.statistics_of or config.batch_size
     x = config.data().x_train
     x = x[: len(x) // size * size]
-    _, trace, _ = forward(config, run.parameters, x, norm_batch=size)
+    _, trace, _ = forward(config, run.layers, x, norm_batch=size)
     moments = []
-    for layer in trace:
-        statistics = (layer.norm.mean, layer.norm.var)
-        mean, var = (array.reshape(config.replicas, -1, config.width) for array in statistics)
-        moments.append(theory.precise_stats(mean.swapaxes(0, 1), var.swapaxes(0, 1)))
+    for cache in (cache for layer in trace for cache in caches_of(layer)):
+        shape = (config.replicas, -1, cache.mean.shape[-1])
+        mean, var = (array.reshape(shape).swapaxes(0, 1) for array in (cache.mean, cache.var))
+        moments.append(theory.precise_stats(mean, var))
     mean, var = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
     return replace(run, running=replace(run.running, mean=mean, var=var))
 
@@ -40,7 +40,7 @@ def precise(run: Run) -> Run:
 def corrected(run: Run) -> Run:
     """The run with running statistics that are averages of its batches alone, without their start."""
     left = run.running.momentum**run.running.steps
-    if run.config.norm != "batch" or left == 1:
+    if not run.running.mean.size or left == 1:
         return run
     mean, var = run.running.mean / (1 - left), (run.running.var - left) / (1 - left)
     return replace(run, running=replace(run.running, mean=mean, var=np.maximum(var, 0)))
@@ -54,9 +54,9 @@ def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
     config = run.config.at(run.step)
     data = config.data()
     x, labels = (data.x_val, data.y_val) if split == "val" else (data.x_train, data.y_train)
-    layers, size = in_layers(config, run.parameters), 0
+    layers, size = run.layers, 0
     if statistics == "batch":
-        size = min(config.norm_batch or config.batch_size, len(x))
+        size = min(config.statistics_of or config.batch_size, len(x))
         x, labels = x[: len(x) // size * size], labels[: len(x) // size * size]
     else:
         used = precise(run) if statistics == "precise" else run

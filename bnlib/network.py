@@ -1,141 +1,40 @@
-"""A multilayer network built from a RunConfig: where its parameters lie, forward and backward."""
+"""A network forward and backward.
+
+Three kinds, one skeleton: each hidden layer is a linear map of the layer before, of patches of it, or of it and the
+state before; then come a norm and an activation, in either order. Activations are (R, N, C) in dense networks,
+(R, N, H, W, C) in convolutional ones, and (R, N, T, C) for the T steps of recurrent ones.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
 from functools import lru_cache
+from math import prod
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from . import conv
 from .config import RunConfig
-from .layers import ACTIVATIONS, LinearCache, linear, linear_backward
-from .norms import normalize, normalize_backward
+from .data import DIGIT
+from .layers import Activation, linear, linear_backward
+from .norms import Axes, Cache, Shape, normalize, normalize_backward
+from .plan import KERNEL, Layer, Parameters, in_layers, normalize_weights, plan, weights_backward
 from .stats import Array, RunningStats, averager
+from .table import NORMS
 
-# What makes a norm: which axes of (R, N, C) share a mean and a variance, and whether the mean is
-# subtracted. Group norm sees its features as (R, N, groups, C / groups).
-AXES = {"batch": ((1,), True), "layer": ((2,), True), "group": ((3,), True), "rms": ((2,), False)}
-
-Parameters = dict[str, Array]
 Noise = list[tuple[Array, Array]]
 
 
-class Layer(NamedTuple):
-    """A layer's parameters, or their gradients: views of one flat array (R, size), None where there is none.
-
-    weight (R, I, O), bias (R, 1, O); gamma and beta (R, 1, O), in group norm (R, 1, groups, O / groups).
-    A layer is normalized where it has a gamma.
-    """
-
-    weight: Array
-    bias: Any
-    gamma: Any = None
-    beta: Any = None
-    settled: bool = False  # the norm is the affine map of gamma and beta alone
-
-
-@dataclass(frozen=True)
-class Plan:
-    """Where each parameter lies in the flat vector that the optimizer sees.
-
-    Weight matrices come first, the output layer's last among them, so that weight decay is one slice.
-    ``slots`` maps a name to (start, stop, shape); ``statistics`` is the number of features with running
-    statistics, all layers together.
-    """
-
-    slots: dict[str, tuple[int, int, tuple[int, int]]]
-    size: int
-    hidden_size: int
-    weight_size: int
-    statistics: int
-
-    def views(self, flat: Array) -> Parameters:
-        """``flat`` (R, size) as a plain dict of arrays (R, rows, columns) that share its memory."""
-        return {
-            name: flat[:, start:stop].reshape(len(flat), *shape)
-            for name, (start, stop, shape) in self.slots.items()
-        }
-
-
-@lru_cache(maxsize=64)
-def plan(config: RunConfig) -> Plan:
-    """The plan of ``config``'s network (edits play no role in it)."""
-    dataset = config.data()
-    sizes = [dataset.x_train.shape[1], *[config.width] * config.depth, dataset.classes]
-    shapes = {f"weight{layer}": (sizes[layer], sizes[layer + 1]) for layer in range(config.depth + 1)}
-    for layer in range(config.depth + 1):
-        # Batch norm right after a linear layer subtracts any bias again: it would be a dead parameter.
-        if layer == config.depth or not (config.norm == "batch" and config.placement == "before"):
-            shapes[f"bias{layer}"] = (1, sizes[layer + 1])
-        if layer < config.depth and config.norm != "none" and config.learn_affine:
-            shapes[f"gamma{layer}"] = shapes[f"beta{layer}"] = (1, config.width)
-    slots, start = {}, 0
-    for name, (rows, columns) in shapes.items():
-        slots[name] = (start, start + rows * columns, (rows, columns))
-        start += rows * columns
-    return Plan(
-        slots,
-        size=start,
-        hidden_size=slots[f"weight{config.depth}"][0],
-        weight_size=slots[f"weight{config.depth}"][1],
-        statistics=config.width * config.depth if config.norm == "batch" else 0,
-    )
-
-
-def initialize(config: RunConfig) -> Array:
-    """The flat parameters (R, size) that training starts from.
-
-    Gaussian weights from a stream that depends on seed and layer shape alone: networks that differ in
-    their norm start from the same weights.
-    """
-    the_plan = plan(config)
-    flat = np.zeros((config.replicas, the_plan.size), config.dtype)
-    parameters = the_plan.views(flat)
-    for replica in range(config.replicas):
-        rng = np.random.default_rng((config.seed + replica, 0))
-        for layer in range(config.depth + 1):
-            weight = parameters[f"weight{layer}"][replica]
-            std = np.sqrt(2 / weight.shape[0]) if config.init == "he" else 1.0
-            weight[:] = config.init_scale * std * rng.standard_normal(weight.shape)
-    set_affine(flat, config, "gamma", "beta")
-    return flat
-
-
-def set_affine(flat: Array, config: RunConfig, *which: str) -> None:
-    """Set every learned gamma, beta or both to the configuration's value."""
-    for name, array in plan(config).views(flat).items():
-        for parameter in which:
-            if name.startswith(parameter):
-                array[:] = getattr(config, parameter)
-
-
-def in_layers(config: RunConfig, parameters: Parameters) -> list[Layer]:
-    """Parameters (or gradients) by name as a list of layers, the output layer last, sharing their memory.
-
-    A gamma and beta that aren't learned have the configuration's value.
-    """
-    split = (config.groups, config.width // config.groups) if config.norm == "group" else (config.width,)
-    layers = []
-    for number in range(config.depth + 1):
-        weight, gamma, beta = parameters[f"weight{number}"], None, None
-        if number < config.depth and config.norm != "none":
-            shape = (len(weight), 1, *split)
-            if config.learn_affine:
-                gamma, beta = (parameters[f"{name}{number}"].reshape(shape) for name in ("gamma", "beta"))
-            else:
-                gamma = np.full(shape, config.gamma, weight.dtype)
-                beta = np.full(shape, config.beta, weight.dtype)
-        layers.append(Layer(weight, parameters.get(f"bias{number}"), gamma, beta))
-    return layers
-
-
 class Trace(NamedTuple):
-    """What one hidden layer leaves behind: z enters the activation, a leaves it."""
+    """What one hidden layer leaves behind: z enters the activation, a leaves it.
+
+    Of a recurrent layer ``linear`` and ``norm`` hold one entry for each of its steps.
+    """
 
     z: Array
     a: Array
-    linear: LinearCache
+    linear: Any
     norm: Any
     noise: Any  # what the norm's output was multiplied by
 
@@ -148,12 +47,12 @@ def forward(
     norm_batch: int = 0,
     noise: Noise | None = None,
     keep: bool = True,
-) -> tuple[Array, list[Trace], LinearCache]:
+) -> tuple[Array, list[Trace], Any]:
     """Logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
 
     Parameters
     ----------
-    parameters : by name, or already `in_layers`
+    parameters : by name, or already `in_layers` with the weights that are used
     x : ndarray of shape (R, N, features) or (N, features)
     norm_batch : batch norm takes the statistics of so many samples at a time, which must divide N: of
         samples 0, N / norm_batch, 2 N / norm_batch and so on; 0: of all N together
@@ -161,25 +60,67 @@ def forward(
         and then increased by, each (R, N, width)
     keep : without the traces, which are then left out, a layer's memory serves the next
     """
-    layers = in_layers(config, parameters) if isinstance(parameters, dict) else parameters
-    activation = ACTIVATIONS[config.activation].forward
-    before = config.placement == "before"
+    layers = parameters
+    if isinstance(layers, dict):
+        layers, _ = normalize_weights(config, in_layers(config, layers))
+    x = _images(config, x, len(layers[0].weight))
+    phi = config.nonlinearity
     trace = []
     stream = None
     for number, layer in enumerate(layers[:-1]):
         here = noise[number] if noise else None
-        z, linear_cache = linear(x, layer.weight, layer.bias)
-        if config.residual:
-            stream = z = z if stream is None else np.add(z, stream, out=z)
-        if before:
-            z, norm_cache = _norm(config, z, layer, norm_batch, here)
-        a = x = activation(z)
-        if not before:
-            x, norm_cache = _norm(config, a, layer, norm_batch, here)
+        if config.network == "rnn":
+            x, seen = _unroll(config, x, layer, norm_batch, phi)
+        else:
+            z, cache = _connect(config, number, x, layer)
+            if config.residual:
+                stream = z = z if stream is None else np.add(z, stream, out=z)
+            z, a, x, norm_cache = _unit(config, z, layer, norm_batch, phi, here)
+            seen = Trace(z, a, cache, norm_cache, here and here[0])
         if keep:
-            trace.append(Trace(z, a, linear_cache, norm_cache, here and here[0]))
+            trace.append(seen)
+    top: Any = None
+    if config.network == "cnn":
+        x, top = conv.pool(x)
+    elif config.network == "rnn":
+        x = x[:, :, -1]
     logits, output_cache = linear(x, layers[-1].weight, layers[-1].bias)
-    return logits, trace, output_cache
+    return logits, trace, (output_cache, top)
+
+
+def _images(config: RunConfig, x: Array, replicas: int) -> Array:
+    """What the first layer gets: features as they are, as an image, or as its rows, one after another."""
+    if config.network in ("mlp", "gan"):
+        return x
+    shape = DIGIT if config.network == "cnn" else (DIGIT[0], x.shape[-1] // DIGIT[0])
+    x = x.reshape(*x.shape[:-1], *shape)
+    return x if x.ndim == len(shape) + 2 else np.broadcast_to(x, (replicas, *x.shape))
+
+
+def _connect(config: RunConfig, number: int, x: Array, layer: Layer) -> tuple[Array, Any]:
+    """The linear map of hidden layer ``number``."""
+    if config.network != "cnn":
+        return linear(x, layer.weight, layer.bias)
+    stride = x.shape[2] // config.shapes[number][0]
+    return conv.conv(x, layer.weight, layer.bias, kernel=KERNEL, stride=stride, padding=KERNEL // 2)
+
+
+def _unit(
+    config: RunConfig,
+    s: Array,
+    layer: Layer,
+    norm_batch: int,
+    phi: Activation,
+    noise: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array, Array, Any]:
+    """What follows a linear map's output s: what enters the activation, what leaves it, the layer's output."""
+    if config.placement == "before":
+        z, cache = _norm(config, s, layer, norm_batch, noise)
+        a = phi.forward(z)
+        return z, a, a, cache
+    a = phi.forward(s)
+    y, cache = _norm(config, a, layer, norm_batch, noise)
+    return s, a, y, cache
 
 
 def _norm(
@@ -188,72 +129,218 @@ def _norm(
     """What stands where ``layer`` has its norm: the norm, if there is one, and the noise, if there is any."""
     y, cache = x, None
     if layer.settled:
-        y = x * layer.gamma + layer.beta
+        shape = (len(x), *(1,) * (x.ndim - 2), -1)
+        y = x * layer.gamma.reshape(shape) + layer.beta.reshape(shape)
     elif layer.gamma is not None:
-        y, cache = _normalize(config, x, layer.gamma, layer.beta, norm_batch)
+        y, cache = _normalize(config, x, layer, norm_batch)
     if noise is not None:
         y = y * noise[0] + noise[1]
     return y, cache
 
 
-def _normalize(config: RunConfig, x: Array, gamma: Array, beta: Array, norm_batch: int) -> tuple[Array, Any]:
-    axes, centre = AXES[config.norm]
-    split = x
-    if config.norm == "group":  # (R, N, C) -> (R, N, groups, C / groups)
-        split = x.reshape(*x.shape[:2], *gamma.shape[2:])
-    elif norm_batch and config.norm == "batch":  # -> (R, norm_batch, N / norm_batch, C)
-        split = x.reshape(len(x), norm_batch, -1, x.shape[2])
-        gamma, beta = gamma[:, None], beta[:, None]
-    y, cache = normalize(split, axes, gamma, beta, config.eps, centre)
-    return y if split is x else y.reshape(x.shape), cache
+def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tuple[Array, Any]:
+    norm = NORMS[config.norm]
+    if norm.pair is not None:
+        replicas, samples, channels = *x.shape[:2], x.shape[-1]
+        seen = x.reshape(replicas, samples, -1, channels)
+        learned = {"gamma": layer.gamma, "beta": layer.beta, **(layer.extra or {})}
+        learned = {name: array[:, :, None] for name, array in learned.items()}
+        running = layer.running and tuple(array[:, :, None] for array in layer.running)
+        y, cache = norm.pair[0](seen, learned, config, running)
+        return y.reshape(x.shape), cache
+    split, axes, affine = form(config.norm, x.shape[1:], config.groups, norm_batch)
+    gamma, beta = layer.gamma, layer.beta
+    if affine is not None:
+        gamma, beta = gamma.reshape(len(x), *affine), beta.reshape(len(x), *affine)
+    seen = x if split is None else x.reshape(len(x), *split)
+    y, cache = normalize(seen, axes, gamma, beta, config.eps, norm.centre)
+    return y if split is None else y.reshape(x.shape), cache
+
+
+@lru_cache(maxsize=512)
+def form(norm: str, shape: Shape, groups: int, norm_batch: int) -> tuple[Shape | None, Axes, Shape | None]:
+    """How a norm that is a choice of axes sees activations of ``shape`` (N, *positions, C) behind the replica axis.
+
+    Returns the shape to bring them to, the axes that share a mean and a variance, and the shape of gamma and beta;
+    None: as they are.
+    """
+    row, samples, channels = NORMS[norm], shape[0], shape[-1]
+    positions = prod(shape[1:-1])
+    parts = {"N": samples, "P": positions, "C": channels}
+    if row.shared == "NP" and norm_batch:  # samples 0, N / m, 2 N / m, ... have the first statistics
+        parts = {"N": norm_batch, "other N": samples // norm_batch, "P": positions, "C": channels}
+    elif row.shared == "NP":
+        parts = {"NP": samples * positions, "C": channels}
+    elif "groups" in row.options:
+        parts = {"N": samples, "P": positions, "other C": groups, "C": channels // groups}
+    if positions == 1 and row.shared != "P":
+        parts.pop("P", None)
+    axes = tuple(axis for axis, part in enumerate(parts, 1) if set(part) <= set(row.shared))
+    affine = tuple(size if part in ("C", "other C") else 1 for part, size in parts.items())
+    split = tuple(parts.values())
+    return None if split == shape else split, axes, None if affine == (1, channels) else affine
+
+
+def _unroll(
+    config: RunConfig, x: Array, layer: Layer, norm_batch: int, phi: Activation
+) -> tuple[Array, Trace]:
+    """A recurrent layer: x (R, N, T, I) and the state before, side by side, make each step's linear map.
+
+    The norm is on their sum (Cooijmans et al. 2017), with statistics of its own at each step; gamma and beta are
+    the same at all steps.
+    """
+    replicas, samples, steps, _ = x.shape
+    state = np.zeros((replicas, samples, layer.weight.shape[2]), x.dtype)
+    seen, caches = [], []
+    for step in range(steps):
+        now = layer
+        if layer.running is not None:
+            now = layer._replace(running=tuple(array[:, step : step + 1] for array in layer.running))
+        elif layer.settled:
+            now = layer._replace(gamma=layer.gamma[:, step], beta=layer.beta[:, step])  # (R, C)
+        s, cache = linear(np.concatenate([x[:, :, step], state], axis=2), layer.weight, layer.bias)
+        z, a, state, norm_cache = _unit(config, s, now, norm_batch, phi)
+        seen.append((z, a, state))
+        caches.append((cache, norm_cache))
+    z, a, out = (np.stack(parts, axis=2) for parts in zip(*seen, strict=True))
+    linears, norms = zip(*caches, strict=True)
+    return out, Trace(z, a, linears, norms if norms[0] is not None else None, None)
 
 
 def backward(
-    config: RunConfig, gradients: list[Layer], dlogits: Array, trace: list[Trace], output_cache: LinearCache
+    config: RunConfig, gradients: list[Layer], dlogits: Array, trace: list[Trace], output_cache: Any
 ) -> list[Array]:
     """Write the gradient of every learned parameter into ``gradients``.
 
-    Returns, per hidden layer, the gradient with respect to z, what enters the activation (R, N, width).
+    Returns, per hidden layer, the gradient with respect to z, what enters the activation, in the shape of z.
     """
-    slope = ACTIVATIONS[config.activation].slope
-    before = config.placement == "before"
     dz_per_layer: list[Array] = []
     dstream: Any = None
-    dx: Any = linear_backward(dlogits, output_cache, gradients[-1].weight, gradients[-1].bias)
+    output, top = output_cache
+    phi = config.nonlinearity
+    dx: Any = linear_backward(dlogits, output, gradients[-1].weight, gradients[-1].bias)
+    if config.network == "cnn":
+        dx = conv.pool_backward(dx, top)
+    elif config.network == "rnn":
+        last, dx = dx, np.zeros(trace[-1].a.shape, dx.dtype)
+        dx[:, :, -1] = last
     for gradient, layer in zip(gradients[-2::-1], trace[::-1], strict=True):
-        if not before:
-            dx = _norm_backward(dx, layer, gradient)
-        dz = slope(layer.z, layer.a)
-        dz *= dx
+        first = len(dz_per_layer) == len(trace) - 1
+        if config.network == "rnn":
+            dz, dx = _unroll_backward(config, dx, layer, gradient, phi)
+            dz_per_layer.append(dz)
+            continue
+        dz, ds, affine = _unit_backward(config, dx, layer, phi)
+        _write(gradient, affine)
         dz_per_layer.append(dz)
-        if before:
-            dz = _norm_backward(dz, layer, gradient)
         if config.residual:
-            dstream = dz = dz if dstream is None else dz + dstream
-        first = len(dz_per_layer) == len(trace)
-        dx = linear_backward(dz, layer.linear, gradient.weight, gradient.bias, need_dx=not first)
+            dstream = ds = ds if dstream is None else ds + dstream
+        back = conv.conv_backward if config.network == "cnn" else linear_backward
+        dx = back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=not first)
     return dz_per_layer[::-1]
 
 
-def _norm_backward(dy: Array, layer: Trace, gradient: Layer) -> Array:
+def _unit_backward(
+    config: RunConfig, dy: Array, layer: Trace, phi: Activation
+) -> tuple[Array, Array, dict[str, Array]]:
+    """From the gradient of `_unit`'s output: those of z and s, and of the norm's parameters, by name."""
+    affine: dict[str, Array] = {}
+    before = config.placement == "before"
+    if not before:
+        dy, affine = _norm_backward(config, dy, layer)
+    dz = phi.slope(layer.z, layer.a)
+    dz *= dy
+    if not before:
+        return dz, dz, affine
+    ds, affine = _norm_backward(config, dz, layer)
+    return dz, ds, affine
+
+
+def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, dict[str, Array]]:
     if layer.noise is not None:
         dy = dy * layer.noise
     if layer.norm is None:
-        return dy
+        return dy, {}
+    if not isinstance(layer.norm, Cache):
+        pair = NORMS[config.norm].pair
+        assert pair is not None
+        dx, affine = pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
+        return dx.reshape(dy.shape), affine
     used = layer.norm.xhat if layer.norm.source is None else layer.norm.source[0]
-    gamma, beta = (array.reshape(layer.norm.gamma.shape) for array in (gradient.gamma, gradient.beta))
-    dx, gamma[:], beta[:] = normalize_backward(dy.reshape(used.shape), layer.norm)  # by groups, norm batches
-    return dx.reshape(dy.shape)
+    dx, dgamma, dbeta = normalize_backward(dy.reshape(used.shape), layer.norm)  # by groups, norm batches
+    return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
+
+
+def _write(gradient: Layer, affine: dict[str, Array]) -> None:
+    """Write a norm's gradients, by name, where they belong."""
+    for name, array in affine.items():
+        place = getattr(gradient, name) if name in ("gamma", "beta") else gradient.extra[name]
+        place[:] = array.reshape(place.shape)
+
+
+def _unroll_backward(
+    config: RunConfig, dy: Array, layer: Trace, gradient: Layer, phi: Activation
+) -> tuple[Array, Array]:
+    """`_unroll` the way back: dz (R, N, T, C) and dx (R, N, T, I)."""
+    _, weight = layer.linear[0]
+    inputs = weight.shape[1] - weight.shape[2]
+    dz, ds = np.empty(layer.z.shape, dy.dtype), np.empty(layer.z.shape, dy.dtype)
+    dx = np.empty((*dy.shape[:3], inputs), dy.dtype)
+    dstate: Any = 0
+    total: dict[str, Array] = {}
+    for step in reversed(range(dy.shape[2])):
+        z, a = layer.z[:, :, step], layer.a[:, :, step]
+        now = Trace(z, a, None, layer.norm and layer.norm[step], None)
+        dz[:, :, step], here, affine = _unit_backward(config, dy[:, :, step] + dstate, now, phi)
+        ds[:, :, step] = here
+        total = {name: array + total.get(name, 0) for name, array in affine.items()}
+        both = np.matmul(here, weight.mT)
+        dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:]
+    _write(gradient, total)
+    joined = np.stack([x for x, _ in layer.linear], axis=2)
+    flat = (len(dy), -1)
+    linear_backward(
+        ds.reshape(*flat, ds.shape[3]), (joined.reshape(*flat, joined.shape[3]), weight), gradient.weight,
+        gradient.bias, need_dx=False,
+    )  # fmt: skip
+    return dz, dx
+
+
+def there_and_back(
+    config: RunConfig,
+    layers: list[Layer],
+    gradients: list[Layer],
+    x: Array,
+    top: Callable[[Array], Array],
+    norm_batch: int = 0,
+    noise: Noise | None = None,
+) -> tuple[Array, list[Trace], list[Array]]:
+    """Forward, then backward from ``top(logits)``: logits, traces and dz; ``gradients`` are filled."""
+    used, kept = normalize_weights(config, layers)
+    logits, trace, output_cache = forward(config, used, x, norm_batch=norm_batch, noise=noise)
+    dz = backward(config, gradients, top(logits), trace, output_cache)
+    weights_backward(config, gradients, kept)
+    return logits, trace, dz
+
+
+# ---- statistics and inference ---------------------------------------------------------------------------
+
+
+def caches_of(layer: Trace) -> tuple[Any, ...]:
+    """The caches that a layer's norm left: one, or in recurrent layers one a step."""
+    return layer.norm if type(layer.norm) is tuple else (layer.norm,)
 
 
 def batch_moments(trace: list[Trace]) -> Array:
-    """Means and variances that batch norm used, all layers together: (R, 2, depth * width).
+    """Means and variances that norms with running statistics used, all layers together: (R, 2, features).
 
     Of several norm batches it is their average, as if one process after another had updated the running
     statistics with a small weight.
     """
-    moments = [layer.norm.mean for layer in trace] + [layer.norm.var for layer in trace]
-    if moments[0].ndim > 3:  # (R, 1, norm batches, C)
+    caches = [cache for layer in trace for cache in caches_of(layer)]
+    moments = [cache.mean for cache in caches] + [cache.var for cache in caches]
+    if moments[0].ndim > 3:  # (R, 1, norm batches, ..., C)
+        moments = [m.reshape(len(m), 1, -1, m.shape[-1]) for m in moments]
         moments = [averager(m.shape, (2,), m.dtype)(m) for m in moments]
     return np.concatenate(moments, axis=-1).reshape(len(moments[0]), 2, -1)
 
@@ -262,28 +349,35 @@ def inference_layers(config: RunConfig, layers: list[Layer], running: RunningSta
     """The network in inference, where batch norm is an affine map and vanishes in its linear neighbour.
 
     With running mean m and variance v, gamma (x - m) / sqrt(v + eps) + beta = s x + t. Before the
-    activation, s and t change the weights and bias that made x; after it, those that x meets next. In a
-    residual network x also goes on unnormalized: there the map stays a map of its own.
+    activation, s and t change the weights and bias that made x; after it, those that x meets next. The map stays a
+    map of its own where it can't vanish: in a residual network x also goes on unnormalized, a convolution's padding
+    is 0 whatever t is, and a recurrent layer has another map at each step.
     Other norms are the same in training and inference: their layers come back as they are.
     """
-    if config.norm != "batch":
+    norm = config.on_activations
+    if norm is None or not norm.running:
         return layers
+    before = config.placement == "before"
+    settled = config.network == "rnn" or (config.residual if before else config.network == "cnn")
     folded: list[Layer] = []
     scale: Any = None
     shift: Any = None
-    for number, (weight, bias, gamma, beta, _) in enumerate(layers):
-        if scale is not None and config.placement == "after":
+    places = plan(config).statistics
+    for number, layer in enumerate(layers):
+        weight, bias = layer.weight, layer.bias
+        if scale is not None and not before and not settled:
             bias = bias + np.matmul(shift, weight)
             weight = weight * scale.mT
-        if gamma is not None:
-            here = slice(number * config.width, (number + 1) * config.width)
-            std = np.sqrt(running.var[:, None, here] + config.eps)
-            scale = np.divide(gamma, std, out=np.zeros_like(std), where=std != 0)
-            shift = beta - running.mean[:, None, here] * scale
-            if config.placement == "before" and config.residual:
+        if layer.gamma is not None:
+            shape = (len(weight), -1, weight.shape[2])
+            mean, var = (a[:, places[number]].reshape(shape) for a in (running.mean, running.var))
+            std = np.sqrt(var + config.eps)
+            scale = np.divide(layer.gamma, std, out=np.zeros_like(std), where=std != 0)
+            shift = layer.beta - mean * scale
+            if settled:
                 folded.append(Layer(weight, bias, scale, shift, settled=True))
                 continue
-            if config.placement == "before":
+            if before:
                 weight, bias = weight * scale, shift
         folded.append(Layer(weight, bias))
     return folded

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from math import isfinite
 from numbers import Integral, Real
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -405,35 +405,60 @@ def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Affine, Affine]:
 
 
 class Norm(NamedTuple):
-    """A row of `NORMS`; `parameters` are the keywords that `forward` takes besides gamma and beta."""
+    """A row of the table of norms. What a norm doesn't have keeps its default.
 
-    forward: Callable[..., tuple[Array, NormCache]]
+    forward : the public function
+    label, summary : what it is called, and which elements share what
+    shared : for a choice of axes, what shares a mean and a variance: samples "N", positions "P", channels "C"
+        (those of one group, if it has ``groups``)
+    centre : whether the mean is subtracted
+    pair : forward and backward of any other norm of activations, in the engine's layout: see `zoo`; of one of
+        weights: see `weights`
+    learned : names of its learned parameters
+    options : fields of `RunConfig` that are its own: the page shows them only where such a norm is
+    running : it keeps running statistics, and is in inference the affine map that batch norm is
+    weights : it normalizes weights, not activations
+    activates : it brings an activation of its own, and the network's is left out
+    start : of weights: the learned gain that leaves given weights as they are
+    """
+
+    forward: Callable[..., Any]
+    label: str
     summary: str
-    axes: Callable[[int, int], Axes]  # (x.ndim, axis) -> the axes that share a mean and a variance
+    shared: str = ""
     centre: bool = True
-    parameters: tuple[str, ...] = ("eps",)
+    pair: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+    learned: tuple[str, ...] = ("gamma", "beta")
+    options: tuple[str, ...] = ("eps",)
+    running: bool = False
+    weights: bool = False
+    activates: bool = False
+    start: Callable[[Array], Array] | None = None
 
 
-def _from_axis(ndim: int, axis: int) -> Axes:
-    return tuple(range(axis, ndim))
-
-
-def _positions(ndim: int, _: int) -> Axes:
-    return tuple(range(2, ndim))
-
-
-# Axes of (N, C, *spatial); for group norm, of (N, groups, C / groups, *spatial).
+_RUNNING = ("eps", "momentum", "norm_batch")
 NORMS = {
     "batch": Norm(
-        batch_norm, "each channel, over the batch and all positions", lambda n, _: (0, *range(2, n))
+        batch_norm, "batch norm", "each channel, over the batch and all positions", "NP", options=_RUNNING,
+        running=True,
     ),
-    "layer": Norm(layer_norm, "each sample, over all its features", _from_axis, True, ("eps", "axis")),
-    "group": Norm(group_norm, "each sample, over groups of channels", _positions, True, ("eps", "groups")),
-    "instance": Norm(instance_norm, "each channel of each sample, over its positions", _positions),
-    "rms": Norm(
-        rms_norm, "each sample, over all its features, uncentred", _from_axis, False, ("eps", "axis")
+    "layer": Norm(layer_norm, "layer norm", "each sample, over all its features", "PC"),
+    "group": Norm(
+        group_norm, "group norm", "each sample, over groups of channels and all positions", "PC",
+        options=("eps", "groups"),
     ),
-}
+    "instance": Norm(
+        instance_norm, "instance norm", "each channel of each sample, over its positions", "P"
+    ),
+    "rms": Norm(rms_norm, "RMS norm", "each sample, over all its features, uncentred", "PC", centre=False),
+}  # fmt: skip
+
+
+def shared_axes(shared: str, ndim: int, groups: bool = False) -> Axes:
+    """Which axes of (N, C, *spatial), in groups of (N, groups, C / groups, *spatial), are `shared`."""
+    channel = 1 + groups
+    found = {"N": (0,), "C": (channel,), "P": tuple(range(channel + 1, ndim))}
+    return tuple(sorted(axis for kind in shared for axis in found[kind]))
 
 
 def _apply(
@@ -441,7 +466,9 @@ def _apply(
 ) -> tuple[Array, NormCache]:
     """Row `name` of `NORMS` on x seen in shape `split`, whose axes from `axis` to `stop` gamma has."""
     norm = NORMS[name]
-    axes = norm.axes(len(split), axis)
+    axes = shared_axes(norm.shared, len(split), len(split) > x.ndim)
+    if axis > 1:
+        axes = tuple(range(axis, len(split)))
     view = tuple(n if axis <= a < stop else 1 for a, n in enumerate(split))
     shape = x.shape[axis : stop + x.ndim - len(split)]
     gamma, beta = (

@@ -40,11 +40,12 @@ def averager(shape: tuple[int, ...], axes: Axes, dtype: np.dtype[Any]) -> Callab
     if k == stop - start:  # the same, after folding what lies before, between and behind
         apart, row = (prod(shape[:start]), m, prod(shape[stop:])), weights[None]
         return lambda a: np.matmul(row, a.reshape(apart)).reshape(kept)
-    # Images: first within each one, over the trailing axes, then over the batch.
-    inner = tuple(a for a in axes if set(range(a, ndim)) <= set(axes))
-    outer = axes[: k - len(inner)]
+    # Axes with others between them: the last ones that lie together first, then what is left.
+    last = next(i for i in range(k) if axes[i:] == tuple(range(axes[i], stop)))
+    inner, outer = axes[last:], axes[:last]
     within = averager(shape, inner, dtype)
-    return lambda a: np.add.reduce(within(a), outer, keepdims=True) / prod(shape[b] for b in outer)
+    between = averager(tuple(1 if a in inner else n for a, n in enumerate(shape)), outer, dtype)
+    return lambda a: between(within(a))
 
 
 def centre(x: Array, axes: Axes) -> tuple[Array, Array]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache, partial
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,8 @@ import numpy as np
 from .config import RunConfig
 from .data import PLANE
 from .layers import ACTIVATIONS, cross_entropy
-from .network import Layer, Trace, forward, inference_layers
+from .network import Trace, forward, inference_layers
+from .plan import Layer, one_of, plan
 from .stats import Array, RunningStats
 
 HISTOGRAM_EDGES = np.linspace(-4, 4, 65)
@@ -20,6 +22,7 @@ SATURATED_SLOPE = 0.05
 SURFACE_EDGES = np.linspace(-1.8, 1.8, 33)
 MOST_CONFIDENT = 0.998  # below 1 even in half precision
 _BLOCK = 1 << 16  # entries measured at once
+TRAINED = ("train_loss", "train_accuracy")
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
 _ACTIVATIONS = ("activation_mean", "activation_std", "saturation", "dead", "statistics_gap")
 PER_LAYER = (*_ACTIVATIONS, "gradient_norm", "weight_norm", "weight_gradient_norm", "update_ratio")
@@ -37,7 +40,7 @@ def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> 
     """``frames`` of the ``live`` replicas as read-only arrays (R, frames, ...); NaN: not recorded."""
     shape, bins = (config.replicas, len(steps)), len(HISTOGRAM_EDGES) - 1
     joined = {"step": np.array(steps, dtype=int)}
-    joined |= {name: np.full(shape, np.nan, config.dtype) for name in ("train_loss", *VALIDATED)}
+    joined |= {name: np.full(shape, np.nan, config.dtype) for name in (*TRAINED, *VALIDATED)}
     joined |= {name: np.full((*shape, config.depth), np.nan, config.dtype) for name in PER_LAYER}
     joined |= {name: np.full((*shape, config.depth, bins), np.nan, np.float32) for name in HISTOGRAMS}
     if has_surface(config):
@@ -76,13 +79,17 @@ def measure(
     activation_histogram, preactivation_histogram : share of entries per bin of HISTOGRAM_EDGES;
         the outermost bins also hold what lies beyond them
     """
-    # So many replicas at once that their arrays stay in the cache.
-    count = max(1, _BLOCK // (config.depth * dz[0][0].size))
-    parts = [
-        _distributions(config, [t.z[r : r + count] for t in trace], [t.a[r : r + count] for t in trace])
-        for r in range(0, len(dz[0]), count)
-    ]
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]} | {
+    # Layers of one shape at once, and so many replicas that their arrays stay in the cache.
+    layers_of = []
+    for _, alike in groupby(trace, key=lambda layer: layer.z.shape):
+        some = list(alike)
+        count = max(1, _BLOCK // (len(some) * some[0].z[0].size))
+        parts = [
+            _distributions(config, [t.z[r : r + count] for t in some], [t.a[r : r + count] for t in some])
+            for r in range(0, len(dz[0]), count)
+        ]
+        layers_of.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
+    return {name: np.concatenate([part[name] for part in layers_of], axis=1) for name in layers_of[0]} | {
         "statistics_gap": _statistics_gap(config, batch_mean, running),
         "gradient_norm": _norms(dz),
         "weight_norm": weight_norms(layers),
@@ -91,10 +98,12 @@ def measure(
 
 
 def _distributions(config: RunConfig, zs: list[Array], activations: list[Array]) -> Frame:
-    """The part of `measure` that looks at every entry of z and a, each (R, N, width)."""
-    activation = ACTIVATIONS[config.activation]
+    """The part of `measure` that looks at every entry of z and a, each (R, N, ..., width)."""
+    activation = config.nonlinearity
     z, a = np.stack(zs, axis=1), np.stack(activations, axis=1)
-    replicas, layers, samples, width = a.shape
+    replicas, layers, width = *a.shape[:2], a.shape[-1]
+    z, a = (array.reshape(replicas, layers, -1, width) for array in (z, a))
+    samples = a.shape[2]  # and positions
     entries = samples * width
     row = a.reshape(replicas, layers, entries)
     mean = np.add.reduce(row, axis=2, keepdims=True) / entries
@@ -102,7 +111,7 @@ def _distributions(config: RunConfig, zs: list[Array], activations: list[Array])
     saturated = activation.slope(z, a) < SATURATED_SLOPE * activation.steepest
     at_samples = np.matmul(np.ones(samples, a.dtype), saturated.astype(a.dtype))  # (R, layers, width)
     before = _histograms(z.reshape(row.shape))
-    if config.activation == "relu":  # what is positive stays in its bin, all else has become zero
+    if activation is ACTIVATIONS["relu"]:  # what is positive stays in its bin, all else has become zero
         after, zero = before.copy(), len(HISTOGRAM_EDGES) // 2
         after[:, :, :zero] = 0
         after[:, :, zero] += np.add.reduce(before[:, :, :zero], axis=2)
@@ -132,11 +141,12 @@ def _norms(arrays: list[Array]) -> Array:
 
 
 def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats) -> Array:
-    if config.norm != "batch":
+    places = plan(config).statistics
+    if not places:
         return np.zeros((len(batch_mean), config.depth), config.dtype)
     distance = (batch_mean - running.mean) / np.sqrt(running.var + config.eps)
-    distance = distance.reshape(len(distance), config.depth, -1)
-    return np.sqrt(np.asarray(np.vecdot(distance, distance)) / config.width)
+    squares = [np.vecdot(distance[:, here], distance[:, here]) / (here.stop - here.start) for here in places]
+    return np.sqrt(np.stack(squares, axis=1))
 
 
 def _histograms(x: Array) -> Array:
@@ -167,21 +177,21 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
     MOST_CONFIDENT), so that the whole part is the class and the rest its confidence.
     """
     dataset = config.data()
-    size = min(config.norm_batch or config.batch_size, len(dataset.y_val))
+    size = min(config.statistics_of or config.batch_size, len(dataset.y_val))
     whole = len(dataset.y_val) // size * size
     inference = inference_layers(config, layers, running)
     logits_of, results = partial(forward, config, keep=False), []
     for replica in range(len(layers[0].weight)):  # one by one, its arrays stay in the cache
-        logits = logits_of(_replica(inference, replica), dataset.x_val)[0]
+        logits = logits_of(one_of(inference, replica), dataset.x_val)[0]
         loss, _ = cross_entropy(logits, dataset.y_val)
-        accuracy = accuracy_batch = _accuracy(logits, dataset.y_val)
-        if config.norm == "batch":
-            logits = logits_of(_replica(layers, replica), dataset.x_val[:whole], norm_batch=size)[0]
-            accuracy_batch = _accuracy(logits, dataset.y_val[:whole])
-        results.append((loss[0], accuracy, accuracy_batch))
+        right = right_batch = accuracy(logits, dataset.y_val)
+        if plan(config).statistics:
+            logits = logits_of(one_of(layers, replica), dataset.x_val[:whole], norm_batch=size)[0]
+            right_batch = accuracy(logits, dataset.y_val[:whole])
+        results.append((loss[0], right[0], right_batch[0]))
     frame = dict(zip(VALIDATED, np.array(results).T, strict=True))
     if has_surface(config):
-        logits = logits_of(_replica(inference, 0), _grid(config.dtype))[0]
+        logits = logits_of(one_of(inference, 0), _grid(config.dtype))[0]
         odds = np.exp(logits - logits.max(axis=2, keepdims=True))  # the likeliest class has 1
         frame["decision_surface"] = odds.argmax(axis=2) + np.minimum(1 / odds.sum(axis=2), MOST_CONFIDENT)
     return frame
@@ -193,16 +203,7 @@ def _grid(dtype: str) -> Array:
     return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(dtype)
 
 
-def _replica(layers: list[Layer], number: int) -> list[Layer]:
-    one = slice(number, number + 1)
-
-    def own(array: Any) -> Any:
-        return None if array is None else array[one]
-
-    return [Layer(own(w), own(bias), own(gamma), own(beta), s) for w, bias, gamma, beta, s in layers]
-
-
-def _accuracy(logits: Array, labels: Array) -> float:
-    """Share of right answers, NaN where the network's output isn't finite."""
-    right = np.count_nonzero(logits[0].argmax(axis=1) == labels) / len(labels)
-    return right if np.isfinite(logits).all() else np.nan
+def accuracy(logits: Array, labels: Array) -> Array:
+    """Share of right answers (R,), NaN where the network's output isn't finite."""
+    right = np.count_nonzero(logits.argmax(axis=2) == labels, axis=1) / labels.shape[-1]
+    return np.where(np.isfinite(logits).all(axis=(1, 2)), right, np.nan)

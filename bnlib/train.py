@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import numbers
 from dataclasses import dataclass, replace
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,19 @@ from . import telemetry
 from .config import RunConfig
 from .data import batches
 from .layers import cross_entropy
-from .network import Noise, Plan, backward, batch_moments, forward, in_layers, initialize, plan, set_affine
+from .network import Noise, backward, batch_moments, forward
+from .plan import (
+    Layer,
+    features,
+    in_layers,
+    initial_power,
+    initialize,
+    keep_power,
+    normalize_weights,
+    plan,
+    set_affine,
+    weights_backward,
+)
 from .stats import Array, RunningStats
 
 HEAVY_BALL = 0.9
@@ -34,7 +47,8 @@ class Run:
     samples : int, training samples drawn so far, per replica
     flat : ndarray (R, size), all parameters; `parameters` shows them by name
     optimizer_state : tuple of ndarrays shaped like ``flat``
-    running : RunningStats (R, depth * width) of batch norm; empty for other norms
+    running : RunningStats (R, features) of batch norm and its kin; empty for other norms
+    power : ndarray (R, outputs), spectral norm's vectors u; empty for other norms
     diverged_at : integer ndarray (R,), the step whose loss wasn't finite or was a thousand times that of
         guessing; -1 where there is none. Such a replica stays as it was before that step.
     frames : tuple of recorded blocks; `history` joins them
@@ -48,6 +62,7 @@ class Run:
     flat: Array
     optimizer_state: tuple[Array, ...]
     running: RunningStats
+    power: Array
     diverged_at: Array
     frames: tuple[telemetry.Frame, ...] = ()
 
@@ -55,6 +70,13 @@ class Run:
     def parameters(self) -> dict[str, Array]:
         """Parameters by name, arrays (R, rows, columns): weight0, bias0, gamma0, beta0, ..."""
         return plan(self.config).views(self.flat)
+
+    @property
+    def layers(self) -> list[Layer]:
+        """The layers as `network.forward` takes them, with the weights that are used."""
+        config = self.config.at(self.step)
+        layers = in_layers(config, self.parameters, self.running, self.power)
+        return normalize_weights(config, layers, iterations=0)[0]
 
     @property
     def history(self) -> telemetry.Frame:
@@ -69,7 +91,7 @@ def start(config: RunConfig) -> Run:
     """The run of ``config`` before its first step."""
     flat = initialize(config.at(0))
     moments = {"sgd": 0, "momentum": 1, "adamw": 2}[config.optimizer]
-    shape = (config.replicas, plan(config).statistics)
+    shape = (config.replicas, features(plan(config).statistics))
     mean, var = _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype))
     return Run(
         config=config,
@@ -78,6 +100,7 @@ def start(config: RunConfig) -> Run:
         flat=_frozen(flat),
         optimizer_state=tuple(_frozen(np.zeros_like(flat)) for _ in range(moments)),
         running=RunningStats(mean, var, config.at(0).momentum),
+        power=_frozen(initial_power(config.at(0), flat)),
         diverged_at=_frozen(np.full(config.replicas, -1)),
     )
 
@@ -115,10 +138,12 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     live = np.flatnonzero(run.diverged_at < 0)
     flat, state = run.flat[live], tuple(array[live] for array in run.optimizer_state)
     gradient = np.zeros_like(flat)
-    layers, gradients = (in_layers(config, the_plan.views(array)) for array in (flat, gradient))
     set_affine(flat, config, *(name for step, name, _ in run.config.edits if step == run.step))
     statistics = np.stack([run.running.mean[live], run.running.var[live]], axis=1)
     running = RunningStats(statistics[:, 0], statistics[:, 1])  # views: always current
+    power = run.power[live]
+    layers = in_layers(config, the_plan.views(flat), running, power)
+    gradients = in_layers(config, the_plan.views(gradient))
     keep, take = _averaging_weights(config)
     diverged_at = run.diverged_at.copy()
     frames: list[telemetry.Frame] = []
@@ -129,26 +154,29 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     stream = batches(dataset, seeds, run.samples, config.batch_size, steps, *order)
     for step, (x, labels) in enumerate(stream, start=run.step):
         behind = noise(config, seeds, step) if config.norm_noise else None
-        logits, trace, output_cache = forward(config, layers, x, norm_batch=config.norm_batch, noise=behind)
+        used, kept = normalize_weights(config, layers)
+        logits, trace, output_cache = forward(config, used, x, norm_batch=config.statistics_of, noise=behind)
         loss, dlogits = cross_entropy(logits, labels)
         if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
             # Nothing has changed in this step yet: the others repeat it among themselves.
             diverged_at[live[~(loss < limit)]] = stop = step
             break
         dz = backward(config, gradients, dlogits, trace, output_cache)
+        weights_backward(config, gradients, kept)
         moments = batch_moments(trace) if the_plan.statistics else statistics
         recording = step % config.record_every == 0
         if recording:
             frame = telemetry.measure(config, layers, gradients, trace, dz, moments[:, 0], running)
-            frame["train_loss"] = loss
+            frame |= {"train_loss": loss, "train_accuracy": telemetry.accuracy(logits, labels)}
             if step % config.validate_every == 0:
-                frame |= telemetry.validate(config, layers, running)
+                frame |= telemetry.validate(config, used, running)
         _gradient_to_update(config, the_plan, flat, gradient, state, step)
         if recording:
             update_norm = telemetry.weight_norms(gradients)  # they have become the update
             frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
             frames.append(frame)
         flat -= gradient
+        keep_power(layers, kept)
         if the_plan.statistics:
             statistics *= keep
             moments *= take
@@ -170,17 +198,24 @@ def _advance_stretch(run: Run, stop: int) -> Run:
             config.momentum,
             run.running.steps + stop - run.step,
         ),
+        power=_merge(run.power, live, power),
         diverged_at=_frozen(diverged_at),
         frames=run.frames + (block,) if block else run.frames,
     )
 
 
 def _averaging_weights(config: RunConfig) -> tuple[Array, Array]:
-    """What `RunningStats.update` multiplies old and new means and variances with, (2, 1) each."""
-    m, keep = config.norm_batch or config.batch_size, config.momentum
-    take = 1 - keep
-    rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
-    return tuple(np.array(rows, config.dtype).T[:, :, None])
+    """What `RunningStats.update` multiplies old and new means and variances with, (2, features) each."""
+    samples, keep = config.statistics_of or config.batch_size, config.momentum
+    take, places = 1 - keep, plan(config).statistics
+    weights = np.empty((2, 2, features(places)), config.dtype)
+    for shape, here in zip(config.shapes, places, strict=False):
+        m = samples * (prod(shape[:-1]) if config.network == "cnn" else 1)
+        rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
+        if config.norm == "running":  # its variance is that of a weighted average already
+            rows[1] = rows[0]
+        weights[:, :, here] = np.array(rows).T[:, :, None]
+    return weights[0], weights[1]
 
 
 def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:

@@ -19,8 +19,9 @@ from ..config import RunConfig
 from ..data import batches
 from ..evaluation import STATISTICS, error
 from ..layers import cross_entropy
-from ..network import Trace, backward, forward, in_layers, inference_layers, initialize, plan
+from ..network import Trace, forward, inference_layers, there_and_back
 from ..norms import batch_norm, norm_backward
+from ..plan import features, in_layers, initialize, plan
 from ..stats import Array
 from ..train import HEAVY_BALL, Run, advance, start
 
@@ -359,7 +360,7 @@ def leakage(config: RunConfig, steps: int) -> Measured:
     run, data, size = advance(start(config), steps), config.data(), config.norm_batch
     shuffled = np.random.default_rng(0).permutation(len(data.y_val))
     apart = np.arange(len(data.y_val)).reshape(-1, size).T.ravel()  # groups meet in a norm batch
-    inference = inference_layers(config, in_layers(config, run.parameters), run.running)
+    inference = inference_layers(config, run.layers, run.running)
     found = {"running": _auc(forward(config, inference, data.x_val)[0], data.y_val)}
     for name, order in (("grouped", apart), ("shuffled", shuffled)):
         logits, _, _ = forward(config, run.parameters, data.x_val[order], norm_batch=size)
@@ -380,14 +381,14 @@ def cost(config: RunConfig, steps: int) -> Measured:
     x = config.data().x_val[: config.batch_size]
 
     def infer(run: Run) -> Callable[[], Any]:
-        layers = inference_layers(run.config, in_layers(run.config, run.parameters), run.running)
+        layers = inference_layers(run.config, run.layers, run.running)
         return lambda: [forward(run.config, layers, x, keep=False) for _ in range(steps)]
 
     jobs = [partial(advance, run, steps) for run in runs], [infer(run) for run in runs]
     ratios = [np.median([_seconds(pair[0]) / _seconds(pair[1]) for _ in range(9)]) for pair in jobs]
     return {
         "parameters": np.array([(plans[0].size - plans[1].size) / units]),
-        "statistics": np.array([2 * plans[0].statistics / units]),
+        "statistics": np.array([2 * features(plans[0].statistics) / units]),
         "training": np.array(ratios[:1]),
         "inference": np.array(ratios[1:]),
     }
@@ -432,11 +433,9 @@ def _back(
     config: RunConfig, flat: Array, x: Array, top: Callable[[Array], Array], gradient: Array | None = None
 ) -> tuple[Array, list[Trace], list[Array]]:
     """Forward, then backward from ``top(logits)``: logits, traces and dz; the gradient is filled."""
-    the_plan = plan(config)
     gradient = np.zeros_like(flat) if gradient is None else gradient
-    layers, gradients = (in_layers(config, the_plan.views(array)) for array in (flat, gradient))
-    logits, trace, output_cache = forward(config, layers, x, norm_batch=config.norm_batch)
-    return logits, trace, backward(config, gradients, top(logits), trace, output_cache)
+    layers, gradients = (in_layers(config, plan(config).views(array)) for array in (flat, gradient))
+    return there_and_back(config, layers, gradients, x, top, config.statistics_of)
 
 
 def _gradient(config: RunConfig, flat: Array, x: Array, labels: Array) -> tuple[Array, Array]:

@@ -13,7 +13,8 @@ from bnlib import Run, RunConfig, RunningStats, advance, start
 from bnlib.config import LAYER_NORMS
 from bnlib.data import batch_indices, load
 from bnlib.layers import ACTIVATIONS, cross_entropy
-from bnlib.network import backward, forward, in_layers, inference_layers, plan
+from bnlib.network import backward, forward, inference_layers
+from bnlib.plan import in_layers, plan
 
 PLACEMENTS = ("before", "after")
 OPTIMIZERS = ("sgd", "momentum", "adamw")

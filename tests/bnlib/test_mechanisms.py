@@ -12,7 +12,8 @@ import torch
 from bnlib import RunConfig, advance, start
 from bnlib.data import batch_indices, batches, load
 from bnlib.layers import cross_entropy
-from bnlib.network import backward, forward, in_layers, inference_layers, plan
+from bnlib.network import backward, forward, inference_layers
+from bnlib.plan import in_layers, plan
 from bnlib.train import noise
 
 SMALL = {"width": 12, "depth": 3, "batch_size": 24, "record_every": 7, "validate_every": 7, "groups": 3}

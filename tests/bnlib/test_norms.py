@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 
 import bnlib
-from bnlib.norms import LARGE, normalize, normalize_backward
+from bnlib.norms import LARGE, normalize, normalize_backward, shared_axes
 
 EPSILONS = (1e-5, 0.3)
 
@@ -262,9 +262,12 @@ def test_dtypes_shapes_and_statistics(case: Case, dtype: Any) -> None:
     results = (y, *bnlib.norm_backward(dy, cache))
     assert [r.dtype for r in (*results, cache.mean, cache.var)] == [np.dtype(dtype)] * 6
     assert [r.shape for r in results] == [x.shape, x.shape, gamma.shape, beta.shape]
-    group = case.options.get("groups", 1)
-    together = x.reshape(len(x), group, -1) if case.name == "group" else x
-    axes = bnlib.NORMS[case.name].axes(together.ndim, case.options.get("axis", 1) % x.ndim)
+    group_of = case.options.get("groups", 0)
+    together = x.reshape(len(x), group_of, -1) if group_of else x
+    norm = bnlib.NORMS[case.name]
+    axes = (2,) if group_of else shared_axes(norm.shared, together.ndim)
+    if "axis" in case.options:
+        axes = tuple(range(case.options["axis"] % x.ndim, together.ndim))
     mean = together.mean(axes) if case.name != "rms" else np.zeros(len(x))
     var = together.var(axes) if case.name != "rms" else np.square(x).mean(axes)
     tolerance = 1e-12 if dtype == np.float64 else 1e-5
@@ -453,7 +456,7 @@ def test_every_norm_of_the_table_is_tested_and_describes_itself() -> None:
         assert norm.forward.__name__ == f"{name}_norm"
         assert norm.forward is getattr(bnlib, f"{name}_norm")
         assert norm.summary
-        assert set(norm.forward.__kwdefaults__ or {}) <= set(norm.parameters)
+        assert set(norm.forward.__kwdefaults__ or {}) - {"axis"} <= set(norm.options)
         code = norm.forward.__code__
         keywords = code.co_varnames[code.co_argcount : code.co_argcount + code.co_kwonlyargcount]
         assert set(keywords) == set(norm.parameters)

@@ -13,7 +13,8 @@ from bnlib.evaluation import corrected, error, precise
 from bnlib.experiments import probes
 from bnlib.experiments.probes import MEASURES, Cell, measure
 from bnlib.layers import cross_entropy
-from bnlib.network import forward, plan
+from bnlib.network import forward
+from bnlib.plan import plan
 
 TINY = RunConfig(
     depth=2, width=8, batch_size=16, replicas=2, activation="tanh", dtype="float64", record_every=5,
