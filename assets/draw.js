@@ -1,18 +1,19 @@
 // Drawing on canvas in the page's own colours.
 
-export const NORMS = {
-  none: { name: "no norm", colour: 1, dash: [9, 4] },
-  batch: { name: "batch norm", colour: 0, dash: [] },
-  layer: { name: "layer norm", colour: 2, dash: [10, 3, 2, 3] },
-  group: { name: "group norm", colour: 3, dash: [4, 3] },
-  rms: { name: "RMS norm", colour: 4, dash: [1.5, 3] },
+const LOOKS = {
+  none: { colour: 1, dash: [9, 4] },
+  batch: { colour: 0, dash: [] },
+  layer: { colour: 2, dash: [10, 3, 2, 3] },
+  group: { colour: 3, dash: [4, 3] },
+  rms: { colour: 4, dash: [1.5, 3] },
 };
 const SPARE = [8, 7, 9, 5].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
 
-// A look for each lane, given their norms: a norm keeps its own, a second lane of it gets a spare one.
+// A look for each lane, given their norms: those that race most keep their own, all others, and a second lane
+// of a norm, get a spare one.
 export function looks(norms) {
   let spare = 0;
-  return norms.map((norm, i) => (norms.indexOf(norm) === i ? NORMS[norm] : { ...SPARE[spare++], name: NORMS[norm].name }));
+  return norms.map((norm, i) => (norm in LOOKS && norms.indexOf(norm) === i ? LOOKS[norm] : SPARE[spare++]));
 }
 
 // The swatch of a lane's line, for legends: drawn by the same rule as its curve.

@@ -6,6 +6,19 @@ import { drawLayers, drawRidges, drawTime } from "./layers.js";
 import { drawCurves } from "./panels.js";
 import { drawSurfaces } from "./surface.js";
 
+// What the pictures are called that mean something else where two networks play against each other.
+const CAPTIONS = {
+  classifier: {
+    accuracy: ["Validation accuracy", "line: running statistics · rings: batch statistics"],
+    loss: ["Loss", "faint: computed ahead"],
+    surface: ["Decision surface", "first seed, running statistics"],
+  },
+  gan: {
+    accuracy: ["Samples near a Gaussian", "line: within 3 σ · rings: Gaussians reached"],
+    loss: ["Loss", "training: discriminator · validation: generator"],
+    surface: ["Generated samples", "first seed, over real samples (faint)"],
+  },
+};
 const CURVED = ["accuracy", "loss"];
 const OTHERS_EVERY = 3; // while it plays: the curves every frame, the other pictures in turn
 
@@ -22,10 +35,9 @@ export class Figures {
     });
     const moment = (more) => ({ step: race.step(), histogram: `${race.values.histogram}_histogram`, ...more });
     this.all = [
-      this.figure("accuracy", "Validation accuracy", "line: running statistics · rings: batch statistics",
-        drawCurves, () => curves("accuracy")),
-      this.figure("loss", "Loss", "faint: computed ahead", drawCurves, () => curves(race.values.loss)),
-      this.figure("surface", "Decision surface", "first seed, running statistics", drawSurfaces, moment),
+      this.figure("accuracy", "", "", drawCurves, () => curves("accuracy")),
+      this.figure("loss", "", "", drawCurves, () => curves(race.values.loss)),
+      this.figure("surface", "", "", drawSurfaces, moment),
       this.figure("ridges", "Histograms", "per layer · √share · outer bars: beyond ±4", drawRidges, moment),
       this.figure("time", "Over time", "histograms of one layer · steps run down", drawTime,
         () => moment({ horizon: race.horizon(), layer: race.values.layer })),
@@ -42,6 +54,7 @@ export class Figures {
     const layer = race.table("layer");
     race.view(by.time.caption, { ...layer, choices: Array.from({ length: layer.high + 1 }, (_, i) => i), hint: "" });
     for (const name of CURVED) this.listen(by[name]);
+    this.show();
   }
 
   figure(name, title, hint, draw, options) {
@@ -92,12 +105,24 @@ export class Figures {
     return `step ${step}: ${shown.lanes.map(one).join(" · ")}`;
   }
 
+  // What is measured, and whether there is a plane to look at, depends on the race on the screen.
   show() {
-    this.by.surface.node.hidden = this.race.values.dataset === "digits";
+    const { shown } = this.race;
+    const kind = shown?.network === "gan" ? "gan" : "classifier";
+    this.by.surface.node.hidden = !shown?.window;
+    if (this.kind === kind) return;
+    this.kind = kind;
+    for (const [name, [title, hint]] of Object.entries(CAPTIONS[kind])) {
+      const made = this.by[name];
+      Object.assign(made, { title, hint });
+      made.caption.querySelector("strong").textContent = title;
+      made.caption.querySelector(".hint").textContent = hint;
+    }
   }
 
   draw(colours) {
     const { playing, shown } = this.race;
+    this.show();
     this.offerLayers(shown.depth);
     this.turn += 1;
     this.all.forEach(({ node, canvas, draw }, i) => {
@@ -128,7 +153,7 @@ export class Figures {
       canvas.setAttribute("aria-label", words);
       if (!CURVED.includes(name)) canvas.title = words;
     };
-    label("accuracy", `Validation accuracy up to step ${step}; the sentence above has the numbers`);
+    label("accuracy", `${this.by.accuracy.title} up to step ${step}; the sentence above has the numbers`);
     label("loss", `Training loss at step ${step}. ${each((lane) => say(lane, "train_loss", 0))}`);
     label("ridges", `Histograms; spread of the activations, first to last layer, at step ${step}. ${layers("activation_std")}`);
     label("flow", `Gradient flow, first to last layer, at step ${step}. ${layers("gradient_norm")}`);

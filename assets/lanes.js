@@ -3,11 +3,11 @@
 export const CURVES = { accuracy: "val_accuracy", training: "train_loss", validation: "val_loss" };
 
 export class Lanes {
-  constructor({ lanes, ghosts = [], every, validate_every: validateEvery, edges, notes, settings, guessing, window, draft, arrays }) {
-    Object.assign(this, { every, validateEvery, edges, notes, settings, guessing, window, draft, ghosts });
+  constructor({ lanes, ghosts = [], every, validate_every: validateEvery, edges, notes, settings, network, guessing, window, draft, arrays }) {
+    Object.assign(this, { every, validateEvery, edges, notes, settings, network, guessing, window, draft, ghosts });
     this.points = arrays?.points;
     this.labels = arrays?.labels;
-    this.lanes = lanes.map(({ norm, name, depth, layout }) => {
+    this.lanes = lanes.map(({ norm, name, depth, rings, layout }) => {
       const fields = {};
       let width = 0, curves = 0;
       for (const [field, shape] of layout) {
@@ -15,19 +15,17 @@ export class Lanes {
         fields[field] = width;
         width += shape.reduce((a, b) => a * b, 1);
       }
-      return { norm, name, depth, fields, rows: new Rows(width), ghost: new Rows(curves), surfaces: [] };
+      return { norm, name, depth, rings, fields, rows: new Rows(width), ghost: new Rows(curves), surfaces: [], clouds: [] };
     });
     this.depth = Math.max(0, ...this.lanes.map((lane) => lane.depth));
     this.extents = {};
   }
 
-  append({ lane: number, ghost, arrays, surface_steps: steps = [] }) {
+  append({ lane: number, ghost, arrays, surface_steps: surfaceSteps = [], cloud_steps: cloudSteps = [] }) {
     const lane = this.lanes[number];
     (ghost ? lane.ghost : lane.rows).append(arrays.rows);
-    steps.forEach((step, i) => {
-      const size = arrays.surfaces.length / steps.length;
-      lane.surfaces.push({ step, values: arrays.surfaces.subarray(i * size, (i + 1) * size) });
-    });
+    keep(lane.surfaces, surfaceSteps, arrays.surfaces);
+    keep(lane.clouds, cloudSteps, arrays.clouds);
   }
 
   // The latest step that every lane has; -1 before the first.
@@ -82,6 +80,18 @@ export class Lanes {
   surface(lane, step) {
     return this.lanes[lane].surfaces.findLast((surface) => surface.step <= step)?.values;
   }
+
+  // The samples of the latest validation up to a step, x and y in turn.
+  cloud(lane, step) {
+    return this.lanes[lane].clouds.findLast((cloud) => cloud.step <= step)?.values;
+  }
+}
+
+function keep(list, steps, numbers) {
+  steps.forEach((step, i) => {
+    const size = numbers.length / steps.length;
+    list.push({ step, values: numbers.subarray(i * size, (i + 1) * size) });
+  });
 }
 
 class Rows {

@@ -17,11 +17,7 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
       rule(pen, colours, box.left, up(share), box.right, up(share), { alpha: 0.7 });
       text(pen, colours, `${100 * share}%`, box.left - 6, up(share), { align: "right", small: true });
     }
-    const chance = lanes.guessing;
-    rule(pen, colours, box.left, up(chance), box.right, up(chance), { dash: [2, 4], colour: colours.text, alpha: 0.5 });
-    const early = step < horizon / 2; // the lanes' names stand beside the playhead
-    text(pen, colours, "guessing", early ? box.right : box.left + 4, up(chance) + 9,
-      { align: early ? "right" : "left", small: true, alpha: 0.8 });
+    if (lanes.guessing) guess(pen, colours, box, up(lanes.guessing), step < horizon / 2);
   } else {
     const [smallest, largest] = lanes.extent(name, false, step);
     const range = widened([0.1, 4], [Math.max(1e-4, smallest), largest]);
@@ -56,7 +52,7 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
       if (Number.isFinite(value)) ends.push({ ...style, y: up(value), name: `${words} ${style.name}` });
     } else if (end) ends.push({ ...style, y: end[1], name: lost ? `${style.name} ✕ diverged` : style.name });
     if (end && lost) text(pen, colours, "✕", end[0], end[1], { align: "center", colour: style.colour });
-    if (accuracy && lanes.lanes[lane].norm === "batch") rings(pen, style, points("val_accuracy_batch", step));
+    if (accuracy && lanes.lanes[lane].rings) rings(pen, style, points("val_accuracy_batch", step));
   });
   pen.restore();
   for (const changed of edits) {
@@ -67,6 +63,13 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
   if (hover !== undefined) rule(pen, colours, across(hover), box.top, across(hover), box.bottom, { colour: colours.primary, alpha: 0.8 });
   rule(pen, colours, across(step), box.top, across(step), box.bottom, { colour: colours.text, alpha: 0.6 });
   nameLanes(pen, colours, box, across(hover ?? step), ends);
+}
+
+// The accuracy of guessing; early: the lanes' names stand beside the playhead.
+function guess(pen, colours, box, y, early) {
+  rule(pen, colours, box.left, y, box.right, y, { dash: [2, 4], colour: colours.text, alpha: 0.5 });
+  text(pen, colours, "guessing", early ? box.right : box.left + 4, y + 9,
+    { align: early ? "right" : "left", small: true, alpha: 0.8 });
 }
 
 function ghostly(ghost, lane, field, horizon, across, up) {

@@ -1,13 +1,15 @@
 // The race: lanes of networks on the same data, in step with one playhead.
 import { ICONS, button, choice, element } from "./controls.js";
 import { theme } from "./draw.js";
+import { Check } from "./check.js";
 import { Figures } from "./figures.js";
 import { Lanes } from "./lanes.js";
 import { Question } from "./question.js";
 import { CHOICES, Settings } from "./settings.js";
+import { Standing } from "./standing.js";
 import { TakeAway } from "./take.js";
 
-const OTHER_DATA = ["dataset", "data_noise"]; // their races have nothing to say about each other
+const OTHER_DATA = ["dataset", "data_noise", "network"]; // their races have nothing to say about each other
 const HORIZONS = [200, 500, 1000, 2000];
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const LONG_PATIENCE_MS = 8000;
@@ -60,7 +62,9 @@ export class Race {
     this.settings = new Settings(body, this, data);
     this.pictures = element(body, "div", "pictures");
     this.words = element(this.pictures, "p", "verdict", { role: "status" });
+    this.standing = new Standing(this.pictures, this);
     this.figured = new Figures(this.pictures, this);
+    this.check = new Check(this.pictures, this, this.send);
     this.take = new TakeAway(this.pictures, { name: "lab", title: data.title, picture: this, ask: this.send });
     this.showValues();
   }
@@ -280,11 +284,16 @@ export class Race {
   }
 
   receive(message) {
-    if (this.take.receive(message)) return;
+    if (this.take.receive(message) || this.check.receive(message)) return;
     if (message.kind === "problem") this.words.textContent = message.message;
     if (message.id !== this.number) return;
     if (message.kind === "lab") this.coming = new Lanes({ ...message, draft: this.coming.draft });
     else if (message.kind === "verdict") this.say(message);
+    else if (message.kind === "cost") {
+      const lanes = this.coming ?? this.shown;
+      lanes.lanes[message.lane].cost = message;
+      this.stale = true;
+    }
     else if (message.kind === "frames") {
       (this.coming ?? this.shown)?.append(message);
       this.stale = true;
@@ -430,6 +439,7 @@ export class Race {
     }
     this.clock.textContent = `step ${step}`;
     this.scrub.setAttribute("aria-valuetext", `step ${step}`);
+    this.standing.draw(colours);
     this.figured.draw(colours);
     if (this.values.change === "here") this.settings.show(Math.floor(this.place));
     this.container.dataset.step = step;

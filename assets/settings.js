@@ -1,16 +1,19 @@
 // The lab's settings beside its pictures: the lanes, what they share, and changes in mid-run.
 import { button, choice, element, slider, written } from "./controls.js";
-import { NORMS, looks, swatch } from "./draw.js";
+import { looks, swatch } from "./draw.js";
 
 const GROUPS = { training: "Training", norm: "Norm", network: "Network", data: "Data", more: "More settings" };
 const SELDOM = "more"; // closed until one of its settings is used
 const PLANE_ONLY = "data_noise"; // digits have no such noise
 const DIGITS_ONLY = "inputs"; // what lies in the plane is centred already
+const OF_DIGITS = ({ dataset, network }) => ["cnn", "rnn"].includes(network) || (dataset === "digits" && network !== "gan");
 export const CHOICES = {
   activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
   optimizer: { sgd: "SGD", momentum: "momentum SGD", adamw: "AdamW" },
   batch_order: { pairs: "two classes each", sorted: "one class each" },
   dataset: { digits: "handwritten digits" },
+  network: { mlp: "dense", cnn: "convolutional", rnn: "recurrent, row by row", gan: "GAN on a ring" },
+  weight_norm: { none: "as they are", spectral: "spectral norm", weight: "weight norm", standard: "standardized" },
   init: { he: "He 2015", normal: "σ = init scale" },
   histogram: { activation: "activations", preactivation: "pre-activations" },
   layer: Object.fromEntries(Array.from({ length: 21 }, (_, i) => [i, i ? `layer ${i}` : "last layer"])),
@@ -73,8 +76,12 @@ export class Settings {
       row.classList.toggle("restarts", values.change === "here" && step > 0 && !this.tables.editable.includes(name));
       row.title = row.classList.contains("restarts") ? "Changes the race from its start" : "";
     }
-    this.rows[PLANE_ONLY].hidden = values.dataset === "digits";
-    this.rows[DIGITS_ONLY].hidden = values.dataset !== "digits";
+    // What no lane's norm has anything to do with isn't offered.
+    for (const name of Object.keys(this.tables.concerns)) {
+      this.rows[name].hidden = !values.lanes.some((lane) => this.concerns(name, lane));
+    }
+    this.rows[PLANE_ONLY].hidden = OF_DIGITS(values);
+    this.rows[DIGITS_ONLY].hidden = !OF_DIGITS(values);
     this.showSeldom(values);
     this.modes.start.checked = values.change !== "here";
     this.modes.here.checked = values.change === "here";
@@ -82,6 +89,13 @@ export class Settings {
     if (this.shownLanes !== lanes) this.buildLanes(values.lanes);
     this.shownLanes = lanes;
     this.showEdits(values.edits);
+  }
+
+  // Whether a setting does anything in a lane: of norms' settings, in those that have them.
+  concerns(name, [norm, differs]) {
+    const norms = this.tables.concerns[name];
+    const ofWeights = Object.fromEntries(differs).weight_norm ?? this.race.values.weight_norm;
+    return !norms || norms.includes(norm) || norms.includes(ofWeights) && name !== "weight_norm";
   }
 
   // Settings that few races need are in sight as soon as one of them counts; who closes them has them closed.
@@ -113,7 +127,7 @@ export class Settings {
     element(this.lanes, "legend", "", {}, "Lanes");
     this.swatches = [];
     lanes.forEach((lane, number) => this.buildLane(lanes, lane, number));
-    const others = Object.keys(NORMS).filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
+    const others = this.tables.norms.map(({ norm }) => norm).filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
     const full = lanes.length >= MOST_LANES;
     button(this.lanes, full ? "four lanes at most" : "+ lane", "Another lane, with the next norm", () => {
       this.race.replaceLanes([...this.race.values.lanes, [others[0] ?? "none", []]]);
@@ -131,7 +145,7 @@ export class Settings {
     const row = element(this.lanes, "div", "lane");
     this.swatches.push(element(row, "canvas", "swatch", { "aria-hidden": "true" }));
     const select = element(row, "select", "", { "aria-label": `Norm of lane ${number + 1}`, "data-control": `lane-${number}` });
-    for (const [value, { name }] of Object.entries(NORMS)) {
+    for (const { norm: value, name } of this.tables.norms) {
       element(select, "option", "", { value }, name).disabled = !free([value, differs]);
     }
     select.value = norm;
@@ -139,7 +153,8 @@ export class Settings {
     const more = element(row, "select", "more", { "aria-label": `Let lane ${number + 1} differ in`, title: "Let this lane differ in something else" });
     element(more, "option", "", { value: "" }, "+");
     for (const name of this.tables.differing) {
-      if (!differs.some(([taken]) => taken === name)) element(more, "option", "", { value: name }, this.byName[name].label);
+      const offered = this.concerns(name, [norm, differs]) && !differs.some(([taken]) => taken === name);
+      if (offered) element(more, "option", "", { value: name }, this.byName[name].label);
     }
     more.addEventListener("change", () => {
       const { differing } = this.tables; // the server's order, so that it is known again when it comes back

@@ -1,4 +1,4 @@
-// Where a network decides what, for data in the plane: one square a lane, training samples on it.
+// Data in the plane, one square a lane: where a network decides what, or what it draws.
 import { linear, text } from "./draw.js";
 import { fitted, place, styles } from "./axes.js";
 
@@ -18,16 +18,48 @@ export function drawSurfaces(canvas, colours, lanes, { step }) {
     const top = Math.floor(lane / columns) * (side + HEADING) + HEADING;
     pen.font = colours.font;
     text(pen, colours, fitted(pen, style.name, side + GAP - 2), x0 + side / 2, top - HEADING / 2, { align: "center", colour: style.colour });
+    if (lanes.network === "gan") {
+      drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour: style.colour });
+      return;
+    }
     const values = lanes.surface(lane, step);
     if (values && Number.isFinite(values[0])) {
       pen.imageSmoothingEnabled = true;
       pen.drawImage(painted(values, colours), x0, top, side, side);
     } else text(pen, colours, "diverged", x0 + side / 2, top + side / 2, { align: "center" });
     drawPoints(pen, colours, lanes, x0, top, side);
-    pen.strokeStyle = colours.line;
-    pen.lineWidth = 1;
-    pen.strokeRect(x0, top, side, side);
+    frame(pen, colours, x0, top, side);
   });
+}
+
+function frame(pen, colours, x0, top, side) {
+  pen.strokeStyle = colours.line;
+  pen.lineWidth = 1;
+  pen.strokeRect(x0, top, side, side);
+}
+
+// Generated samples over real ones, which are faint.
+function drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour }) {
+  const [low, high] = lanes.window;
+  const across = linear(low, high, x0, x0 + side), up = linear(low, high, top + side, top);
+  const dots = (points, radius, look) => {
+    pen.fillStyle = look;
+    for (let i = 0; i < points.length; i += 2) {
+      const [x, y] = [points[i], points[i + 1]];
+      if (!(x > low && x < high && y > low && y < high)) continue;
+      pen.beginPath();
+      pen.arc(across(x), up(y), radius, 0, 2 * Math.PI);
+      pen.fill();
+    }
+  };
+  pen.globalAlpha = 0.3;
+  dots(lanes.points, side / 70, colours.text);
+  pen.globalAlpha = 0.8;
+  const cloud = lanes.cloud(lane, step);
+  if (cloud) dots(cloud, side / 90, colour);
+  pen.globalAlpha = 1;
+  if (!lanes.at(lane, step, "seeds_left")) text(pen, colours, "diverged", x0 + side / 2, top + side / 2, { align: "center" });
+  frame(pen, colours, x0, top, side);
 }
 
 // A cell's number is its class plus the confidence, below 1; the first row is the lowest.

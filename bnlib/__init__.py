@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from . import theory
 from .config import RunConfig
+from .conv import convolve, convolve_backward
 from .norms import (
-    NORMS,
     batch_norm,
     batch_norm_inference,
     group_norm,
@@ -22,7 +22,24 @@ from .norms import (
     rms_norm,
 )
 from .stats import RunningStats
+from .table import NORMS
 from .train import Run, advance, start
+from .weights import (
+    spectral_norm,
+    spectral_norm_backward,
+    weight_norm,
+    weight_norm_backward,
+    weight_standardization,
+    weight_standardization_backward,
+)
+from .zoo import (
+    batch_renorm,
+    dynamic_tanh,
+    filter_response_norm,
+    ghost_batch_norm,
+    relative_backward,
+    running_norm,
+)
 
 if TYPE_CHECKING:
     from . import experiments
@@ -35,14 +52,28 @@ __all__ = [
     "advance",
     "batch_norm",
     "batch_norm_inference",
+    "batch_renorm",
+    "convolve",
+    "convolve_backward",
+    "dynamic_tanh",
     "experiments",
+    "filter_response_norm",
+    "ghost_batch_norm",
     "group_norm",
     "instance_norm",
     "layer_norm",
     "norm_backward",
+    "relative_backward",
     "rms_norm",
+    "running_norm",
+    "spectral_norm",
+    "spectral_norm_backward",
     "start",
     "theory",
+    "weight_norm",
+    "weight_norm_backward",
+    "weight_standardization",
+    "weight_standardization_backward",
 ]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .data import DATASETS, DIGIT, ORDERS, PLANE, TRAIN_SIZES, Dataset, load
+from .data import DATASETS, DIGIT, ORDERS, TRAIN_SIZES, Dataset, load
 from .layers import ACTIVATIONS, Activation
 from .norms import Norm
 from .table import NORMS, WEIGHT_NORMS
@@ -43,7 +43,8 @@ class RunConfig:
     label_noise, train_samples : share of training labels that are wrong; samples trained on, 0: all
     network : "mlp"; "cnn": 3 x 3 convolutions over an image, the first third of them at full size with
         half as many channels as ``width``, the others behind a stride of 2, and a global average; "rnn":
-        reads an image row by row; "gan": two networks, of which the norm concerns the discriminator (see `gan`)
+        reads an image row by row; "gan": two networks, of which the norm concerns the discriminator (see
+        `gan`)
     depth, width, activation : depth counts hidden layers, which have so many units, or channels, each
     residual : add to what each hidden linear layer but the first puts out what the one before it did: the
         pre-activation residual network of He et al. 2016 with one linear layer a block
@@ -148,12 +149,13 @@ class RunConfig:
     @property
     def statistics_of(self) -> int:
         """How many samples of a batch share their statistics at a time; 0: all of them."""
-        return _together(self)
+        norm = self.on_activations
+        return _together(self) if norm and "norm_batch" in norm.options else 0
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of each hidden layer's activations for one sample, the channels last."""
-        return _shapes(self)
+        return hidden_shapes(self)
 
     def data(self) -> Dataset:
         """What is learned: the training and validation samples."""
@@ -180,7 +182,7 @@ def _together(config: Like) -> int:
     return config.norm_batch or (GHOST if config.norm == "ghost" else 0)
 
 
-def _shapes(config: Like) -> tuple[tuple[int, ...], ...]:
+def hidden_shapes(config: Like) -> tuple[tuple[int, ...], ...]:
     if config.network == "cnn":
         (height, side, _), first = DIGIT, -(-config.depth // 3)
         narrow, wide = (height, side, max(1, config.width // 2)), (height // 2, side // 2, config.width)
@@ -226,7 +228,7 @@ def _show(value: Any) -> str:
 def conflicts(config: Like) -> list[str]:
     """What is wrong between fields that are right by themselves, a sentence each."""
     found = []
-    channels = math.gcd(*(shape[-1] for shape in _shapes(config)))
+    channels = math.gcd(*(shape[-1] for shape in hidden_shapes(config)))
     if config.norm == "group" and channels % config.groups:
         halved = f", whose layers have {channels} and more channels" if channels < config.width else ""
         found.append(
@@ -234,11 +236,17 @@ def conflicts(config: Like) -> list[str]:
         )
     norm = NORMS.get(config.norm)
     if config.weight_norm != "none" and norm and norm.weights:
-        found.append(f"weight_norm={config.weight_norm!r} goes with norms of activations; {config.norm} is none")
+        found.append(
+            f"weight_norm={config.weight_norm!r} goes with norms of activations; {config.norm} is none"
+        )
     if config.network in ("cnn", "rnn") and config.dataset != "digits":
         found.append(f"network={config.network!r} needs images; choose dataset='digits'")
-    if config.network == "gan" and config.dataset not in PLANE:
-        found.append(f"network='gan' draws points of the plane; choose dataset={'ring'!r}")
+    if config.network == "gan" and config.dataset != "ring":
+        found.append("network='gan' draws points of the ring; choose dataset='ring'")
+    if config.network == "gan" and config.inputs != "raw":
+        found.append(
+            f"network='gan' draws the ring as it is, not inputs={config.inputs!r}; choose inputs='raw'"
+        )
     for name in ("residual", "norm_noise"):
         if getattr(config, name) and config.network != "mlp":
             found.append(f"{name}={getattr(config, name)} is for dense networks; choose network='mlp'")
@@ -261,10 +269,10 @@ def conflicts(config: Like) -> list[str]:
     elif config.batch_order != "shuffled" and not config.norm_batch:
         found.append(f"batch_order={config.batch_order!r} says who meets in a norm batch; set norm_batch")
     elif config.batch_order == "grouped" and available % config.norm_batch:
-        whole = available // config.norm_batch * config.norm_batch
+        fitting = available // config.norm_batch * config.norm_batch
         found.append(
             f"batch_order='grouped' needs whole groups of norm_batch={config.norm_batch}, but there are "
-            f"{available} training samples; try train_samples={whole}"
+            f"{available} training samples; try train_samples={fitting}"
         )
     return found
 

@@ -74,7 +74,7 @@ def _input_gradient(
     """dx is itself a convolution, of dy with stride 1, each of whose outputs holds stride x stride pixels.
 
     In row ``stride a + p`` of x, row ``a - m`` of dy meets weight row ``stride m + p + padding``, for all
-    m from `first` to `last`. NumPy adds in place, where patches overlap, only half as fast.
+    m from `first` to `last`, or a zero. Adding up overlapping patches makes this backward pass 1.4 x slower.
     """
     (replicas, samples, height, width, channels), outputs = x.shape, dy.shape[4]
     first, last = -((stride - 1 + padding) // stride), (kernel - 1 - padding) // stride
@@ -110,10 +110,10 @@ def _unfolded(
     """
     replicas, samples, height, width, channels = x.shape
     sample_bytes = size[0] * size[1] * kernel * kernel * channels * x.itemsize
-    # Only whole replicas share a block: what a matrix product rounds to can depend on its number of rows,
-    # which must not depend on how many replicas run side by side.
+    # What a matrix product rounds to can depend on its rows: n doesn't depend on how many replicas run side
+    # by side, and several share a block only where each is in it as a whole (r is 1 otherwise).
     n = min(samples, max(1, BLOCK_BYTES // sample_bytes))
-    r = 1 if n < samples else min(replicas, max(1, BLOCK_BYTES // (n * sample_bytes)))
+    r = min(replicas, max(1, BLOCK_BYTES // (n * sample_bytes)))
     tall, wide = ((positions - 1) * stride + kernel for positions in size)
     padded = np.zeros((r, n, tall, wide, channels), x.dtype)
     a, b, down, right, pixel = padded.strides

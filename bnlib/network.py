@@ -1,8 +1,8 @@
 """A network forward and backward.
 
-Three kinds, one skeleton: each hidden layer is a linear map of the layer before, of patches of it, or of it and the
-state before; then come a norm and an activation, in either order. Activations are (R, N, C) in dense networks,
-(R, N, H, W, C) in convolutional ones, and (R, N, T, C) for the T steps of recurrent ones.
+Three kinds, one skeleton: each hidden layer is a linear map of the layer before, of patches of it, or of it
+and the state before; then come a norm and an activation, in either order. Activations are (R, N, C) in dense
+networks, (R, N, H, W, C) in convolutional ones, and (R, N, T, C) for the T steps of recurrent ones.
 """
 
 from __future__ import annotations
@@ -18,9 +18,18 @@ from . import conv
 from .config import RunConfig
 from .data import DIGIT
 from .layers import Activation, linear, linear_backward
-from .norms import Axes, Cache, Shape, normalize, normalize_backward
-from .plan import KERNEL, Layer, Parameters, in_layers, normalize_weights, plan, weights_backward
-from .stats import Array, RunningStats, averager
+from .norms import Cache, Shape, normalize, normalize_backward
+from .plan import (
+    KERNEL,
+    Layer,
+    Parameters,
+    features,
+    in_layers,
+    normalize_weights,
+    plan,
+    weights_backward,
+)
+from .stats import Array, Axes, RunningStats, averager
 from .table import NORMS
 
 Noise = list[tuple[Array, Array]]
@@ -113,7 +122,7 @@ def _unit(
     phi: Activation,
     noise: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array, Array, Any]:
-    """What follows a linear map's output s: what enters the activation, what leaves it, the layer's output."""
+    """What follows a linear map: what enters the activation, what leaves it, the layer's output."""
     if config.placement == "before":
         z, cache = _norm(config, s, layer, norm_batch, noise)
         a = phi.forward(z)
@@ -159,10 +168,11 @@ def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tu
 
 @lru_cache(maxsize=512)
 def form(norm: str, shape: Shape, groups: int, norm_batch: int) -> tuple[Shape | None, Axes, Shape | None]:
-    """How a norm that is a choice of axes sees activations of ``shape`` (N, *positions, C) behind the replica axis.
+    """How a norm that is a choice of axes sees activations of ``shape`` (N, *positions, C) behind the
+    replica axis.
 
-    Returns the shape to bring them to, the axes that share a mean and a variance, and the shape of gamma and beta;
-    None: as they are.
+    Returns the shape to bring them to, the axes that share a mean and a variance, and the shape of gamma and
+    beta; None: as they are.
     """
     row, samples, channels = NORMS[norm], shape[0], shape[-1]
     positions = prod(shape[1:-1])
@@ -186,8 +196,8 @@ def _unroll(
 ) -> tuple[Array, Trace]:
     """A recurrent layer: x (R, N, T, I) and the state before, side by side, make each step's linear map.
 
-    The norm is on their sum (Cooijmans et al. 2017), with statistics of its own at each step; gamma and beta are
-    the same at all steps.
+    The norm is on their sum (Cooijmans et al. 2017), with statistics of its own at each step; gamma and beta
+    are the same at all steps.
     """
     replicas, samples, steps, _ = x.shape
     state = np.zeros((replicas, samples, layer.weight.shape[2]), x.dtype)
@@ -208,11 +218,18 @@ def _unroll(
 
 
 def backward(
-    config: RunConfig, gradients: list[Layer], dlogits: Array, trace: list[Trace], output_cache: Any
+    config: RunConfig,
+    gradients: list[Layer],
+    dlogits: Array,
+    trace: list[Trace],
+    output_cache: Any,
+    *,
+    need_dx: bool = False,
 ) -> list[Array]:
     """Write the gradient of every learned parameter into ``gradients``.
 
-    Returns, per hidden layer, the gradient with respect to z, what enters the activation, in the shape of z.
+    Returns, per hidden layer, the gradient with respect to z, what enters the activation, in the shape of z;
+    with ``need_dx``, before them the one with respect to what enters the first layer.
     """
     dz_per_layer: list[Array] = []
     dstream: Any = None
@@ -236,8 +253,8 @@ def backward(
         if config.residual:
             dstream = ds = ds if dstream is None else ds + dstream
         back = conv.conv_backward if config.network == "cnn" else linear_backward
-        dx = back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=not first)
-    return dz_per_layer[::-1]
+        dx = back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=need_dx or not first)
+    return [dx, *dz_per_layer[::-1]] if need_dx else dz_per_layer[::-1]
 
 
 def _unit_backward(
@@ -256,17 +273,15 @@ def _unit_backward(
     return dz, ds, affine
 
 
-def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, dict[str, Array]]:
+def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, dict[str, Any]]:
     if layer.noise is not None:
         dy = dy * layer.noise
     if layer.norm is None:
         return dy, {}
     if not isinstance(layer.norm, Cache):
-        pair = NORMS[config.norm].pair
-        assert pair is not None
-        dx, affine = pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
+        dx, affine = NORMS[config.norm].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
         return dx.reshape(dy.shape), affine
-    used = layer.norm.xhat if layer.norm.source is None else layer.norm.source[0]
+    used: Any = layer.norm.xhat if layer.norm.source is None else layer.norm.source[0]
     dx, dgamma, dbeta = normalize_backward(dy.reshape(used.shape), layer.norm)  # by groups, norm batches
     return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
 
@@ -298,9 +313,10 @@ def _unroll_backward(
         dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:]
     _write(gradient, total)
     joined = np.stack([x for x, _ in layer.linear], axis=2)
-    flat = (len(dy), -1)
+    replicas, samples, steps = dy.shape[:3]
+    flat = (replicas, samples * steps)
     linear_backward(
-        ds.reshape(*flat, ds.shape[3]), (joined.reshape(*flat, joined.shape[3]), weight), gradient.weight,
+        ds.reshape(*flat, ds.shape[-1]), (joined.reshape(*flat, joined.shape[-1]), weight), gradient.weight,
         gradient.bias, need_dx=False,
     )  # fmt: skip
     return dz, dx
@@ -345,14 +361,28 @@ def batch_moments(trace: list[Trace]) -> Array:
     return np.concatenate(moments, axis=-1).reshape(len(moments[0]), 2, -1)
 
 
+def averaging_weights(config: RunConfig) -> tuple[Array, Array]:
+    """What `RunningStats.update` multiplies old and new means and variances with, (2, features) each."""
+    samples, keep = config.statistics_of or config.batch_size, config.momentum
+    take, places = 1 - keep, plan(config).statistics
+    weights = np.empty((2, 2, features(places)), config.dtype)
+    for shape, here in zip(config.shapes, places, strict=False):
+        m = samples * (prod(shape[:-1]) if config.network == "cnn" else 1)
+        rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
+        if config.norm == "running":  # its variance is that of a weighted average already
+            rows[1] = rows[0]
+        weights[:, :, here] = np.array(rows).T[:, :, None]
+    return weights[0], weights[1]
+
+
 def inference_layers(config: RunConfig, layers: list[Layer], running: RunningStats) -> list[Layer]:
     """The network in inference, where batch norm is an affine map and vanishes in its linear neighbour.
 
     With running mean m and variance v, gamma (x - m) / sqrt(v + eps) + beta = s x + t. Before the
-    activation, s and t change the weights and bias that made x; after it, those that x meets next. The map stays a
-    map of its own where it can't vanish: in a residual network x also goes on unnormalized, a convolution's padding
-    is 0 whatever t is, and a recurrent layer has another map at each step.
-    Other norms are the same in training and inference: their layers come back as they are.
+    activation, s and t change the weights and bias that made x; after it, those that x meets next. The map
+    stays a map of its own where it can't vanish: in a residual network x also goes on unnormalized, a
+    convolution's padding is 0 whatever t is, and a recurrent layer has another map at each step. Other norms
+    are the same in training and inference: their layers come back as they are.
     """
     norm = config.on_activations
     if norm is None or not norm.running:

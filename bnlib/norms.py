@@ -427,7 +427,7 @@ class Norm(NamedTuple):
     summary: str
     shared: str = ""
     centre: bool = True
-    pair: tuple[Callable[..., Any], Callable[..., Any]] | None = None
+    pair: Any = None  # (forward, backward)
     learned: tuple[str, ...] = ("gamma", "beta")
     options: tuple[str, ...] = ("eps",)
     running: bool = False
@@ -436,11 +436,10 @@ class Norm(NamedTuple):
     start: Callable[[Array], Array] | None = None
 
 
-_RUNNING = ("eps", "momentum", "norm_batch")
 NORMS = {
     "batch": Norm(
-        batch_norm, "batch norm", "each channel, over the batch and all positions", "NP", options=_RUNNING,
-        running=True,
+        batch_norm, "batch norm", "each channel, over the batch and all positions", "NP",
+        options=("eps", "norm_batch"), running=True,
     ),
     "layer": Norm(layer_norm, "layer norm", "each sample, over all its features", "PC"),
     "group": Norm(

@@ -1,4 +1,4 @@
-"""A network's parameters: where they lie in one flat vector, what they start from, the layers that they make."""
+"""A network's parameters: where they lie in one flat vector, what they start from, which layers they make."""
 
 from __future__ import annotations
 
@@ -13,7 +13,6 @@ import numpy as np
 
 from .config import RunConfig
 from .data import DIGIT
-from .norms import Norm
 from .stats import Array, RunningStats
 from .table import NORMS
 
@@ -52,8 +51,9 @@ class Plan:
     """Where each parameter lies in the flat vector that the optimizer sees.
 
     Weight matrices come first, the output layer's last among them, so that weight decay is one slice.
-    ``slots`` maps a name to (start, stop, shape). By hidden layer, ``statistics`` are the features with running
-    statistics and ``power`` the outputs with a vector u of spectral norm; empty where there are none.
+    ``slots`` maps a name to (start, stop, shape). By hidden layer, ``statistics`` are the features with
+    running statistics and ``power`` the outputs with a vector u of spectral norm; empty where there are
+    none.
     """
 
     slots: dict[str, tuple[int, int, tuple[int, int]]]
@@ -74,8 +74,9 @@ class Plan:
 @lru_cache(maxsize=64)
 def plan(config: RunConfig) -> Plan:
     """The plan of ``config``'s network (edits play no role in it)."""
-    dataset, norm, last = config.data(), config.on_activations, config.depth
-    columns = [*(shape[-1] for shape in config.shapes), dataset.classes]
+    norm, last = config.on_activations, config.depth
+    outputs = 1 if config.network == "gan" else config.data().classes  # true or not
+    columns = [*(shape[-1] for shape in config.shapes), outputs]
     shapes = {f"weight{layer}": pair for layer, pair in enumerate(_weights(config, columns))}
     for layer, width in enumerate(columns):
         # Batch norm right after a linear layer subtracts any bias again: it would be a dead parameter.
@@ -83,22 +84,30 @@ def plan(config: RunConfig) -> Plan:
             shapes[f"bias{layer}"] = (1, width)
         if layer < last and config.learn_affine:
             shapes |= {f"{name}{layer}": (1, size) for name, size in _learned(config, width).items()}
-    stops = list(accumulate(map(prod, shapes.values())))
-    slots = {
-        name: (stop - prod(shape), stop, shape)
-        for (name, shape), stop in zip(shapes.items(), stops, strict=True)
-    }
+    slots = slots_of(shapes)
     hidden = config.shapes
     return Plan(
         slots,
-        size=stops[-1],
+        size=sum(map(prod, shapes.values())),
         hidden_size=slots[f"weight{last}"][0],
         weight_size=slots[f"weight{last}"][1],
         statistics=_slices([prod(s) if config.network == "rnn" else s[-1] for s in hidden])
         if norm and norm.running
         else (),
-        power=_slices([s[-1] for s in hidden]) if config.on_weights == "spectral" else (),
+        # A discriminator is as steep as all of its layers together.
+        power=_slices(columns if config.network == "gan" else columns[:-1])
+        if config.on_weights == "spectral"
+        else (),
     )
+
+
+def slots_of(shapes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int, tuple[int, int]]]:
+    """A plan's slots of arrays of these shapes, one after another."""
+    stops = accumulate(map(prod, shapes.values()))
+    return {
+        name: (stop - prod(shape), stop, shape)
+        for (name, shape), stop in zip(shapes.items(), stops, strict=True)
+    }
 
 
 def _weights(config: RunConfig, columns: list[int]) -> list[tuple[int, int]]:
@@ -163,7 +172,7 @@ def set_affine(flat: Array, config: RunConfig, *which: str) -> None:
 
 
 def initial_power(config: RunConfig, flat: Array) -> Array:
-    """Spectral norm's vectors u before the first step (R, outputs of all hidden layers); (R, 0) for other norms."""
+    """Spectral norm's vectors u before the first step (R, outputs of its layers); (R, 0) for other norms."""
     places = plan(config).power
     power = np.zeros((config.replicas, features(places)), config.dtype)
     if places:
@@ -184,8 +193,8 @@ def in_layers(
 ) -> list[Layer]:
     """Parameters (or gradients) by name as a list of layers, the output layer last, sharing their memory.
 
-    Parameters that a norm has but doesn't learn have the values that others start from. ``running`` and ``power``
-    are the state of a run, which some norms look at in training.
+    Parameters that a norm has but doesn't learn have the values that others start from. ``running`` and
+    ``power`` are the state of a run, which some norms look at in training.
     """
     places = plan(config)
     layers = []
@@ -198,7 +207,9 @@ def in_layers(
             if known is None:
                 value = getattr(config, name, 0.0)
                 if name == "gain":  # of weights as they are drawn, on average
-                    value = _initial_std(config, rows) * (np.sqrt(rows) if config.on_weights == "weight" else 1)
+                    value = _initial_std(config, rows) * (
+                        np.sqrt(rows) if config.on_weights == "weight" else 1
+                    )
                 known = np.full((replicas, 1, size), value, weight.dtype)
             own[name] = known
         statistics = u = None
@@ -210,7 +221,10 @@ def in_layers(
         affine = (own.pop("gamma", None), own.pop("beta", None))
         gain, bias = own.pop("gain", None), parameters.get(f"bias{number}")
         layers.append(Layer(weight, bias, *affine, False, own or None, gain, statistics, u))
-    return [*layers, Layer(parameters[f"weight{config.depth}"], parameters[f"bias{config.depth}"])]
+    output = Layer(parameters[f"weight{config.depth}"], parameters[f"bias{config.depth}"])
+    if power is not None and len(places.power) > config.depth:
+        output = output._replace(power=power[:, places.power[-1]])
+    return [*layers, output]
 
 
 def one_of(layers: list[Layer], replica: int) -> list[Layer]:
@@ -237,16 +251,16 @@ def normalize_weights(
 ) -> tuple[list[Layer], Kept]:
     """The layers with the weights that are used, and what `weights_backward` needs.
 
-    ``iterations`` of spectral norm; None: the configuration's, in inference 0. Where a layer has no vector u, it is
-    found anew.
+    ``iterations`` of spectral norm; None: the configuration's, in inference 0. Where a layer has no vector
+    u, it is found anew.
     """
     if config.on_weights == "none":
         return layers, []
-    forward, _ = _pair(NORMS[config.on_weights])
+    forward, _ = NORMS[config.on_weights].pair
     if iterations is None:
         iterations = config.iterations
     used, kept = [], []
-    for layer in layers[:-1]:
+    for layer in layers if layers[-1].power is not None else layers[:-1]:
         u, here = layer.power, iterations
         if u is None and config.on_weights == "spectral":
             u, here = np.ones_like(layer.weight[:, 0]), WARM_STARTS + iterations
@@ -254,14 +268,13 @@ def normalize_weights(
         weight, u, cache = forward(layer.weight, layer.gain, u, options)
         used.append(layer._replace(weight=weight))
         kept.append((cache, u))
-    return [*used, layers[-1]], kept
+    return [*used, *layers[len(used) :]], kept
 
 
 def weights_backward(config: RunConfig, gradients: list[Layer], kept: Kept) -> None:
     """Turn the gradients of the weights used, in place, into those of weights and gains."""
     for gradient, (cache, _) in zip(gradients, kept, strict=False):
-        _, backward = _pair(NORMS[config.on_weights])
-        gradient.weight[:], dgain = backward(gradient.weight, cache)
+        gradient.weight[:], dgain = NORMS[config.on_weights].pair[1](gradient.weight, cache)
         if dgain is not None:
             gradient.gain[:] = dgain
 
@@ -271,7 +284,3 @@ def keep_power(layers: list[Layer], kept: Kept) -> None:
     for layer, (_, u) in zip(layers, kept, strict=False):
         if layer.power is not None:
             layer.power[:] = u
-
-
-def _pair(norm: Norm) -> Any:
-    return norm.pair

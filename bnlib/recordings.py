@@ -194,4 +194,5 @@ def _frames_before(step: int, config: RunConfig) -> int:
 
 
 def _run_bytes(run: Run) -> int:
-    return run.flat.nbytes + sum(a.nbytes for a in run.optimizer_state) + 2 * run.running.mean.nbytes
+    arrays = (run.flat, *run.optimizer_state, run.running.mean, run.running.var, run.power, run.diverged_at)
+    return sum(array.nbytes for array in arrays)

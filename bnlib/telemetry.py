@@ -21,6 +21,7 @@ SATURATED_SLOPE = 0.05
 # default noise the square holds every sample of every data set.
 SURFACE_EDGES = np.linspace(-1.8, 1.8, 33)
 MOST_CONFIDENT = 0.998  # below 1 even in half precision
+SHOWN = 256  # points of a GAN that are drawn and judged
 _BLOCK = 1 << 16  # entries measured at once
 TRAINED = ("train_loss", "train_accuracy")
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
@@ -32,8 +33,8 @@ Frame = dict[str, Array]
 
 
 def has_surface(config: RunConfig) -> bool:
-    """Whether the data are two-dimensional, so that a ``decision_surface`` is recorded."""
-    return config.dataset in PLANE
+    """Whether classes of two-dimensional data are learned, so that a ``decision_surface`` is recorded."""
+    return config.dataset in PLANE and config.network != "gan"
 
 
 def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> Frame:
@@ -45,6 +46,8 @@ def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> 
     joined |= {name: np.full((*shape, config.depth, bins), np.nan, np.float32) for name in HISTOGRAMS}
     if has_surface(config):
         joined["decision_surface"] = np.full((1, len(steps), len(_grid(config.dtype))), np.nan, np.float32)
+    if config.network == "gan":
+        joined["samples"] = np.full((*shape, SHOWN, 2), np.nan, np.float32)
     for name, array in joined.items():
         numbers = [number for number, frame in enumerate(frames) if name in frame]
         if numbers:
@@ -146,7 +149,8 @@ def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats)
         return np.zeros((len(batch_mean), config.depth), config.dtype)
     distance = (batch_mean - running.mean) / np.sqrt(running.var + config.eps)
     squares = [np.vecdot(distance[:, here], distance[:, here]) / (here.stop - here.start) for here in places]
-    return np.sqrt(np.stack(squares, axis=1))
+    gaps: Array = np.sqrt(np.stack(squares, axis=1))
+    return gaps
 
 
 def _histograms(x: Array) -> Array:

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import math
 import numbers
 from dataclasses import dataclass, replace
-from math import prod
-from typing import Any
 
 import numpy as np
 
-from . import telemetry
+from . import gan, telemetry
 from .config import RunConfig
 from .data import batches
 from .layers import cross_entropy
-from .network import Noise, backward, batch_moments, forward
+from .network import Noise, averaging_weights, backward, batch_moments, forward
+from .optimizer import DIVERGENCE_RATIO, State, gradient_to_update
+from .optimizer import HEAVY_BALL as HEAVY_BALL
 from .plan import (
     Layer,
     features,
@@ -29,11 +28,7 @@ from .plan import (
 )
 from .stats import Array, RunningStats
 
-HEAVY_BALL = 0.9
 _NOISE = ((-0.5, 0.5), (1.0, 1.25))  # ranges of its means and scales
-ADAM_DECAY, ADAM_EPS = (0.9, 0.999), 1e-8
-# Bjorck et al. 2018 call a run divergent when its loss has grown a thousandfold.
-DIVERGENCE_RATIO = 1e3
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,12 +63,20 @@ class Run:
 
     @property
     def parameters(self) -> dict[str, Array]:
-        """Parameters by name, arrays (R, rows, columns): weight0, bias0, gamma0, beta0, ..."""
+        """Parameters by name, arrays (R, rows, columns): weight0, bias0, gamma0, beta0, ...
+
+        Of a GAN these are the discriminator's; generator_weight0, ... are the generator's.
+        """
+        if self.config.network == "gan":
+            return gan.views(self.config, self.flat)
         return plan(self.config).views(self.flat)
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers as `network.forward` takes them, with the weights that are used."""
+        """The layers as `network.forward` takes them, with the weights that are used.
+
+        Of a GAN they are the discriminator's.
+        """
         config = self.config.at(self.step)
         layers = in_layers(config, self.parameters, self.running, self.power)
         return normalize_weights(config, layers, iterations=0)[0]
@@ -90,6 +93,8 @@ class Run:
 def start(config: RunConfig) -> Run:
     """The run of ``config`` before its first step."""
     flat = initialize(config.at(0))
+    if config.network == "gan":
+        flat = np.concatenate([flat, gan.initialize(config)], axis=1)
     moments = {"sgd": 0, "momentum": 1, "adamw": 2}[config.optimizer]
     shape = (config.replicas, features(plan(config).statistics))
     mean, var = _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype))
@@ -132,35 +137,67 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     Only replicas that haven't diverged are computed: the others neither cost time nor disturb.
     """
     config = run.config.at(run.step)
-    the_plan = plan(config)
-    dataset = config.data()
-    limit = DIVERGENCE_RATIO * np.log(dataset.classes)
     live = np.flatnonzero(run.diverged_at < 0)
-    flat, state = run.flat[live], tuple(array[live] for array in run.optimizer_state)
-    gradient = np.zeros_like(flat)
-    set_affine(flat, config, *(name for step, name, _ in run.config.edits if step == run.step))
     statistics = np.stack([run.running.mean[live], run.running.var[live]], axis=1)
-    running = RunningStats(statistics[:, 0], statistics[:, 1])  # views: always current
-    power = run.power[live]
-    layers = in_layers(config, the_plan.views(flat), running, power)
-    gradients = in_layers(config, the_plan.views(gradient))
-    keep, take = _averaging_weights(config)
+    moments = tuple(array[live] for array in run.optimizer_state)
+    state = State(run.flat[live], moments, statistics, run.power[live])
+    set_affine(state.flat, config, *(name for step, name, _ in run.config.edits if step == run.step))
     diverged_at = run.diverged_at.copy()
     frames: list[telemetry.Frame] = []
+    if len(live):
+        seeds = tuple((config.seed + live).tolist())
+        train = gan.play if config.network == "gan" else _learn
+        stop, lost, frames = train(config, seeds, run.samples, range(run.step, stop), state)
+        diverged_at[live[lost]] = stop
 
-    seeds = tuple((config.seed + live).tolist())
-    steps = stop - run.step if seeds else 0
+    recorded = range(-(-run.step // config.record_every) * config.record_every, stop, config.record_every)
+    block = telemetry.block(config, recorded, live, frames) if recorded else None
+    return replace(
+        run,
+        step=stop,
+        samples=run.samples + (stop - run.step) * config.batch_size,
+        flat=_merge(run.flat, live, state.flat),
+        optimizer_state=tuple(
+            _merge(old, live, new) for old, new in zip(run.optimizer_state, moments, strict=True)
+        ),
+        running=RunningStats(
+            _merge(run.running.mean, live, statistics[:, 0]),
+            _merge(run.running.var, live, statistics[:, 1]),
+            config.momentum,
+            run.running.steps + stop - run.step,
+        ),
+        power=_merge(run.power, live, state.power),
+        diverged_at=_frozen(diverged_at),
+        frames=run.frames + (block,) if block else run.frames,
+    )
+
+
+def _learn(
+    config: RunConfig, seeds: tuple[int, ...], position: int, steps: range, state: State
+) -> tuple[int, Array, list[telemetry.Frame]]:
+    """Train in place, one batch a step, from ``position`` of each seed's sample stream on.
+
+    Returns the step where it ended, which replicas' loss was divergent there (R,), and the frames recorded.
+    """
+    the_plan, dataset = plan(config), config.data()
+    limit = DIVERGENCE_RATIO * np.log(dataset.classes)
+    flat, statistics = state.flat, state.statistics
+    gradient = np.zeros_like(flat)
+    running = RunningStats(statistics[:, 0], statistics[:, 1])  # views: always current
+    layers = in_layers(config, the_plan.views(flat), running, state.power)
+    gradients = in_layers(config, the_plan.views(gradient))
+    keep, take = averaging_weights(config)
+    frames: list[telemetry.Frame] = []
     order = (config.batch_order, config.norm_batch)
-    stream = batches(dataset, seeds, run.samples, config.batch_size, steps, *order)
-    for step, (x, labels) in enumerate(stream, start=run.step):
+    stream = batches(dataset, seeds, position, config.batch_size, len(steps), *order)
+    for step, (x, labels) in enumerate(stream, start=steps.start):
         behind = noise(config, seeds, step) if config.norm_noise else None
         used, kept = normalize_weights(config, layers)
         logits, trace, output_cache = forward(config, used, x, norm_batch=config.statistics_of, noise=behind)
         loss, dlogits = cross_entropy(logits, labels)
         if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
             # Nothing has changed in this step yet: the others repeat it among themselves.
-            diverged_at[live[~(loss < limit)]] = stop = step
-            break
+            return step, ~(loss < limit), frames
         dz = backward(config, gradients, dlogits, trace, output_cache)
         weights_backward(config, gradients, kept)
         moments = batch_moments(trace) if the_plan.statistics else statistics
@@ -170,7 +207,7 @@ def _advance_stretch(run: Run, stop: int) -> Run:
             frame |= {"train_loss": loss, "train_accuracy": telemetry.accuracy(logits, labels)}
             if step % config.validate_every == 0:
                 frame |= telemetry.validate(config, used, running)
-        _gradient_to_update(config, the_plan, flat, gradient, state, step)
+        gradient_to_update(config, the_plan, flat, gradient, state.moments, step)
         if recording:
             update_norm = telemetry.weight_norms(gradients)  # they have become the update
             frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
@@ -181,41 +218,7 @@ def _advance_stretch(run: Run, stop: int) -> Run:
             statistics *= keep
             moments *= take
             statistics += moments
-
-    recorded = range(-(-run.step // config.record_every) * config.record_every, stop, config.record_every)
-    block = telemetry.block(config, recorded, live, frames) if recorded else None
-    return replace(
-        run,
-        step=stop,
-        samples=run.samples + (stop - run.step) * config.batch_size,
-        flat=_merge(run.flat, live, flat),
-        optimizer_state=tuple(
-            _merge(old, live, new) for old, new in zip(run.optimizer_state, state, strict=True)
-        ),
-        running=RunningStats(
-            _merge(run.running.mean, live, running.mean),
-            _merge(run.running.var, live, running.var),
-            config.momentum,
-            run.running.steps + stop - run.step,
-        ),
-        power=_merge(run.power, live, power),
-        diverged_at=_frozen(diverged_at),
-        frames=run.frames + (block,) if block else run.frames,
-    )
-
-
-def _averaging_weights(config: RunConfig) -> tuple[Array, Array]:
-    """What `RunningStats.update` multiplies old and new means and variances with, (2, features) each."""
-    samples, keep = config.statistics_of or config.batch_size, config.momentum
-    take, places = 1 - keep, plan(config).statistics
-    weights = np.empty((2, 2, features(places)), config.dtype)
-    for shape, here in zip(config.shapes, places, strict=False):
-        m = samples * (prod(shape[:-1]) if config.network == "cnn" else 1)
-        rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
-        if config.norm == "running":  # its variance is that of a weighted average already
-            rows[1] = rows[0]
-        weights[:, :, here] = np.array(rows).T[:, :, None]
-    return weights[0], weights[1]
+    return steps.stop, np.zeros(len(seeds), bool), frames
 
 
 def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:
@@ -234,51 +237,6 @@ def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:
         scales[replica] = 1 + strength * (scale - 1 + 0.1 * rng.standard_normal(shape))
         shifts[replica] = strength * (mean + rng.uniform(-0.1, 0.1, shape))
     return [(scales[:, layer], shifts[:, layer]) for layer in range(config.depth)]
-
-
-def _gradient_to_update(
-    config: RunConfig, the_plan: Plan, flat: Array, gradient: Array, state: tuple[Array, ...], step: int
-) -> None:
-    """Turn ``gradient`` in place into what is subtracted from ``flat``; ``state`` moves on in place."""
-    lr, decay = _rates(config, the_plan, step), config.weight_decay
-    weights = slice(0, the_plan.hidden_size if config.rest_lr else the_plan.weight_size)
-    if config.optimizer == "adamw":  # Loshchilov & Hutter 2019, Algorithm 2
-        first, second = state
-        first *= ADAM_DECAY[0]
-        first += (1 - ADAM_DECAY[0]) * gradient
-        gradient *= gradient
-        gradient *= 1 - ADAM_DECAY[1]
-        second *= ADAM_DECAY[1]
-        second += gradient
-        np.divide(second, 1 - ADAM_DECAY[1] ** (step + 1), out=gradient)
-        np.sqrt(gradient, out=gradient)
-        gradient += ADAM_EPS
-        np.divide(first, gradient, out=gradient)
-        gradient *= lr / (1 - ADAM_DECAY[0] ** (step + 1))
-        if decay:
-            gradient[:, weights] += (lr * decay * flat)[:, weights]
-        return
-    if decay:
-        gradient[:, weights] += decay * flat[:, weights]
-    if config.optimizer == "momentum":
-        (velocity,) = state
-        velocity *= HEAVY_BALL
-        velocity += gradient
-        np.multiply(velocity, lr, out=gradient)
-    else:
-        gradient *= lr
-
-
-def _rates(config: RunConfig, the_plan: Plan, step: int) -> Any:
-    """The learning rate at ``step``: a number, or one for each parameter (size,)."""
-    fallen = 1.0
-    if config.cosine_steps:
-        fallen = 0.5 * (1 + math.cos(math.pi * min(step / config.cosine_steps, 1)))
-    if not config.rest_lr:
-        return config.lr * fallen
-    rates = np.full(the_plan.size, config.rest_lr * fallen, config.dtype)
-    rates[: the_plan.hidden_size] = config.lr * fallen
-    return rates
 
 
 def _merge(whole: Array, live: Array, part: Array) -> Array:

@@ -6,14 +6,13 @@ matrix by its largest singular value.
 
 The public functions take a weight as PyTorch has it, ``(O, I, *kernel)``: a row for each output feature,
 its fan-in behind. Everything is float32 or everything float64, results too; arguments are never changed;
-ValueError carries the received value, the rule and a likely fix. The cores in `WEIGHT_NORMS` are for the
+ValueError carries the received value, the rule and a likely fix. The cores in `NORMS` are for the
 training engine: they check nothing, have a leading replica axis and, as `layers.linear`, a column for each
 output feature. Where a divisor is 0 (zeros, or a constant row and ``eps=0``), results and gradients are 0.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import isfinite
 from numbers import Integral, Real
 from types import SimpleNamespace
@@ -21,7 +20,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .norms import Affine, Cache, Shape, normalize, normalize_backward
+from .norms import Affine, Cache, Norm, Shape, normalize, normalize_backward
 from .stats import Array
 
 SpectralCache = tuple[Array, Array, Array, Array]  # weight, u (R, O, 1), v (R, I, 1), sigma (R, 1, 1)
@@ -69,6 +68,11 @@ def _standard(weight: Array, gain: Affine, u: Affine, options: Any) -> tuple[Arr
     return w, u, cache
 
 
+def _standard_backward(dw: Array, cache: Cache) -> tuple[Array, Affine]:
+    dweight, dgain, _ = normalize_backward(dw, cache)
+    return dweight, dgain
+
+
 def _deviation(weight: Array, centre: bool = True) -> Array:
     deviation: Array = np.sqrt(normalize(weight, (1,), None, None, 0.0, centre)[1].var)
     return deviation
@@ -77,32 +81,6 @@ def _deviation(weight: Array, centre: bool = True) -> Array:
 def _length(weight: Array) -> Array:
     length: Array = _deviation(weight, centre=False) * weight.shape[1] ** 0.5
     return length
-
-
-class Weights(NamedTuple):
-    """A row of `WEIGHT_NORMS`; weight is (R, I, O), gain (R, 1, O), u (R, O), None where there is none."""
-
-    label: str
-    summary: str  # which elements share what
-    forward: Callable[..., tuple[Array, Any, Any]]  # (weight, gain, u, options) -> (w, next u, cache)
-    backward: Callable[[Array, Any], tuple[Array, Affine]]  # (dw, cache) -> (dweight, dgain)
-    options: tuple[str, ...]  # the attributes of options that forward reads
-    start: Callable[[Array], Array] | None  # weight -> the gain with which w is (nearly) weight
-
-
-WEIGHT_NORMS = {
-    "spectral": Weights(
-        "spectral norm", "the whole matrix, by its largest singular value",
-        _spectral, _spectral_backward, ("iterations",), None,
-    ),
-    "weight": Weights(
-        "weight norm", "the weights of each output feature, uncentred", _weight, _weight_backward, (), _length
-    ),
-    "standard": Weights(
-        "weight standardization", "the weights of each output feature",
-        _standard, lambda dw, cache: normalize_backward(dw, cache)[:2], ("eps",), _deviation,
-    ),
-}  # fmt: skip
 
 
 def spectral_norm(
@@ -162,7 +140,7 @@ def spectral_norm_backward(
 class WeightCache(NamedTuple):
     """What `weight_norm` and `weight_standardization` leave for their backward functions."""
 
-    key: str  # of WEIGHT_NORMS
+    key: str  # of NORMS
     core: Cache
     shape: Shape  # of the weight
 
@@ -257,24 +235,24 @@ def _iterated(
 def _apply(
     key: str, label: str, weight: Array, gain_label: str, gain: Affine, options: Any
 ) -> tuple[Array, WeightCache]:
-    row = WEIGHT_NORMS[key]
+    row = NORMS[key]
     name = row.label.replace(" ", "_")
     weight = _input(name, label, weight)
     if gain is not None:
         fix = f"try np.ones({len(weight)}, {label}.dtype)"
         gain = _matching(name, gain_label, gain, weight.shape[:1], weight.dtype, fix)[None, None]
-    w, _, core = row.forward(_columns(weight), gain, None, options)
+    w, _, core = row.pair[0](_columns(weight), gain, None, options)
     return _rows(w, weight.shape), WeightCache(key, core, weight.shape)
 
 
 def _undo(key: str, dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
-    row = WEIGHT_NORMS[key]
+    row = NORMS[key]
     name = row.label.replace(" ", "_")
     if not isinstance(cache, WeightCache) or cache.key != key:
-        kind = WEIGHT_NORMS[cache.key].label if isinstance(cache, WeightCache) else type(cache).__name__
+        kind = NORMS[cache.key].label if isinstance(cache, WeightCache) else type(cache).__name__
         raise ValueError(f"{name}_backward: cache is of {kind}, not {row.label}; try w, cache = {name}(...)")
     dw = _matching(f"{name}_backward", "dw", dw, cache.shape, cache.core.var.dtype, "pass that of w")
-    dweight, dgain = row.backward(_columns(dw), cache.core)
+    dweight, dgain = row.pair[1](_columns(dw), cache.core)
     return _rows(dweight, cache.shape), None if dgain is None else dgain[0, 0]
 
 
@@ -294,3 +272,22 @@ def _matching(name: str, label: str, array: Array, shape: Shape, dtype: Any, fix
         received = f"{label} is {array.dtype} of shape {array.shape}"
         raise ValueError(f"{name}: {received}, but must be {dtype} of shape {shape}; {fix}")
     return array
+
+
+# Pairs: forward(weight, gain, u, options) -> (w, next u, cache), backward(dw, cache) -> (dweight, dgain).
+# Weights are (R, I, O), gains (R, 1, O), u (R, O); None where there is none.
+NORMS = {
+    "spectral": Norm(
+        spectral_norm, "spectral norm", "the whole weight matrix, by its largest singular value",
+        pair=(_spectral, _spectral_backward), learned=(), options=("iterations",), weights=True,
+    ),
+    "weight": Norm(
+        weight_norm, "weight norm", "the weights of each output feature, uncentred",
+        pair=(_weight, _weight_backward), learned=("gain",), options=(), weights=True, start=_length,
+    ),
+    "standard": Norm(
+        weight_standardization, "weight standardization", "the weights of each output feature",
+        pair=(_standard, _standard_backward), learned=("gain",),
+        weights=True, start=_deviation,
+    ),
+}  # fmt: skip

@@ -1,5 +1,5 @@
 """Relatives of batch norm that are more than a choice of axes: one pair of functions each, and a row of
-`RELATIVES`.
+`NORMS`.
 
 The pairs work in the layout of the training engine, ``x`` of shape (R, N, P, C): R independent replicas, N
 samples, P positions (1 in dense layers), C channels::
@@ -18,7 +18,6 @@ The public functions below the pairs are made like those of `norms`: channels on
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from math import inf, isfinite
 from numbers import Integral, Real
 from types import SimpleNamespace
@@ -27,7 +26,18 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import stats
-from .norms import Affine, Cache, NormCache, Shape, _checked, _input, _rsqrt, normalize, normalize_backward
+from .norms import (
+    Affine,
+    Cache,
+    Norm,
+    NormCache,
+    Shape,
+    _checked,
+    _input,
+    _rsqrt,
+    normalize,
+    normalize_backward,
+)
 from .stats import Array, averager
 
 Named = dict[str, Array]
@@ -164,44 +174,6 @@ def tanh_backward(dy: Array, cache: TanhCache) -> tuple[Array, Named]:
     gradients["alpha"] = over_channels(by_channel) * by_channel.shape[3]
     product *= alpha * gamma
     return product, gradients
-
-
-class Relative(NamedTuple):
-    """A row of `RELATIVES`.
-
-    learned, options : names of the learned parameters, and the attributes of ``options`` it uses
-    running : it keeps running statistics, and is in inference the affine map that batch norm is
-    activates : it brings an activation of its own
-    """
-
-    label: str
-    summary: str
-    forward: Callable[..., Any]
-    backward: Callable[..., Any]
-    learned: tuple[str, ...]
-    options: tuple[str, ...]
-    running: bool = False
-    activates: bool = False
-
-
-RELATIVES = {
-    "renorm": Relative(
-        "batch renorm", "each channel, over the batch and all positions, corrected towards those before",
-        renorm_forward, renorm_backward, ("gamma", "beta"), ("eps", "r_max", "d_max"), running=True,
-    ),
-    "running": Relative(
-        "running-average norm", "each channel, over the batches before and all positions",
-        running_forward, running_backward, ("gamma", "beta"), ("eps", "momentum"), running=True,
-    ),
-    "frn": Relative(
-        "filter response norm", "each channel of each sample, over its positions, uncentred",
-        response_forward, response_backward, ("gamma", "beta", "tau"), ("eps",), activates=True,
-    ),
-    "dyt": Relative(
-        "dynamic tanh", "no elements: each goes through a tanh by itself",
-        tanh_forward, tanh_backward, ("gamma", "beta", "alpha"), (),
-    ),
-}  # fmt: skip
 
 
 class RelativeCache(NamedTuple):
@@ -354,7 +326,7 @@ def relative_backward(dy: Array, cache: RelativeCache) -> tuple[Array, Named]:
             f"relative_backward: dy has dtype {dy.dtype}, but x had {cache.dtype}; "
             f"try dy.astype(np.{cache.dtype})"
         )
-    dx, gradients = RELATIVES[cache.key].backward(_inward(dy), cache.core)
+    dx, gradients = NORMS[cache.key].pair[1](_inward(dy), cache.core)
     return _outward(dx, cache.shape), {label: gradients[label].reshape(s) for label, s in cache.given.items()}
 
 
@@ -364,7 +336,7 @@ NEUTRAL = {"gamma": 1.0, "beta": 0.0, "tau": -inf}  # what None means
 def _apply(
     key: str, name: str, x: Array, learned: dict[str, Any], options: dict[str, float], *running: Array
 ) -> tuple[Array, RelativeCache]:
-    """Row `key` of `RELATIVES` in the layout of the public functions; `running`: mean and var, or nothing."""
+    """Row `key` of `NORMS` in the layout of the public functions; `running`: mean and var, or nothing."""
     full: Named = {}
     given: dict[str, Shape] = {}
     for label, array in learned.items():
@@ -382,7 +354,7 @@ def _apply(
     if statistics and (statistics[1] < 0).any():
         least = statistics[1].min()
         raise ValueError(f"{name}: var contains {least}, but must not be negative; pass a variance")
-    y, core = RELATIVES[key].forward(_inward(x), full, SimpleNamespace(**options), statistics or None)
+    y, core = NORMS[key].pair[0](_inward(x), full, SimpleNamespace(**options), statistics or None)
     mean, var = (core.mean.ravel(), core.var.ravel()) if statistics else (None, None)
     return _outward(y, x.shape), RelativeCache(mean, var, core, key, x.shape, x.dtype, given)
 
@@ -395,3 +367,28 @@ def _inward(a: Array) -> Array:
 def _outward(a: Array, shape: Shape) -> Array:
     """(1, N, P, C) -> (N, C, *spatial)"""
     return np.ascontiguousarray(np.moveaxis(a[0], 2, 1)).reshape(shape)
+
+
+NORMS = {
+    "ghost": Norm(
+        ghost_batch_norm, "ghost batch norm", "each channel, over a part of the batch and all positions",
+        "NP", options=("eps", "norm_batch"), running=True,
+    ),
+    "renorm": Norm(
+        batch_renorm, "batch renorm", "each channel, over the batch, corrected towards those before it",
+        pair=(renorm_forward, renorm_backward), options=("eps", "r_max", "d_max"), running=True,
+    ),
+    "running": Norm(
+        running_norm, "running-average norm", "each channel, over the batches before",
+        pair=(running_forward, running_backward), options=("eps", "momentum"), running=True,
+    ),
+    "frn": Norm(
+        filter_response_norm, "filter response norm",
+        "each channel of each sample, over its positions, uncentred",
+        pair=(response_forward, response_backward), learned=("gamma", "beta", "tau"), activates=True,
+    ),
+    "dyt": Norm(
+        dynamic_tanh, "dynamic tanh", "nothing: each number goes through a tanh by itself",
+        pair=(tanh_forward, tanh_backward), learned=("gamma", "beta", "alpha"), options=(),
+    ),
+}  # fmt: skip

@@ -15,12 +15,13 @@ import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bnlib import RunConfig
-from bnlib.data import load
-from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES, has_surface
+from bnlib.data import PLANE, load
+from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES
 
 from . import lab, messages, scenes, worker
 from . import take as files
 from . import verdict as words
+from .check import CheckError, Checks
 from .desk import ComputationError, Desk, Viewer
 
 log = logging.getLogger(__name__)
@@ -30,6 +31,7 @@ MESSAGES_PER_SECOND, BURST = 120, 240
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
 GONE = (WebSocketDisconnect, RuntimeError)  # what sending to a page that has left raises
 MOST_VERDICTS = 512
+MOST_COSTS = 512
 FILES_AT_ONCE = 2  # a long one takes a hundred megabytes while it is written
 
 
@@ -61,7 +63,9 @@ class Channel:
         self.desk = desk
         self.open_sockets = 0
         self.writing = asyncio.Semaphore(FILES_AT_ONCE)
+        self.checks = Checks()
         self._verdicts: dict[tuple[Any, ...], words.Verdict] = {}
+        self._costs: dict[RunConfig, tuple[int, float]] = {}
         load("digits")  # now, and not while somebody's question waits in the event loop
 
     async def verdict(self, race: Race, step: int) -> words.Verdict:
@@ -81,6 +85,17 @@ class Channel:
             self._verdicts[key] = known
         return known
 
+    async def cost(self, config: RunConfig) -> tuple[int, float]:
+        """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
+        alike = worker.cost_alike(config)
+        known = self._costs.get(alike)
+        if known is None:
+            known = await self.desk.run(worker.cost, alike)
+            while len(self._costs) >= MOST_COSTS:
+                del self._costs[next(iter(self._costs))]
+            self._costs[alike] = known
+        return known
+
     async def serve(self, websocket: WebSocket) -> None:
         """One socket from its opening to its end."""
         if not same_origin(websocket):
@@ -95,8 +110,9 @@ class Channel:
             log.debug("socket ended: %s", error)  # the page is gone, perhaps in the middle of an answer
         finally:
             self.open_sockets -= 1
-            if session.taking is not None:
-                session.taking.cancel()
+            for task in (session.taking, session.checking):
+                if task is not None:
+                    task.cancel()
             await session.end()
 
 
@@ -124,6 +140,7 @@ class _Session:
         self.tasks: list[asyncio.Task[None]] = []
         self.speaking: asyncio.Task[None] | None = None
         self.taking: asyncio.Task[None] | None = None
+        self.checking: asyncio.Task[None] | None = None
 
     async def run(self) -> None:
         allowance, last = float(BURST), time.monotonic()
@@ -193,6 +210,7 @@ class _Session:
                     "norm": config.norm,
                     "name": name,
                     "depth": config.depth,
+                    "rings": bool(config.network == "gan" or (row := config.on_activations) and row.running),
                     "layout": worker.layout(config, bins),
                 }
                 for name, config in zip(race.names, race.configs, strict=True)
@@ -201,13 +219,14 @@ class _Session:
             "every": race.configs[0].record_every,
             "validate_every": race.configs[0].validate_every,
             "edges": HISTOGRAM_EDGES.tolist(),
-            "guessing": 1 / load(race.configs[0].dataset).classes,
+            "network": race.configs[0].network,
+            "guessing": words.guessing(race.configs[0]),
             "notes": lab.notes(values),
             "settings": lab.settings(values),
             "problems": problems,
         }
         arrays = {}
-        if has_surface(race.configs[0]):
+        if race.configs[0].dataset in PLANE:
             header["window"] = [float(SURFACE_EDGES[0]), float(SURFACE_EDGES[-1])]
             arrays = dict(zip(("points", "labels"), worker.points(race.configs[0]), strict=True))
         await self.send(messages.pack(header, arrays))
@@ -217,6 +236,18 @@ class _Session:
             viewer = Viewer(min(until, lab.LAB_STEPS))
             self.viewers.append(viewer)
             self.tasks.append(asyncio.create_task(self.feed(config, viewer, number, lane, ghost)))
+        if not draft:
+            self.tasks.append(asyncio.create_task(self.costs(race, number)))
+
+    async def costs(self, race: Race, number: int) -> None:
+        """Send what each lane costs, as it is measured."""
+        try:
+            for lane, config in enumerate(race.configs):
+                parameters, seconds = await self.channel.cost(config)
+                answer = {"kind": "cost", "id": number, "lane": lane, "parameters": parameters}
+                await self.send(json.dumps(answer | {"seconds": seconds}))
+        except (ComputationError, *GONE) as error:
+            log.debug("the costs of a race were not measured: %s", error)
 
     async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int, ghost: bool) -> None:
         """Send a lane's frames as they come; of a ghost the curves are enough."""
@@ -227,10 +258,12 @@ class _Session:
                     rows = block["picture"][0]
                     arrays = {"rows": rows[:, : worker.CURVE_COLUMNS] if ghost else rows}
                     steps = {}
-                    if "surface" in block and not ghost:
-                        known = np.isfinite(block["surface"][0, :, 0])
-                        arrays["surfaces"] = block["surface"][0, known]
-                        steps = {"surface_steps": block["step"][known].tolist()}
+                    for name in ("surface", "cloud"):
+                        if name in block and not ghost:
+                            first = block[name][0].reshape(len(block["step"]), -1)  # of the first seed
+                            known = np.isfinite(first[:, 0])
+                            arrays[f"{name}s"] = first[known]
+                            steps[f"{name}_steps"] = block["step"][known].tolist()
                     await self.send(messages.pack(header | steps, arrays))
         except ComputationError as error:
             with contextlib.suppress(*GONE):
@@ -287,6 +320,33 @@ class _Session:
         with contextlib.suppress(*GONE):
             await self.send(answer)
 
+    async def check(self, message: dict[str, Any]) -> None:
+        """Compare each lane at a step with PyTorch, one visitor's at a time."""
+        number, step, values = _whole(message, "id"), _whole(message, "step"), _settings(message)
+        settings, problems = messages.read(lab.LAB_CONTROLS, values)
+        if problems:
+            raise ValueError("; ".join(problems))
+        if self.checking is not None and not self.checking.done():
+            raise ValueError("one check at a time: the one before is still on its way")
+        race = Race.of(settings, draft=False)
+        self.checking = asyncio.create_task(self.compare(race, number, min(step, lab.LAB_STEPS)))
+
+    async def compare(self, race: Race, number: int, step: int) -> None:
+        """Send what PyTorch says, lane by lane."""
+        with contextlib.suppress(*GONE):
+            for lane, (name, config) in enumerate(zip(race.names, race.configs, strict=True)):
+                answer = {"kind": "check", "id": number, "lane": lane, "of": len(race.names), "name": name}
+                try:
+                    answer["report"] = await self.channel.checks.report(config, step)
+                except CheckError as error:
+                    await self.tell("check", str(error), number)
+                    return
+                except Exception:
+                    log.exception("a check failed")
+                    await self.tell("check", "the check could not be made", number)
+                    return
+                await self.send(json.dumps(answer, allow_nan=False))
+
     async def stop(self, message: dict[str, Any]) -> None:
         """Nothing more is wanted."""
         await self.end()
@@ -303,7 +363,7 @@ class _Session:
             if isinstance(ended, Exception):
                 log.error("showing a race failed", exc_info=ended)
 
-    ANSWERS = {"batch": batch, "lab": lab, "until": until, "verdict": verdict, "take": take, "stop": stop}
+    ANSWERS = {"batch": batch, "lab": lab, "until": until, "verdict": verdict, "take": take, "check": check, "stop": stop}
 
 
 def _settings(message: dict[str, Any]) -> dict[str, Any]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
-from bnlib import RunConfig
-from bnlib.config import EDITABLE, LAYER_NORMS
+from bnlib import NORMS, RunConfig
+from bnlib.config import EDITABLE, GHOST, LAYER_NORMS, hidden_shapes
 from bnlib.data import PLANE, TRAIN_SIZES
+from bnlib.table import WEIGHT_NORMS
 from bnlib.experiments import EXPERIMENTS
 
 from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
-from .verdict import NOISE
+from .verdict import NOISE, capital
 
 LAB_STEPS = 2000
 MAX_LANES, MAX_EDITS = 4, 12
@@ -29,13 +31,7 @@ VALIDATE_EVERY = 5
 # While a finger moves, the race is recorded at every tenth step: the same run, some three times sooner.
 DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
 
-NAMES = {
-    "none": "no norm",
-    "batch": "batch norm",
-    "layer": "layer norm",
-    "group": "group norm",
-    "rms": "RMS norm",
-}
+NAMES = {"none": "no norm"} | {name: norm.label for name, norm in NORMS.items()}
 
 Pairs = tuple[tuple[str, Any], ...]  # (setting, value), ...
 Lane = tuple[str, Pairs]  # norm, and what else differs
@@ -46,6 +42,7 @@ _NORM_BATCHES = (0, 1, 2, 4, 8, 16, 32, 64, 128, 256)
 _COSINES = (0, 100, 160, 200, 240, 300, 400, 500, 750, 1000, 1500, 2000, 3000, 5000, 10_000)
 _SAMPLES = (0, 32, 64, 128, 256, 512, 640, 768, 1024, 1280)
 _SCALES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0)
+_GROUPS = (1, 2, 4, 8, 16, 32, 64)
 _MOMENTA = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
 # What the runs depend on. Everything here may stand in an address, in a lane or in a ghost.
@@ -53,6 +50,9 @@ RUN_CONTROLS = (
     Control("dataset", "choice", "digits", "data", choices=("digits", *PLANE), group="data"),
     Control(
         "data_noise", "number", 0.1, "noise", "of the 2-D sets", 0, 1, even_stops(0, 1, 20), group="data",
+    ),
+    Control(
+        "network", "choice", "mlp", "network", choices=("mlp", "cnn", "rnn", "gan"), group="network",
     ),
     Control("depth", "whole", 5, "depth", "hidden layers", 1, 20, tuple(range(1, 21)), group="network"),
     Control("width", "whole", 64, "width", "units a layer", 8, 128, (8, 16, 32, 64, 128), group="network"),
@@ -83,7 +83,27 @@ RUN_CONTROLS = (
         _MOMENTA, group="norm",
     ),
     Control(
-        "norm_batch", "whole", 0, "norm batch", "samples that share μ and σ; 0: all", 0, 640, _NORM_BATCHES,
+        "groups", "whole", 8, "groups", "of channels that share μ and σ", 1, 64, _GROUPS, group="norm",
+    ),
+    Control(
+        "iterations", "whole", 1, "power iterations", "a step", 1, 20, (1, 2, 3, 5, 10, 20), group="norm",
+    ),
+    Control(
+        "r_max", "number", 3.0, "r max", "1: σ of the batch alone", 1, 100,
+        (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0), group="norm",
+    ),
+    Control(
+        "d_max", "number", 5.0, "d max", "0: μ of the batch alone", 0, 100,
+        (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 100.0), group="norm",
+    ),
+    Control(
+        "alpha", "number", 0.5, "α alpha", "start value", -4, 4, even_stops(-4, 4, 80), group="norm",
+    ),
+    Control(
+        "weight_norm", "choice", "none", "weights", choices=WEIGHT_NORMS, group="more",
+    ),
+    Control(
+        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {GHOST}", 0, 640, _NORM_BATCHES,
         group="more",
     ),
     Control(
@@ -118,6 +138,23 @@ _RUN = {control.name: control for control in RUN_CONTROLS}
 SHARED = ("dataset", "data_noise", "inputs", "label_noise", "train_samples", "replicas", "seed")
 LANE_FIELDS = tuple(name for name in _RUN if name not in SHARED)
 EDIT_FIELDS = tuple(name for name in _RUN if name in EDITABLE)
+
+
+def _concerns(name: str) -> list[str]:
+    """The norms that a setting concerns; none: it isn't one of a norm."""
+    if name == "weight_norm":
+        return ["none", *(norm for norm, row in NORMS.items() if not row.weights)]
+    if name == "placement":
+        return [norm for norm, row in NORMS.items() if not row.weights]
+    if name == "momentum":
+        return [norm for norm, row in NORMS.items() if row.running]
+    if name == "batch_order":
+        name = "norm_batch"
+    return [norm for norm, row in NORMS.items() if name in (*row.options, *row.learned)]
+
+
+# By setting, the norms of which one must be in a lane for the setting to do anything.
+CONCERNS = {name: norms for name in _RUN if (norms := _concerns(name))}
 
 
 def _parse_lanes(raw: Any) -> tuple[Lane, ...]:
@@ -247,7 +284,7 @@ def lane_configs(values: Values, draft: bool = False) -> list[RunConfig]:
         "record_every": DRAFT_EVERY if draft else 1,
         "validate_every": DRAFT_VALIDATE_EVERY if draft else VALIDATE_EVERY,
     }
-    return [RunConfig(groups=math.gcd(8, fields["width"]), **fields, **every) for fields in possible(values)]
+    return [RunConfig(**fields, **every) for fields in possible(values)]
 
 
 def asked(values: Values) -> list[dict[str, Any]]:
@@ -264,18 +301,34 @@ def asked(values: Values) -> list[dict[str, Any]]:
 def possible(values: Values) -> list[dict[str, Any]]:
     """What was `asked`, or where settings exclude each other what comes closest: no slider is ever wrong.
 
-    There are no more samples than the data set has. A norm batch is the largest part of the batch that is
-    no larger than asked for; without it there is no order to speak of. A batch size that is changed in
-    mid-run holds whole norm batches of every lane, since what came before the change must stay.
+    Networks that look at images have digits, and those that draw have the ring; a lane's own network gives
+    way to what all lanes share. There are no more samples than the data set has. A norm batch is the largest
+    part of the batch that is no larger than asked for; without it there is no order to speak of. A batch
+    size that is changed in mid-run holds whole norm batches of every lane, since what came before the change
+    must stay.
     """
     lanes = asked(values)
-    most = TRAIN_SIZES[values["dataset"]]
+    dataset = _NEEDS.get(values["network"], values["dataset"])
+    most = TRAIN_SIZES[dataset]
     samples = min(values["train_samples"], most)
     most = samples or most
     for fields in lanes:
+        fields["dataset"] = dataset
+        if "gan" in (values["network"], fields["network"]):
+            fields["network"] = "gan" if values["network"] == "gan" else "mlp"
+        elif _NEEDS.get(fields["network"], dataset) != dataset:
+            fields["network"] = "mlp"
+        if fields["network"] != "mlp":
+            fields["norm_noise"] = 0.0
+        if fields["norm"] not in CONCERNS["weight_norm"]:
+            fields["weight_norm"] = "none"
+        channels = math.gcd(*(shape[-1] for shape in hidden_shapes(SimpleNamespace(**fields))))
+        fields["groups"] = _part(channels, fields["groups"])
         fields["train_samples"] = samples
         fields["batch_size"] = min(fields["batch_size"], most)
-        fields["norm_batch"] = _part(fields["batch_size"], fields["norm_batch"], fields["norm"])
+        wanted = fields["norm_batch"] or (GHOST if fields["norm"] == "ghost" else 0)
+        own = fields["norm"] in CONCERNS["norm_batch"]
+        fields["norm_batch"] = _part(fields["batch_size"], wanted) if own else 0
         if not fields["norm_batch"]:
             fields["batch_order"] = "shuffled"
         if fields["dataset"] in PLANE:
@@ -290,11 +343,9 @@ def possible(values: Values) -> list[dict[str, Any]]:
     return lanes
 
 
-def _part(batch: int, wanted: int, norm: str) -> int:
-    """The largest divisor of ``batch`` up to ``wanted``; 0 is none, and what no other norm than batch has."""
-    if norm != "batch":
-        return 0
-    return max((size for size in range(1, wanted + 1) if batch % size == 0), default=0)
+def _part(whole: int, wanted: int) -> int:
+    """The largest divisor of ``whole`` up to ``wanted``; 0 if nothing is wanted."""
+    return max((size for size in range(1, wanted + 1) if whole % size == 0), default=0)
 
 
 def lane_names(values: Values) -> list[str]:
@@ -330,6 +381,15 @@ def ghost_of(values: Values) -> Values | None:
     return None
 
 
+# What a network needs to look at, and why.
+_NEEDS = {"cnn": "digits", "rnn": "digits", "gan": "ring"}
+_WHY = {
+    "cnn": "Convolutions look at images: digits are used.",
+    "rnn": "Recurrent networks read images row by row: digits are used.",
+    "gan": "The GAN draws points from a ring of Gaussians.",
+}
+
+
 def settings(values: Values) -> str:
     """What was set, in words: what differs from how the lab starts, and the changes in mid-run."""
     words = [_difference(name, values[name]) for name in _RUN if values[name] != DEFAULTS[name]]
@@ -348,7 +408,7 @@ def notes(values: Values) -> list[str]:
     found = []
     if "batch_size" in differing:
         found.append("Lanes with other batch sizes see other batches.")
-    if differing & {"depth", "width"}:
+    if differing & {"depth", "width", "network"}:
         found.append("Networks of another shape start from other weights.")
     return found + instead(values)
 
@@ -356,9 +416,19 @@ def notes(values: Values) -> list[str]:
 def instead(values: Values) -> list[str]:
     """What is used where settings exclude each other, a sentence each."""
     found = []
-    batch = any(norm == "batch" for norm, _ in values["lanes"])
+    batch = any(norm in CONCERNS["norm_batch"] for norm, _ in values["lanes"])
     for (norm, differs), wanted, used in zip(values["lanes"], asked(values), possible(values), strict=True):
         size, norm_batch = used["batch_size"], used["norm_batch"]
+        if used["dataset"] != wanted["dataset"]:
+            found.append(_WHY[values["network"]])
+        if used["network"] != wanted["network"]:
+            found.append(_WHY.get(wanted["network"], "All lanes draw, or none does."))
+        if used["norm_noise"] != wanted["norm_noise"]:
+            found.append("Noise is injected into dense networks alone.")
+        if used["weight_norm"] != wanted["weight_norm"]:
+            found.append(f"{capital(NAMES[norm])} is one of weights already: it stands alone.")
+        if norm == "group" and used["groups"] != wanted["groups"]:
+            found.append(f"{wanted['groups']} groups don’t divide all layers’ channels: {used['groups']} are used.")
         if used["train_samples"] != wanted["train_samples"]:
             found.append(f"There are {used['train_samples']} training samples, and all are used.")
         if size != wanted["batch_size"]:
@@ -366,18 +436,19 @@ def instead(values: Values) -> list[str]:
         if used["inputs"] != wanted["inputs"]:
             found.append("Data in the plane are centred already: they are used as they are.")
         own = any(name in ("norm_batch", "batch_order") for name, _ in differs)
-        if norm != "batch" and (own or not batch) and (wanted["norm_batch"] or own):
+        concerned = norm in CONCERNS["norm_batch"]
+        if not concerned and (own or not batch) and (wanted["norm_batch"] or own):
             found.append("Norm batches concern batch norm alone.")
-        elif norm == "batch" and wanted["norm_batch"] > size:
+        elif concerned and wanted["norm_batch"] > size:
             found.append(
                 f"A norm batch of {wanted['norm_batch']} is more than a batch of {size}: the whole batch "
                 "shares μ and σ."
             )
-        elif norm == "batch" and norm_batch != wanted["norm_batch"]:
+        elif concerned and norm_batch != (wanted["norm_batch"] or norm == "ghost" and GHOST):
             found.append(
-                f"Norm batches of {wanted['norm_batch']} don’t fill a batch of {size}: {norm_batch} is used."
+                f"Norm batches of {wanted['norm_batch'] or GHOST} don’t fill a batch of {size}: {norm_batch} is used."
             )
-        elif norm == "batch" and used["batch_order"] != wanted["batch_order"]:
+        elif concerned and used["batch_order"] != wanted["batch_order"]:
             found.append(
                 f"Which samples share μ and σ makes no difference while all do: {wanted['batch_order']} "
                 "needs a norm batch."
@@ -405,6 +476,8 @@ def extras() -> dict[str, Any]:
         "editable": EDIT_FIELDS,
         "differing": LANE_FIELDS,
         "most_edits": MAX_EDITS,
+        "norms": [{"norm": name, "name": label} for name, label in NAMES.items()],
+        "concerns": CONCERNS,
         "run": ("lanes", "edits", *_RUN),
         "noise": NOISE,
         "presets": presets,

@@ -8,6 +8,7 @@ Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
                                                                 without the ghost
     {"kind": "until", "id": n, "step": step}                    go on to that step
     {"kind": "verdict", "id": n, "step": step}                  answered by one "verdict"
+    {"kind": "check", "id": n, "values": {...}, "step": step}   answered by one "check" a lane
     {"kind": "take", "id": n, "picture": name of a picture,     answered by one "file" of what the settings
      "what": "csv" or "python", "values": {...}, "step": step}  show at that step, with its name and text
     {"kind": "stop"}                                            nothing more is wanted

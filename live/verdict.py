@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from bnlib import RunConfig
 from bnlib.data import load
+from bnlib.gan import SHOWN
 from bnlib.telemetry import Frame
 
 PATIENCE = 50  # steps before a lack of progress is worth a word
@@ -21,6 +22,12 @@ LEVEL = -1  # the leader of a race that nobody leads
 FADED = 30  # so many times smaller at the input's side, a gradient is worth a word
 
 MILLION = 1e6
+# Norms whose statistics are taken over the positions of an image: what they do where there is one position.
+LONELY = {
+    "instance": "Instance norm has one number to a mean without an image: it gives β whatever comes in.",
+    "frn": "Filter response norm has one number to a mean square without an image: of each number it leaves "
+    "little more than the sign.",
+}
 
 ARRAYS_NEEDED = ("val_accuracy", "train_loss", "gradient_norm")
 
@@ -72,12 +79,28 @@ def verdict(
     brackets = " (lowest–highest seed)" if seeds > 1 else ""
     validated = _validated(configs[0], step)
     when = f" at step {validated}" if validated < step else ""
-    text = f"Step {step}, validation accuracy{when}{brackets}: {', '.join(parts)}."
-    data = load(configs[0].dataset)  # what is validated on; wrong labels are for training alone
-    sentences = [text, _comparison(standings, len(configs), seeds, len(data.y_val))]
-    sentences += [_flow(names, frames), *_hints(configs, standings, step, 1 / data.classes)]
+    text = f"Step {step}, {measured(configs[0])}{when}{brackets}: {', '.join(parts)}."
+    sentences = [text, _comparison(standings, len(configs), seeds, samples(configs[0]))]
+    sentences += [_flow(names, frames), *_hints(configs, standings, step, guessing(configs[0]))]
     sentences.append(_ghost(names, frames, ghosts or {}))
     return Verdict(" ".join(filter(None, sentences)), _leader(standings))
+
+
+def measured(config: RunConfig) -> str:
+    """What the accuracy is of that a race is judged by."""
+    return "samples near a Gaussian" if config.network == "gan" else "validation accuracy"
+
+
+def samples(config: RunConfig) -> str:
+    """What that accuracy is measured on."""
+    if config.network == "gan":
+        return f"{SHOWN} samples"
+    return f"{len(load(config.dataset).y_val)} validation samples"  # wrong labels are for training alone
+
+
+def guessing(config: RunConfig) -> float:
+    """The accuracy of guessing; 0 where there is nothing to guess."""
+    return 0.0 if config.network == "gan" else 1 / load(config.dataset).classes
 
 
 def frames_needed(config: RunConfig, step: int) -> range:
@@ -108,7 +131,7 @@ def _lead(first: Standing, second: Standing) -> float:
     return round(first.mean - second.mean, 1)
 
 
-def _comparison(standings: list[Standing], lanes: int, seeds: int, samples: int) -> str:
+def _comparison(standings: list[Standing], lanes: int, seeds: int, samples: str) -> str:
     if not standings:
         return "Nothing learns at these settings."
     if len(standings) == 1:
@@ -121,10 +144,10 @@ def _comparison(standings: list[Standing], lanes: int, seeds: int, samples: int)
     first, second = pair
     points = _lead(first, second)
     if points == 0:
-        return f"{_capital(first.name)} and {second.name} are level."
-    lead = f"{_capital(first.name)} is {points:.1f} points ahead of {second.name}"
+        return f"{capital(first.name)} and {second.name} are level."
+    lead = f"{capital(first.name)} is {points:.1f} points ahead of {second.name}"
     if points < NOISE:
-        return f"{lead}: on {samples} validation samples that is no evidence."
+        return f"{lead}: on {samples} that is no evidence."
     if seeds < 2:
         return f"{lead}, with one seed: an anecdote."
     if first.lost or second.lost:
@@ -174,8 +197,10 @@ def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, g
     sizes = {
         config.norm_batch or config.batch_size: "norm batch" if config.norm_batch else "batch"
         for config in now
-        if config.norm == "batch"
+        if config.norm in ("batch", "ghost") and config.network != "cnn"
     }
+    alone = {config.norm for config in now if config.network != "cnn"} & LONELY.keys()
+    hints += [LONELY[norm] for norm in sorted(alone)]
     if 1 in sizes:
         hints.append(f"A {sizes[1]} of one is its own mean: batch norm gives β whatever comes in.")
     if 2 in sizes:
@@ -199,5 +224,5 @@ def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, g
     return hints
 
 
-def _capital(name: str) -> str:
+def capital(name: str) -> str:
     return name[0].upper() + name[1:]

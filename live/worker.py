@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import Run, RunConfig, advance, start
+from bnlib.cost import step_seconds
 from bnlib.data import load
 from bnlib.network import forward
 from bnlib.telemetry import HISTOGRAMS, Frame, has_surface
@@ -27,6 +28,12 @@ CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
 BANDS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio")
 CURVE_COLUMNS = 2 + 3 * len(CURVES)  # a row begins with its step, the seeds left and the curves
 POINTS_SHOWN = 300
+# What a step's time and the number of parameters depend on.
+_COSTING = (
+    "dataset", "network", "depth", "width", "activation", "norm", "placement", "weight_norm", "groups",
+    "iterations", "norm_batch", "batch_order", "norm_noise", "batch_size", "train_samples", "optimizer",
+    "replicas",
+)  # fmt: skip
 
 
 def warm_up() -> None:
@@ -53,8 +60,8 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
 
     A configuration stands for its run before the first step. The block holds "step", each seed's CURVES and
     BANDS, the "picture" (1, frames, numbers) and, of two-dimensional data, the "surface" (1, frames, cells):
-    `bnlib.telemetry`'s decision surface in half precision. What else single seeds have recorded is dropped:
-    nine tenths of a recording's bytes.
+    `bnlib.telemetry`'s decision surface in half precision; of a GAN instead the "cloud" (1, frames, n, 2).
+    What else single seeds have recorded is dropped: nine tenths of a recording's bytes.
     """
     run = start(run) if isinstance(run, RunConfig) else replace(run, frames=())
     run = advance(run, steps)
@@ -64,7 +71,27 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     block = {name: history[name] for name in ("step", *CURVES, *BANDS)} | {"picture": picture(history)[None]}
     if has_surface(run.config):
         block["surface"] = history["decision_surface"].astype(np.float16)
+    if "samples" in history:
+        block["cloud"] = _cloud(history["samples"])
     return replace(run, frames=()), block
+
+
+def _cloud(samples: NDArray[np.floating]) -> NDArray[np.float16]:
+    """A GAN's samples (R, frames, n, 2), of the first seed left: (1, frames, n, 2) in half precision."""
+    first = np.isfinite(samples[:, :, 0, 0]).argmax(axis=0)
+    most = np.finfo(np.float16).max
+    shown: NDArray[np.floating] = samples[first, np.arange(len(first))].clip(-most, most)
+    return shown[None].astype(np.float16)
+
+
+def cost_alike(config: RunConfig) -> RunConfig:
+    """The configuration of a run that costs as much: what cannot matter has its default."""
+    return RunConfig(**{name: getattr(config, name) for name in _COSTING})
+
+
+def cost(config: RunConfig) -> tuple[int, float]:
+    """How many parameters one of the networks has, and the seconds that a step of all seeds takes."""
+    return start(config).flat.shape[1], step_seconds(config)
 
 
 def points(config: RunConfig) -> tuple[NDArray[np.floating], NDArray[np.intp]]:

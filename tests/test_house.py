@@ -22,7 +22,10 @@ ARROWS = {
 }
 SCREEN = {"streamlit", "plotly"}
 # What a module of bnlib may call in when it is asked for more than NumPy can: inside a function only.
-GUESTS = {"bnlib.sweep": {"distributed"}, "bnlib.experiments.figures": {"plotly"}}
+GUESTS = {
+    **{"bnlib.cost": {"torch"}, "bnlib.sweep": {"distributed"}},
+    **{"bnlib.experiments.figures": {"plotly"}},
+}
 
 
 def modules_of(room: str) -> list[Path]:
@@ -223,7 +226,7 @@ def test_app_stays_small():
 
 # bnlib has two floors: the library, to be read beside the papers, and the evidence, which only calls it.
 EVIDENCE = {
-    *("bnlib.__main__", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
+    *("bnlib.__main__", "bnlib.cost", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
     *("bnlib.sweep", "bnlib.theory", "bnlib.workers"),
 }
 

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from bnlib import RunConfig, layers, network, norms, train
+from bnlib import NORMS, RunConfig, conv, gan, layers, network, norms, optimizer, train
 from live.messages import Values, lane_configs
 
 _NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
@@ -23,6 +23,15 @@ _UPDATES = {
     "momentum": r"momentum, $v \leftarrow 0.9\,v + \partial L / \partial w$ and $w \leftarrow w - \eta\,v$",
     "adamw": r"AdamW, $w \leftarrow w - \eta\,\hat{m} / (\sqrt{\hat{v}} + 10^{-8})$",
 }
+
+
+# What connects the layers of networks that are not dense.
+_CONNECTIONS = (
+    ("cnn", "A convolution: the linear map of unfolded patches", conv.conv),
+    ("cnn", "A convolution, the way back", conv.conv_backward),
+    ("rnn", "A recurrent layer: the linear map of input and state, step by step", network._unroll),
+    ("rnn", "A recurrent layer, the way back", network._unroll_backward),
+)
 
 
 class Passage(NamedTuple):
@@ -45,64 +54,73 @@ def batch_code() -> list[Passage]:
 def lab_code(values: Values) -> list[Passage]:
     """What computes a race, from the update inwards; only what its lanes use."""
     configs = lane_configs(values)
-    used = [norm for norm in _in_lanes(configs, "norm") if norm != "none"]
+    used = [NORMS[norm] for norm in _in_lanes(configs, "norm") if norm != "none"]
+    used += [NORMS[norm] for norm in _in_lanes(configs, "weight_norm") if norm != "none"]
+    kinds = _in_lanes(configs, "network")
+    plays = any(config.network == "gan" for config in configs)
     noisy = any(config.norm_noise for config in configs)
     updates = [_UPDATES[name] for name in _in_lanes(configs, "optimizer")]
     changed = [value for config in configs for _, name, value in config.edits if name == "weight_decay"]
     if any(_in_lanes(configs, "weight_decay") + changed):
         updates.append(r"with decay, weight matrices also lose $\lambda w$")
     passages = [
-        Passage("A step of training: batch, forward, loss, backward, update", train._advance_stretch),
-        Passage(f"The update: {'; '.join(updates)}", train._gradient_to_update),
+        Passage(
+            "A step of training: batch, forward, loss, backward, update", gan.play if plays else train._learn
+        ),
+        Passage(f"The update: {'; '.join(updates)}", optimizer.gradient_to_update),
         Passage(r"Forward, layer by layer: $z = x W + b$, norm, activation", network.forward),
         Passage("Backward, the same way back", network.backward),
     ]
     if any(config.cosine_steps for config in configs):
         passages.append(
-            Passage(r"The learning rate's cosine, $\eta\,(1 + \cos(\pi t / T)) / 2$", train._rates)
+            Passage(r"The learning rate's cosine, $\eta\,(1 + \cos(\pi t / T)) / 2$", optimizer.rates)
         )
     if noisy:
         passages += [
             Passage("Where a norm stands, with the noise behind it", network._norm),
             Passage("The noise, anew at each step", train.noise),
         ]
-    if used:
-        parts = [_axes(norm) for norm in used]
+    for kind, what, function in _CONNECTIONS:
+        if kind in kinds:
+            passages.append(Passage(what, function))
+    axes = [norm for norm in used if norm.shared]
+    if axes:
+        parts = [f"{norm.label}, {norm.summary}" for norm in axes]
         if any(config.norm_batch for config in configs):
-            parts.append("in norm batches (1,) of (seed, sample, norm batch, unit)")
+            parts.append("in norm batches")
         passages += [
-            Passage(
-                f"Which axes of (seed, sample, unit) share μ and σ: {'; '.join(parts)}", network._normalize
-            ),
+            Passage(f"Which numbers share μ and σ: {'; '.join(parts)}", network.form),
             Passage(_NORM, norms.normalize),
             Passage(_NORM_BACKWARD, norms.normalize_backward),
         ]
-    for name in _in_lanes(configs, "activation"):
+    for norm in used:
+        if norm.pair:
+            passages += [
+                Passage(f"{norm.label}: {norm.summary}", norm.pair[0]),
+                Passage(f"{norm.label}, the way back", norm.pair[1]),
+            ]
+    activations = [c.activation for c in configs if c.nonlinearity is layers.ACTIVATIONS[c.activation]]
+    for name in dict.fromkeys(activations):
         activation = layers.ACTIVATIONS[name]
         passages += [
             Passage(rf"Activation {name}, $a = \phi(z)$", activation.forward),
             Passage(r"Its slope $\phi'(z)$ on the way back", activation.slope),
         ]
-    passages.append(
-        Passage(r"The loss $-\log \mathrm{softmax}(\text{logits})_{\text{label}}$", layers.cross_entropy)
-    )
-    if "batch" in used:
-        passages.append(
-            Passage("Validation: batch norm with its running statistics", network.inference_layers)
+    if plays:
+        loss = Passage(r"The loss, $-\log \sigma(\pm\text{logit})$: real or not", gan.real_or_not)
+    else:
+        loss = Passage(
+            r"The loss $-\log \mathrm{softmax}(\text{logits})_{\text{label}}$", layers.cross_entropy
         )
+    passages.append(loss)
+    if any(norm.running for norm in used) and not plays:
+        passages.append(Passage("Validation: running statistics take over", network.inference_layers))
     return passages
 
 
 def _in_lanes(configs: Sequence[RunConfig], name: str) -> list[str]:
     """Each value that a setting has in some lane, once."""
     return list(dict.fromkeys(getattr(config, name) for config in configs))
-
-
-def _axes(norm: str) -> str:
-    """A norm's row of `network.AXES` in words."""
-    axes, centred = network.AXES[norm]
-    grouped = " of (seed, sample, group, unit)" if norm == "group" else ""
-    return f"{norm} {axes}{grouped}{'' if centred else ' with μ = 0'}"
 
 
 @st.fragment

@@ -6,22 +6,21 @@ calls of `advance`: a run is a value, so looking at it changes nothing.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from functools import partial
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from .. import theory
 from ..config import RunConfig
+from ..cost import cost as cost_of
 from ..data import batches
 from ..evaluation import STATISTICS, error
 from ..layers import cross_entropy
 from ..network import Trace, forward, inference_layers, there_and_back
 from ..norms import batch_norm, norm_backward
-from ..plan import features, in_layers, initialize, plan
+from ..plan import in_layers, initialize, plan
 from ..stats import Array
 from ..train import HEAVY_BALL, Run, advance, start
 
@@ -369,35 +368,18 @@ def leakage(config: RunConfig, steps: int) -> Measured:
 
 
 def cost(config: RunConfig, steps: int) -> Measured:
-    """What batch norm costs beside the same network without a norm; (R,) each, one replica.
+    """What the norm costs beside the same network without it; (R,) each, of one replica.
 
     "parameters": more learned numbers per unit; "statistics": numbers per unit kept for inference;
-    "training", "inference": processor time of `steps` steps, and of `steps` batches, over that without a
-    norm: medians of rounds in which both take turns.
+    "training", "inference": processor time of a step, and of a batch, over that without a norm (`cost.cost`).
     """
-    configs = [replace(config, norm=norm) for norm in ("batch", "none")]
-    plans, units = [plan(c) for c in configs], config.depth * config.width
-    runs = [advance(start(c), 1) for c in configs]
-    x = config.data().x_val[: config.batch_size]
-
-    def infer(run: Run) -> Callable[[], Any]:
-        layers = inference_layers(run.config, run.layers, run.running)
-        return lambda: [forward(run.config, layers, x, keep=False) for _ in range(steps)]
-
-    jobs = [partial(advance, run, steps) for run in runs], [infer(run) for run in runs]
-    ratios = [np.median([_seconds(pair[0]) / _seconds(pair[1]) for _ in range(9)]) for pair in jobs]
+    found, units = cost_of(config, steps=steps), config.depth * config.width
     return {
-        "parameters": np.array([(plans[0].size - plans[1].size) / units]),
-        "statistics": np.array([2 * features(plans[0].statistics) / units]),
-        "training": np.array(ratios[:1]),
-        "inference": np.array(ratios[1:]),
+        "parameters": np.array([found.extra_parameters / units]),
+        "statistics": np.array([found.kept / units]),
+        "training": np.array([found.training_ratio]),
+        "inference": np.array([found.inference_ratio]),
     }
-
-
-def _seconds(job: Callable[[], Any]) -> float:
-    begin = time.process_time()
-    job()
-    return time.process_time() - begin
 
 
 MEASURES: dict[str, Callable[..., Measured]] = {

@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bnlib import RunConfig
+from bnlib import NORMS, RunConfig
 from bnlib.config import EDITABLE, FIELDS, LAST_STEP, TRAIN_SIZES, check_field, conflicts
 from bnlib.data import DATASETS, load
+from bnlib.layers import ACTIVATIONS
 
 NUMBERS = {name: rule.metadata for name, rule in FIELDS.items() if "low" in rule.metadata}
 CHOICES = {name: rule.metadata["choices"] for name, rule in FIELDS.items() if "choices" in rule.metadata}
@@ -150,6 +151,49 @@ def test_groups_must_divide_the_width():
     assert RunConfig(norm="layer", width=12, groups=5).groups == 5
     with pytest.raises(ValueError, match=r"groups=3 does not divide width=1; try 1$"):
         RunConfig(norm="group", width=1, groups=3)
+
+
+def test_groups_must_divide_the_channels_of_every_convolution():
+    config = RunConfig(network="cnn", norm="group", width=16, groups=8, depth=4)
+    assert config.shapes == ((8, 8, 8), (8, 8, 8), (4, 4, 16), (4, 4, 16))
+    with pytest.raises(ValueError, match=r"groups=16 does not divide width=16, whose layers have 8 and more"):
+        RunConfig(network="cnn", norm="group", width=16, groups=16)
+    assert RunConfig(network="cnn", width=1).shapes == ((8, 8, 1), (4, 4, 1), (4, 4, 1))
+    assert RunConfig(network="cnn", depth=1, width=8).shapes == ((8, 8, 4),)
+    assert RunConfig(network="rnn", depth=2, width=8).shapes == ((8, 8), (8, 8))
+    assert RunConfig(depth=2, width=9).shapes == ((9,), (9,))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"network": "cnn", "dataset": "moons"}, "network='cnn' needs images; choose dataset='digits'"),
+        ({"network": "rnn", "dataset": "groups"}, "network='rnn' needs images"),
+        ({"network": "gan"}, "network='gan' draws points of the .*; choose dataset='ring'"),
+        ({"network": "cnn", "residual": True}, "residual=True is for dense networks; choose network='mlp'"),
+        ({"network": "rnn", "norm_noise": 0.5}, "norm_noise=0.5 is for dense networks"),
+        ({"norm": "spectral", "weight_norm": "weight"}, "weight_norm='weight' goes with norms of activations"),
+        ({"norm": "ghost", "batch_size": 12}, "norm_batch=8 does not divide batch_size=12; try .* 6 or 12$"),
+        ({"norm": "ghost", "norm_batch": 5}, "norm_batch=5 does not divide batch_size=32"),
+    ],
+)
+def test_what_does_not_go_together_says_what_does(fields, message):
+    with pytest.raises(ValueError, match=message):
+        RunConfig(**fields)
+
+
+def test_a_norm_is_of_activations_or_of_weights():
+    both = RunConfig(norm="group", weight_norm="standard")
+    assert both.on_activations is NORMS["group"] and both.on_weights == "standard"
+    alone = RunConfig(norm="spectral")
+    assert alone.on_activations is None and alone.on_weights == "spectral"
+    none = RunConfig(norm="none")
+    assert none.on_activations is None and none.on_weights == "none"
+    assert (RunConfig(norm="ghost").statistics_of, RunConfig(norm="ghost", norm_batch=4).statistics_of) == (8, 4)
+    assert (RunConfig().statistics_of, RunConfig(norm_batch=16).statistics_of) == (0, 16)
+    for name, norm in NORMS.items():
+        config = RunConfig(norm=name, activation="tanh")
+        assert (config.nonlinearity is ACTIVATIONS["linear"]) == norm.activates == (name == "frn")
 
 
 @pytest.mark.parametrize("dataset", DATASETS)

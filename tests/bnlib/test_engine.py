@@ -9,29 +9,39 @@ import pytest
 import torch
 
 import bnlib.train
-from bnlib import Run, RunConfig, RunningStats, advance, start
+from bnlib import NORMS, Run, RunConfig, RunningStats, advance, start
 from bnlib.config import LAYER_NORMS
-from bnlib.data import batch_indices, load
+from bnlib.data import batch_indices, batches, load
 from bnlib.layers import ACTIVATIONS, cross_entropy
-from bnlib.network import backward, forward, inference_layers
-from bnlib.plan import in_layers, plan
+from bnlib.network import forward, inference_layers, there_and_back
+from bnlib.plan import in_layers, normalize_weights, plan
+from bnlib.referee import twin
 
 PLACEMENTS = ("before", "after")
 OPTIMIZERS = ("sgd", "momentum", "adamw")
 SMALL = {"width": 12, "groups": 3, "depth": 2, "batch_size": 17, "record_every": 7, "validate_every": 14}
+TINY = SMALL | {"width": 6, "batch_size": 8}  # of convolutional and recurrent networks
 LR = {"sgd": 0.1, "momentum": 0.03, "adamw": 0.003}
 
 torch.set_num_threads(1)  # more would only wait for each other on matrices this small
 
 every_norm = pytest.mark.parametrize("norm", LAYER_NORMS)
 every_placement = pytest.mark.parametrize("placement", PLACEMENTS)
+every_other_network = pytest.mark.parametrize("network", ["cnn", "rnn"])
 
 
 def same_run(one: Run, other: Run) -> bool:
     """Bit for bit, history included."""
 
     def arrays(run):
-        state = [run.flat, *run.optimizer_state, run.running.mean, run.running.var, run.diverged_at]
+        state = [
+            run.flat,
+            *run.optimizer_state,
+            run.running.mean,
+            run.running.var,
+            run.power,
+            run.diverged_at,
+        ]
         return {**run.history, **dict(enumerate(state))}
 
     left, right = arrays(one), arrays(other)
@@ -52,72 +62,118 @@ def only(run: Run, replica: int) -> Run:
     running = replace(run.running, mean=run.running.mean[row], var=run.running.var[row])
     frames = tuple({k: v if k == "step" else v[row] for k, v in block.items()} for block in run.frames)
     state = tuple(array[row] for array in run.optimizer_state)
-    return Run(config, run.step, run.samples, run.flat[row], state, running, run.diverged_at[row], frames)
+    own = {name: getattr(run, name)[row] for name in ("flat", "power", "diverged_at")}
+    return replace(run, config=config, optimizer_state=state, running=running, frames=frames, **own)
+
+
+def shaped(norm, **shape):
+    """A shape with a batch size that ghost batches fit into."""
+    if norm != "ghost":
+        return shape
+    size = shape["batch_size"]
+    return shape | ({"norm_batch": 1} if size < 8 else {"batch_size": size // 8 * 8})
+
+
+def logits_of(config, parameters, x, running=None):
+    """In training, at parameters by name; spectral norm finds its u anew."""
+    used, _ = normalize_weights(config, in_layers(config, parameters, running))
+    return forward(config, used, x, norm_batch=config.statistics_of)[0]
 
 
 # --- gradients ----------------------------------------------------------------------------------------------
+
+
+def gradients_at_random(config, size=0.0):
+    """At random parameters and running statistics: all that `there_and_back` gives, and the loss again."""
+    rng = np.random.default_rng(11)
+    the_plan, shape = plan(config), (config.replicas, config.batch_size)
+    flat = rng.standard_normal((config.replicas, the_plan.size)) * (size or 1)
+    features = the_plan.statistics[-1].stop if the_plan.statistics else 0
+    running = RunningStats(*rng.standard_normal((2, config.replicas, features)))
+    running = replace(running, var=running.var**2 + 0.5)
+    if config.norm == "renorm":  # its corrections count as constants, which they are at their limits
+        running = replace(running, mean=1e3 * running.mean, var=1e-6 * running.var)
+    x = rng.standard_normal((*shape, config.data().x_train.shape[1]))
+    labels = rng.integers(0, config.data().classes, shape)
+
+    def losses(flats, replica):
+        """Of one replica with other parameters, a row each."""
+        rows = (np.repeat(a[replica : replica + 1], len(flats), axis=0) for a in (running.mean, running.var))
+        logits = logits_of(config, the_plan.views(flats), x[replica], RunningStats(*rows))
+        return cross_entropy(logits, np.repeat(labels[replica : replica + 1], len(flats), axis=0))[0]
+
+    gradient = np.full_like(flat, np.nan)
+    layers = in_layers(config, the_plan.views(flat), running)
+    gradients = in_layers(config, the_plan.views(gradient))
+    top = lambda logits: cross_entropy(logits, labels)[1]  # noqa: E731
+    _, _, dz = there_and_back(config, layers, gradients, x, top, config.statistics_of)
+    return flat, gradient, dz, losses
+
+
+def assert_central_differences(config, size=0.0, most=10**6, h=1e-5):
+    """Of every parameter, or of so many of each array, in float64; returns dz."""
+    flat, gradient, dz, losses = gradients_at_random(config, size)
+    rng = np.random.default_rng(3)
+    for name, (begin, stop, _) in plan(config).slots.items():
+        some = begin + rng.permutation(stop - begin)[:most]
+        for replica in range(config.replicas):
+            flats = np.repeat(flat[replica : replica + 1], 2 * len(some), axis=0)
+            flats[np.arange(2 * len(some)), np.tile(some, 2)] += np.repeat([h, -h], len(some))
+            up, down = losses(flats, replica).reshape(2, -1)
+            np.testing.assert_allclose(
+                gradient[replica, some], (up - down) / (2 * h), rtol=1e-6, atol=4e-8, err_msg=name
+            )
+    return dz
 
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @every_placement
 @every_norm
 def test_gradients_of_the_whole_network(norm, placement, activation):
-    """Central differences over every parameter, float64, random data, labels, gamma and beta."""
+    """Central differences over every parameter: random data, labels, gamma, beta and running statistics."""
     config = RunConfig(
-        dataset="spirals", norm=norm, placement=placement, activation=activation,
-        width=6, groups=2, depth=2, replicas=2, eps=1e-3, dtype="float64",
+        dataset="spirals", norm=norm, placement=placement, activation=activation, batch_size=6,
+        norm_batch=3 if norm == "ghost" else 0, width=6, groups=2, depth=2, replicas=2, eps=1e-3,
+        iterations=100, r_max=1.2, dtype="float64",
     )  # fmt: skip
-    rng = np.random.default_rng(11)
-    the_plan = plan(config)
-    flat = rng.standard_normal((2, the_plan.size))
-    x, labels = rng.standard_normal((2, 5, 2)), rng.integers(0, 3, (2, 5))
-
-    def loss(flat):
-        return cross_entropy(forward(config, the_plan.views(flat), x)[0], labels)[0]
-
-    gradient = np.full_like(flat, np.nan)
-    logits, trace, output_cache = forward(config, the_plan.views(flat), x)
-    dlogits = cross_entropy(logits, labels)[1]
-    gradients = in_layers(config, the_plan.views(gradient))
-    dz = backward(config, gradients, dlogits, trace, output_cache)
-    assert [array.shape for array in dz] == [(2, 5, 6)] * 2
-
-    h = 1e-5
-    numeric = np.empty_like(flat)
-    for i in range(the_plan.size):
-        step = np.zeros_like(flat)
-        step[:, i] = h
-        numeric[:, i] = (loss(flat + step) - loss(flat - step)) / (2 * h)
-    np.testing.assert_allclose(gradient, numeric, rtol=1e-6, atol=2e-8)
+    dz = assert_central_differences(config)
+    assert [array.shape for array in dz] == [(2, 6, 6)] * 2
 
 
+@pytest.mark.parametrize("weight_norm", ["none", "spectral", "standard"])
+@every_other_network
 @every_placement
 @every_norm
-def test_gradients_with_respect_to_what_enters_the_activations(norm, placement):
+def test_gradients_of_other_networks(norm, placement, network, weight_norm):
+    """Some of each array; the two layers of the convolutional one have a stride of 1 and of 2."""
+    if weight_norm != "none" and (norm not in ("batch", "layer") or placement == "after"):
+        pytest.skip("one norm of weights goes with norms of activations as another does")
+    config = RunConfig(
+        norm=norm, placement=placement, network=network, weight_norm=weight_norm, activation="gelu",
+        batch_size=4, norm_batch=2 if norm == "ghost" else 0, width=4, groups=2, depth=2, eps=0.05,
+        replicas=2, iterations=100, r_max=1.2, dtype="float64",
+    )  # fmt: skip
+    dz = assert_central_differences(config, size=0.5, most=24)
+    channels = ((2, 8, 8), (4, 4, 4))
+    expected = [(2, 4, *side, c) for c, *side in channels] if network == "cnn" else [(2, 4, 8, 4)] * 2
+    assert [array.shape for array in dz] == expected
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn", "rnn"])
+@every_placement
+@every_norm
+def test_gradients_with_respect_to_what_enters_the_activations(norm, placement, network):
     """dz, which telemetry shows, from nudging z: a bias between norm and activation has gradient sum(dz)."""
     config = RunConfig(
-        dataset="spirals", norm=norm, placement=placement, activation="gelu",
-        width=6, groups=2, depth=1, eps=1e-3, dtype="float64",
+        norm=norm, placement=placement, network=network, activation="gelu", batch_size=4,
+        norm_batch=2 if norm == "ghost" else 0, width=6, groups=3, depth=1, eps=1e-3, dtype="float64",
     )  # fmt: skip
-    rng = np.random.default_rng(5)
-    flat = rng.standard_normal((1, plan(config).size))
-    x, labels = rng.standard_normal((1, 4, 2)), rng.integers(0, 3, (1, 4))
-    layers = in_layers(config, plan(config).views(flat))
-    gradients = in_layers(config, plan(config).views(np.zeros_like(flat)))
-    logits, trace, cache = forward(config, layers, x)
-    (dz,) = backward(config, gradients, cross_entropy(logits, labels)[1], trace, cache)
-    name = "beta0" if placement == "before" and norm != "none" else "bias0"
-    np.testing.assert_allclose(
-        dz.sum(axis=1), plan(config).views(_flat_gradient(config, layers, x, labels))[name][:, 0], atol=1e-14
-    )
-
-
-def _flat_gradient(config, layers, x, labels):
-    gradient = np.zeros((1, plan(config).size))
-    logits, trace, cache = forward(config, layers, x)
-    gradients = in_layers(config, plan(config).views(gradient))
-    backward(config, gradients, cross_entropy(logits, labels)[1], trace, cache)
-    return gradient
+    _, gradient, (dz,), _ = gradients_at_random(config)
+    known = plan(config).views(gradient)
+    expected = known["bias0"] if placement == "after" or not config.on_activations else known["beta0"]
+    if placement == "before" and norm == "frn":
+        expected = expected + known["tau0"]  # a threshold takes the rest
+    np.testing.assert_allclose(dz.sum(axis=tuple(range(1, dz.ndim - 1))), expected[:, 0], atol=1e-14)
 
 
 def test_cross_entropy_of_extreme_logits():
@@ -152,150 +208,79 @@ def test_activations_against_torch(name):
 # --- PyTorch ------------------------------------------------------------------------------------------------
 
 
-class RMSNorm(torch.nn.Module):
-    """Zhang & Sennrich 2019 with a shift, which torch's own lacks."""
-
-    def __init__(self, width, eps):
-        super().__init__()
-        self.weight, self.bias = (torch.nn.Parameter(torch.zeros(width)) for _ in range(2))
-        self.eps = eps
-
-    def forward(self, x):
-        return torch.nn.functional.rms_norm(x, x.shape[1:], self.weight, self.eps) + self.bias
-
-
-class Twin(torch.nn.Module):
-    """The network of a configuration in PyTorch, with the parameters of a run's first replica."""
-
-    def __init__(self, run: Run):
-        super().__init__()
-        config, parameters = run.config, run.parameters
-        build = {
-            "none": lambda: torch.nn.Identity(),
-            "batch": lambda: torch.nn.BatchNorm1d(config.width, config.eps, momentum=1 - config.momentum),
-            "layer": lambda: torch.nn.LayerNorm(config.width, config.eps),
-            "group": lambda: torch.nn.GroupNorm(config.groups, config.width, config.eps),
-            "rms": lambda: RMSNorm(config.width, config.eps),
-        }[config.norm]
-        activation = {
-            "relu": torch.nn.ReLU, "tanh": torch.nn.Tanh, "sigmoid": torch.nn.Sigmoid,
-            "gelu": lambda: torch.nn.GELU(approximate="tanh"),
-        }[config.activation]  # fmt: skip
-        self.linears, self.norms, layers = [], [], []
-        for number in range(config.depth + 1):
-            weight = parameters[f"weight{number}"][0]
-            linear = torch.nn.Linear(*weight.shape, bias=f"bias{number}" in parameters)
-            self.linears.append(linear)
-            layers.append(linear)
-            if number < config.depth:
-                self.norms.append(build())
-                pair = [self.norms[-1], activation()]
-                layers += pair if config.placement == "before" else pair[::-1]
-        self.network = torch.nn.Sequential(*layers).double()
-        self.names = dict(self._by_name())
-        with torch.no_grad():
-            for name, (parameter, transposed) in self.names.items():
-                ours = torch.tensor(parameters[name][0])
-                parameter.copy_(ours.T if transposed else ours.reshape(parameter.shape))
-
-    def _by_name(self):
-        for number, linear in enumerate(self.linears):
-            yield f"weight{number}", (linear.weight, True)
-            if linear.bias is not None:
-                yield f"bias{number}", (linear.bias, False)
-        for number, norm in enumerate(self.norms):
-            if not isinstance(norm, torch.nn.Identity):
-                yield f"gamma{number}", (norm.weight, False)
-                yield f"beta{number}", (norm.bias, False)
-
-    def optimizer(self, config: RunConfig) -> torch.optim.Optimizer:
-        weights = [linear.weight for linear in self.linears]
-        others = [p for p, _ in self.names.values() if not any(p is w for w in weights)]
-        groups = [
-            {"params": weights, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        if config.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=config.lr)
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9 if config.optimizer == "momentum" else 0.0)
-
-    def arrays(self) -> dict[str, np.ndarray]:
-        found = {name: (p.T if t else p).detach().numpy() for name, (p, t) in self.names.items()}
-        return {name: array.reshape(1, -1, array.shape[-1]) for name, array in found.items()}
-
-
 TORCH_CASES = [
-    (norm, placement, optimizer, activation)
-    for (norm, placement, optimizer), activation in zip(
-        itertools.product(LAYER_NORMS, PLACEMENTS, OPTIMIZERS),
+    (*case, optimizer, activation)
+    for case, optimizer, activation in zip(
+        itertools.product(LAYER_NORMS, ["mlp", "cnn", "rnn"], PLACEMENTS),
+        itertools.cycle(OPTIMIZERS),
         itertools.cycle(["gelu", "tanh", "relu", "sigmoid"]),
         strict=False,
     )
 ]
 
 
-@pytest.mark.parametrize(("norm", "placement", "optimizer", "activation"), TORCH_CASES)
-def test_training_is_pytorchs(norm, placement, optimizer, activation):
-    """25 steps in float64 from the same weights on the same batches, then both ways of validation."""
-    steps = 25
+def torch_optimizer(model, config):
+    """Of a twin: weight decay is for matrices alone."""
+    weights = [parameter for name, parameter in model.named.items() if name.startswith("weight")]
+    others = [parameter for name, parameter in model.named.items() if not name.startswith("weight")]
+    groups = [
+        {"params": weights, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9 if config.optimizer == "momentum" else 0.0)
+
+
+@pytest.mark.parametrize(("norm", "network", "placement", "optimizer", "activation"), TORCH_CASES)
+def test_training_is_pytorchs(norm, network, placement, optimizer, activation):
+    """12 steps in float64 from the same weights on the same batches, then both ways of validation."""
+    steps = 12
     config = RunConfig(
-        norm=norm, placement=placement, optimizer=optimizer, activation=activation, lr=LR[optimizer],
-        weight_decay=0.02, gamma=1.2, beta=0.3, eps=1e-3, momentum=0.8, seed=4, dtype="float64",
-        **SMALL | {"validate_every": 1},
+        norm=norm, network=network, placement=placement, optimizer=optimizer, activation=activation,
+        lr=LR[optimizer] / 3, weight_decay=0.02, gamma=1.2, beta=0.3, eps=1e-3, momentum=0.8, seed=4,
+        replicas=2, dtype="float64", width=8, groups=2, depth=2, batch_size=16, record_every=1,
+        validate_every=steps,
     )  # fmt: skip
     run = start(config)
-    twin = Twin(run)
-    optimizer = twin.optimizer(config)
-    dataset = load("digits")
-    x, y = torch.tensor(dataset.x_train), torch.tensor(dataset.y_train)
-    losses = []
-    for step in range(steps):
-        (indices,) = batch_indices(len(y), (config.seed,), step * config.batch_size, config.batch_size)
+    model, losses = twin(run, replica=1), []
+    optimizer = torch_optimizer(model, config)
+    for x, labels in batches(config.data(), (config.seed + 1,), 0, config.batch_size, steps):
         optimizer.zero_grad()
-        loss = torch.nn.functional.cross_entropy(twin.network(x[indices]), y[indices])
+        loss = torch.nn.functional.cross_entropy(model(torch.tensor(x[0])), torch.tensor(labels[0]))
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
 
     run = advance(run, steps)
-    assert run.parameters.keys() == twin.arrays().keys()
-    for name, theirs in twin.arrays().items():
-        np.testing.assert_allclose(run.parameters[name], theirs, rtol=0, atol=1e-9, err_msg=name)
-    np.testing.assert_allclose(run.history["train_loss"][0], losses[::7], rtol=0, atol=1e-9)
-    if norm == "batch":
-        mean, var = (torch.cat([getattr(n, f"running_{m}") for n in twin.norms]) for m in ("mean", "var"))
-        np.testing.assert_allclose(run.running.mean[0], mean.numpy(), rtol=0, atol=1e-9)
-        np.testing.assert_allclose(run.running.var[0], var.numpy(), rtol=0, atol=1e-9)
+    assert run.parameters.keys() == model.named.keys()
+    for name, theirs in model.named.items():
+        np.testing.assert_allclose(
+            run.parameters[name][1], model.array(theirs), rtol=0, atol=1e-8, err_msg=name
+        )
+    np.testing.assert_allclose(run.history["train_loss"][1], losses, rtol=0, atol=1e-9)
+    assert len(model.running) == len(plan(config).statistics) == 2 * run.running.mean.any()
+    for here, (mean, var) in zip(plan(config).statistics, model.running, strict=True):
+        np.testing.assert_allclose(run.running.mean[1, here], mean.ravel(), rtol=0, atol=1e-8)
+        np.testing.assert_allclose(run.running.var[1, here], var.ravel(), rtol=0, atol=1e-8)
 
     # The next frame validates these very parameters.
-    frame = {
-        name: values[0, -1]
-        for name, values in advance(run, 28 + 1 - steps).history.items()
-        if values.ndim > 1
-    }
-    twin = Twin(advance(run, 28 - steps))
-    if norm == "batch":
-        running = advance(run, 28 - steps).running
-        for number, module in enumerate(twin.norms):
-            here = slice(number * config.width, (number + 1) * config.width)
-            module.running_mean.copy_(torch.tensor(running.mean[0, here]))
-            module.running_var.copy_(torch.tensor(running.var[0, here]))
-    x, y = torch.tensor(dataset.x_val), torch.tensor(dataset.y_val)
+    history = advance(run, 1).history
+    frame = {name: values[1, -1] for name, values in history.items() if name.startswith("val_")}
+    x, y = torch.tensor(config.data().x_val), torch.tensor(config.data().y_val)
     with torch.no_grad():
-        twin.network.eval()
-        logits = twin.network(x)
+        logits = model.train(False)(x)
         loss = torch.nn.functional.cross_entropy(logits, y).item()
         accuracy = (logits.argmax(1) == y).double().mean().item()
-        twin.network.train()
-        batches = len(y) // config.batch_size
-        right = [
-            (twin.network(x[i : batches * config.batch_size : batches]).argmax(1)
-             == y[i : batches * config.batch_size : batches]).double().mean().item()
-            for i in range(batches)
-        ]  # fmt: skip
-    assert frame["val_loss"] == pytest.approx(loss, abs=1e-9)
+        model.train(bool(model.running))
+        size = config.statistics_of or config.batch_size
+        batch, right = len(y) // size, []
+        for i in range(batch):
+            every = slice(i, batch * size, batch)
+            right.append((twin(run, 1)(x[every]).argmax(1) == y[every]).double().mean().item())
+    assert frame["val_loss"] == pytest.approx(loss, abs=1e-8)
     assert frame["val_accuracy"] == pytest.approx(accuracy, abs=1e-12)
-    expected = np.mean(right) if norm == "batch" else accuracy
+    expected = np.mean(right) if model.running else accuracy
     assert frame["val_accuracy_batch"] == pytest.approx(expected, abs=1e-12)
 
 
@@ -313,12 +298,27 @@ def test_sixty_steps_are_thirty_a_pickle_and_thirty(norm, placement, optimizer):
         activation="gelu",
         replicas=2,
         lr=LR[optimizer],
-        **SMALL,
+        **shaped(norm, **SMALL),
     )
-    whole = advance(start(config), 60)
-    halves = advance(pickle.loads(pickle.dumps(advance(start(config), 30))), 30)
+    assert_halves_are_the_whole(config, 60)
+
+
+def assert_halves_are_the_whole(config, steps):
+    whole = advance(start(config), steps)
+    halves = advance(pickle.loads(pickle.dumps(advance(start(config), steps // 2))), steps // 2)
     assert same_run(whole, halves)
-    assert not same_run(whole, advance(start(config), 59))
+    assert not same_run(whole, advance(start(config), steps - 1))
+    assert (whole.diverged_at < 0).all()
+
+
+@every_other_network
+@every_placement
+@every_norm
+def test_twelve_steps_are_six_a_pickle_and_six(norm, placement, network):
+    shape = shaped(norm, **TINY)
+    assert_halves_are_the_whole(
+        RunConfig(norm=norm, placement=placement, network=network, optimizer="momentum", lr=0.03, **shape), 12
+    )
 
 
 def test_any_division_of_the_steps_gives_the_same_run():
@@ -369,12 +369,30 @@ def test_steps_may_be_numpy_integers():
 @every_placement
 @every_norm
 def test_a_replica_is_the_run_of_its_own_seed(norm, placement, batch_size):
-    shape = SMALL | {"batch_size": batch_size}
+    shape = shaped(norm, **SMALL | {"batch_size": batch_size})
     config = RunConfig(norm=norm, placement=placement, seed=3, replicas=3, activation="tanh", **shape)
-    together = advance(start(config), 25)
-    for replica in range(3):
-        alone = advance(start(replace(config, seed=3 + replica, replicas=1)), 25)
+    assert_replicas_are_runs(config, 25)
+
+
+def assert_replicas_are_runs(config, steps):
+    together = advance(start(config), steps)
+    for replica in range(config.replicas):
+        alone = advance(start(replace(config, seed=config.seed + replica, replicas=1)), steps)
         assert same_run(only(together, replica), alone)
+
+
+@pytest.mark.parametrize("weight_norm", ["none", "spectral"])
+@every_other_network
+@every_placement
+@every_norm
+def test_a_replica_of_other_networks_is_the_run_of_its_own_seed(norm, placement, network, weight_norm):
+    if weight_norm != "none" and NORMS.get(norm, NORMS["spectral"]).weights:
+        weight_norm = "none"
+    config = RunConfig(
+        norm=norm, placement=placement, network=network, weight_norm=weight_norm, seed=3, replicas=3,
+        **shaped(norm, **TINY),
+    )  # fmt: skip
+    assert_replicas_are_runs(config, 8)
 
 
 def test_norms_share_weights_and_batches(monkeypatch):
@@ -388,7 +406,7 @@ def test_norms_share_weights_and_batches(monkeypatch):
     monkeypatch.setattr(bnlib.train, "forward", spy)
     weights = {}
     for norm in LAYER_NORMS:
-        run = start(RunConfig(norm=norm, replicas=2, **SMALL))
+        run = start(RunConfig(norm=norm, replicas=2, **SMALL | {"batch_size": 16}))
         weights[norm] = [run.parameters[f"weight{layer}"] for layer in range(3)]
         advance(run, 3)
     for norm in LAYER_NORMS:
@@ -455,25 +473,39 @@ def test_inference_folds_batch_norm_into_the_linear_layers(placement):
     np.testing.assert_allclose(logits, h @ parameters["weight2"] + parameters["bias2"], atol=1e-12)
 
 
-@pytest.mark.parametrize("norm", [norm for norm in LAYER_NORMS if norm != "none"])
-def test_fixed_gamma_and_beta_stay_as_they_are(norm):
-    config = RunConfig(norm=norm, learn_affine=False, gamma=1.5, beta=-0.25, dtype="float64", **SMALL)
-    run = advance(start(config), 20)
-    assert not [name for name in run.parameters if name.startswith(("gamma", "beta"))]
-    x = load("digits").x_train[:9]
-    affine = {
-        f"{name}{layer}": np.full((1, 1, 12), getattr(config, name))
-        for name in ("gamma", "beta")
-        for layer in (0, 1)
-    }
-    learned = replace(config, learn_affine=True)
-    expected, _, _ = forward(learned, run.parameters | affine, x)
-    np.testing.assert_array_equal(forward(config, run.parameters, x)[0], expected)
-    # The first step changes everything else as it does where gamma and beta are learned.
-    first, first_learned = advance(start(config), 1), advance(start(learned), 1)
-    for name, array in first.parameters.items():
-        np.testing.assert_array_equal(array, first_learned.parameters[name])
-    assert set(affine) | set(first.parameters) == set(first_learned.parameters)
+@pytest.mark.parametrize("network", ["mlp", "cnn", "rnn"])
+@pytest.mark.parametrize("norm", NORMS)
+def test_fixed_gamma_and_beta_stay_as_they_are(norm, network):
+    """Each step changes all else as it does where they are learned, from the same values."""
+    config = RunConfig(
+        norm=norm, network=network, learn_affine=False, gamma=1.5, beta=-0.25, alpha=0.7, init_scale=0.8,
+        dtype="float64", **shaped(norm, **TINY),
+    )  # fmt: skip
+    learned, names = replace(config, learn_affine=True), NORMS[norm].learned
+    run, ours = start(learned), start(config)
+    assert set(run.parameters) - set(ours.parameters) == {f"{name}{n}" for name in names for n in (0, 1)}
+    flat = run.flat.copy()
+    for name, array in plan(learned).views(flat).items():
+        if name.startswith("gain"):  # what it is on average
+            rows = array.shape[1] * run.parameters[name.replace("gain", "weight")].shape[1]
+            array[:] = 0.8 * np.sqrt(2 / rows) * (np.sqrt(rows) if norm == "weight" else 1)
+            np.testing.assert_allclose(array.mean(), run.parameters[name].mean(), rtol=0.25)
+    run = replace(run, flat=flat)
+    for name, value in {"gamma": 1.5, "beta": -0.25, "alpha": 0.7, "tau": 0.0}.items():
+        if name in names:
+            assert (run.parameters[f"{name}1"] == value).all()
+    for _ in range(3):  # from the same values again, since those that are learned have moved
+        parameters = plan(learned).views(flat)
+        for name, array in ours.parameters.items():
+            parameters[name][:] = array
+        after = advance(replace(run, flat=flat, running=ours.running, power=ours.power, step=ours.step), 1)
+        ours = advance(ours, 1)
+        for name, array in ours.parameters.items():
+            np.testing.assert_array_equal(array, after.parameters[name], err_msg=name)
+        run = replace(run, samples=ours.samples)
+        assert not names or any(
+            (after.parameters[f"{name}0"] != run.parameters[f"{name}0"]).any() for name in names
+        )
 
 
 # --- edits and branches -------------------------------------------------------------------------------------

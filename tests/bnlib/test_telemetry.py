@@ -6,18 +6,21 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig, advance, start, telemetry
-from bnlib.config import LAYER_NORMS
 from bnlib.data import PLANE, batch_indices, load
 from bnlib.layers import ACTIVATIONS
+from bnlib.network import forward
+from bnlib.plan import in_layers, normalize_weights
 from bnlib.telemetry import (
     HISTOGRAM_EDGES,
     HISTOGRAMS,
     MOST_CONFIDENT,
     PER_LAYER,
     SURFACE_EDGES,
+    TRAINED,
     VALIDATED,
 )
 
+BY_HAND = ("none", "batch", "layer", "group", "rms")
 SHAPE = {"width": 12, "groups": 3, "depth": 3, "batch_size": 16, "replicas": 2, "record_every": 5}
 
 
@@ -69,7 +72,7 @@ def by_hand(run):
 
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize("placement", ["before", "after"])
-@pytest.mark.parametrize("norm", LAYER_NORMS)
+@pytest.mark.parametrize("norm", BY_HAND)
 def test_a_frame_is_what_the_parameters_say(norm, placement, activation):
     config = RunConfig(
         norm=norm, placement=placement, activation=activation, lr=0.05, dtype="float64", eps=1e-3, **SHAPE
@@ -115,7 +118,7 @@ def test_a_frame_is_what_the_parameters_say(norm, placement, activation):
 
 
 @pytest.mark.parametrize("placement", ["before", "after"])
-@pytest.mark.parametrize("norm", LAYER_NORMS)
+@pytest.mark.parametrize("norm", BY_HAND)
 def test_gradient_norm_is_that_of_what_enters_the_activation(norm, placement):
     """From central differences: z is nudged, everything behind it computed by hand."""
     config = RunConfig(
@@ -150,6 +153,46 @@ def test_gradient_norm_is_that_of_what_enters_the_activation(norm, placement):
             nudge[:, sample, unit] = 1e-5
             square += ((loss(z + nudge) - loss(z - nudge)) / 2e-5) ** 2
     np.testing.assert_allclose(frame["gradient_norm"][:, 0], np.sqrt(square), rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("network", "norm"),
+    [("cnn", "batch"), ("cnn", "group"), ("cnn", "spectral"), ("cnn", "frn"), ("rnn", "batch"),
+     ("rnn", "layer"), ("rnn", "renorm")],
+)  # fmt: skip
+def test_a_frame_of_images_and_of_sequences_counts_every_position(network, norm):
+    shape = SHAPE | {"width": 8, "groups": 2, "depth": 3}
+    config = RunConfig(network=network, norm=norm, activation="tanh", lr=0.05, dtype="float64", **shape)
+    before, _, frame = recorded_at(config, 5)
+    indices = batch_indices(1297, (0, 1), before.samples, config.batch_size)
+    data = load("digits")
+    layers = in_layers(config, before.parameters, before.running, before.power)
+    used, _ = normalize_weights(config, layers)
+    logits, trace, _ = forward(config, used, data.x_train[indices])
+    assert [layer.z.shape[2:] for layer in trace] == list(config.shapes)
+    first = 0
+    for number, layer in enumerate(trace):
+        entries = layer.a.reshape(2, -1, layer.a.shape[-1])
+        np.testing.assert_allclose(frame["activation_mean"][:, number], entries.mean(axis=(1, 2)), atol=1e-12)
+        np.testing.assert_allclose(frame["activation_std"][:, number], entries.std(axis=(1, 2)), atol=1e-12)
+        flat = np.zeros(entries.shape, bool) if norm == "frn" else 1 - entries**2 < 0.05
+        np.testing.assert_allclose(frame["saturation"][:, number], flat.mean(axis=(1, 2)), atol=1e-12)
+        np.testing.assert_allclose(frame["dead"][:, number], flat.all(axis=1).mean(axis=1), atol=1e-12)
+        inside = np.clip(entries[1], HISTOGRAM_EDGES[0], HISTOGRAM_EDGES[-1])
+        counts, _ = np.histogram(inside, HISTOGRAM_EDGES)
+        shares = frame["activation_histogram"][1, number]
+        np.testing.assert_allclose(shares, counts / inside.size, atol=1e-7)
+        gap = np.zeros(2)
+        if norm in ("batch", "renorm"):
+            caches = layer.norm if network == "rnn" else (layer.norm,)
+            mean = np.concatenate([cache.mean.reshape(2, -1) for cache in caches], axis=1)
+            here = slice(first, first := first + mean.shape[1])
+            spread = np.sqrt(before.running.var[:, here] + config.eps)
+            gap = np.sqrt((((mean - before.running.mean[:, here]) / spread) ** 2).mean(axis=1))
+            assert (gap > 0).all()
+        np.testing.assert_allclose(frame["statistics_gap"][:, number], gap, atol=1e-12)
+    right = logits.argmax(axis=2) == data.y_train[indices]
+    np.testing.assert_allclose(frame["train_accuracy"], right.mean(axis=1))
 
 
 def test_saturation_of_tanh_is_the_share_beyond_0_975():
@@ -290,14 +333,14 @@ def test_the_history_has_names_and_shapes_from_the_start(steps):
     history = advance(start(RunConfig(**SHAPE)), steps).history
     frames = (steps + 4) // 5
     assert history["step"].shape == (frames,)
-    for name in ("train_loss", *VALIDATED):
+    for name in (*TRAINED, *VALIDATED):
         assert history[name].shape == (2, frames)
     for name in PER_LAYER:
         assert history[name].shape == (2, frames, 3)
     for name in HISTOGRAMS:
         assert history[name].shape == (2, frames, 3, 64)
     assert history["histogram_edges"].shape == (65,)
-    assert len(history) == 2 + 4 + len(PER_LAYER) + 2
+    assert len(history) == 2 + 5 + len(PER_LAYER) + 2
 
 
 def test_recording_does_not_change_the_training():

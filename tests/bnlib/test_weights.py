@@ -12,7 +12,7 @@ from torch.nn.utils import parametrizations
 from torch.nn.utils import spectral_norm as classic_spectral_norm
 
 from bnlib.weights import (
-    WEIGHT_NORMS,
+    NORMS,
     spectral_norm,
     spectral_norm_backward,
     weight_norm,
@@ -23,7 +23,7 @@ from bnlib.weights import (
 
 OPTIONS = SimpleNamespace(iterations=2, eps=1e-3)
 SHAPES = [(1, 1), (1, 5), (4, 1), (3, 7), (6, 4), (3, 2, 5), (4, 3, 3, 3)]
-names = pytest.mark.parametrize("name", list(WEIGHT_NORMS))
+names = pytest.mark.parametrize("name", list(NORMS))
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -51,9 +51,9 @@ def core(
     name: str, weight: np.ndarray, vector: np.ndarray, dw: np.ndarray, options: Any = OPTIONS
 ) -> tuple[Any, ...]:
     """The same by the core: arrays (R, I, O), (R, O), (R, I, O)."""
-    row = WEIGHT_NORMS[name]
-    w, u, cache = row.forward(weight, vector[:, None] if row.start else None, vector, options)
-    return w, u, *row.backward(dw, cache)
+    row = NORMS[name]
+    w, u, cache = row.pair[0](weight, vector[:, None] if row.start else None, vector, options)
+    return w, u, *row.pair[1](dw, cache)
 
 
 def stacked(replicas: int, rows: int, columns: int, dtype: Any = np.float64) -> tuple[np.ndarray, ...]:
@@ -157,7 +157,7 @@ def test_weight_standardization_agrees_with_autograd(shape: tuple[int, ...], eps
             np.testing.assert_allclose(ours, gradient, rtol=1e-9, atol=1e-9)
 
 
-def test_default_eps_is_1e_minus_5_and_unscaled_variance_takes_half_a_percent_off() -> None:
+def test_default_eps_takes_half_a_percent_off_weights_of_variance_a_thousandth() -> None:
     weight = arrays((3, 40))[0]
     weight *= np.sqrt(1e-3) / weight.std(1, keepdims=True)
     w = weight_standardization(weight)[0]
@@ -209,7 +209,7 @@ def test_converged_spectral_gradient_is_that_of_the_largest_singular_value() -> 
 
 
 def test_one_iteration_is_that_of_the_paper() -> None:
-    weight, u, _ = arrays((4, 6))
+    weight, u, dw = arrays((4, 6))
     w_hat, sigma, new = spectral_norm(weight, u)
     v = weight.T @ u
     v /= np.linalg.norm(v)
@@ -217,6 +217,8 @@ def test_one_iteration_is_that_of_the_paper() -> None:
     np.testing.assert_allclose(new, expected, rtol=1e-13)
     assert sigma == pytest.approx(expected @ weight @ v, rel=1e-13)
     np.testing.assert_allclose(w_hat, weight / sigma, rtol=1e-13)
+    once = spectral_norm_backward(dw, weight, u, iterations=1)
+    assert (spectral_norm_backward(dw, weight, u) == once).all()
     thrice = spectral_norm(weight, spectral_norm(weight, new)[2])
     for ours, theirs in zip(spectral_norm(weight, u, iterations=3), thrice, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-12)
@@ -411,11 +413,11 @@ def test_arguments_stay_unchanged_and_the_cache_can_be_used_again(name: str) -> 
         array *= 0  # results belong to the caller
     assert all((a == b).all() for a, b in zip(call(name, *given), kept, strict=True))
     weight, vector, dw = (given[0].T[None], given[1][None], given[2].T[None])
-    row = WEIGHT_NORMS[name]
-    w, _, cache = row.forward(weight, vector[:, None], vector, OPTIONS)
+    row = NORMS[name]
+    w, _, cache = row.pair[0](weight, vector[:, None], vector, OPTIONS)
     w *= 0
-    first_gradient = row.backward(dw, cache)[0].copy()
-    assert (row.backward(dw, cache)[0] == first_gradient).all()
+    first_gradient = row.pair[1](dw, cache)[0].copy()
+    assert (row.pair[1](dw, cache)[0] == first_gradient).all()
     np.testing.assert_allclose(first_gradient[0].T, kept[1], rtol=1e-12)
     assert all((a == b).all() for a, b in zip(given, before, strict=True))
 
@@ -445,7 +447,7 @@ def test_core_does_to_each_replica_what_the_public_function_does(name: str, shap
             np.testing.assert_allclose(u[r], expected, rtol=1e-12)
         else:
             np.testing.assert_allclose(dgain[r, 0], one[2], rtol=1e-11, atol=1e-12)
-    assert (dgain is None) == (WEIGHT_NORMS[name].start is None)
+    assert (dgain is None) == (NORMS[name].start is None)
     assert u.shape == vector.shape and (u is vector) == (name != "spectral")
 
 
@@ -455,7 +457,7 @@ def test_core_does_to_each_replica_what_the_public_function_does(name: str, shap
 def test_replicas_side_by_side_are_the_same_to_the_last_bit(name: str, shape: Any, dtype: Any) -> None:
     weight, vector, dw = stacked(4, *shape, dtype=dtype)
     together = core(name, weight, vector, dw)
-    start = WEIGHT_NORMS[name].start
+    start = NORMS[name].start
     for r in (slice(0, 1), slice(2, 3), slice(1, 4)):
         alone = core(name, weight[r].copy(), vector[r].copy(), dw[r].copy())
         for ours, one in zip(together, alone, strict=True):
@@ -479,7 +481,7 @@ def test_a_diverged_or_empty_replica_leaves_the_others_alone(name: str) -> None:
 
 @names
 def test_options_are_all_that_a_core_reads(name: str) -> None:
-    given, row = stacked(2, 5, 4), WEIGHT_NORMS[name]
+    given, row = stacked(2, 5, 4), NORMS[name]
     only = SimpleNamespace(**{option: getattr(OPTIONS, option) for option in row.options})
     for ours, theirs in zip(core(name, *given, only), core(name, *given), strict=True):
         assert (ours is None and theirs is None) or (ours == theirs).all()
@@ -491,24 +493,24 @@ def test_options_are_all_that_a_core_reads(name: str) -> None:
 @names
 def test_training_starts_near_the_given_weights(name: str) -> None:
     weight = stacked(3, 50, 4)[0]
-    row = WEIGHT_NORMS[name]
+    row = NORMS[name]
     if row.start is None:
         assert name == "spectral"
         return
     gain = row.start(weight)
     assert gain.shape == (3, 1, 4)
-    w = row.forward(weight, gain, None, SimpleNamespace(eps=1e-12))[0]
+    w = row.pair[0](weight, gain, None, SimpleNamespace(eps=1e-12))[0]
     centred = weight - weight.mean(1, keepdims=True) if name == "standard" else weight
     np.testing.assert_allclose(w, centred, rtol=1e-10, atol=1e-12)
-    assert row.forward(weight, None, None, SimpleNamespace(eps=0.0))[1] is None
+    assert row.pair[0](weight, None, None, SimpleNamespace(eps=0.0))[1] is None
 
 
 def test_rows_of_the_table_describe_themselves() -> None:
-    assert list(WEIGHT_NORMS) == ["spectral", "weight", "standard"]
-    labels = [row.label for row in WEIGHT_NORMS.values()]
+    assert list(NORMS) == ["spectral", "weight", "standard"]
+    labels = [row.label for row in NORMS.values()]
     assert labels == ["spectral norm", "weight norm", "weight standardization"]
-    assert [row.options for row in WEIGHT_NORMS.values()] == [("iterations",), (), ("eps",)]
-    assert len({row.summary for row in WEIGHT_NORMS.values()}) == 3
+    assert [row.options for row in NORMS.values()] == [("iterations",), (), ("eps",)]
+    assert len({row.summary for row in NORMS.values()}) == 3
 
 
 # --- bad input ------------------------------------------------------------------------------------------
@@ -519,7 +521,7 @@ U = ONES / np.sqrt(3)
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "ints": (
         lambda: spectral_norm(W.astype(int)),
-        r"^spectral_norm: weight is int64 of shape \(3, 4\), not float32 or.*try weight.astype\(np.float32\)$",
+        r"^spectral_norm: weight is int64 of shape \(3, 4\), not float32 .*try weight.astype\(np.float32\)$",
     ),
     "half": (lambda: weight_norm(W.astype("f2")), r"^weight_norm: v is float16.*try v.astype"),
     "one axis": (
@@ -531,7 +533,7 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "no rows": (lambda: spectral_norm(W[:0], np.ones(0)), r"of shape \(0, 4\), not"),
     "u shape": (
         lambda: spectral_norm(W, np.ones(4)),
-        r"^spectral_norm: u is float64 of shape \(4,\), but must be float64 of shape \(3,\); pass one that was",
+        r"^spectral_norm: u is float64 of shape \(4,\), but must be float64 of shape \(3,\); pass one that",
     ),
     "u column": (lambda: spectral_norm(W, ONES[:, None]), r"u is float64 of shape \(3, 1\)"),
     "u dtype": (lambda: spectral_norm(W, ONES.astype("f4")), "u is float32 .*must be float64"),
@@ -552,7 +554,7 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "seed None": (lambda: spectral_norm(W, seed=None), "seed=None must be an integer"),
     "dw_hat shape": (
         lambda: spectral_norm_backward(W.T, W),
-        r"^spectral_norm_backward: dw_hat is float64 of shape \(4, 3\), but must.* \(3, 4\); pass that of w_hat$",
+        r"^spectral_norm_backward: dw_hat is float64 of shape \(4, 3\), but.* \(3, 4\); pass that of w_hat$",
     ),
     "dw_hat dtype": (lambda: spectral_norm_backward(W.astype("f4"), W), "dw_hat is float32.*be float64"),
     "backward u": (lambda: spectral_norm_backward(W, W, np.ones(2)), r"^spectral_norm_backward: u is"),

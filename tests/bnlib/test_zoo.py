@@ -13,7 +13,7 @@ import bnlib
 from bnlib import zoo
 from bnlib.norms import NormCache
 from bnlib.zoo import (
-    RELATIVES,
+    NORMS,
     batch_renorm,
     dynamic_tanh,
     filter_response_norm,
@@ -30,6 +30,7 @@ PUBLIC = {
     "frn": filter_response_norm,
     "dyt": dynamic_tanh,
 }
+RELATIVES = {key: row for key, row in NORMS.items() if row.pair}
 KEYS = pytest.mark.parametrize("key", RELATIVES)
 Arrays = dict[str, np.ndarray]
 
@@ -45,10 +46,10 @@ class Case(NamedTuple):
     dy: np.ndarray
 
     def forward(self) -> tuple[np.ndarray, Any]:
-        return RELATIVES[self.key].forward(self.x, self.learned, self.options, self.running)
+        return RELATIVES[self.key].pair[0](self.x, self.learned, self.options, self.running)
 
     def backward(self, cache: Any) -> tuple[np.ndarray, Arrays]:
-        return RELATIVES[self.key].backward(self.dy, cache)
+        return RELATIVES[self.key].pair[1](self.dy, cache)
 
     def results(self) -> Arrays:
         """All that the pair returns, by name."""

@@ -2,13 +2,14 @@
 
 from hypothesis import strategies as st
 
+from bnlib.config import LAYER_NORMS
 from live.batch import BATCH_LIMIT, MAX_MOVED
 from live.controls import write
 from live.lab import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN_CONTROLS
 from live.scenes import SCENES
 
 RUN = {control.name: control for control in RUN_CONTROLS}
-NORMS = ("none", "batch", "layer", "group", "rms")
+NORMS = LAYER_NORMS
 
 
 def pairs_of(names):
@@ -74,12 +75,12 @@ ANYTHING = st.recursive(
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=3), inner, max_size=2),
     max_leaves=4,
 )
-_NAMES = st.sampled_from([*RUN, *NORMS, "instance", "colour", "", "\u202e", "1", "300"])
+_NAMES = st.sampled_from([*RUN, *NORMS, "nonsense", "colour", "", "\u202e", "1", "300"])
 _TEXTS = st.lists(_NAMES | st.text("0123456789.-e_", max_size=6) | ANYTHING.map(str), max_size=4)
 NEARLY = (
     ANYTHING
     | st.text("0123456789.-e_:,~", max_size=12)
-    | st.lists(st.sampled_from([*NORMS, "instance", ""]), max_size=5).map(",".join)
+    | st.lists(st.sampled_from([*NORMS, "nonsense", ""]), max_size=5).map(",".join)
     | st.lists(_TEXTS.map(":".join), max_size=3).map(",".join)
     | st.lists(_TEXTS.map(":".join), max_size=3).map("~".join)
     | st.lists(st.tuples(st.integers(-2, 300), st.floats()).map(list), max_size=10)

@@ -7,7 +7,7 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
-from bnlib import layers, network, norms, train
+from bnlib import layers, network, norms, optimizer, train
 from live import lab
 from live.messages import LAB_CONTROLS, read
 from ui import code
@@ -31,13 +31,13 @@ def test_the_lab_shows_what_its_lanes_use():
     passages = of_lab(lanes="none,batch,rms")
     shown = functions(passages)
     for function in (
-        train._advance_stretch, train._gradient_to_update, network.forward, network.backward,
-        network._normalize,
-        norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope, layers.cross_entropy,
+        train._learn, optimizer.gradient_to_update, network.forward, network.backward,
+        network.form, norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope, layers.cross_entropy,
         network.inference_layers,
     ):  # fmt: skip
         assert shown.count(function) == 1
-    assert "share μ and σ: batch (1,); rms (2,) with μ = 0" in words(passages)
+    assert "share μ and σ: batch norm, each channel, over the batch" in words(passages)
+    assert "RMS norm, each sample, over all its features, uncentred" in words(passages)
     assert "SGD" in words(passages) and "AdamW" not in words(passages)
     for absent in ("decay", "noise", "cosine", "norm batches"):
         assert absent not in words(passages)
@@ -47,8 +47,8 @@ def test_what_experiments_set_is_shown_where_it_is_used():
     every = {"norm_batch": "8", "norm_noise": "1", "weight_decay": "0.01", "cosine_steps": "100"}
     passages = of_lab(lanes="none,batch", **every)
     shown = functions(passages)
-    assert train.noise in shown and train._rates in shown and network._norm in shown
-    assert "in norm batches (1,) of (seed, sample, norm batch, unit)" in words(passages)
+    assert train.noise in shown and optimizer.rates in shown and network._norm in shown
+    assert "in norm batches" in words(passages)
     assert r"\lambda w" in words(passages)
     assert "norm batches" not in words(of_lab(lanes="none,layer", **every)), "only batch norm has them"
     assert r"\lambda w" in words(of_lab(edits="5:weight_decay:0.1"))
@@ -72,6 +72,7 @@ def test_the_text_is_the_function_that_runs():
     assert code.source(layers.ACTIVATIONS["tanh"].forward) == "numpy.tanh"
     for passage in (*of_lab(lanes="batch,group", activation="sigmoid"), *code.batch_code()):
         text = code.source(passage.function)
+        text = text.removeprefix("@lru_cache(maxsize=512)\n")
         assert text.startswith(f"def {passage.function.__name__}(")
         compile(text, "shown", "exec")
 
@@ -82,19 +83,25 @@ def test_the_text_is_the_function_that_runs():
         {"lanes": "none,batch,group,rms"},
         {"lanes": "layer", "activation": "gelu", "optimizer": "adamw"},
         {"lanes": "none,batch~norm_batch:8", "norm_noise": "1", "cosine_steps": "9", "weight_decay": "0.1"},
+        {"lanes": "renorm,running,dyt,frn"},
+        {"lanes": "spectral,weight,standard,ghost", "weight_decay": "0.1"},
+        {"lanes": "batch,group~weight_norm:standard,instance", "network": "cnn", "width": "4"},
+        {"lanes": "none,layer", "network": "rnn", "activation": "sigmoid"},
+        {"lanes": "none,batch,spectral", "network": "gan"},
     ],
 )
 def test_all_that_is_shown_has_run(address):
     """Every function on the page is called by a few steps of the race."""
-    values, _ = read(LAB_CONTROLS, address | {"depth": "2", "width": "8", "replicas": "1"})
+    values, _ = read(LAB_CONTROLS, {"width": "8"} | address | {"depth": "2", "replicas": "1"})
     called = set()
+    network.form.cache_clear()
     sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
     try:
         for config in lab.lane_configs(values):
             train.advance(train.start(config), 2)
     finally:
         sys.setprofile(None)
-    missing = [p.what for p in code.lab_code(values) if p.function.__code__ not in called]
+    missing = [p.what for p in code.lab_code(values) if inspect.unwrap(p.function).__code__ not in called]
     assert not missing
 
 

@@ -1,0 +1,67 @@
+// "Check against PyTorch": the same tensors through torch, in a process of its own, and the largest difference.
+import { button, element } from "./controls.js";
+
+export class Check {
+  // race: values, step(); ask(message)
+  constructor(parent, race, ask) {
+    Object.assign(this, { race, ask, number: 0 });
+    const menu = element(parent, "details", "check");
+    element(menu, "summary", "", {}, "Check against PyTorch");
+    element(menu, "p", "hint", {}, "The first seed of each lane, as it stands at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference.");
+    this.start = button(menu, "Check this step", "Compare every lane with PyTorch at this step", () => this.request());
+    this.note = element(menu, "p", "hint", { role: "status" });
+    this.found = element(menu, "div", "found");
+  }
+
+  request() {
+    const { values } = this.race;
+    this.at = this.race.step();
+    this.number += 1;
+    const sent = this.ask({ kind: "check", id: this.number, values, step: this.at });
+    this.found.replaceChildren();
+    this.start.disabled = sent;
+    this.note.textContent = sent ? `PyTorch is being started for step ${this.at} …` : "The server is away; try again when it is back.";
+  }
+
+  // The server's answer; true if the message was one.
+  receive(message) {
+    if (message.kind === "problem" && message.of === "check") {
+      this.note.textContent = `Not checked: ${message.message}`;
+      this.start.disabled = false;
+      return true;
+    }
+    if (message.kind !== "check") return false;
+    if (message.id !== this.number) return true;
+    const done = message.lane + 1;
+    this.note.textContent = done < message.of ? `Step ${this.at}: lane ${done} of ${message.of} is done …` : `Step ${this.at}, PyTorch ${message.report.torch}:`;
+    this.start.disabled = done < message.of;
+    this.show(message);
+    return true;
+  }
+
+  show({ name, report }) {
+    const item = element(this.found, "details", "lane-check");
+    const head = element(item, "summary");
+    if (report.diverged !== undefined && report.diverged !== null) {
+      head.textContent = `${name}: diverged at step ${report.diverged}, there is nothing to compare`;
+      return;
+    }
+    const { float32, float64, agrees } = report;
+    element(head, "strong", "", {}, agrees ? "✓ " : "✗ ");
+    head.append(`${name}: ${agrees ? "agrees" : "differs"}. Largest difference ${power(float32.largest)} in the lab’s float32 (${float32.where}), ${power(float64.largest)} in float64.`);
+    const table = element(item, "table");
+    const row = element(element(table, "thead"), "tr");
+    for (const words of ["float64, first seed", "largest difference", "largest number"]) element(row, "th", "", { scope: "col" }, words);
+    const body = element(table, "tbody");
+    for (const [what, difference, magnitude] of float64.rows) {
+      const line = element(body, "tr");
+      element(line, "th", "", { scope: "row" }, what);
+      element(line, "td", "", {}, power(difference));
+      element(line, "td", "", {}, power(magnitude));
+    }
+  }
+}
+
+function power(value) {
+  return value === 0 ? "0" : value.toExponential(1).replace("e", " · 10^").replace("+", "").replace("-", "−");
+}

@@ -1,0 +1,138 @@
+"""How fast a training step of a convolutional network is: bnlib against an eager PyTorch loop.
+
+conv16 - conv32 with stride 2 - conv32, each 3 x 3, batch norm, ReLU; global average pooling; 10 classes. Data
+are the digits, 8 x 8 pixels, SGD, float32, one thread for everybody. All contestants take turns, many short
+rounds each, and the best round counts, in processor time.
+
+Memory that a step frees stays with the process, for all contestants alike, as in the processes of the lab
+and of sweeps (`bnlib.workers.keep_memory`); with the argument "plain" it doesn't.
+"""
+
+# ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
+from __future__ import annotations
+
+import os
+
+for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
+    os.environ[variable] = "1"
+
+import sys
+import time
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch import nn
+
+import bnlib
+from bnlib import data
+from bnlib.workers import keep_memory
+
+BATCHES, REPLICAS, LR, ROUNDS = (2, 8, 32, 128), (1, 4), 0.1, 25
+CONVS = ((1, 16, 1), (16, 32, 2), (32, 32, 1))  # inputs, outputs, stride
+FEATURES, CLASSES, PIXELS = 32, 10, 8
+
+Contestant = Callable[[], object]
+
+
+def steps(batch: int) -> int:
+    """Steps per round: so many that rounds are short but not too short for the clock."""
+    return max(2, 40 // batch)
+
+
+def ours(batch: int, replicas: int) -> Contestant:
+    """`bnlib.advance`, always from the same run; telemetry off."""
+    config = bnlib.RunConfig(
+        network="cnn", depth=3, width=FEATURES, batch_size=batch, replicas=replicas, lr=LR,
+        record_every=10**6, validate_every=10**6,
+    )  # fmt: skip
+    run = bnlib.advance(bnlib.start(config), 1)  # past the frame of step 0
+    return lambda: bnlib.advance(run, steps(batch))
+
+
+def eager_torch(batch: int) -> Contestant:
+    """One seed in PyTorch, the plain way."""
+    torch.set_num_threads(1)
+    dataset = data.load("digits")
+    x = torch.tensor(dataset.x_train, dtype=torch.float32).reshape(-1, 1, PIXELS, PIXELS)
+    y = torch.tensor(dataset.y_train)
+    layers: list[nn.Module] = []
+    for inputs, outputs, stride in CONVS:
+        layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
+    model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(FEATURES, CLASSES))
+    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
+
+    def train() -> None:
+        count = -(-steps(batch) * batch // len(x))
+        order = torch.cat([torch.randperm(len(x)) for _ in range(count)])
+        for indices in order[: steps(batch) * batch].split(batch):
+            optimizer.zero_grad(set_to_none=True)
+            loss = nn.functional.cross_entropy(model(x[indices]), y[indices])
+            loss.backward()
+            optimizer.step()
+
+    return train
+
+
+def products(batch: int, replicas: int) -> Contestant:
+    """The matrix products of the convolutions and nothing else, patches ready: the floor."""
+    rng = np.random.default_rng(0)
+
+    def random(*shape: int) -> np.ndarray:
+        return rng.standard_normal((replicas, *shape), dtype=np.float32)
+
+    jobs, size = [], PIXELS
+    for inputs, outputs, stride in CONVS:
+        size //= stride
+        patches, weight = random(batch * size * size, 9 * inputs), random(9 * inputs, outputs)
+        dy = random(batch * size * size, outputs)
+        jobs.append((patches, weight, dy.copy()))
+        jobs.append((patches.swapaxes(1, 2), dy, weight.copy()))
+        if inputs > 1:
+            jobs.append((dy, weight.swapaxes(1, 2), patches.copy()))
+
+    def multiply() -> None:
+        for _ in range(steps(batch)):
+            for a, b, out in jobs:
+                np.matmul(a, b, out)
+
+    return multiply
+
+
+def best_times(contestants: dict[tuple, Contestant]) -> dict[tuple, float]:
+    """Microseconds per step, the best of ROUNDS rounds in which each contestant runs once."""
+    best = dict.fromkeys(contestants, float("inf"))
+    for _ in range(ROUNDS):
+        for key, contestant in contestants.items():
+            begin = time.process_time()
+            contestant()
+            best[key] = min(best[key], (time.process_time() - begin) / steps(key[1]) * 1e6)
+    return best
+
+
+def main() -> None:
+    if sys.argv[1:] != ["plain"]:
+        keep_memory()
+    contestants: dict[tuple, Contestant] = {}
+    for batch in BATCHES:
+        contestants["torch", batch] = eager_torch(batch)
+        for replicas in REPLICAS:
+            contestants["ours", batch, replicas] = ours(batch, replicas)
+            contestants["products", batch, replicas] = products(batch, replicas)
+    for contestant in contestants.values():
+        contestant()  # warm
+    best = best_times(contestants)
+    print("microseconds per step of all seeds; speed-up per seed over PyTorch")
+    print("seeds batch    torch    bnlib  products  products/bnlib  speed-up")
+    for replicas in REPLICAS:
+        for batch in BATCHES:
+            rival, own = best["torch", batch], best["ours", batch, replicas]
+            floor = best["products", batch, replicas]
+            print(
+                f"{replicas:5d} {batch:5d} {rival:8.0f} {own:8.0f} {floor:9.0f} "
+                f"{floor / own:15.0%} {rival * replicas / own:8.2f}x"
+            )
+
+
+if __name__ == "__main__":
+    main()
