@@ -1,5 +1,5 @@
 // "Check against PyTorch": the same tensors through torch, in a process of its own, and the largest difference.
-import { button, element } from "./controls.js";
+import { brief, button, element } from "./controls.js";
 
 export class Check {
   // race: values, step(); ask(message)
@@ -48,7 +48,7 @@ export class Check {
     }
     const { float32, float64, agrees } = report;
     element(head, "strong", "", {}, agrees ? "✓ " : "✗ ");
-    head.append(`${name}: ${agrees ? "agrees" : "differs"}. Largest difference ${power(float32.largest)} in the lab’s float32 (${float32.where}), ${power(float64.largest)} in float64.`);
+    head.append(`${name}: ${agrees ? "agrees" : "differs"}. Largest difference ${brief(float32.largest)} in the lab’s float32 (${float32.where}), ${brief(float64.largest)} in float64.`);
     const table = element(item, "table");
     const row = element(element(table, "thead"), "tr");
     for (const words of ["float64, first seed", "largest difference", "largest number"]) element(row, "th", "", { scope: "col" }, words);
@@ -56,12 +56,8 @@ export class Check {
     for (const [what, difference, magnitude] of float64.rows) {
       const line = element(body, "tr");
       element(line, "th", "", { scope: "row" }, what);
-      element(line, "td", "", {}, power(difference));
-      element(line, "td", "", {}, power(magnitude));
+      element(line, "td", "", {}, brief(difference));
+      element(line, "td", "", {}, brief(magnitude));
     }
   }
-}
-
-function power(value) {
-  return value === 0 ? "0" : value.toExponential(1).replace("e", " · 10^").replace("+", "").replace("-", "−");
 }

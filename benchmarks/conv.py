@@ -17,22 +17,17 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import sys
-import time
-from collections.abc import Callable
 
 import numpy as np
-import torch
 from torch import nn
 
 import bnlib
-from bnlib import data
+from benchmarks.engine import LR, Contestant, best_times, multiplication, torch_training
 from bnlib.workers import keep_memory
 
-BATCHES, REPLICAS, LR, ROUNDS = (2, 8, 32, 128), (1, 4), 0.1, 25
+BATCHES, REPLICAS = (2, 8, 32, 128), (1, 4)
 CONVS = ((1, 16, 1), (16, 32, 2), (32, 32, 1))  # inputs, outputs, stride
 FEATURES, CLASSES, PIXELS = 32, 10, 8
-
-Contestant = Callable[[], object]
 
 
 def steps(batch: int) -> int:
@@ -52,26 +47,11 @@ def ours(batch: int, replicas: int) -> Contestant:
 
 def eager_torch(batch: int) -> Contestant:
     """One seed in PyTorch, the plain way."""
-    torch.set_num_threads(1)
-    dataset = data.load("digits")
-    x = torch.tensor(dataset.x_train, dtype=torch.float32).reshape(-1, 1, PIXELS, PIXELS)
-    y = torch.tensor(dataset.y_train)
     layers: list[nn.Module] = []
     for inputs, outputs, stride in CONVS:
         layers += [nn.Conv2d(inputs, outputs, 3, stride, 1, bias=False), nn.BatchNorm2d(outputs), nn.ReLU()]
     model = nn.Sequential(*layers, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(FEATURES, CLASSES))
-    optimizer = torch.optim.SGD(model.parameters(), lr=LR)
-
-    def train() -> None:
-        count = -(-steps(batch) * batch // len(x))
-        order = torch.cat([torch.randperm(len(x)) for _ in range(count)])
-        for indices in order[: steps(batch) * batch].split(batch):
-            optimizer.zero_grad(set_to_none=True)
-            loss = nn.functional.cross_entropy(model(x[indices]), y[indices])
-            loss.backward()
-            optimizer.step()
-
-    return train
+    return torch_training(model, batch, steps(batch), (1, PIXELS, PIXELS))
 
 
 def products(batch: int, replicas: int) -> Contestant:
@@ -91,23 +71,7 @@ def products(batch: int, replicas: int) -> Contestant:
         if inputs > 1:
             jobs.append((dy, weight.swapaxes(1, 2), patches.copy()))
 
-    def multiply() -> None:
-        for _ in range(steps(batch)):
-            for a, b, out in jobs:
-                np.matmul(a, b, out)
-
-    return multiply
-
-
-def best_times(contestants: dict[tuple, Contestant]) -> dict[tuple, float]:
-    """Microseconds per step, the best of ROUNDS rounds in which each contestant runs once."""
-    best = dict.fromkeys(contestants, float("inf"))
-    for _ in range(ROUNDS):
-        for key, contestant in contestants.items():
-            begin = time.process_time()
-            contestant()
-            best[key] = min(best[key], (time.process_time() - begin) / steps(key[1]) * 1e6)
-    return best
+    return multiplication(jobs, steps(batch))
 
 
 def main() -> None:
@@ -119,9 +83,7 @@ def main() -> None:
         for replicas in REPLICAS:
             contestants["ours", batch, replicas] = ours(batch, replicas)
             contestants["products", batch, replicas] = products(batch, replicas)
-    for contestant in contestants.values():
-        contestant()  # warm
-    best = best_times(contestants)
+    best = best_times(contestants, steps)
     print("microseconds per step of all seeds; speed-up per seed over PyTorch")
     print("seeds batch    torch    bnlib  products  products/bnlib  speed-up")
     for replicas in REPLICAS:

@@ -22,7 +22,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 from torch import nn
 
 from bnlib import Run, RunConfig, referee
-from bnlib.cost import Cost, cost
+from bnlib.costs import Cost, cost
 from bnlib.table import NORMS
 
 ROUNDS = 11

@@ -44,19 +44,23 @@ def ours(batch: int, replicas: int) -> Contestant:
 
 def eager_torch(batch: int) -> Contestant:
     """One seed in PyTorch, the plain way; the batch norms go before the ReLUs as in the 2015 paper."""
-    torch.set_num_threads(1)
-    dataset = data.load("digits")
-    x = torch.tensor(dataset.x_train, dtype=torch.float32)
-    y = torch.tensor(dataset.y_train)
     layers: list[nn.Module] = []
     for inputs, outputs in zip(WIDTHS[:-2], WIDTHS[1:-1], strict=True):
         layers += [nn.Linear(inputs, outputs, bias=False), nn.BatchNorm1d(outputs), nn.ReLU()]
-    model = nn.Sequential(*layers, nn.Linear(*WIDTHS[-2:]))
+    return torch_training(nn.Sequential(*layers, nn.Linear(*WIDTHS[-2:])), batch, STEPS)
+
+
+def torch_training(model: nn.Module, batch: int, steps: int, shape: tuple[int, ...] = (-1,)) -> Contestant:
+    """So many plain SGD steps of ``model`` on digits of that shape, on one thread."""
+    torch.set_num_threads(1)
+    dataset = data.load("digits")
+    x = torch.tensor(dataset.x_train, dtype=torch.float32).reshape(len(dataset.y_train), *shape)
+    y = torch.tensor(dataset.y_train)
     optimizer = torch.optim.SGD(model.parameters(), lr=LR)
 
     def train() -> None:
-        order = torch.cat([torch.randperm(len(x)) for _ in range(-(-STEPS * batch // len(x)))])
-        for indices in order[: STEPS * batch].split(batch):
+        order = torch.cat([torch.randperm(len(x)) for _ in range(-(-steps * batch // len(x)))])
+        for indices in order[: steps * batch].split(batch):
             optimizer.zero_grad(set_to_none=True)
             loss = nn.functional.cross_entropy(model(x[indices]), y[indices])
             loss.backward()
@@ -80,22 +84,33 @@ def products(batch: int, replicas: int) -> Contestant:
         if layer:
             jobs.append((dy, weight.swapaxes(1, 2), x.copy()))
 
+    return multiplication(jobs, STEPS)
+
+
+def multiplication(jobs: list[tuple[np.ndarray, ...]], steps: int) -> Contestant:
+    """So many times the products a @ b -> out."""
+
     def multiply() -> None:
-        for _ in range(STEPS):
+        for _ in range(steps):
             for a, b, out in jobs:
                 np.matmul(a, b, out)
 
     return multiply
 
 
-def best_times(contestants: dict[tuple, Contestant]) -> dict[tuple, float]:
-    """Microseconds per step, the best of ROUNDS rounds in which each contestant runs once."""
+def best_times(contestants: dict[tuple, Contestant], steps: Callable[[int], int]) -> dict[tuple, float]:
+    """Microseconds per step, the best of ROUNDS rounds in which each contestant runs once.
+
+    Keys are (name, batch size, ...); ``steps`` says how many steps a round has at a batch size.
+    """
+    for contestant in contestants.values():
+        contestant()  # warm
     best = dict.fromkeys(contestants, float("inf"))
     for _ in range(ROUNDS):
         for key, contestant in contestants.items():
             begin = time.process_time()
             contestant()
-            best[key] = min(best[key], (time.process_time() - begin) / STEPS * 1e6)
+            best[key] = min(best[key], (time.process_time() - begin) / steps(key[1]) * 1e6)
     return best
 
 
@@ -106,9 +121,7 @@ def main() -> None:
         for replicas in REPLICAS:
             contestants["ours", batch, replicas] = ours(batch, replicas)
             contestants["products", batch, replicas] = products(batch, replicas)
-    for contestant in contestants.values():
-        contestant()  # warm
-    best = best_times(contestants)
+    best = best_times(contestants, lambda _: STEPS)
     print("microseconds per step of all seeds; speed-up per seed over PyTorch")
     print("seeds batch    torch    bnlib  products  bnlib/products  speed-up")
     for replicas in REPLICAS:

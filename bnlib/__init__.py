@@ -22,6 +22,7 @@ from .norms import (
     rms_norm,
 )
 from .stats import RunningStats
+from .streaming import learn
 from .table import NORMS
 from .train import Run, advance, start
 from .weights import (
@@ -43,6 +44,7 @@ from .zoo import (
 
 if TYPE_CHECKING:
     from . import experiments
+    from .costs import cost, fold_batch_norm
 
 __all__ = [
     "NORMS",
@@ -55,13 +57,16 @@ __all__ = [
     "batch_renorm",
     "convolve",
     "convolve_backward",
+    "cost",
     "dynamic_tanh",
     "experiments",
     "filter_response_norm",
+    "fold_batch_norm",
     "ghost_batch_norm",
     "group_norm",
     "instance_norm",
     "layer_norm",
+    "learn",
     "norm_backward",
     "relative_backward",
     "rms_norm",
@@ -78,7 +83,9 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`bnlib.experiments`, imported when it is asked for: training needs none of it."""
+    """What is imported when it is asked for: training needs none of it."""
     if name == "experiments":
         return import_module("bnlib.experiments")
+    if name in ("cost", "fold_batch_norm"):
+        return getattr(import_module("bnlib.costs"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

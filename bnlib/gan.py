@@ -7,7 +7,8 @@ divides as well (Miyato et al. 2018). The generator has ReLUs, He weights and no
 
 1. The discriminator's loss is the mean cross-entropy of "real or not" over N samples and N generated
    points: log 2 when it guesses. The two halves pass through it separately, so that batch norm takes
-   statistics of either alone; the running statistics move towards the average of both.
+   statistics of either alone: right behind the first linear layer it hides where a cloud of points lies, and
+   how large it is. The running statistics move towards the average of both.
 2. The generator's loss, on N fresh latents and before the discriminator as it now is, is the cross-entropy
    of calling its points real, -log D: the non-saturating one (Goodfellow et al. 2014, section 3).
 

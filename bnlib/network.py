@@ -316,7 +316,7 @@ def _unroll_backward(
     replicas, samples, steps = dy.shape[:3]
     flat = (replicas, samples * steps)
     linear_backward(
-        ds.reshape(*flat, ds.shape[-1]), (joined.reshape(*flat, joined.shape[-1]), weight), gradient.weight,
+        ds.reshape(*flat, weight.shape[2]), (joined.reshape(*flat, weight.shape[1]), weight), gradient.weight,
         gradient.bias, need_dx=False,
     )  # fmt: skip
     return dz, dx

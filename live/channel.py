@@ -66,6 +66,7 @@ class Channel:
         self.checks = Checks()
         self._verdicts: dict[tuple[Any, ...], words.Verdict] = {}
         self._costs: dict[RunConfig, tuple[int, float]] = {}
+        self._measuring = asyncio.Semaphore(1)  # what is measured side by side takes longer
         load("digits")  # now, and not while somebody's question waits in the event loop
 
     async def verdict(self, race: Race, step: int) -> words.Verdict:
@@ -88,12 +89,13 @@ class Channel:
     async def cost(self, config: RunConfig) -> tuple[int, float]:
         """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
         alike = worker.cost_alike(config)
-        known = self._costs.get(alike)
-        if known is None:
-            known = await self.desk.run(worker.cost, alike)
-            while len(self._costs) >= MOST_COSTS:
-                del self._costs[next(iter(self._costs))]
-            self._costs[alike] = known
+        async with self._measuring:
+            known = self._costs.get(alike)
+            if known is None:
+                known = await self.desk.run(worker.cost, alike)
+                while len(self._costs) >= MOST_COSTS:
+                    del self._costs[next(iter(self._costs))]
+                self._costs[alike] = known
         return known
 
     async def serve(self, websocket: WebSocket) -> None:
@@ -338,6 +340,7 @@ class _Session:
                 answer = {"kind": "check", "id": number, "lane": lane, "of": len(race.names), "name": name}
                 try:
                     answer["report"] = await self.channel.checks.report(config, step)
+                    text = json.dumps(answer, allow_nan=False)
                 except CheckError as error:
                     await self.tell("check", str(error), number)
                     return
@@ -345,7 +348,7 @@ class _Session:
                     log.exception("a check failed")
                     await self.tell("check", "the check could not be made", number)
                     return
-                await self.send(json.dumps(answer, allow_nan=False))
+                await self.send(text)
 
     async def stop(self, message: dict[str, Any]) -> None:
         """Nothing more is wanted."""
@@ -363,7 +366,15 @@ class _Session:
             if isinstance(ended, Exception):
                 log.error("showing a race failed", exc_info=ended)
 
-    ANSWERS = {"batch": batch, "lab": lab, "until": until, "verdict": verdict, "take": take, "check": check, "stop": stop}
+    ANSWERS = {
+        "batch": batch,
+        "lab": lab,
+        "until": until,
+        "verdict": verdict,
+        "take": take,
+        "check": check,
+        "stop": stop,
+    }
 
 
 def _settings(message: dict[str, Any]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Checking a lane against PyTorch, which never enters the server's process: each check is a process of its own."""
+"""Checking a lane against PyTorch, which never enters the server: each check is a process of its own."""
 
 from __future__ import annotations
 
@@ -63,8 +63,11 @@ async def _ask(question: dict[str, Any]) -> dict[str, Any]:
     finally:
         with contextlib.suppress(ProcessLookupError):
             process.kill()
+        await process.wait()
     try:
         found = json.loads(answer)
+        if not isinstance(found, dict):
+            raise ValueError
     except ValueError:
         last = complaint.decode(errors="replace").strip().splitlines()[-1:]
         raise CheckError(f"the check failed: {''.join(last) or 'its process ended'}"[:200]) from None

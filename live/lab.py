@@ -16,8 +16,8 @@ from urllib.parse import urlencode
 from bnlib import NORMS, RunConfig
 from bnlib.config import EDITABLE, GHOST, LAYER_NORMS, hidden_shapes
 from bnlib.data import PLANE, TRAIN_SIZES
-from bnlib.table import WEIGHT_NORMS
 from bnlib.experiments import EXPERIMENTS
+from bnlib.table import WEIGHT_NORMS
 
 from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
@@ -103,8 +103,8 @@ RUN_CONTROLS = (
         "weight_norm", "choice", "none", "weights", choices=WEIGHT_NORMS, group="more",
     ),
     Control(
-        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {GHOST}", 0, 640, _NORM_BATCHES,
-        group="more",
+        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {GHOST}", 0, 640,
+        _NORM_BATCHES, group="more",
     ),
     Control(
         "batch_order", "choice", "shuffled", "batch order", choices=("shuffled", "pairs", "sorted"),
@@ -145,7 +145,7 @@ def _concerns(name: str) -> list[str]:
     if name == "weight_norm":
         return ["none", *(norm for norm, row in NORMS.items() if not row.weights)]
     if name == "placement":
-        return [norm for norm, row in NORMS.items() if not row.weights]
+        return [norm for norm, row in NORMS.items() if not row.weights and not row.activates]
     if name == "momentum":
         return [norm for norm, row in NORMS.items() if row.running]
     if name == "batch_order":
@@ -302,13 +302,13 @@ def possible(values: Values) -> list[dict[str, Any]]:
     """What was `asked`, or where settings exclude each other what comes closest: no slider is ever wrong.
 
     Networks that look at images have digits, and those that draw have the ring; a lane's own network gives
-    way to what all lanes share. There are no more samples than the data set has. A norm batch is the largest
-    part of the batch that is no larger than asked for; without it there is no order to speak of. A batch
-    size that is changed in mid-run holds whole norm batches of every lane, since what came before the change
-    must stay.
+    way to what all lanes share. There are no more samples than the data set has. A norm of groups has the
+    most that divide all layers' channels and are no more than asked for. A norm batch is the largest part of
+    the batch that is no larger than asked for; without it there is no order to speak of. A batch size that
+    is changed in mid-run holds whole norm batches of every lane, since what came before the change must stay.
     """
     lanes = asked(values)
-    dataset = _NEEDS.get(values["network"], values["dataset"])
+    dataset: str = _NEEDS.get(values["network"]) or values["dataset"]
     most = TRAIN_SIZES[dataset]
     samples = min(values["train_samples"], most)
     most = samples or most
@@ -322,8 +322,9 @@ def possible(values: Values) -> list[dict[str, Any]]:
             fields["norm_noise"] = 0.0
         if fields["norm"] not in CONCERNS["weight_norm"]:
             fields["weight_norm"] = "none"
-        channels = math.gcd(*(shape[-1] for shape in hidden_shapes(SimpleNamespace(**fields))))
-        fields["groups"] = _part(channels, fields["groups"])
+        if fields["norm"] in CONCERNS["groups"]:
+            channels = math.gcd(*(shape[-1] for shape in hidden_shapes(SimpleNamespace(**fields))))
+            fields["groups"] = _part(channels, fields["groups"])
         fields["train_samples"] = samples
         fields["batch_size"] = min(fields["batch_size"], most)
         wanted = fields["norm_batch"] or (GHOST if fields["norm"] == "ghost" else 0)
@@ -384,9 +385,9 @@ def ghost_of(values: Values) -> Values | None:
 # What a network needs to look at, and why.
 _NEEDS = {"cnn": "digits", "rnn": "digits", "gan": "ring"}
 _WHY = {
-    "cnn": "Convolutions look at images: digits are used.",
-    "rnn": "Recurrent networks read images row by row: digits are used.",
-    "gan": "The GAN draws points from a ring of Gaussians.",
+    "cnn": "Convolutions look at images",
+    "rnn": "Recurrent networks read images row by row",
+    "gan": "The GAN draws points from a ring of Gaussians",
 }
 
 
@@ -420,15 +421,18 @@ def instead(values: Values) -> list[str]:
     for (norm, differs), wanted, used in zip(values["lanes"], asked(values), possible(values), strict=True):
         size, norm_batch = used["batch_size"], used["norm_batch"]
         if used["dataset"] != wanted["dataset"]:
-            found.append(_WHY[values["network"]])
+            found.append(f"{_WHY[values['network']]}: the data set is {used['dataset']}.")
         if used["network"] != wanted["network"]:
-            found.append(_WHY.get(wanted["network"], "All lanes draw, or none does."))
+            draws = "gan" in (used["network"], wanted["network"])
+            why = "All lanes draw, or none does" if draws else _WHY[wanted["network"]]
+            found.append(f"{why}: {wanted['network']} gives way to {used['network']}.")
         if used["norm_noise"] != wanted["norm_noise"]:
             found.append("Noise is injected into dense networks alone.")
         if used["weight_norm"] != wanted["weight_norm"]:
             found.append(f"{capital(NAMES[norm])} is one of weights already: it stands alone.")
-        if norm == "group" and used["groups"] != wanted["groups"]:
-            found.append(f"{wanted['groups']} groups don’t divide all layers’ channels: {used['groups']} are used.")
+        if used["groups"] != wanted["groups"]:
+            groups = f"{wanted['groups']} groups don’t divide all layers’ channels"
+            found.append(f"{groups}: {used['groups']} are used.")
         if used["train_samples"] != wanted["train_samples"]:
             found.append(f"There are {used['train_samples']} training samples, and all are used.")
         if size != wanted["batch_size"]:
@@ -445,9 +449,8 @@ def instead(values: Values) -> list[str]:
                 "shares μ and σ."
             )
         elif concerned and norm_batch != (wanted["norm_batch"] or norm == "ghost" and GHOST):
-            found.append(
-                f"Norm batches of {wanted['norm_batch'] or GHOST} don’t fill a batch of {size}: {norm_batch} is used."
-            )
+            parts = f"Norm batches of {wanted['norm_batch'] or GHOST} don’t fill a batch of {size}"
+            found.append(f"{parts}: {norm_batch} is used.")
         elif concerned and used["batch_order"] != wanted["batch_order"]:
             found.append(
                 f"Which samples share μ and σ makes no difference while all do: {wanted['batch_order']} "

@@ -45,6 +45,27 @@ PRESETS = {
         200,
         {"batch_size": 2, "depth": 3, "init_scale": 1.0, "lr": 0.05},
     ),
+    "images": Preset(
+        "Two pictures",
+        "Batches of two again, but of pictures for a convolutional network: means are over pixels, too.",
+        400,
+        {"network": "cnn", "batch_size": 2, "depth": 3, "width": 16, "init_scale": 1.0},
+    ),
+    "ring": Preset(
+        "A GAN draws a ring",
+        "Two networks: one draws points, one tells them from a ring of eight Gaussians, and the norm is its own. "
+        "Each lane has a learning rate that suits it.",
+        1000,
+        {
+            "lanes": (("none", ()), ("batch", ()), ("spectral", (("lr", 2.0),))),
+            "network": "gan",
+            "dataset": "ring",
+            "depth": 3,
+            "width": 32,
+            "batch_size": 64,
+            "init_scale": 1.0,
+        },
+    ),
     "fast": Preset(
         "Learning rate × 10",
         "One lane at learning rate 0.2, two at 2.",

@@ -22,6 +22,7 @@ from bnlib.telemetry import Frame
 from . import batch, lab
 from .controls import Values, shown
 from .messages import CONTROLS, read, write
+from .verdict import measured
 from .worker import BANDS, CURVES
 
 MOST_ROWS = 400_000  # about 20 MB
@@ -168,10 +169,11 @@ def _thinning(count: int, room: int) -> int:
 
 
 def lab_python(values: Values, step: int) -> str:
-    """A script that runs the race on the screen up to ``step`` and prints its validation accuracies."""
+    """A script that runs the race on the screen up to ``step`` and prints what its lanes are judged by."""
+    configs = lab.lane_configs(values)
     lanes = "".join(
         f"    {name!r}: {config_code(config, indent=4)},\n"
-        for name, config in zip(lab.lane_names(values), lab.lane_configs(values), strict=True)
+        for name, config in zip(lab.lane_names(values), configs, strict=True)
     )
     return f"""{_docstring("A race of the training lab, run again", "lab", values)}
 import os
@@ -195,7 +197,7 @@ for name, config in LANES.items():
     validated = STEP // config.validate_every * config.validate_every
     accuracy = history["val_accuracy"][:, validated // config.record_every]
     by_seed = np.where(alive, accuracy, np.nan)
-    print(f"{{name}}: validation accuracy at step {{validated}}, by seed:", *by_seed)
+    print(f"{{name}}: {measured(configs[0])} at step {{validated}}, by seed:", *by_seed)
 """
 
 

@@ -220,7 +220,8 @@ def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, g
     rates = [0.0 if 0 < config.cosine_steps <= step else config.lr for config in now]
     slow = step >= PATIENCE and max(rates) >= 0.1
     if slow and standings and all(s.mean < 100 * (guessing + GUESSING) for s in standings):
-        hints.append("Nobody is far from guessing: more steps or a smaller learning rate may help.")
+        where = "Nobody is far from guessing" if guessing else "Hardly a sample is near a Gaussian"
+        hints.append(f"{where}: more steps or a smaller learning rate may help.")
     return hints
 
 

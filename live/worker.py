@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import Run, RunConfig, advance, start
-from bnlib.cost import step_seconds
+from bnlib.costs import step_seconds
 from bnlib.data import load
 from bnlib.network import forward
 from bnlib.telemetry import HISTOGRAMS, Frame, has_surface

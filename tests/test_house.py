@@ -23,8 +23,8 @@ ARROWS = {
 SCREEN = {"streamlit", "plotly"}
 # What a module of bnlib may call in when it is asked for more than NumPy can: inside a function only.
 GUESTS = {
-    **{"bnlib.cost": {"torch"}, "bnlib.sweep": {"distributed"}},
-    **{"bnlib.experiments.figures": {"plotly"}},
+    **dict.fromkeys(["bnlib.costs", "bnlib.referee", "bnlib.twin"], {"torch"}),
+    **{"bnlib.sweep": {"distributed"}, "bnlib.experiments.figures": {"plotly"}},
 }
 
 
@@ -136,6 +136,9 @@ def test_torch_has_one_room():
         ("bnlib.sweep", "class Cluster:\n    import distributed"),
         ("bnlib.sweep", "def f():\n    import plotly"),
         ("bnlib.train", "def f():\n    from distributed import Client"),
+        ("bnlib.referee", "import torch"),
+        ("bnlib.twin", "class Twin:\n    import torch"),
+        ("bnlib.referee", "def f():\n    import plotly"),
         ("bnlib.experiments.figures", "import plotly"),
         ("bnlib.experiments.report", "def f():\n    import plotly"),
         ("bnlib.experiments.figures", "def f():\n    import distributed"),
@@ -169,6 +172,8 @@ def test_a_stray_arrow_is_seen(module, source):
     [
         ("bnlib.norms", "import math\nimport numpy as np\nfrom . import stats\nfrom .stats import moments"),
         ("bnlib.sweep", "def f():\n    from distributed import Client"),
+        ("bnlib.twin", "def f():\n    import torch"),
+        ("bnlib.referee", "def f():\n    from torch.nn import functional"),
         ("bnlib.experiments.figures", "def f():\n    import plotly.graph_objects as go"),
         ("live.pool", "import bnlib\nfrom starlette.routing import Route\nfrom .messages import Request"),
         ("ui.figures", "import plotly\nimport streamlit\nimport live.messages\nfrom live import messages"),
@@ -226,8 +231,8 @@ def test_app_stays_small():
 
 # bnlib has two floors: the library, to be read beside the papers, and the evidence, which only calls it.
 EVIDENCE = {
-    *("bnlib.__main__", "bnlib.cost", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
-    *("bnlib.sweep", "bnlib.theory", "bnlib.workers"),
+    *("bnlib.__main__", "bnlib.costs", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
+    *("bnlib.referee", "bnlib.sweep", "bnlib.theory", "bnlib.twin", "bnlib.workers"),
 }
 
 

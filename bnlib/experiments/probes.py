@@ -14,7 +14,7 @@ import numpy as np
 
 from .. import theory
 from ..config import RunConfig
-from ..cost import cost as cost_of
+from ..costs import cost as cost_of
 from ..data import batches
 from ..evaluation import STATISTICS, error
 from ..layers import cross_entropy
@@ -22,7 +22,9 @@ from ..network import Trace, forward, inference_layers, there_and_back
 from ..norms import batch_norm, norm_backward
 from ..plan import in_layers, initialize, plan
 from ..stats import Array
+from ..table import NORMS
 from ..train import HEAVY_BALL, Run, advance, start
+from ..weights import spectral_norm
 
 Measured = dict[str, Array]
 
@@ -115,6 +117,57 @@ def jacobian(config: RunConfig, steps: int) -> Measured:
         slope = norm_backward(np.array([[1.0], [0.0]]), pair)[0][0, 0]
         row["pair"] = abs(slope - theory.pair_slope(x[0] - x[1], eps))
         rows.append(row)
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def invariances(config: RunConfig, steps: int) -> Measured:
+    """How far a normalized linear map's output moves when its weights or its data do; (R,) each.
+
+    The largest change over the largest output, eps=0, Gaussian weights and data, a random factor and a random
+    vector a seed (Ba et al. 2016, Table 1). "weights_shifted": by the same vector for every unit;
+    "unit_scaled": the first unit's weights alone; "sample_scaled": the first sample alone.
+    """
+    norm, inputs, rows = NORMS[config.norm], config.data().x_train.shape[1], []
+    first = np.eye(max(config.width, config.batch_size))[:, :1]
+
+    def output(x: Array, w: Array) -> Array:
+        if norm.weights:
+            return np.asarray(x @ norm.forward(w, np.ones(len(w)))[0].T)
+        return np.asarray(norm.forward(x @ w.T, eps=0.0)[0])
+
+    for replica in range(config.replicas):
+        rng = np.random.default_rng((config.seed + replica, 5))
+        x, w = (rng.standard_normal((n, inputs)) for n in (config.batch_size, config.width))
+        factor, shift = rng.uniform(2, 5), rng.standard_normal(inputs)
+        before = output(x, w)
+        after = {
+            "weights_scaled": output(x, factor * w),
+            "weights_shifted": output(x, w + shift),
+            "unit_scaled": output(x, w * factor ** first[: len(w)]),
+            "data_scaled": output(factor * x, w),
+            "data_shifted": output(x + shift, w),
+            "sample_scaled": output(x * factor ** first[: len(x)], w),
+        }
+        rows.append({name: np.abs(y - before).max() / np.abs(before).max() for name, y in after.items()})
+    return {name: np.array([row[name] for row in rows]) for name in rows[0]}
+
+
+def power_iteration(config: RunConfig, steps: int, values: tuple[float, ...]) -> Measured:
+    """How spectral norm finds the first of a random matrix's singular `values`, descending; (R,) each.
+
+    "ratio": the relative error of sigma over the one an iteration before, where it is last above 1e-9, far
+    from rounding; "excess": the most by which sigma is too large, relative, in `steps` iterations.
+    """
+    shape, rows = (config.width, config.data().x_train.shape[1]), []
+    for replica in range(config.replicas):
+        rng = np.random.default_rng((config.seed + replica, 7))
+        left, right = (np.linalg.qr(rng.standard_normal((n, len(values))))[0] for n in shape)
+        weight, u, error = left * values @ right.T, None, np.empty(steps)
+        for step in range(steps):
+            _, sigma, u = spectral_norm(weight, u, seed=config.seed + replica)
+            error[step] = 1 - sigma / values[0]
+        last = np.flatnonzero(error > 1e-9)[-1]
+        rows.append({"ratio": error[last] / error[last - 1], "excess": -error.min()})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -385,8 +438,8 @@ def cost(config: RunConfig, steps: int) -> Measured:
 MEASURES: dict[str, Callable[..., Measured]] = {
     function.__name__: function
     for function in (
-        *(gaussian_batches, jacobian, gradient_growth, residual_stream, learning, precision, input_drift),
-        *(landscape, covariate_shift, rescaled, equilibrium, leakage, cost),
+        *(gaussian_batches, jacobian, invariances, power_iteration, gradient_growth, residual_stream),
+        *(learning, precision, input_drift, landscape, covariate_shift, rescaled, equilibrium, leakage, cost),
     )
 }
 

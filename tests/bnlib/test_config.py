@@ -172,7 +172,10 @@ def test_groups_must_divide_the_channels_of_every_convolution():
         ({"network": "gan"}, "network='gan' draws points of the .*; choose dataset='ring'"),
         ({"network": "cnn", "residual": True}, "residual=True is for dense networks; choose network='mlp'"),
         ({"network": "rnn", "norm_noise": 0.5}, "norm_noise=0.5 is for dense networks"),
-        ({"norm": "spectral", "weight_norm": "weight"}, "weight_norm='weight' goes with norms of activations"),
+        (
+            {"norm": "spectral", "weight_norm": "weight"},
+            "weight_norm='weight' goes with norms of activations",
+        ),
         ({"norm": "ghost", "batch_size": 12}, "norm_batch=8 does not divide batch_size=12; try .* 6 or 12$"),
         ({"norm": "ghost", "norm_batch": 5}, "norm_batch=5 does not divide batch_size=32"),
     ],
@@ -189,7 +192,10 @@ def test_a_norm_is_of_activations_or_of_weights():
     assert alone.on_activations is None and alone.on_weights == "spectral"
     none = RunConfig(norm="none")
     assert none.on_activations is None and none.on_weights == "none"
-    assert (RunConfig(norm="ghost").statistics_of, RunConfig(norm="ghost", norm_batch=4).statistics_of) == (8, 4)
+    assert (RunConfig(norm="ghost").statistics_of, RunConfig(norm="ghost", norm_batch=4).statistics_of) == (
+        8,
+        4,
+    )
     assert (RunConfig().statistics_of, RunConfig(norm_batch=16).statistics_of) == (0, 16)
     for name, norm in NORMS.items():
         config = RunConfig(norm=name, activation="tanh")

@@ -9,12 +9,13 @@ import torch
 
 from bnlib import Run, RunConfig, advance, gan, start
 from bnlib.config import LAYER_NORMS
-from bnlib.data import batch_indices, ring_centres
+from bnlib.data import batch_indices, batches, ring_centres
 from bnlib.network import backward, forward
 from bnlib.plan import in_layers, plan
 from bnlib.recordings import _run_bytes
-from bnlib.telemetry import PER_LAYER
+from bnlib.telemetry import HISTOGRAM_EDGES, PER_LAYER
 from live import worker
+from tests.bnlib.checks import only, same_run
 
 SMALL = {
     "network": "gan", "dataset": "ring", "width": 12, "groups": 3, "depth": 2, "batch_size": 16,
@@ -35,29 +36,6 @@ def state(run: Run) -> dict:
     running = {"mean": run.running.mean, "var": run.running.var, "power": run.power}
     moments = dict(enumerate(run.optimizer_state))
     return run.history | running | moments | {"flat": run.flat, "diverged_at": run.diverged_at}
-
-
-def same_run(one: Run, other: Run) -> bool:
-    """Bit for bit, history included."""
-    left, right = state(one), state(other)
-    plain = [(run.config, run.step, run.samples, run.running.steps) for run in (one, other)]
-    return (
-        plain[0] == plain[1]
-        and left.keys() == right.keys()
-        and all(np.array_equal(left[name], right[name], equal_nan=True) for name in left)
-    )
-
-
-def only(run: Run, replica: int) -> Run:
-    """One replica of a run, as a run of its own."""
-    row = slice(replica, replica + 1)
-    return Run(
-        replace(run.config, seed=run.config.seed + replica, replicas=1), run.step, run.samples, run.flat[row],
-        tuple(array[row] for array in run.optimizer_state),
-        replace(run.running, mean=run.running.mean[row], var=run.running.var[row]),
-        run.power[row], run.diverged_at[row],
-        tuple({k: v if k == "step" else v[row] for k, v in block.items()} for block in run.frames),
-    )  # fmt: skip
 
 
 # --- gradients ----------------------------------------------------------------------------------------------
@@ -458,6 +436,9 @@ def test_layers_are_measured_on_both_halves():
         a = np.concatenate([trace[layer].a[0] for trace in traces])
         assert frame["activation_mean"][layer] == pytest.approx(a.mean(), rel=1e-12)
         assert frame["activation_std"][layer] == pytest.approx(a.std(), rel=1e-12)
+        z = np.concatenate([trace[layer].z[0] for trace in traces]).clip(-3.99, 3.99)
+        share, _ = np.histogram(z, HISTOGRAM_EDGES)
+        np.testing.assert_allclose(frame["preactivation_histogram"][layer], share / z.size, rtol=1e-6)
         mean = (traces[0][layer].norm.mean + traces[1][layer].norm.mean).ravel() / 2
         here = slice(12 * layer, 12 * layer + 12)
         gap = (mean - run.running.mean[0, here]) / np.sqrt(run.running.var[0, here] + config.eps)
@@ -473,6 +454,26 @@ def test_layers_are_measured_on_both_halves():
     slopes = [-1 / (1 + np.exp(logits[0])), 1 / (1 + np.exp(-logits[1]))]
     dz = [s / 32 * of_one(run)["weight2"].T * (t[1].z[0] > 0) for s, t in zip(slopes, traces, strict=True)]
     assert frame["gradient_norm"][1] == pytest.approx(np.linalg.norm(np.concatenate(dz)), rel=1e-9)
+
+
+@pytest.mark.parametrize("order", ["shuffled", "sorted"])
+def test_norm_batches_are_of_one_half_each_and_laid_out_as_the_order_says(order):
+    """Samples 0, 2, 4, ... share their statistics, and 1, 3, 5, ...: as if they passed through in turn."""
+    config = small(norm="batch", norm_batch=8, batch_order=order, dtype="float64", seed=2, record_every=1)
+    run = advance(start(config), 1)
+    ((x, _),) = batches(config.data(), (2,), 0, 16, 1, order, 8)
+    begin = start(config)
+    fake = dense(of_one(begin), latents(2, 0, 16)[0], 2)
+
+    def nats(points, real):
+        parts = [forward(config, begin.layers, points[None, half::2])[0] for half in (0, 1)]
+        return np.mean([gan.real_or_not(logits, real)[0] for logits in parts])
+
+    loss = (nats(x[0], True) + nats(fake, False)) / 2
+    assert run.history["train_loss"][0, 0] == pytest.approx(loss, rel=1e-12)
+    begin = run  # for the generator's loss, before the discriminator that has moved
+    fake = dense(of_one(start(config)), latents(2, 0, 16)[1], 2)
+    assert run.history["val_loss"][0, 0] == pytest.approx(nats(fake, True), rel=1e-12)
 
 
 def test_the_cloud_is_what_the_generator_makes_of_fixed_latents():
@@ -618,6 +619,23 @@ def test_what_does_not_go_together_with_the_ring():
         RunConfig(network="cnn", dataset="ring")
     with pytest.raises(ValueError, match="norm_noise=1.0 is for dense networks"):
         small(norm_noise=1.0)
+
+
+def test_behind_the_first_layer_batch_norm_hides_where_a_cloud_lies_and_how_large_it_is():
+    """Its generator learns the figure, not its place and size: quality is 0 until one corrects these."""
+    shape = {"depth": 3, "width": 32, "batch_size": 64, "lr": 0.1, "replicas": 2}
+    config = small(norm="batch", record_every=1500, validate_every=1500, **shape)
+    run = advance(start(config), 1501)
+    cloud = run.history["samples"][:, 1]
+    assert (gan.quality(cloud, 0.1)[0] < 0.1).all()
+    moved = (cloud - cloud.mean(axis=1, keepdims=True)) / cloud.std(axis=1, keepdims=True) * np.sqrt(0.5)
+    quality, coverage = gan.quality(moved, 0.1)
+    assert (quality > 0.6).all() and (coverage > 0.8).all(), (quality, coverage)
+    x = np.random.default_rng(0).standard_normal((64, 2))
+    exact = replace(config, dtype="float64", eps=1e-12, replicas=1)
+    layers = start(exact).layers
+    logits, moved = (forward(exact, layers, points)[0] for points in (x, 30 * x + [100, -50]))
+    np.testing.assert_allclose(moved, logits, atol=1e-9)
 
 
 def test_spectral_norm_covers_the_ring_at_a_rate_at_which_others_diverge_without_a_norm():

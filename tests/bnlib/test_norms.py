@@ -11,6 +11,7 @@ import torch.nn.functional as F
 
 import bnlib
 from bnlib.norms import LARGE, normalize, normalize_backward, shared_axes
+from tests.bnlib.checks import check_differences
 
 EPSILONS = (1e-5, 0.3)
 
@@ -135,32 +136,21 @@ def test_inference_agrees_with_torch(shape: tuple[int, ...]) -> None:
 @named([case for case in SMALL if np.prod(case.shape) <= 40])
 @pytest.mark.parametrize("eps", EPSILONS)
 def test_backward_agrees_with_central_differences(case: Case, eps: float) -> None:
-    check_differences(case, eps)
+    differences(case, eps)
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
 @pytest.mark.parametrize("name", list(bnlib.norms.NORMS))
 def test_backward_agrees_with_central_differences_for_few_elements(name: str, m: int) -> None:
     shape = (m, 2) if name == "batch" else (2, 2, m) if name in ("instance", "group") else (2, m)
-    check_differences(Case(name, shape, {"groups": 2} if name == "group" else {}, _torch_batch), 0.3)
+    differences(Case(name, shape, {"groups": 2} if name == "group" else {}, _torch_batch), 0.3)
 
 
-def check_differences(case: Case, eps: float, h: float = 1e-5) -> None:
+def differences(case: Case, eps: float) -> None:
     *inputs, dy = case.arrays(seed=2)
-
-    def loss() -> float:
-        return float(np.vdot(dy, case.forward(*inputs, eps=eps)[0]))
-
     gradients = bnlib.norm_backward(dy, case.forward(*inputs, eps=eps)[1])
     for array, gradient in zip(inputs, gradients, strict=True):
-        for index in np.ndindex(array.shape):
-            middle = array[index]
-            array[index] = middle + h
-            above = loss()
-            array[index] = middle - h
-            below = loss()
-            array[index] = middle
-            assert gradient[index] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-7)
+        check_differences(lambda: float(np.vdot(dy, case.forward(*inputs, eps=eps)[0])), array, gradient)
 
 
 # --- known numbers --------------------------------------------------------------------------------------

@@ -89,4 +89,6 @@ def test_batch_norm_learns_nothing_from_single_samples_and_running_averages_do()
         norm: learn(replace(config, norm=norm), 600).right[:, 400:].mean(axis=1)
         for norm in ("batch", "running", "layer")
     }
-    assert (share["batch"] < 0.25).all() and (share["running"] > 0.6).all() and (share["layer"] > 0.6).all(), share
+    assert (
+        (share["batch"] < 0.25).all() and (share["running"] > 0.6).all() and (share["layer"] > 0.6).all()
+    ), share

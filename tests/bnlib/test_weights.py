@@ -20,6 +20,7 @@ from bnlib.weights import (
     weight_standardization,
     weight_standardization_backward,
 )
+from tests.bnlib.checks import check_differences
 
 OPTIONS = SimpleNamespace(iterations=2, eps=1e-3)
 SHAPES = [(1, 1), (1, 5), (4, 1), (3, 7), (6, 4), (3, 2, 5), (4, 3, 3, 3)]
@@ -60,18 +61,6 @@ def stacked(replicas: int, rows: int, columns: int, dtype: Any = np.float64) -> 
     rng = np.random.default_rng(replicas)
     weight, dw = rng.standard_normal((2, replicas, rows, columns)).astype(dtype)
     return weight, rng.standard_normal((replicas, columns)).astype(dtype), dw
-
-
-def check_differences(loss: Callable[[], float], array: np.ndarray, gradient: np.ndarray) -> None:
-    h = 1e-5
-    for index in np.ndindex(array.shape):
-        middle = array[index]
-        array[index] = middle + h
-        above = loss()
-        array[index] = middle - h
-        below = loss()
-        array[index] = middle
-        assert gradient[index] == pytest.approx((above - below) / (2 * h), rel=1e-6, abs=1e-8)
 
 
 def singular(*values: float, shape: tuple[int, int] = (4, 3)) -> np.ndarray:

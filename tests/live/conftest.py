@@ -17,14 +17,29 @@ class Client:
     def __init__(self, address, **how):
         patience = {"open_timeout": PATIENCE, "close_timeout": 1}
         self.opening = connect(address, **patience | {"compression": None, "max_queue": None} | how)
+        self.costs = []  # what came on costs, which come whenever they are measured
 
     def send(self, message):
         self.socket.send(message if isinstance(message, (str, bytes)) else json.dumps(message))
 
     def receive(self):
-        """The next message: its header, and its arrays by name."""
+        """The next message that isn't about costs: its header, and its arrays by name."""
+        while (received := self.receive_any())[0]["kind"] == "cost":
+            pass
+        return received
+
+    def receive_any(self):
         message = self.socket.recv(timeout=PATIENCE)
-        return (json.loads(message), {}) if isinstance(message, str) else messages.unpack(message)
+        header, arrays = (json.loads(message), {}) if isinstance(message, str) else messages.unpack(message)
+        if header["kind"] == "cost":
+            self.costs.append(header)
+        return header, arrays
+
+    def receive_costs(self, count):
+        """The first so many messages about costs; others that come meanwhile are dropped."""
+        while len(self.costs) < count:
+            self.receive_any()
+        return self.costs[:count]
 
     def ask(self, message):
         self.send(message)

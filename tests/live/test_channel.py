@@ -116,6 +116,7 @@ def test_a_race_is_what_bnlib_computes_in_order(client, settings):
     ]
     assert (header["problems"], header["notes"], header["ghosts"]) == ([], [], [])
     assert (header["every"], header["validate_every"], header["guessing"]) == (1, 5, 0.1)
+    assert (header["network"], [lane["rings"] for lane in header["lanes"]]) == ("mlp", [False, True])
     assert "window" not in header and header["arrays"] == [], "digits have no plane to draw"
     check(frames(client, header, 40), configs, 40)
 
@@ -208,6 +209,51 @@ def test_plane_data_come_with_their_points_and_decision_surfaces(client, setting
         recorded = advance(start(config), len(rows)).history["decision_surface"][0, validated]
         np.testing.assert_array_equal(np.stack(surfaces), recorded.astype(np.float16))
         assert got[lane, True][1] == [], "of a ghost the curves are enough"
+
+
+def test_a_gan_comes_with_its_samples_and_without_a_surface(client, settings):
+    settings = settings | {"network": "gan", "lanes": "none,spectral", "data_noise": 0.03, "before": "lr:0.5"}
+    header, arrays = client.ask({"kind": "lab", "id": 1, "values": settings, "until": 0})
+    assert (header["network"], header["guessing"], header["ghosts"]) == ("gan", 0, [0, 1])
+    assert [lane["rings"] for lane in header["lanes"]] == [True, True], "how many Gaussians are reached"
+    assert header["window"] == [-1.8, 1.8]
+    ring = load("ring", 0.03).x_train[: len(arrays["points"])]
+    np.testing.assert_array_equal(arrays["points"], ring.astype("f4"))
+    configs = configs_of(settings)
+    got = [([], [], []) for _ in configs]
+    until = iter((4, 5, 16))  # of what comes between the first two, nothing is validated
+    ghosts = [0, 0]
+    while any(sum(map(len, rows)) < 17 for rows, _, _ in got):
+        message, arrays = client.receive()
+        if message["ghost"]:
+            assert set(arrays) == {"rows"} and arrays["rows"].shape[1] == worker.CURVE_COLUMNS
+            ghosts[message["lane"]] += len(arrays["rows"])
+        else:
+            assert set(arrays) == {"rows", "clouds"} and "surface_steps" not in message
+            assert arrays["clouds"].shape == (len(message["cloud_steps"]), 2 * 256)
+            for list_of, news in zip(
+                got[message["lane"]], (arrays["rows"], arrays["clouds"], message["cloud_steps"]), strict=True
+            ):
+                list_of.append(news)
+        counts = {sum(map(len, rows)) for rows, _, _ in got} | set(ghosts)
+        if len(counts) == 1 and counts < {1, 5, 6}:
+            client.send({"kind": "until", "id": 1, "step": next(until)})
+    check([rows for rows, _, _ in got], configs, 16)
+    for config, (_, clouds, steps) in zip(configs, got, strict=True):
+        assert [step for some in steps for step in some] == [0, 5, 10, 15]
+        assert any(not some for some in steps), "a block without a validated step"
+        samples = advance(start(config), 17).history["samples"][0, ::5]
+        expected = samples.astype(np.float16).reshape(4, -1)
+        np.testing.assert_array_equal(np.concatenate(clouds), expected)
+
+
+def test_rings_are_where_batch_statistics_differ_from_running_ones(client, settings):
+    lanes = "layer,ghost,running~network:cnn,weight~network:rnn"
+    header = race(client, settings | {"lanes": lanes, "batch_size": 16}, until=0)
+    assert [lane["rings"] for lane in header["lanes"]] == [False, True, True, False]
+    assert header["network"] == "mlp" and header["notes"] == [
+        "Networks of another shape start from other weights."
+    ]
 
 
 def test_a_new_race_replaces_the_old_one(client, settings):
@@ -316,6 +362,9 @@ class FakeSocket:
         await self.shown.wait()
         return {"type": "websocket.disconnect"}
 
+    async def send_text(self, message):
+        assert json.loads(message)["kind"] == "cost"
+
     async def send_bytes(self, message):
         _, arrays = messages.unpack(message)
         self.rows += len(arrays.get("rows", ()))
@@ -388,6 +437,10 @@ BAD = [
     ('{"kind": "verdict", "step": 1}', "verdict"),
     ('{"kind": "verdict", "id": NaN, "step": 1}', "verdict"),
     ('{"kind": "verdict", "id": 1, "step": 1}', "verdict"),
+    ('{"kind": "check", "step": 1, "values": {}}', "check"),
+    ('{"kind": "check", "id": 1, "values": {}}', "check"),
+    ('{"kind": "check", "id": 1, "step": 1, "values": 3}', "check"),
+    ('{"kind": "check", "id": 1, "step": 1, "values": {"depth": 99}}', "check"),
 ]
 
 

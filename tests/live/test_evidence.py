@@ -1,7 +1,6 @@
 """The experiments' races in the lab: the very configurations, and links to them that hold."""
 
 import json
-import math
 from dataclasses import replace
 from urllib.parse import parse_qsl, urlencode
 
@@ -22,9 +21,8 @@ def place(request):
 
 
 def shown(config):
-    """A configuration as the lab shows it: each step recorded, and groups only where they are groups."""
-    groups = config.groups if config.norm == "group" else math.gcd(8, config.width)
-    return replace(config, record_every=1, validate_every=5, groups=groups)
+    """A configuration as the lab shows it: each step recorded."""
+    return replace(config, record_every=1, validate_every=5)
 
 
 # --- the very configurations ----------------------------------------------------------------------------

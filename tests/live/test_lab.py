@@ -2,15 +2,20 @@
 
 import json
 import math
+import os
+import shutil
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
 from hypothesis import given
 
-from bnlib import advance, start
-from bnlib.config import EDITABLE, FIELDS
+from bnlib import NORMS, advance, start
+from bnlib.config import EDITABLE, FIELDS, GHOST, LAYER_NORMS
 from bnlib.data import PLANE, TRAIN_SIZES
 from live.lab import (
+    CONCERNS,
     DEFAULTS,
     EDIT_FIELDS,
     LAB_CONTROLS,
@@ -18,6 +23,7 @@ from live.lab import (
     LANE_FIELDS,
     MAX_EDITS,
     MAX_LANES,
+    NAMES,
     RUN_CONTROLS,
     SHARED,
     extras,
@@ -30,8 +36,13 @@ from live.lab import (
 from live.lab import settings as in_words
 from live.messages import MAX_MESSAGE, read, write
 from tests.live.drawn import RUN, addresses_of, broken_settings, lanes
+from tests.server import ROOT
 
-GIVING_WAY = {"train_samples", "batch_size", "norm_batch", "batch_order", "inputs"}
+GIVING_WAY = {
+    *("dataset", "inputs", "train_samples", "network", "weight_norm", "groups", "norm_noise"),
+    *("batch_size", "norm_batch", "batch_order"),
+}
+NEEDED = {"dataset": ("digits", "ring"), "network": ("mlp", "gan")}  # what other settings make of them
 SMALL = {"dataset": "blobs", "depth": 2, "width": 8, "batch_size": 8, "replicas": 2}
 
 
@@ -84,7 +95,12 @@ def test_whatever_was_read_is_a_race(raw):
                 assert getattr(config, name) == wanted[name]
             for name in GIVING_WAY:
                 used = getattr(config, name)
-                assert used in (wanted[name], FIELDS[name].default) or used < wanted[name]
+                if name in NEEDED:
+                    assert used in (wanted[name], *NEEDED[name])
+                elif name == "norm_batch" and norm == "ghost":
+                    assert 1 <= used <= (wanted[name] or GHOST)
+                else:
+                    assert used in (wanted[name], FIELDS[name].default) or used < wanted[name]
             asked = [edit for edit in values["edits"] if edit[1] not in dict(differs)]
             assert [edit[:2] for edit in config.edits] == [edit[:2] for edit in asked]
             others = [edit for edit in asked if edit[1] != "batch_size"]
@@ -97,33 +113,45 @@ def test_whatever_was_read_is_a_race(raw):
     assert before is None or len(lane_configs(before)) == len(configs)
 
 
-def test_the_longest_state_fits_in_a_message():
-    numbers = {
-        "lr": 0.00029471054333339146,
-        "data_noise": 3.7933293218643535e-122,
-        "beta": -1.2345678901e-300,
-    }
-    numbers |= {"init_scale": 0.055603669310086645, "gamma": -1.2345678901234567e-300, "beta": -2.5}
-    numbers |= {"norm_noise": 1.1970020371639085e-174, "weight_decay": 2.1970020371639085e-174}
-    numbers |= {
-        "label_noise": 3.1970020371639085e-174,
-        "eps": 1.1970020371639085e-274,
-        "momentum": 3.9240028152734057e-174,
-    }
-    longest = {c.name: max(c.choices, key=len) if c.kind == "choice" else int(c.high) for c in RUN_CONTROLS}
-    every = longest | numbers
-    differs = [[name, every[name]] for name in LANE_FIELDS]
+NUMBERS = (
+    *(1.1970020371639084e-174, -1.2345678901234568e-300, 0.00029471054333339146, 0.055603669310086645),
+    *(-1.2345678901234567, 1.2345678901234567, 12.345678901234567),
+)
+
+
+def longest(control):
+    """The value that takes most characters."""
+    if control.kind == "choice":
+        return max(control.choices, key=len)
+    if control.kind == "whole":
+        return int(control.high)
+    return max((x for x in NUMBERS if control.low <= x <= control.high), key=lambda x: len(repr(x)))
+
+
+@pytest.mark.parametrize(
+    "envelope",
+    [
+        {"kind": "lab", "until": LAB_STEPS, "draft": False},
+        {"kind": "take", "picture": "lab", "what": "python", "step": LAB_STEPS},
+        {"kind": "check", "step": LAB_STEPS},
+    ],
+    ids=lambda envelope: envelope["kind"],
+)
+def test_the_longest_state_fits_in_a_message(envelope):
+    """All lanes differ in all they can, all edits are made, and everything was something else before."""
+    every = {control.name: longest(control) for control in RUN_CONTROLS}
+    edited = max(EDIT_FIELDS, key=lambda name: len(f"{name}{every[name]}"))
     values = settings(
-        **every,
-        lanes=[["batch", differs[k:]] for k in range(MAX_LANES)],
-        edits=[[LAB_STEPS - k, "momentum", every["momentum"]] for k in range(MAX_EDITS)],
+        **{control.name: longest(control) for control in LAB_CONTROLS if control.codec is None},
+        lanes=[
+            [norm, [[name, every[name]] for name in LANE_FIELDS]]
+            for norm in sorted(LAYER_NORMS, key=len)[-MAX_LANES:]
+        ],
+        edits=[[LAB_STEPS - k, edited, every[edited]] for k in range(MAX_EDITS)],
         before=list(every.items()),
-        histogram="preactivation",
-        preset="shallow",
-        experiment="E11",
     )
-    question = {"kind": "lab", "id": 2**31, "values": values, "until": LAB_STEPS, "draft": False}
-    assert 3500 < len(json.dumps(question, separators=(",", ":"))) <= MAX_MESSAGE
+    question = {"id": 2**31, "values": values} | envelope
+    assert 5000 < len(json.dumps(question, separators=(",", ":"))) <= MAX_MESSAGE
 
 
 # --- lanes ----------------------------------------------------------------------------------------------
@@ -147,12 +175,6 @@ def test_one_to_four_lanes_race(text):
 def test_in_an_address_the_order_of_what_differs_does_not_matter():
     one, other = settings(lanes="rms~lr:1~depth:3"), settings(lanes=[["rms", [["depth", 3], ["lr", "1"]]]])
     assert one == other and write(LAB_CONTROLS, one) == {"lanes": "rms~depth:3~lr:1.0"}
-
-
-@pytest.mark.parametrize("width", [8, 12, 9, 64, 127])
-def test_groups_divide_every_width(width):
-    (config,) = lane_configs(settings(lanes="group", width=width))
-    assert config.width % config.groups == 0 and config.groups <= 8
 
 
 def test_lanes_are_called_by_what_they_differ_in():
@@ -185,7 +207,259 @@ def test_what_an_unfair_race_does_not_share_is_said():
     assert notes(settings(lanes="none,batch~depth:2~batch_size:2")) == [batches, weights]
 
 
+# --- the table of norms ---------------------------------------------------------------------------------
+
+
+def test_every_norm_of_the_table_is_offered_by_its_name():
+    (control,) = (control for control in LAB_CONTROLS if control.name == "lanes")
+    assert control.choices == LAYER_NORMS == ("none", *NORMS) == tuple(NAMES)
+    assert {"none": "no norm"} | {name: norm.label for name, norm in NORMS.items()} == NAMES
+    assert set(RUN["weight_norm"].choices) == {"none"} | {
+        name for name, norm in NORMS.items() if norm.weights
+    }
+    told = json.loads(json.dumps(extras()))
+    assert told["norms"] == [{"norm": name, "name": NAMES[name]} for name in LAYER_NORMS]
+    assert told["concerns"] == CONCERNS
+
+
+def test_what_a_setting_concerns_is_read_from_the_table():
+    weights = {"spectral", "weight", "standard"}
+    activations = set(LAYER_NORMS) - weights - {"none"}
+    running = {"batch", "ghost", "renorm", "running"}
+    assert {name: set(norms) for name, norms in CONCERNS.items()} == {
+        "placement": activations - {"frn"},  # before it is after it: it brings its own activation
+        "weight_norm": activations | {"none"},
+        "eps": set(LAYER_NORMS) - {"none", "spectral", "weight", "dyt"},
+        "gamma": activations,
+        "beta": activations,
+        "momentum": running,
+        "groups": {"group"},
+        "iterations": {"spectral"},
+        "r_max": {"renorm"},
+        "d_max": {"renorm"},
+        "alpha": {"dyt"},
+        "norm_batch": {"batch", "ghost"},
+        "batch_order": {"batch", "ghost"},
+    }
+    assert all(len(set(norms)) == len(norms) for norms in CONCERNS.values())
+
+
+OF_NORMS = {
+    "placement": ("before", "after"),
+    "weight_norm": ("none", "weight"),
+    "eps": (1e-5, 0.5),
+    "gamma": (1.0, 2.0),
+    "beta": (0.0, 0.5),
+    "momentum": (0.9, 0.5),
+    "groups": (4, 2),
+    "iterations": (1, 3),
+    "r_max": (3.0, 1.0),
+    "d_max": (5.0, 0.0),
+    "alpha": (0.5, 0.25),
+    "norm_batch": (4, 2),
+    "batch_order": ("shuffled", "sorted"),
+}
+
+
+@pytest.mark.parametrize("norm", LAYER_NORMS)
+def test_a_setting_concerns_the_norms_that_it_changes_the_runs_of(norm):
+    assert set(OF_NORMS) == set(CONCERNS)
+    fine = {"depth": 2, "width": 16, "batch_size": 16, "replicas": 1, "norm_batch": 4, "init_scale": 1}
+    if norm in ("instance", "frn"):  # they need an image
+        fine["network"] = "cnn"
+    for name, values in OF_NORMS.items():
+        ran = []
+        for value in values:
+            (config,) = lane_configs(settings(**fine | {name: value}, lanes=norm))
+            run = advance(start(config), 6)
+            ran.append(run.flat.tobytes() + run.history["val_loss"].tobytes())
+        assert (ran[0] != ran[1]) == (norm in CONCERNS[name]), name
+
+
+def test_a_norm_that_is_added_to_the_table_is_in_the_lab_too(tmp_path):
+    """Two rows more, and nothing else: they are offered, named, raced, and have their own settings."""
+    for room in ("bnlib", "live", "assets"):
+        shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "bnlib" / "norms.py").open("a", encoding="utf-8") as module:
+        module.write(
+            'NORMS["again"] = NORMS["group"]._replace(label="group norm again")\n'
+            'NORMS["kept"] = NORMS["batch"]._replace(label="kept norm", options=("eps", "r_max"))\n'
+        )
+    program = """
+import json
+from live import lab, messages, worker
+values, problems = messages.read(lab.LAB_CONTROLS, {
+    "lanes": "again~groups:5,kept,again", "width": "12", "depth": "2", "replicas": "1",
+})
+blocks = [worker.extend(config, 2)[1] for config in lab.lane_configs(values)]
+print(json.dumps({
+    "problems": problems,
+    "names": lab.lane_names(values),
+    "notes": lab.notes(values),
+    "groups": [config.groups for config in lab.lane_configs(values)],
+    "losses": [block["train_loss"].min() > 0 for block in blocks],
+    "choices": next(control.choices for control in lab.LAB_CONTROLS if control.name == "lanes"),
+    "concerns": lab.CONCERNS,
+    "told": messages.EXTRAS["lab"]["norms"],
+}, default=bool))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    assert found["problems"] == []
+    assert found["names"] == ["group norm again (groups 5 → 4)", "kept norm", "group norm again"]
+    assert found["notes"] == [
+        "5 groups don’t divide all layers’ channels: 4 are used.",
+        "8 groups don’t divide all layers’ channels: 6 are used.",
+    ]
+    assert (found["groups"], found["losses"]) == ([4, 8, 6], [True] * 3)
+    assert {"again", "kept"} < set(found["choices"])
+    assert {"norm": "kept", "name": "kept norm"} in found["told"]
+    having = {name for name, norms in found["concerns"].items() if "again" in norms}
+    assert having == {"placement", "weight_norm", "eps", "gamma", "beta", "groups"}
+    having = {name for name, norms in found["concerns"].items() if "kept" in norms}
+    assert having == {"placement", "weight_norm", "eps", "gamma", "beta", "momentum", "r_max"}
+
+
 # --- settings that exclude each other -------------------------------------------------------------------
+
+
+def used_by(values, name):
+    return [getattr(config, name) for config in lane_configs(values)]
+
+
+@pytest.mark.parametrize(
+    ("network", "asked", "used", "note"),
+    [
+        ("cnn", "moons", "digits", "Convolutions look at images: the data set is digits."),
+        ("rnn", "ring", "digits", "Recurrent networks read images row by row: the data set is digits."),
+        ("gan", "digits", "ring", "The GAN draws points from a ring of Gaussians: the data set is ring."),
+        ("gan", "xor", "ring", "The GAN draws points from a ring of Gaussians: the data set is ring."),
+        ("cnn", "digits", "digits", None),
+        ("gan", "ring", "ring", None),
+        ("mlp", "moons", "moons", None),
+        ("mlp", "ring", "ring", None),
+    ],
+)
+def test_a_network_has_the_data_that_it_needs(network, asked, used, note):
+    values = settings(lanes="none,batch", network=network, dataset=asked)
+    assert used_by(values, "dataset") == [used] * 2 and used_by(values, "network") == [network] * 2
+    assert notes(values) == ([note] if note else [])
+    assert note is None or in_words(values).endswith(note)
+
+
+def test_a_lane_with_a_network_of_its_own_has_the_data_that_all_share():
+    values = settings(lanes="none~network:cnn,batch~network:rnn,layer,rms~network:mlp", dataset="digits")
+    assert used_by(values, "network") == ["cnn", "rnn", "mlp", "mlp"]
+    other = "Networks of another shape start from other weights."
+    assert notes(values) == [other]
+    moved = values | {"dataset": "spirals"}
+    assert used_by(moved, "network") == ["mlp"] * 4 and used_by(moved, "dataset") == ["spirals"] * 4
+    assert notes(moved) == [
+        other,
+        "Convolutions look at images: cnn gives way to mlp.",
+        "Recurrent networks read images row by row: rnn gives way to mlp.",
+    ]
+    assert lane_names(moved)[:2] == ["no norm (network cnn → mlp)", "batch norm (network rnn → mlp)"]
+    brought = settings(lanes="none,batch~network:mlp,layer~network:rnn", dataset="moons", network="cnn")
+    assert used_by(brought, "network") == ["cnn", "mlp", "rnn"], "the digits are there for all"
+
+
+def test_all_lanes_draw_or_none_does():
+    values = settings(lanes="none~network:mlp,batch~network:cnn,layer,rms~network:gan", network="gan")
+    assert used_by(values, "network") == ["gan"] * 4 and used_by(values, "dataset") == ["ring"] * 4
+    assert notes(values)[1:] == [
+        "The GAN draws points from a ring of Gaussians: the data set is ring.",
+        "All lanes draw, or none does: mlp gives way to gan.",
+        "All lanes draw, or none does: cnn gives way to gan.",
+    ]
+    for network, dataset in (("mlp", "ring"), ("cnn", "digits"), ("mlp", "digits")):
+        values = settings(lanes="none,batch~network:gan", network=network, dataset=dataset)
+        assert used_by(values, "network") == [network, "mlp"] and used_by(values, "dataset") == [dataset] * 2
+        assert notes(values)[1:] == ["All lanes draw, or none does: gan gives way to mlp."]
+
+
+@pytest.mark.parametrize(("network", "used"), [("mlp", 0.5), ("cnn", 0.0), ("rnn", 0.0), ("gan", 0.0)])
+def test_noise_is_for_dense_networks(network, used):
+    said = "Noise is injected into dense networks alone."
+    values = settings(lanes="none,batch", network=network, norm_noise=0.5)
+    assert used_by(values, "norm_noise") == [used] * 2 and (said in notes(values)) == (used == 0)
+    values = settings(lanes=f"none,batch~network:{network},layer~norm_noise:0.25", norm_noise=0.5)
+    assert used_by(values, "norm_noise")[::2] == [0.5, 0.25]
+    assert notes(settings(lanes="none,batch", network=network))[:2] == [
+        note for note in notes(settings(lanes="none", network=network)) if note != said
+    ]
+
+
+def test_a_norm_of_weights_stands_alone():
+    lanes = "none,batch,spectral,standard~weight_norm:weight"
+    values = settings(lanes=lanes, weight_norm="weight")
+    assert used_by(values, "weight_norm") == ["weight", "weight", "none", "none"]
+    assert [config.on_weights for config in lane_configs(values)] == [
+        "weight",
+        "weight",
+        "spectral",
+        "standard",
+    ]
+    assert notes(values) == [
+        "Spectral norm is one of weights already: it stands alone.",
+        "Weight standardization is one of weights already: it stands alone.",
+    ]
+    assert lane_names(values)[3] == "weight standardization (weights weight → none)"
+    values = settings(lanes="batch~weight_norm:spectral,weight")
+    assert used_by(values, "weight_norm") == ["spectral", "none"] and notes(values) == []
+
+
+@pytest.mark.parametrize(
+    ("network", "depth", "width", "wanted", "used"),
+    [
+        ("mlp", 3, 64, 8, 8),
+        ("mlp", 3, 12, 8, 6),
+        ("mlp", 3, 9, 64, 9),
+        ("mlp", 3, 127, 64, 1),
+        ("mlp", 3, 100, 8, 5),
+        ("rnn", 3, 12, 5, 4),
+        ("cnn", 3, 64, 64, 32),
+        ("cnn", 3, 12, 8, 6),
+        ("cnn", 3, 13, 8, 1),  # 6 and 13 channels
+        ("cnn", 1, 12, 8, 6),  # 6 channels alone
+        ("gan", 2, 24, 16, 12),
+    ],
+)
+def test_groups_are_the_most_that_divide_all_layers_channels(network, depth, width, wanted, used):
+    dataset = {"gan": "ring"}.get(network, "digits")
+    more = {"network": network, "depth": depth, "width": width, "dataset": dataset}
+    values = settings(lanes="group,batch", groups=wanted, **more)
+    assert used_by(values, "groups") == [used, wanted], "who has no groups doesn't mind"
+    said = f"{wanted} groups don’t divide all layers’ channels: {used} are used."
+    assert notes(values) == ([said] if used != wanted else [])
+    own = settings(lanes=f"group~groups:{wanted},group~groups:1,layer~groups:{wanted}", **more)
+    assert used_by(own, "groups") == [used, 1, wanted]
+    assert notes(own) == notes(values)
+    arrow = f" → {used}" if used != wanted else ""
+    assert lane_names(own)[0] == f"group norm (groups {wanted}{arrow})"
+
+
+@pytest.mark.parametrize(
+    ("batch", "wanted", "used"), [(32, 0, 8), (64, 16, 16), (12, 0, 6), (7, 0, 7), (4, 0, 4), (30, 16, 15)]
+)
+def test_ghost_batch_norm_has_norm_batches_by_itself(batch, wanted, used):
+    values = settings(lanes="ghost,batch,layer", batch_size=batch, norm_batch=wanted)
+    assert used_by(values, "norm_batch")[0] == used and used_by(values, "norm_batch")[2] == 0
+    assert (used_by(values, "norm_batch")[1] == used) == bool(wanted)
+    said = f"Norm batches of {wanted or GHOST} don’t fill a batch of {batch}: {used} is used."
+    assert notes(values) == ([said] if used != (wanted or GHOST) else [])
+    assert [config.statistics_of for config in lane_configs(values)] == used_by(values, "norm_batch")
+
+
+def test_ghost_batch_norm_has_an_order_without_more_ado():
+    values = settings(lanes="ghost,batch", batch_order="pairs")
+    assert used_by(values, "batch_order") == ["pairs", "shuffled"]
+    (said,) = notes(values)
+    assert "pairs needs a norm batch" in said
 
 
 @pytest.mark.parametrize("dataset", ["digits", "moons"])
@@ -331,12 +605,16 @@ def state(run):
         ("beta", -1.0),
         ("momentum", 0.1),
         ("weight_decay", 0.5),
+        ("r_max", 1.0),
+        ("d_max", 0.0),
+        ("alpha", -1.0),
     ],
 )
 def test_a_race_with_an_edit_is_the_same_up_to_it_and_another_afterwards(name, value):
     assert name in EDIT_FIELDS
-    (base,) = lane_configs(settings(**SMALL, lanes="batch"))
-    (edited,) = lane_configs(settings(**SMALL, lanes="batch", edits=[[12, name, value]]))
+    norm = {"r_max": "renorm", "d_max": "renorm", "alpha": "dyt"}.get(name, "batch")
+    (base,) = lane_configs(settings(**SMALL, lanes=norm))
+    (edited,) = lane_configs(settings(**SMALL, lanes=norm, edits=[[12, name, value]]))
     assert edited == base.branch(12, **{name: value}) and edited.at(12) == replace(base, **{name: value})
     before, after = advance(start(base), 12), advance(start(edited), 12)
     assert state(before) == state(after)

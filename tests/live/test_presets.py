@@ -26,7 +26,7 @@ def test_a_preset_is_a_link_that_reads_back(name):
 
 def test_the_page_knows_every_preset():
     assert list(EXTRAS["lab"]["presets"]) == list(PRESETS)
-    assert len({tuple(lane_configs(DEFAULTS | preset.settings)) for preset in PRESETS.values()}) == 6
+    assert len({tuple(lane_configs(DEFAULTS | preset.settings)) for preset in PRESETS.values()}) == 8
 
 
 # --- what they show -------------------------------------------------------------------------------------
@@ -70,6 +70,18 @@ def test_in_a_shallow_network_with_he_weights_batch_norm_does_nothing():
 def test_in_batches_of_two_batch_norm_hurts():
     found = means("pairs")
     assert (found["no norm"] - found["batch norm"] > 10).all()
+
+
+def test_in_batches_of_two_pictures_batch_norm_helps():
+    found = means("images")
+    assert (found["batch norm"] - found["no norm"] > 10).all()
+
+
+def test_on_the_ring_spectral_norm_draws_best_and_batch_norm_loses_the_place():
+    found = means("ring")
+    spectral = found["spectral norm (learning rate 2)"]
+    assert (spectral - found["no norm"] > 5).all() and (spectral > 60).all()
+    assert (found["batch norm"] < 5).all()
 
 
 def test_at_a_tenfold_learning_rate_only_batch_norm_holds():

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from bnlib import RunConfig
+from bnlib import RunConfig, advance, start
 from bnlib.data import load
 from live import verdict as words
 from live import worker
@@ -238,6 +238,80 @@ def test_what_the_settings_decide_is_said(norm, changes, step, sentence):
     config = RunConfig(norm=norm, replicas=2, **({"lr": 0.01} | changes))
     text = said([config], [lane(0.1, 0.1)], step)
     assert sentence in text if sentence else text.endswith("10.0% (10.0–10.0).")
+
+
+@pytest.mark.parametrize(
+    ("norm", "changes", "sentence"),
+    [
+        ("instance", {}, "Instance norm has one number to a mean without an image: it gives β"),
+        ("instance", {"network": "rnn"}, "Instance norm has one number to a mean"),
+        ("instance", {"network": "gan", "dataset": "ring"}, "Instance norm has one number to a mean"),
+        ("instance", {"network": "cnn"}, ""),
+        ("frn", {}, "Filter response norm has one number to a mean square without an image"),
+        ("frn", {"network": "rnn"}, "little more than the sign."),
+        ("frn", {"network": "cnn"}, ""),
+        ("layer", {}, ""),
+        # Where an image has many positions, two samples of it are many numbers.
+        ("batch", {"batch_size": 1, "network": "cnn"}, ""),
+        ("batch", {"batch_size": 2, "network": "cnn"}, ""),
+        ("batch", {"batch_size": 2, "network": "rnn"}, "every normalized value is close to ±1"),
+        ("batch", {"batch_size": 1, "network": "gan", "dataset": "ring"}, "A batch of one is its own mean"),
+        ("ghost", {"batch_size": 64, "norm_batch": 2}, "In a norm batch of two every normalized"),
+        ("ghost", {"batch_size": 64, "norm_batch": 1}, "A norm batch of one is its own mean"),
+        ("ghost", {"batch_size": 64, "norm_batch": 8}, ""),
+        ("renorm", {"batch_size": 2}, ""),
+        ("running", {"batch_size": 1}, ""),
+    ],
+)
+def test_what_a_norm_does_without_an_image_or_a_batch_is_said(norm, changes, sentence):
+    config = RunConfig(norm=norm, replicas=2, **({"lr": 0.01} | changes))
+    text = said([config], [lane(0.5, 0.5)], 0)
+    assert sentence in text if sentence else text.endswith("50.0% (50.0–50.0).")
+
+
+def test_each_hint_is_given_once():
+    lonely = [RunConfig(norm=norm, lr=0.01) for norm in ("instance", "frn", "instance")]
+    text = said(lonely, [lane(0.5)] * 3, 0)
+    assert text.count("Instance norm has one number") == text.count("Filter response norm has one") == 1
+    beside = [RunConfig(norm="instance", lr=0.01, network=network) for network in ("cnn", "mlp")]
+    assert "Instance norm has one number" in said(beside, [lane(0.5)] * 2, 0)
+
+
+# --- two networks that play against each other ----------------------------------------------------------
+
+GANS = [
+    RunConfig(norm=norm, network="gan", dataset="ring", replicas=2, record_every=1, validate_every=5, lr=0.2)
+    for norm in ("none", "batch")
+]
+
+
+def test_a_gan_is_judged_by_its_samples():
+    assert verdict(GANS, [lane(0.5, 0.6), lane(0.9, 0.8)], 43) == (
+        "Step 43, samples near a Gaussian at step 40 (lowest–highest seed): no norm 55.0% (50.0–60.0), batch "
+        "norm 85.0% (80.0–90.0). Batch norm is 30.0 points ahead of no norm; so is each of its seeds.",
+        1,
+    )
+    assert "1.0 points ahead of no norm: on 256 samples that is no evidence." in said(
+        GANS, [lane(0.5, 0.6), lane(0.51, 0.61)]
+    )
+
+
+def test_nobody_guesses_in_a_gan():
+    assert [words.guessing(config) for config in (*GANS, BATCH)] == [0, 0, 0.1]
+    few = said(GANS, [lane(0.05, 0.09), lane(0.02, 0.03)], 60)
+    assert few.endswith("Hardly a sample is near a Gaussian: more steps or a smaller learning rate may help.")
+    assert "guessing" not in few
+    for lanes, step in (([lane(0.05, 0.09), lane(0.12, 0.13)], 60), ([lane(0.05, 0.09)] * 2, 49)):
+        assert "Hardly a sample" not in said(GANS, lanes, step)
+
+
+def test_a_gan_is_judged_by_what_it_recorded():
+    """Quality is where a classifier's validation accuracy is; the discriminator's gradient is looked at."""
+    config = RunConfig(**{"network": "gan", "dataset": "ring", "depth": 2, "width": 8, "batch_size": 8})
+    history = advance(start(config), 1).history
+    near = 100 * float(history["val_accuracy"][0, 0])
+    frames = {name: history[name] for name in words.ARRAYS_NEEDED}
+    assert said([config], [frames], 0).startswith(f"Step 0, samples near a Gaussian: batch norm {near:.1f}%.")
 
 
 def test_layer_and_group_norm_are_recommended_where_there_is_none():

@@ -7,9 +7,12 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig, advance, start
+from bnlib.config import LAYER_NORMS
 from bnlib.data import load
-from bnlib.telemetry import HISTOGRAM_EDGES
+from bnlib.telemetry import HISTOGRAM_EDGES, SHOWN
 from live import worker
+from live.lab import LAB_CONTROLS, lane_configs
+from live.messages import read
 
 SMALL = RunConfig(
     dataset="blobs", depth=2, width=8, batch_size=8, replicas=3, record_every=1, validate_every=5
@@ -102,6 +105,58 @@ def test_planes_come_with_their_decision_surface_and_digits_without():
     assert np.isnan(block["surface"][0, 1:5]).all()
     _, block = worker.extend(replace(SMALL, dataset="digits"), 1)
     assert "surface" not in block
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn", "rnn", "gan"])
+def test_every_norm_can_be_a_lane_on_every_network(network):
+    small = {"network": network, "depth": 4, "width": 12, "batch_size": 16, "replicas": 2}
+    for norm in LAYER_NORMS:
+        values, _ = read(LAB_CONTROLS, small | {"lanes": norm})
+        (config,) = lane_configs(values)
+        assert (config.norm, config.network) == (norm, network)
+        run, block = worker.extend(config, 2)
+        assert run.step == 2 and (run.diverged_at == -1).all() and block["step"].tolist() == [0, 1]
+        found = fields(config, block["picture"][0])
+        # Instance norm without an image gives β: no gradient passes, and no hidden weight moves.
+        stands = norm == "instance" and network != "cnn"
+        for name in (*worker.BANDS, *worker.HISTOGRAMS):
+            assert found[name].shape[:2] == (2, 4), (norm, name)
+            assert np.isfinite(found[name]).all() != (stands and name == "update_ratio"), (norm, name)
+        assert (found["gradient_norm"] > 0).any() != stands, norm
+        assert np.isfinite(found["train_loss"]).all(), norm
+        assert np.isfinite(found["val_accuracy"][0]).all() and np.isnan(found["val_accuracy"][1]).all()
+        assert (run.flat != start(config).flat).any()
+        assert ("cloud" in block, "surface" in block) == (network == "gan", False)
+
+
+def test_a_gan_comes_with_its_samples():
+    config = replace(SMALL, dataset="ring", network="gan", norm="spectral")
+    run, first = worker.extend(config, 3)
+    _, second = worker.extend(run, 9)
+    recorded = advance(start(config), 12).history["samples"]
+    assert "surface" not in first and first["cloud"].dtype == np.float16
+    assert first["cloud"].shape == (1, 3, SHOWN, 2) and second["cloud"].shape == (1, 9, SHOWN, 2)
+    cloud = np.concatenate([first["cloud"], second["cloud"]], axis=1)
+    np.testing.assert_array_equal(cloud[0], recorded[0].astype(np.float16))
+    assert np.isfinite(cloud[0, ::5]).all() and np.isnan(cloud[0, 1:5]).all()
+    _, block = worker.extend(worker.extend(config, 1)[0], 3)
+    assert block["cloud"].shape == (1, 3, SHOWN, 2) and np.isnan(block["cloud"]).all()
+
+
+@pytest.mark.filterwarnings("error")
+def test_samples_are_those_of_the_first_seed_that_is_left():
+    samples = np.arange(3 * 4 * SHOWN * 2, dtype=np.float32).reshape(3, 4, SHOWN, 2) / 4
+    samples[0, 1:] = np.nan
+    samples[1, 2:] = np.nan
+    samples[2, 3:] = np.nan
+    samples[0, 0, 0] = 1e6, -1e6
+    cloud = worker._cloud(samples)
+    assert cloud.shape == (1, 4, SHOWN, 2) and cloud.dtype == np.float16
+    assert cloud[0, 0, 0].tolist() == [65504, -65504], "the largest there is, not infinity"
+    np.testing.assert_array_equal(cloud[0, 0, 1:], samples[0, 0, 1:].astype(np.float16))
+    for frame, seed in ((1, 1), (2, 2)):
+        np.testing.assert_array_equal(cloud[0, frame], samples[seed, frame].astype(np.float16))
+    assert np.isnan(cloud[0, 3]).all()
 
 
 def test_the_points_shown_are_training_points_with_their_classes():

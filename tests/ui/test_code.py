@@ -32,8 +32,8 @@ def test_the_lab_shows_what_its_lanes_use():
     shown = functions(passages)
     for function in (
         train._learn, optimizer.gradient_to_update, network.forward, network.backward,
-        network.form, norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope, layers.cross_entropy,
-        network.inference_layers,
+        network.form, norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope,
+        layers.cross_entropy, network.inference_layers,
     ):  # fmt: skip
         assert shown.count(function) == 1
     assert "share μ and σ: batch norm, each channel, over the batch" in words(passages)

@@ -13,9 +13,9 @@ import torch
 from torch import nn
 from torch.nn.utils import fusion
 
-import bnlib.cost
-from bnlib import RunConfig, advance, batch_norm_inference
-from bnlib.cost import Cost, _run, cost, fold_batch_norm, step_seconds
+import bnlib
+from bnlib import RunConfig, advance, batch_norm_inference, costs
+from bnlib.costs import Cost, _run, cost, fold_batch_norm, step_seconds
 from bnlib.table import NORMS
 
 N, W, DEPTH, CLASSES = 6, 4, 2, 3
@@ -298,8 +298,8 @@ class Clock:
         self.now = 0.0
         self.log: list[Any] = []
         self.runs: list[Any] = []
-        monkeypatch.setattr(bnlib.cost, "thread_time", lambda: self.now)
-        real = bnlib.cost.forward
+        monkeypatch.setattr(costs, "thread_time", lambda: self.now)
+        real = costs.forward
 
         def training(run: Any, steps: int) -> Any:
             self.runs.append(run)
@@ -312,8 +312,8 @@ class Clock:
             self.last = layers, x, options
             self.work("inference", config.norm, 1)
 
-        monkeypatch.setattr(bnlib.cost, "advance", training)
-        monkeypatch.setattr(bnlib.cost, "forward", inference)
+        monkeypatch.setattr(costs, "advance", training)
+        monkeypatch.setattr(costs, "forward", inference)
         self.prices: dict[tuple[str, str], list[float]] = {}
 
     def work(self, what: str, norm: str, steps: int) -> None:
@@ -379,14 +379,14 @@ def test_what_is_timed(clock: Clock) -> None:
 
 def test_in_inference_batch_norm_is_folded_and_layer_norm_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     seen = []
-    real = bnlib.cost.forward
+    real = costs.forward
 
     def forward(config: RunConfig, layers: Any, x: Any, **options: Any) -> Any:
         if not options.get("keep", True):
             seen.append((config.norm, [layer.gamma is None for layer in layers]))
         return real(config, layers, x, **options)
 
-    monkeypatch.setattr(bnlib.cost, "forward", forward)
+    monkeypatch.setattr(costs, "forward", forward)
     price(replace(SPIRALS, norm="batch"))
     assert seen[0] == ("batch", [True, True, True])
     seen.clear()
@@ -583,7 +583,7 @@ def test_buffers_count_once() -> None:
         [base.T, {"a": base[::2].reshape(-1), "b": (other, None, 3)}],
         np.broadcast_to(other, (2, 3)),
     )
-    found = bnlib.cost._buffers(nested)
+    found = costs._buffers(nested)
     assert sum(array.nbytes for array in found.values()) >= base.nbytes + other.nbytes
     assert {id(base), id(other)} <= set(found)
     assert (

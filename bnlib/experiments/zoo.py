@@ -1,0 +1,220 @@
+"""E18, E22: batch norm among its relatives, and in recurrent networks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from math import ceil, log
+from typing import Any
+
+import numpy as np
+
+from .. import theory
+from ..config import RunConfig
+from ..table import NORMS
+from .findings import Findings, Picture, Results, band, check, mean, near, points, predicted
+from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race
+from .probes import Cell
+
+# Ba et al. 2016, Table 1: which norms don't notice. RMS norm isn't in it.
+_TABLE = {
+    "weights_scaled": ("all weights × a", {"batch", "weight", "layer", "rms"}),
+    "weights_shifted": ("all weights + a vector", {"layer"}),
+    "unit_scaled": ("one unit’s weights × a", {"batch", "weight"}),
+    "data_scaled": ("data × a", {"batch", "layer", "rms"}),
+    "data_shifted": ("data + a vector", {"batch"}),
+    "sample_scaled": ("one sample × a", {"layer", "rms"}),
+}
+_ROWS = {norm: NORMS[norm].label for norm in ("batch", "weight", "layer", "rms")}
+_EXACT = 1e-10
+
+
+def _e18_cells(full: bool) -> Cells:
+    config = RunConfig(width=48, replicas=8 if full else 3, dtype="float64")
+    found: Cells = {norm: Cell("invariances", replace(config, norm=norm)) for norm in _ROWS}
+    for share in (0.5, 0.7, 0.9, 0.97) if full else (0.5, 0.9):
+        values = tuple(3 * value for value in (1.0, share, share / 2, share / 4))
+        found[share] = Cell("power_iteration", config, 250 if full else 120, (("values", values),))
+    return found
+
+
+def _e18_read(results: Results) -> Findings:
+    checks, notes, unnoticed = [], [], []
+    for norm, label in _ROWS.items():
+        for name, (words, invariant) in _TABLE.items():
+            bounds: dict[str, Any] = {"least": 1e-2}
+            if norm in invariant:
+                bounds = {"most": _EXACT, "expected": 0.0, "worst": True}
+            checks.append(check(f"change of the output, {label}, {words}", results[norm][name], **bounds))
+        same = [words for name, (words, _) in _TABLE.items() if results[norm][name].max() <= _EXACT]
+        unnoticed.append(f"{label}: {', '.join(same) or 'nothing'}")
+    notes.append(f"What leaves the output as it is: {'; '.join(unnoticed)}.")
+    moved = mean(results["weight"]["data_scaled"])
+    side = "the table is right, not the text" if moved > _EXACT else "the text is right, not the table"
+    notes.append(f"Scaled data change weight norm’s output by {moved:.2g} of its largest value: {side}.")
+    shares = [share for share in results if isinstance(share, float)]
+    for share in shares:
+        words, ratio = f"s₂/s₁ = {share:g}", theory.power_iteration_ratio(1.0, share)
+        found = results[share]
+        checks += [
+            near(f"σ’s error after an iteration / before, {words}", found["ratio"], ratio, 1e-3),
+            check(f"most by which σ is too large, {words}", found["excess"], most=1e-12, worst=True),
+        ]
+        steps = ceil(log(0.1) / log(mean(found["ratio"])))
+        notes.append(f"With {words} a tenth of σ’s error is left after {steps} iteration{'s' * (steps > 1)}.")
+    names = [words for words, _ in _TABLE.values()]
+    table = Picture(
+        "What a norm doesn’t notice: changes of the size of rounding", "what is changed",
+        "largest change / largest output",
+        tuple(
+            band(label, names, np.stack([results[norm][name] for name in _TABLE], axis=1))
+            for norm, label in _ROWS.items()
+        ),
+        log_y=True,
+    )  # fmt: skip
+    speed = Picture(
+        "What an iteration of spectral norm leaves of σ’s error", "second / first singular value, s₂/s₁",
+        "error after / before",
+        (
+            points("measured", results, {share: share for share in shares}, "ratio"),
+            predicted("(s₂/s₁)⁴", np.linspace(shares[0], shares[-1], 40).tolist(),
+                      lambda share: theory.power_iteration_ratio(1.0, share)),
+        ),
+    )  # fmt: skip
+    return Findings((table, speed), tuple(checks), tuple(notes))
+
+
+E18 = Experiment(
+    name="E18",
+    title="Invariances, and how fast spectral norm converges",
+    claims={"initialization": "qualifies"},
+    setup="""
+        A linear layer from 64 inputs to 48 units, 32 samples, all Gaussian, ε = 0, float64, 8 seeds: one
+        thing is scaled by a random factor from 2 to 5 or shifted by a random vector. Spectral norm, one
+        iteration a call, on random 48 × 64 matrices of rank four with given singular values.
+    """,
+    theory="""
+        That the scale of the weights doesn’t matter is common to all four norms; batch norm shares one
+        unit’s scale with weight norm, and the shift of the data with none. An iteration of spectral norm
+        multiplies σ’s error by (s₂/s₁)⁴, and σ is never too large.
+    """,
+    accepted="""
+        Where the table has an invariance the output changes by at most 1e-10 of its largest value, elsewhere
+        by at least 1e-2; ratios of errors within 1e-3; σ at most 1e-12 above the largest singular value.
+    """,
+    sources=("Ba et al. 2016, Table 1", "Zhang & Sennrich 2019 (RMS norm)", "Miyato et al. 2018"),
+    contested="""
+        The text of Ba et al. 2016 calls all normalization methods invariant to scaled data; their table has
+        weight norm as the exception. The note says which of them is right.
+    """,
+    caveat="""
+        Exact without ε, which is a scale of its own. And the same output is not the same training: the
+        weights’ length remains a learning rate (E9).
+    """,
+    cells=_e18_cells,
+    read=_e18_read,
+    races="It is arithmetic of one layer: nothing is trained.",
+)
+
+_E22 = RunConfig(network="rnn", activation="tanh", depth=1, init_scale=0.7, replicas=16)
+_E22_STEPS = {32: 300, 2: 600}  # by batch size
+_E22_NORMS = ("none", "batch", "layer")
+
+
+def _e22_cells(full: bool) -> Cells:
+    config = replace(_E22, replicas=16 if full else 4, **QUIET)
+    return {
+        (norm, size, lr): Cell("learning", replace(config, norm=norm, batch_size=size, lr=lr), steps)
+        for size, steps in _E22_STEPS.items()
+        for norm in _E22_NORMS
+        for lr in ((0.01, 0.03, 0.1, 0.3, 1.0) if full else (0.03, 0.1, 0.3))
+    }
+
+
+def _e22_read(results: Results) -> Findings:
+    errors = {label: np.nan_to_num(found["final"], nan=90.0) for label, found in results.items()}
+    rates = list(dict.fromkeys(lr for *_, lr in results))
+    half = len(errors["none", 2, rates[0]]) // 2  # these seeds choose, the others are judged
+    best = {
+        (norm, size): min(rates, key=lambda lr: float(errors[norm, size, lr][:half].mean()))
+        for norm in _E22_NORMS
+        for size in _E22_STEPS
+    }
+    final = {arm: errors[*arm, lr][half:] for arm, lr in best.items()}
+    behind = {norm: final["batch", 32] - final[norm, 32] for norm in ("layer", "none")}
+    checks = [
+        check("batch norm − layer norm at batch 32, points", behind["layer"], most=EVIDENCE, seeds=8),
+        check("error of batch norm at batch 2, %", final["batch", 2], least=40, seeds=8),
+        check("error of layer norm at batch 2, %", final["layer", 2], most=30, seeds=8),
+        check("batch norm − no norm at batch 32, points", behind["none"]),
+    ]
+    checks += [
+        check(f"error, {NAMES[norm]}, batch {size}, learning rate {best[norm, size]:g}, %", values)
+        for (norm, size), values in final.items()
+    ]
+    trained = results["batch", 2, best["batch", 2]]["final_batch"][half:]
+    checks.append(check("batch norm, batch 2: error with batch statistics, %", trained))
+    said = [
+        f"{abs(mean(v)):.1f} points {'worse' if mean(v) > 0 else 'better'} than"
+        if abs(mean(v)) > EVIDENCE else "level with"
+        for v in behind.values()
+    ]  # fmt: skip
+    ends = (rates[0], rates[-1])
+    edges = [f"{NAMES[norm]}, batch {size}" for (norm, size), lr in best.items() if lr in ends]
+    notes = (
+        f"At batch 32 batch norm is {said[0]} layer norm and {said[1]} no norm, each at its own rate.",
+        "Of a grid that all share, the best rate is at an end for "
+        f"{'; '.join(edges) or 'none'}. A run that diverges counts as guessing, 90%.",
+    )
+    pictures = tuple(
+        Picture(
+            f"Digits read row by row, batches of {size}", "learning rate",
+            f"validation error after {steps} steps, %",
+            tuple(
+                band(NAMES[norm], rates, np.stack([errors[norm, size, lr] for lr in rates], axis=1))
+                for norm in _E22_NORMS
+            ),
+            log_x=True,
+        )
+        for size, steps in _E22_STEPS.items()
+    )  # fmt: skip
+    return Findings(pictures, tuple(checks), notes)
+
+
+E22 = Experiment(
+    name="E22",
+    title="Recurrent networks: statistics at every step",
+    claims={"recurrent": "qualifies", "small": "supports"},
+    setup="""
+        Digits read row by row, 8 steps, 64 recurrent tanh units, initial weights 0.7 × He’s, SGD: 300 steps
+        at batch 32, 600 at batch 2, 16 seeds. Every arm’s learning rate is the best of 0.01, 0.03, 0.1, 0.3
+        and 1 on the first half of the seeds; the other half is judged. Batch norm has statistics of its own
+        at each time step.
+    """,
+    theory="Of two samples no gradient passes batch norm (E2), at whatever time step.",
+    accepted="""
+        At batch 32 batch norm is no worse than layer norm by more than the 1.5 points that count as
+        evidence; at batch 2 it errs by 40% or more, as in dense networks (E11, E12), and layer norm by at
+        most 30%, a third of what guessing does.
+    """,
+    sources=("Cooijmans et al. 2017", "Ba et al. 2016", "Laurent et al. 2016"),
+    contested="""
+        Laurent et al. see no help from batch norm in the recurrent part; Cooijmans et al. do, with statistics
+        for each time step. Ba et al. argue for layer norm, since sequences differ in length.
+    """,
+    caveat="""
+        All sequences here have eight steps. What remains is another length in inference: of steps that were
+        never seen there are no statistics, and Cooijmans et al. take the last step’s. They normalize what
+        comes from the input and from the state apart, in LSTMs, and start γ at 0.1; here it is their sum,
+        and 1.
+    """,
+    cells=_e22_cells,
+    read=_e22_read,
+    races=lambda: tuple(
+        Race(
+            f"Batches of {size}, learning rate {lr:g}: no norm, batch norm, layer norm",
+            tuple(replace(_E22, norm=n, batch_size=size, lr=lr, replicas=4) for n in _E22_NORMS),
+            _E22_STEPS[size],
+        )
+        for size, lr in ((32, 0.1), (2, 0.03))
+    ),
+)

@@ -1,0 +1,65 @@
+"""Checks that several test files make: central differences, runs that are the same, one replica of a run."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bnlib import Run
+
+
+def check_differences(
+    loss: Callable[[], float],
+    array: np.ndarray,
+    gradient: np.ndarray,
+    h: float = 1e-5,
+    rel: float = 1e-6,
+    within: float = 1e-7,
+) -> None:
+    """Each element of ``gradient`` is the central difference of ``loss`` when that of ``array`` is nudged."""
+    assert gradient.shape == array.shape
+    for index in np.ndindex(array.shape):
+        middle = array[index]
+        array[index] = middle + h
+        above = loss()
+        array[index] = middle - h
+        below = loss()
+        array[index] = middle
+        assert gradient[index] == pytest.approx((above - below) / (2 * h), rel=rel, abs=within)
+
+
+def same_run(one: Run, other: Run) -> bool:
+    """Bit for bit, history included."""
+
+    def arrays(run: Run) -> dict[object, np.ndarray]:
+        state = [
+            run.flat,
+            *run.optimizer_state,
+            run.running.mean,
+            run.running.var,
+            run.power,
+            run.diverged_at,
+        ]
+        return {**run.history, **dict(enumerate(state))}
+
+    left, right = arrays(one), arrays(other)
+    plain = [
+        (run.config, run.step, run.samples, run.running.steps, run.running.momentum) for run in (one, other)
+    ]
+    return (
+        plain[0] == plain[1]
+        and left.keys() == right.keys()
+        and all(np.array_equal(left[name], right[name], equal_nan=True) for name in left)
+    )
+
+
+def only(run: Run, replica: int) -> Run:
+    """One replica of a run, as a run of its own."""
+    row = slice(replica, replica + 1)
+    config = replace(run.config, seed=run.config.seed + replica, replicas=1)
+    running = replace(run.running, mean=run.running.mean[row], var=run.running.var[row])
+    frames = tuple({k: v if k == "step" else v[row] for k, v in block.items()} for block in run.frames)
+    state = tuple(array[row] for array in run.optimizer_state)
+    own = {name: getattr(run, name)[row] for name in ("flat", "power", "diverged_at")}
+    return replace(run, config=config, optimizer_state=state, running=running, frames=frames, **own)

@@ -1,0 +1,310 @@
+"""The check against PyTorch: it agrees where it should, and finds what is broken on purpose."""
+
+import io
+import itertools
+import json
+import subprocess
+import sys
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+import bnlib.network
+import bnlib.train
+from bnlib import RunConfig, conv, norms, referee, start
+from bnlib.config import LAYER_NORMS
+from bnlib.referee import check, twin
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+SMALL = {"width": 8, "groups": 2, "batch_size": 16, "lr": 0.05}
+torch.set_num_threads(1)
+
+
+@pytest.mark.parametrize("placement", ["before", "after"])
+@pytest.mark.parametrize(("network", "depth"), [("mlp", 3), ("cnn", 3), ("rnn", 2)])
+@pytest.mark.parametrize("norm", LAYER_NORMS)
+def test_every_norm_agrees(norm, network, depth, placement):
+    config = RunConfig(norm=norm, network=network, depth=depth, placement=placement, seed=3, **SMALL)
+    found = check(config, 7)
+    assert found["agrees"] and found["step"] == 7 and found["torch"] == torch.__version__
+    assert found["float64"]["largest"] < 1e-9 and found["float32"]["largest"] < 1e-3
+    assert not found["float64"]["nonfinite"] and not found["float32"]["nonfinite"]
+    names = [what for what, _, _ in found["float64"]["rows"]]
+    assert names == [what for what, _, _ in found["float32"]["rows"]]
+    expected = {"logits", "loss", "inference", *(f"input of activation{n}" for n in range(depth))}
+    expected |= {f"gradient of {name}" for name in start(config).parameters}
+    if norm in ("batch", "ghost", "renorm", "running"):
+        expected |= {f"running {what} of layer{n}" for what in ("mean", "variance") for n in range(depth)}
+    assert set(names) == expected
+    assert all(0 <= difference <= 1e-9 for _, difference, _ in found["float64"]["rows"])
+    assert all(size >= 0 for _, _, size in found["float64"]["rows"])
+    json.dumps(found, allow_nan=False)
+
+
+VARIANTS = {
+    "residual": {"residual": True},
+    "residual, after": {"residual": True, "placement": "after", "norm": "layer"},
+    "noise": {"norm_noise": 0.7},
+    "noise, after": {"norm_noise": 0.7, "norm": "renorm", "placement": "after"},
+    "norm batches": {"norm_batch": 4, "batch_order": "sorted"},
+    "norm batches in a ghost": {"norm": "ghost", "norm_batch": 2, "network": "cnn"},
+    "a norm batch that isn't its own": {"norm": "renorm", "norm_batch": 4},
+    "pairs, recurrent": {"norm_batch": 4, "batch_order": "pairs", "network": "rnn"},
+    "fixed": {"learn_affine": False, "gamma": 1.3, "beta": 0.2},
+    "fixed alpha": {"learn_affine": False, "norm": "dyt", "alpha": 1.4},
+    "fixed tau": {"learn_affine": False, "norm": "frn", "network": "cnn"},
+    "fixed gain": {"learn_affine": False, "norm": "weight", "init_scale": 0.7},
+    "fixed gain, normal": {"learn_affine": False, "norm": "standard", "init": "normal", "init_scale": 0.3},
+    "two norms": {"weight_norm": "weight"},
+    "two norms, spectral": {"weight_norm": "spectral", "norm": "group", "network": "cnn", "iterations": 3},
+    "two norms, standard": {"weight_norm": "standard", "norm": "rms", "network": "rnn"},
+    "corrections at their limits": {"norm": "renorm", "r_max": 1.1, "d_max": 0.1, "network": "cnn"},
+    "one sample": {"batch_size": 1},
+    "one sample, instances": {"batch_size": 1, "norm": "instance", "network": "cnn"},
+    "one sample, renorm": {"batch_size": 1, "norm": "renorm", "network": "rnn"},
+    "two samples": {"batch_size": 2, "placement": "after", "eps": 1e-12},
+    "no eps": {"eps": 0.0, "network": "cnn"},
+    "no eps, layer": {"eps": 0.0, "norm": "layer"},
+    "one unit": {"width": 1, "groups": 1, "norm": "layer", "activation": "tanh"},
+    "a group each": {"groups": 8, "norm": "group"},
+    "in blocks": {"width": 300, "batch_size": 256, "depth": 1},
+    "in blocks of images": {"network": "cnn", "width": 48, "batch_size": 48, "depth": 2},
+    "plane": {"dataset": "spirals", "activation": "tanh", "depth": 4},
+    "standardized": {"inputs": "standardized", "label_noise": 0.2, "train_samples": 500},
+    "gelu": {"activation": "gelu", "network": "rnn", "norm": "running", "momentum": 0.3},
+    "sigmoid": {"activation": "sigmoid", "placement": "after"},
+    "linear": {"activation": "linear", "norm": "none"},
+    "all": {"residual": True, "norm_noise": 0.5, "norm_batch": 8, "weight_norm": "weight", "depth": 5},
+    "double": {"dtype": "float64", "optimizer": "momentum"},
+    "deep": {"depth": 40, "optimizer": "adamw", "lr": 0.003},
+    "edits": {"edits": ((3, "eps", 0.01), (5, "gamma", 0.7), (5, "lr", 0.01), (5, "momentum", 0.3))},
+    "more samples": {"edits": ((2, "batch_size", 24), (5, "beta", 0.1))},
+    "edits of what is fixed": {"edits": ((5, "gamma", 0.7), (4, "alpha", 0.2)), "learn_affine": False},
+}
+
+
+@pytest.mark.parametrize("step", [0, 5])
+@pytest.mark.parametrize("name", VARIANTS)
+def test_every_option_agrees(name, step):
+    found = check(RunConfig(**{"depth": 3, "seed": 1, "replicas": 2} | SMALL | VARIANTS[name]), step)
+    assert found["agrees"]
+    assert found["float64"]["largest"] < (1e-8 if name == "deep" else 1e-9)
+    alone = check(RunConfig(**{"depth": 3, "seed": 1} | SMALL | VARIANTS[name]), step, "float64")
+    assert alone.keys() == {"step", "torch", "agrees", "float64"}
+    assert alone["float64"]["rows"] == found["float64"]["rows"]
+
+
+def test_the_batch_is_the_one_of_that_step():
+    config = RunConfig(record_every=1, dtype="float64", **SMALL)
+    history = bnlib.advance(start(config), 6).history
+    seen = {what: size for what, _, size in check(config, 5)["float64"]["rows"]}
+    assert seen["loss"] == pytest.approx(history["train_loss"][0, 5], rel=1e-12)
+
+
+def test_differences_are_relative_to_their_kind():
+    ours = {"gradient of weight0": np.array([4.0, 1.0]), "gradient of bias0": np.array([1e-18])}
+    theirs = {"gradient of weight0": np.array([4.0, 1.5]), "gradient of bias0": np.array([-1e-18])}
+    rows = referee._compare(ours | {"loss": np.array([1e-9])}, theirs | {"loss": np.array([3e-9])})
+    assert rows == [
+        ("gradient of weight0", 0.5, 4.0, 0.125),
+        ("gradient of bias0", 2e-18, 1e-18, 5e-19),
+        ("loss", pytest.approx(2e-9), 3e-9, pytest.approx(2e-6)),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ([np.nan, 2.0], [np.nan, 2.0], 0.0),
+        ([np.inf, 2.0], [np.inf, 1.0], 0.5),
+        ([np.nan, 2.0], [1.0, 2.0], 1.0),
+        ([0.0], [np.inf], 1.0),
+    ],
+)
+def test_what_is_not_finite_must_be_so_in_both(one, other, expected):
+    ((_, _, _, relative),) = referee._compare({"loss": np.array(one)}, {"loss": np.array(other)})
+    assert relative == expected
+
+
+def test_a_diverged_run_has_nothing_to_compare():
+    config = RunConfig(norm="none", lr=1000.0, width=8)
+    found = check(config, 30)
+    at = int(bnlib.advance(start(config), 30).diverged_at[0])
+    assert found == {"step": 30, "torch": torch.__version__, "agrees": None, "diverged": at} and at > 0
+    assert check(config, at) == found | {"step": at}
+    assert check(config, at - 1)["agrees"]
+
+
+@pytest.mark.parametrize("step", [-1, 1.5, True, "3", None, 10**9 + 1])
+def test_steps_are_whole_numbers(step):
+    with pytest.raises(ValueError, match="referee: step=.* must be a whole number from 0 to 1000000000"):
+        check(RunConfig(**SMALL), step)
+
+
+def test_a_gan_has_no_twin():
+    with pytest.raises(ValueError, match="network='gan' is two networks; choose"):
+        check(RunConfig(network="gan", dataset="ring", **SMALL), 10**9)
+
+
+# --- the twin -----------------------------------------------------------------------------------------------
+
+
+def test_a_twin_is_of_one_replica():
+    run = start(RunConfig(replicas=3, norm="spectral", dtype="float64", seed=5, **SMALL))
+    x = torch.tensor(run.config.data().x_val[:16])
+    one = start(replace(run.config, seed=7, replicas=1))
+    np.testing.assert_allclose(twin(run, 2)(x).detach(), twin(one)(x).detach(), rtol=0, atol=1e-12)
+    assert (twin(run, 1)(x) != twin(run, 2)(x)).any()
+
+
+@pytest.mark.parametrize("norm", LAYER_NORMS)
+def test_a_twin_is_trained_and_then_asked_in_inference(norm):
+    model = twin(start(RunConfig(norm=norm, **SMALL)))
+    x = torch.tensor(model.config.data().x_train[:16])
+    assert model.training and model.train(False) is model and not model.training
+    before = [moment.clone() for pair in model.running for moment in pair]
+    np.testing.assert_array_equal(model(x).detach(), model(x).detach())
+    assert all(map(torch.equal, before, itertools.chain(*model.running)))
+    optimizer = torch.optim.SGD(model.train().parameters(), lr=0.1)
+    losses = []
+    for _ in range(30):
+        optimizer.zero_grad()
+        loss = model(x).square().mean()
+        loss.backward()
+        optimizer.step()
+        losses.append(loss.item())
+    assert losses[-1] < losses[0] or norm in ("running", "instance")  # the latter is 0 all along
+    assert not all(map(torch.equal, before, itertools.chain(*model.running))) or not before
+
+
+# --- what is broken is found --------------------------------------------------------------------------------
+
+
+def without_mean(dy, cache):
+    return norms.normalize_backward(dy, cache._replace(centre=False))
+
+
+SABOTAGE = {
+    "a term of the norm": (
+        {"norm": "layer"}, bnlib.network, "normalize_backward", without_mean, "gradient of ",
+    ),
+    "a term of the norm, recurrent": (
+        {"norm": "batch", "network": "rnn"}, bnlib.network, "normalize_backward", without_mean,
+        "gradient of weight",
+    ),
+    "the eps": (
+        {"norm": "batch"}, bnlib.network, "normalize",
+        lambda x, axes, gamma, beta, eps, centre=True: norms.normalize(x, axes, gamma, beta, 2 * eps, centre),
+        "",
+    ),
+    "a turned kernel": (
+        {"network": "cnn"}, conv, "_input_gradient",
+        lambda dy, x, weight, *rest: dy.sum() + np.zeros_like(x), "gradient of ",
+    ),
+    "pooling": (
+        {"network": "cnn"}, conv, "pool_backward",
+        lambda dy, shape: np.broadcast_to((dy / shape[2])[:, :, None, None], shape).copy(), "gradient of ",
+    ),
+    "unbiased variance": (
+        {}, bnlib.train, "averaging_weights",
+        lambda config: tuple(np.full((2, 24), weight) for weight in (config.momentum, 1 - config.momentum)),
+        "running variance of layer",
+    ),
+    "inference": (
+        {"norm": "batch"}, referee, "inference_layers", lambda config, layers, running: layers, "inference",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SABOTAGE)
+def test_what_is_broken_is_found(name, monkeypatch):
+    fields, module, function, broken, where = SABOTAGE[name]
+    config = RunConfig(depth=3, activation="tanh", **SMALL | fields)
+    assert check(config, 5)["agrees"]
+    monkeypatch.setattr(module, function, broken)
+    found = check(config, 5)
+    assert found["agrees"] is False
+    assert found["float64"]["where"].startswith(where) and found["float64"]["largest"] > 1e-6
+
+
+@pytest.mark.parametrize("norm", ["spectral", "weight", "standard"])
+def test_a_wrong_gradient_of_weights_is_found(norm, monkeypatch):
+    config = RunConfig(norm=norm, **SMALL)
+    real = bnlib.NORMS[norm].pair
+
+    def slip(dw, cache):
+        dweight, dgain = real[1](dw, cache)
+        return 1.001 * dweight, dgain
+
+    monkeypatch.setitem(bnlib.NORMS, norm, bnlib.NORMS[norm]._replace(pair=(real[0], slip)))
+    found = check(config, 5)
+    assert found["agrees"] is False and found["float64"]["where"].startswith("gradient of weight")
+    wrong = [what for what, difference, _ in found["float64"]["rows"] if difference > 1e-9]
+    assert wrong == ["gradient of weight0", "gradient of weight1", "gradient of weight2"]
+
+
+@pytest.mark.parametrize("norm", ["renorm", "running", "frn", "dyt"])
+def test_a_wrong_gradient_of_a_relative_is_found(norm, monkeypatch):
+    config = RunConfig(norm=norm, **SMALL)
+    forward, real = bnlib.NORMS[norm].pair
+
+    def slip(dy, cache):
+        dx, gradients = real(dy, cache)
+        return dx, gradients | {"beta": 1.001 * gradients["beta"]}
+
+    monkeypatch.setitem(bnlib.NORMS, norm, bnlib.NORMS[norm]._replace(pair=(forward, slip)))
+    found = check(config, 5)
+    assert found["agrees"] is False and found["float64"]["where"].startswith("gradient of beta")
+
+
+# --- as a program -------------------------------------------------------------------------------------------
+
+
+def answer(question):
+    text = question if isinstance(question, str) else json.dumps(question)
+    done = subprocess.run(
+        [sys.executable, "-m", "bnlib.referee"], input=text, capture_output=True, text=True, cwd=ROOT
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_a_question_is_answered():
+    config = RunConfig(**SMALL, depth=2, edits=((3, "lr", 0.1), (4, "gamma", 0.5)))
+    found = answer({"config": asdict(config), "step": 4})
+    assert found == json.loads(json.dumps(check(config, 4))) and found["agrees"]
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        ("", "must be JSON, .*JSONDecodeError"),
+        ("[1, 2]", "must be JSON"),
+        ({"step": 3}, "must be JSON, .*KeyError.*config"),
+        ({"config": {"widht": 3}, "step": 3}, "there is no field 'widht'; the fields are"),
+        ({"config": {"width": 0}, "step": 3}, "width=0 must be a whole number from 1 to 4096"),
+        ({"config": {"width": 8, "edits": [[2, "lr"]]}, "step": 3}, "edits.*must be .step, field, value."),
+        ({"config": {}, "step": -1}, "step=-1 must be a whole number"),
+        ({"config": {"network": "gan", "dataset": "ring"}, "step": 1}, "network='gan' is two networks"),
+    ],
+)
+def test_a_bad_question_is_answered_by_a_sentence(question, message, monkeypatch, capsys):
+    text = question if isinstance(question, str) else json.dumps(question)
+    monkeypatch.setattr(sys, "stdin", io.StringIO(text))
+    referee.main()
+    with pytest.raises(ValueError, match=message):
+        raise ValueError(json.loads(capsys.readouterr().out)["error"])
+
+
+def test_a_bad_question_to_the_program():
+    assert "must be JSON" in answer("{")["error"]
+    assert "norm='bach' is not one of" in answer({"config": {"norm": "bach"}, "step": 1})["error"]
+
+
+def test_importing_costs_no_torch():
+    program = "import sys, bnlib.referee; print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
+    assert done.stdout.strip() == "False", done.stderr
