@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 
 from . import theory
-from .network import caches_of, forward, inference_layers
+from .network import by_batch_statistics, caches_of, forward, inference_layers
 from .stats import Array
 from .train import Run
 
@@ -54,14 +54,13 @@ def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
     config = run.config.at(run.step)
     data = config.data()
     x, labels = (data.x_val, data.y_val) if split == "val" else (data.x_train, data.y_train)
-    layers, size = run.layers, 0
     if statistics == "batch":
         size = min(config.statistics_of or config.batch_size, len(x))
         x, labels = x[: len(x) // size * size], labels[: len(x) // size * size]
+        logits = by_batch_statistics(config, run.layers, x, size)
     else:
         used = precise(run) if statistics == "precise" else run
         used = corrected(run) if statistics == "corrected" else used
-        layers = inference_layers(config, layers, used.running)
-    logits, _, _ = forward(config, layers, x, norm_batch=size, keep=False)
+        logits = forward(config, inference_layers(config, run.layers, used.running), x, keep=False)[0]
     wrong = 100 * (logits.argmax(axis=2) != labels).mean(axis=1)
     return np.where((run.diverged_at < 0) & np.isfinite(logits).all(axis=(1, 2)), wrong, np.nan)

@@ -339,6 +339,19 @@ def there_and_back(
     return logits, trace, dz
 
 
+def by_batch_statistics(config: RunConfig, layers: list[Layer], x: Array, size: int) -> Array:
+    """Logits (R, N, classes) of x (N, features) with statistics of ``size`` samples, as in training.
+
+    The batches are `forward`'s norm batches: ``size`` must divide N.
+    """
+    norm = config.on_activations
+    if norm is None or norm.pair is None:
+        return forward(config, layers, x, norm_batch=size, keep=False)[0]
+    count = len(x) // size  # such a norm takes all of what it gets for one batch
+    logits = [forward(config, layers, x[first::count], keep=False)[0] for first in range(count)]
+    return np.stack(logits, axis=2).reshape(len(logits[0]), len(x), -1)
+
+
 # ---- statistics and inference ---------------------------------------------------------------------------
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from .config import RunConfig
 from .data import PLANE
 from .layers import ACTIVATIONS, cross_entropy
-from .network import Trace, forward, inference_layers
+from .network import Trace, by_batch_statistics, forward, inference_layers
 from .plan import Layer, one_of, plan
 from .stats import Array, RunningStats
 
@@ -190,7 +190,7 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
         loss, _ = cross_entropy(logits, dataset.y_val)
         right = right_batch = accuracy(logits, dataset.y_val)
         if plan(config).statistics:
-            logits = logits_of(one_of(layers, replica), dataset.x_val[:whole], norm_batch=size)[0]
+            logits = by_batch_statistics(config, one_of(layers, replica), dataset.x_val[:whole], size)
             right_batch = accuracy(logits, dataset.y_val[:whole])
         results.append((loss[0], right[0], right_batch[0]))
     frame = dict(zip(VALIDATED, np.array(results).T, strict=True))

@@ -16,6 +16,7 @@ from bnlib.layers import ACTIVATIONS, cross_entropy
 from bnlib.network import forward, inference_layers, there_and_back
 from bnlib.plan import in_layers, normalize_weights, plan
 from bnlib.referee import twin
+from tests.bnlib.checks import only, same_run
 
 PLACEMENTS = ("before", "after")
 OPTIMIZERS = ("sgd", "momentum", "adamw")
@@ -32,42 +33,6 @@ every_pair = pytest.mark.parametrize(
     [*((n, "none") for n in LAYER_NORMS), ("batch", "spectral"), ("layer", "weight"), ("frn", "standard")],
 )
 every_other_network = pytest.mark.parametrize("network", ["cnn", "rnn"])
-
-
-def same_run(one: Run, other: Run) -> bool:
-    """Bit for bit, history included."""
-
-    def arrays(run):
-        state = [
-            run.flat,
-            *run.optimizer_state,
-            run.running.mean,
-            run.running.var,
-            run.power,
-            run.diverged_at,
-        ]
-        return {**run.history, **dict(enumerate(state))}
-
-    left, right = arrays(one), arrays(other)
-    plain = [
-        (run.config, run.step, run.samples, run.running.steps, run.running.momentum) for run in (one, other)
-    ]
-    return (
-        plain[0] == plain[1]
-        and left.keys() == right.keys()
-        and all(np.array_equal(left[name], right[name], equal_nan=True) for name in left)
-    )
-
-
-def only(run: Run, replica: int) -> Run:
-    """One replica of a run, as a run of its own."""
-    row = slice(replica, replica + 1)
-    config = replace(run.config, seed=run.config.seed + replica, replicas=1)
-    running = replace(run.running, mean=run.running.mean[row], var=run.running.var[row])
-    frames = tuple({k: v if k == "step" else v[row] for k, v in block.items()} for block in run.frames)
-    state = tuple(array[row] for array in run.optimizer_state)
-    own = {name: getattr(run, name)[row] for name in ("flat", "power", "diverged_at")}
-    return replace(run, config=config, optimizer_state=state, running=running, frames=frames, **own)
 
 
 def shaped(norm, **shape):
@@ -284,9 +249,8 @@ def test_training_is_pytorchs(norm, network, placement, optimizer, activation):
     if norm != "spectral":  # a frame has the u of its own step, one iteration on
         assert frame["val_loss"] == pytest.approx(loss, abs=1e-8)
         assert frame["val_accuracy"] == pytest.approx(accuracy, abs=1e-12)
-    if norm != "renorm":  # which takes all validation samples at once
-        expected = np.mean(right) if model.running else accuracy
-        assert frame["val_accuracy_batch"] == pytest.approx(expected, abs=1e-12)
+    expected = np.mean(right) if model.running else accuracy
+    assert frame["val_accuracy_batch"] == pytest.approx(expected, abs=1e-12)
 
 
 # --- a run is a value ---------------------------------------------------------------------------------------

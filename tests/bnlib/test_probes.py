@@ -101,6 +101,58 @@ def test_the_jacobian_is_judged_by_theory(monkeypatch):
     assert min(wrong[name].min() for name in ("spectrum", "projector", "santurkar", "pair")) > 1e-4
 
 
+# What a norm makes of data x (N, I) and weights w (O, I), written down once more.
+FORMULAS = {
+    "batch": lambda x, w: ((s := x @ w.T) - s.mean(0)) / s.std(0),
+    "layer": lambda x, w: (((s := x @ w.T).T - s.mean(1)) / s.std(1)).T,
+    "rms": lambda x, w: (x @ w.T) / np.sqrt(((x @ w.T) ** 2).mean(1))[:, None],
+    "weight": lambda x, w: x @ (w / np.linalg.norm(w, axis=1)[:, None]).T,
+}
+
+
+@pytest.mark.parametrize("norm", FORMULAS)
+def test_invariances_are_changes_of_the_output(norm):
+    found = MEASURES["invariances"](replace(TINY, norm=norm, width=5, batch_size=7), 0)
+    for replica in range(2):
+        rng = np.random.default_rng((replica, 5))
+        x, w = rng.standard_normal((7, 64)), rng.standard_normal((5, 64))
+        a, c = rng.uniform(2, 5), rng.standard_normal(64)
+        before = FORMULAS[norm](x, w)
+        first, sample = w.copy(), x.copy()
+        first[0] *= a
+        sample[0] *= a
+        after = {
+            "weights_scaled": (x, a * w), "weights_shifted": (x, w + c), "unit_scaled": (x, first),
+            "data_scaled": (a * x, w), "data_shifted": (x + c, w), "sample_scaled": (sample, w),
+        }  # fmt: skip
+        assert found.keys() == after.keys()
+        for name, changed in after.items():
+            change = np.abs(FORMULAS[norm](*changed) - before).max() / np.abs(before).max()
+            assert found[name][replica] == pytest.approx(change, abs=1e-13), name
+
+
+def test_power_iteration_is_that_of_the_singular_values(monkeypatch):
+    """With c = left' u at the start, after k iterations sigma^2 = sum c^2 s^4k / sum c^2 s^(4k-2)."""
+    values, config = np.array([3.0, 2.4, 1.0]), replace(TINY, width=20)
+    for steps in (6, 80):
+        found = MEASURES["power_iteration"](config, steps, values=tuple(values))
+        for replica in range(2):
+            left = np.linalg.qr(np.random.default_rng((replica, 7)).standard_normal((20, 3)))[0]
+            c2 = (left.T @ np.random.default_rng(replica).standard_normal(20)) ** 2
+            k, s = np.arange(1, steps + 1)[:, None], values / 3
+            error = 1 - np.sqrt((c2 * s ** (4 * k)).sum(1) / (c2 * s ** (4 * k - 2)).sum(1))
+            last = np.flatnonzero(error > 1e-9)[-1]
+            assert steps == 6 or 10 < last < 40
+            assert found["ratio"][replica] == pytest.approx(error[last] / error[last - 1], rel=1e-5)
+            assert found["excess"][replica] == pytest.approx(-error.min(), abs=1e-14)
+    true = probes.spectral_norm
+    monkeypatch.setattr(
+        probes, "spectral_norm", lambda *a, **b: (lambda w, sigma, u: (w, 1.01 * sigma, u))(*true(*a, **b))
+    )
+    wrong = MEASURES["power_iteration"](config, 80, values=tuple(values))
+    np.testing.assert_allclose(wrong["excess"], 0.01, rtol=1e-6)
+
+
 # --- before training ----------------------------------------------------------------------------------------
 
 

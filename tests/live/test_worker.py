@@ -125,7 +125,8 @@ def test_every_norm_can_be_a_lane_on_every_network(network):
         assert (found["gradient_norm"] > 0).any() != stands, norm
         assert np.isfinite(found["train_loss"]).all(), norm
         assert np.isfinite(found["val_accuracy"][0]).all() and np.isnan(found["val_accuracy"][1]).all()
-        assert (run.flat != start(config).flat).any()
+        moved = (run.flat != start(config).flat).any()  # a GAN's two halves look alike then, and cancel
+        assert moved != (stands and network == "gan"), norm
         assert ("cloud" in block, "surface" in block) == (network == "gan", False)
 
 

@@ -1,0 +1,159 @@
+"""What the training lab offers beside batch norm in dense networks, in a real browser."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.gestures import SMALL, at_step, canvases, drag_slider, open_lab, wait_for_address
+
+pytestmark = pytest.mark.browser
+
+CONV = SMALL + "&network=cnn&batch_size=8"
+RING = "/training-lab?network=gan&dataset=ring&depth=2&width=16&replicas=2&lanes=none,batch,spectral"
+OWN = {
+    "group": ["groups"],
+    "spectral": ["iterations"],
+    "renorm": ["r_max", "d_max", "momentum"],
+    "dyt": ["alpha"],
+    "batch": ["momentum"],
+}
+
+
+def rows(page: Page) -> list[str]:
+    """The table of lanes, a text a row."""
+    return page.locator(".standing tbody tr").all_inner_texts()
+
+
+def measured(page: Page) -> None:
+    """Wait until every lane's cost is there."""
+    expect(page.locator(".standing tbody")).not_to_contain_text("…")
+
+
+def test_parameters_and_cost_stand_beside_each_accuracy(page: Page) -> None:
+    open_lab(page, SMALL + "&step=40&lanes=none,batch")
+    at_step(page, 40)
+    measured(page)
+    none, batch = rows(page)
+    for row, name, parameters in ((none, "no norm", "1,482"), (batch, "batch norm", "1,514")):
+        assert re.search(rf"{name}\s+\d+\.\d% \(.*\)\s+{parameters}\s+[\d.]+ ms", row), row
+    said = page.locator(".verdict").inner_text()
+    for row in (none, batch):
+        share = re.search(r"\d+\.\d%", row)
+        assert share is not None and share[0] in said, "the table and the sentence agree"
+
+
+@pytest.mark.parametrize("norm", OWN)
+def test_a_norm_brings_its_own_settings_and_no_others(page: Page, norm: str) -> None:
+    open_lab(page, SMALL + "&step=5&lanes=none")
+    for name in {name for names in OWN.values() for name in names}:
+        expect(page.locator(f".panel > details [data-control={name}]")).to_be_hidden()
+    page.get_by_label("Norm of lane 1").select_option(norm)
+    for name in OWN[norm]:
+        expect(page.locator(f".panel > details [data-control={name}]")).to_be_visible()
+    for name in {name for names in OWN.values() for name in names} - set(OWN[norm]):
+        expect(page.locator(f".panel > details [data-control={name}]")).to_be_hidden()
+    wait_for_address(page, f"lanes={norm}")
+    offered = page.get_by_label("Let lane 1 differ in").locator("option").all_inner_texts()
+    assert ("ε eps" in offered) == (norm in ("group", "renorm", "batch"))
+
+
+def test_every_norm_of_the_table_can_be_chosen_and_shows_its_name(page: Page) -> None:
+    open_lab(page, SMALL + "&step=5&lanes=none")
+    choice = page.get_by_label("Norm of lane 1")
+    names = choice.locator("option").all_inner_texts()
+    assert len(names) == 14 and "filter response norm" in names and "dynamic tanh" in names
+    for value in ("frn", "weight", "standard", "running", "ghost", "instance"):
+        choice.select_option(value)
+        at_step(page, 5)
+        shown = choice.locator("option:checked").inner_text()
+        expect(page.locator(".standing tbody")).to_contain_text(shown)
+        expect(page.locator(".verdict")).to_contain_text(shown)
+
+
+def test_dragging_a_norms_own_setting_bends_its_curve(page: Page) -> None:
+    open_lab(page, SMALL + "&step=60&lanes=renorm")
+    at_step(page, 60)
+    before = canvases(page)
+    drag_slider(page, "r_max", 0.6, 0.0)
+    drag_slider(page, "d_max", 0.6, 0.0)
+    wait_for_address(page, r"r_max=1\.0.*d_max=0\.0")
+    at_step(page, 60)
+    assert canvases(page) != before
+
+
+def test_convolutional_networks_race_and_their_link_shows_the_same(
+    page: Page, context: BrowserContext
+) -> None:
+    open_lab(page, CONV + "&step=30&lanes=none,group~groups:2,batch~weight_norm:standard")
+    at_step(page, 30)
+    measured(page)
+    assert "1,418" in rows(page)[0], "8 and 16 channels, 3 x 3"
+    other = context.new_page()
+    open_lab(other, page.url)
+    at_step(other, 30)
+    expect(other.locator(".verdict")).to_have_text(page.locator(".verdict").inner_text())
+    assert canvases(other)[:2] == canvases(page)[:2]
+
+
+def test_a_network_chosen_in_the_panel_says_what_it_needs(page: Page) -> None:
+    open_lab(page, SMALL + "&dataset=moons&step=10&lanes=none,layer")
+    at_step(page, 10)
+    expect(page.locator("figure.surface")).to_be_visible()
+    page.locator("[data-control=network]").select_option("rnn")
+    expect(page.locator(".lanes .hint")).to_contain_text("the data set is digits")
+    expect(page.locator("figure.surface")).to_be_hidden()
+    at_step(page, 10)
+    wait_for_address(page, "network=rnn")
+
+
+def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> None:
+    open_lab(page, RING + "&step=10")
+    expect(page.locator("figure.accuracy strong")).to_have_text("Samples near a Gaussian")
+    expect(page.locator("figure.surface strong")).to_have_text("Generated samples")
+    expect(page.locator(".verdict")).to_contain_text("Step 10, samples near a Gaussian")
+    expect(page.locator(".standing thead")).to_contain_text("Near a Gaussian")
+    cloud = page.locator("figure.surface canvas")
+    before = cloud.evaluate("(canvas) => canvas.toDataURL()")
+    page.locator("input.scrub").focus()
+    page.keyboard.press("End")
+    expect(page.locator(".lab")).to_have_attribute("data-step", "200")
+    assert cloud.evaluate("(canvas) => canvas.toDataURL()") != before, "the samples have moved"
+    page.locator("[data-control=network]").select_option("mlp")
+    expect(page.locator("figure.accuracy strong")).to_have_text("Validation accuracy")
+    expect(page.locator("figure.surface strong")).to_have_text("Decision surface")
+
+
+def test_pytorch_is_asked_and_agrees(page: Page) -> None:
+    open_lab(page, SMALL + "&step=12&lanes=batch,spectral")
+    at_step(page, 12)
+    page.locator("summary", has_text="Check against PyTorch").click()
+    page.get_by_role("button", name="Compare every lane with PyTorch").click()
+    checks = page.locator(".lane-check")
+    expect(checks).to_have_count(2)
+    for number, name in enumerate(("batch norm", "spectral norm")):
+        expect(checks.nth(number).locator("summary")).to_contain_text(f"✓ {name}: agrees. Largest difference")
+    expect(page.locator(".check [role=status]")).to_contain_text("Step 12, PyTorch 2.")
+    checks.first.locator("summary").click()
+    expect(checks.first.locator("table")).to_contain_text("gradient of weight0")
+    expect(page.get_by_role("button", name="Compare every lane with PyTorch")).to_be_enabled()
+
+
+def test_nonsense_in_the_address_is_told_and_the_rest_is_used(page: Page) -> None:
+    open_lab(page, SMALL + "&network=transformer&lanes=batch,nonsense&r_max=-3&groups=x&step=5")
+    warning = page.get_by_role("alert")
+    for part in ("network=transformer", "lanes=batch,nonsense", "r_max=-3", "groups=x"):
+        expect(warning).to_contain_text(part)
+    at_step(page, 5)
+
+
+def test_on_a_phone_the_table_of_lanes_fits(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_lab(page, SMALL + "&step=20&lanes=none,batch,frn,standard")
+    at_step(page, 20)
+    measured(page)
+    box = page.locator(".standing").bounding_box()
+    assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
