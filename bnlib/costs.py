@@ -63,11 +63,14 @@ def cost(
 
     In each of so many rounds all contestants make so many steps in turn, there and back. ``batch_size`` None
     is the configuration's. ``torch`` measures `referee.twin`, too, eagerly on one thread: always the same
-    batch, plain SGD. Raises ValueError if a number is out of range or doesn't fit the configuration.
+    batch, plain SGD. Raises ValueError if a number is out of range or doesn't fit the configuration, or if a
+    GAN is to be measured in ``torch``.
     """
     for label, number in (("rounds", rounds), ("steps", steps)):
         if not isinstance(number, Integral) or number < 1:
             raise ValueError(f"cost: {label}={number!r} must be an integer of at least 1; try 5")
+    if torch and config.network == "gan":
+        raise ValueError("cost: network='gan' is measured in bnlib alone; choose torch=False")
     size = config.batch_size if batch_size is None else batch_size
     config = replace(config, replicas=1, batch_size=size)
     bare = replace(config, norm="none", weight_norm="none")

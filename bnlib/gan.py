@@ -27,6 +27,7 @@ per layer : of the discriminator, both halves together
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 
@@ -114,6 +115,68 @@ def quality(points: Array, noise: float) -> tuple[Array, Array]:
     return near.mean(axis=1), (each >= FAIR * points.shape[1] / MODES).mean(axis=1)
 
 
+class Half(NamedTuple):
+    """What the discriminator makes of points (R, N, 2) that are all real, or all generated."""
+
+    points: Array
+    loss: Array
+    logits: Array
+    trace: list[Trace]
+    dz: list[Array]
+
+
+def together(real: Half, fake: Half) -> Half:
+    """Both halves as one; of traces what `telemetry.measure` looks at."""
+
+    def join(*pair: Array) -> Array:
+        return np.concatenate(pair, axis=1)
+
+    pairs = zip(real.trace, fake.trace, strict=True)
+    trace = [Trace(join(one.z, other.z), join(one.a, other.a), None, None, None) for one, other in pairs]
+    points, logits, *dz = map(
+        join, (real.points, real.logits, *real.dz), (fake.points, fake.logits, *fake.dz)
+    )
+    return Half(points, (real.loss + fake.loss) / 2, logits, trace, dz)
+
+
+class Players:
+    """Both networks on the arrays of a run, and ``gradient``, shaped like ``flat``."""
+
+    def __init__(self, config: RunConfig, flat: Array, running: RunningStats, power: Array) -> None:
+        self.config, own, (self.dense, its) = config, plan(config), generator(config)
+        self.gradient = np.zeros_like(flat)
+        self._own, self._scratch = self.gradient[:, : own.size], np.zeros_like(flat[:, : own.size])
+        self.layers = in_layers(config, own.views(flat), running, power)
+        self.gradients, self._others = (in_layers(config, own.views(a)) for a in (self._own, self._scratch))
+        self.made, self._made_gradients = (
+            in_layers(self.dense, its.views(array[:, own.size :])) for array in (flat, self.gradient)
+        )
+
+    def judge(self, x: Array, z: Array) -> tuple[Half, Half]:
+        """Real x (R, N, 2) and points of latents z (R, 2, N, LATENT): the discriminator's gradient."""
+        used, self.kept = normalize_weights(self.config, self.layers)
+        halves = []
+        for real, gradients in ((True, self.gradients), (False, self._others)):
+            points = x if real else forward(self.dense, self.made, z[:, 0], keep=False)[0]
+            logits, trace, cache = forward(self.config, used, points, norm_batch=self.config.statistics_of)
+            loss, dlogits = real_or_not(logits, real)
+            dz = backward(self.config, gradients, dlogits / 2, trace, cache)
+            halves.append(Half(points, loss, logits, trace, dz))
+        self._own += self._scratch
+        weights_backward(self.config, self.gradients, self.kept)
+        return halves[0], halves[1]
+
+    def fool(self, z: Array) -> Array:
+        """The generator's loss (R,) before the discriminator as it is now; ``gradient`` gets its gradient."""
+        points, made_trace, made_cache = forward(self.dense, self.made, z[:, 1])
+        used, _ = normalize_weights(self.config, self.layers, iterations=0)
+        logits, trace, cache = forward(self.config, used, points, norm_batch=self.config.statistics_of)
+        loss, dlogits = real_or_not(logits, True)
+        dpoints = backward(self.config, self._others, dlogits, trace, cache, need_dx=True)[0]
+        backward(self.dense, self._made_gradients, dpoints, made_trace, made_cache)
+        return loss
+
+
 def play(
     config: RunConfig, seeds: tuple[int, ...], position: int, steps: range, state: State
 ) -> tuple[int, Array, list[telemetry.Frame]]:
@@ -123,22 +186,15 @@ def play(
     """
     own, (dense, its) = plan(config), generator(config)
     limit = DIVERGENCE_RATIO * np.log(2)
-    gradient = np.zeros_like(state.flat)
-    scratch = np.zeros_like(state.flat[:, : own.size])
     statistics = state.statistics
     running = RunningStats(statistics[:, 0], statistics[:, 1])  # views: always current
-    layers = in_layers(config, own.views(state.flat), running, state.power)
-    gradients, others = (in_layers(config, own.views(array)) for array in (gradient, scratch))
-    made, made_gradients = (
-        in_layers(dense, its.views(array[:, own.size :])) for array in (state.flat, gradient)
-    )
+    players = Players(config, state.flat, running, state.power)
     keep, take = averaging_weights(config)
-    together = config.statistics_of
     shown = shown_latents(config, seeds)
     frames: list[telemetry.Frame] = []
 
     def update(the_plan: Plan, here: slice) -> None:
-        flat, change = state.flat[:, here], gradient[:, here]
+        flat, change = state.flat[:, here], players.gradient[:, here]
         moments = tuple(array[:, here] for array in state.moments)
         gradient_to_update(config, the_plan, flat, change, moments, step)
         flat -= change
@@ -147,69 +203,46 @@ def play(
     stream = batches(config.data(), seeds, position, config.batch_size, len(steps), *order)
     for step, (x, _) in enumerate(stream, start=steps.start):
         z = latents(config, seeds, step)
-        points = forward(dense, made, z[:, 0], keep=False)[0]
-        used, kept = normalize_weights(config, layers)
-        real, real_trace, real_cache = forward(config, used, x, norm_batch=together)
-        fake, fake_trace, fake_cache = forward(config, used, points, norm_batch=together)
-        (loss, dreal), (fake_loss, dfake) = real_or_not(real, True), real_or_not(fake, False)
-        loss = (loss + fake_loss) / 2
+        real, fake = players.judge(x, z)
+        loss = (real.loss + fake.loss) / 2
         if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
             # Nothing has changed in this step yet: the others repeat it among themselves.
             return step, ~(loss < limit), frames
-        dz = backward(config, gradients, dreal / 2, real_trace, real_cache)
-        fake_dz = backward(config, others, dfake / 2, fake_trace, fake_cache)
-        gradient[:, : own.size] += scratch
-        weights_backward(config, gradients, kept)
         moments = statistics
         if own.statistics:
-            moments = (batch_moments(real_trace) + batch_moments(fake_trace)) / 2
+            moments = (batch_moments(real.trace) + batch_moments(fake.trace)) / 2
         recording = step % config.record_every == 0
         validating = recording and step % config.validate_every == 0
         if recording:
-            trace, dz = _both(real_trace, fake_trace), _joined(dz, fake_dz)
-            frame = telemetry.measure(config, layers, gradients, trace, dz, moments[:, 0], running)
-            right = np.count_nonzero(real > 0, axis=(1, 2)) + np.count_nonzero(fake < 0, axis=(1, 2))
+            seen, networks = together(real, fake), (players.layers, players.gradients)
+            frame = telemetry.measure(config, *networks, seen.trace, seen.dz, moments[:, 0], running)
+            right = np.count_nonzero(real.logits > 0, axis=(1, 2))
+            right += np.count_nonzero(fake.logits < 0, axis=(1, 2))
             frame |= {"train_loss": loss, "train_accuracy": right / (2 * config.batch_size)}
         if validating:
-            frame["samples"] = forward(dense, made, shown, keep=False)[0]
+            frame["samples"] = forward(dense, players.made, shown, keep=False)[0]
             frame["val_accuracy"], frame["val_accuracy_batch"] = quality(frame["samples"], config.data_noise)
 
         changing = (state.flat, *state.moments, statistics, state.power)
         before = [array.copy() for array in changing]
         update(own, slice(0, own.size))
         if recording:
-            update_norm = telemetry.weight_norms(gradients)  # they have become the update
+            update_norm = telemetry.weight_norms(players.gradients)  # they have become the update
             frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
-        keep_power(layers, kept)
+        keep_power(players.layers, players.kept)
         if own.statistics:
             statistics *= keep
             moments *= take
             statistics += moments
 
-        points, made_trace, made_cache = forward(dense, made, z[:, 1])
-        used, _ = normalize_weights(config, layers, iterations=0)
-        logits, fake_trace, fake_cache = forward(config, used, points, norm_batch=together)
-        loss, dlogits = real_or_not(logits, True)
+        loss = players.fool(z)
         if not np.maximum.reduce(loss) < limit:
             for array, old in zip(changing, before, strict=True):
                 array[:] = old
             return step, ~(loss < limit), frames
-        dpoints = backward(config, others, dlogits, fake_trace, fake_cache, need_dx=True)[0]
-        backward(dense, made_gradients, dpoints, made_trace, made_cache)
         update(its, slice(own.size, None))
         if validating:
             frame["val_loss"] = loss
         if recording:
             frames.append(frame)
     return steps.stop, np.zeros(len(seeds), bool), frames
-
-
-def _joined(real: list[Array], fake: list[Array]) -> list[Array]:
-    return [np.concatenate(pair, axis=1) for pair in zip(real, fake, strict=True)]
-
-
-def _both(real: list[Trace], fake: list[Trace]) -> list[Trace]:
-    """What `telemetry.measure` looks at, of both halves together."""
-    z = _joined([layer.z for layer in real], [layer.z for layer in fake])
-    a = _joined([layer.a for layer in real], [layer.a for layer in fake])
-    return [Trace(*pair, None, None, None) for pair in zip(z, a, strict=True)]

@@ -196,8 +196,8 @@ def _unroll(
 ) -> tuple[Array, Trace]:
     """A recurrent layer: x (R, N, T, I) and the state before, side by side, make each step's linear map.
 
-    The norm is on their sum (Cooijmans et al. 2017), with statistics of its own at each step; gamma and beta
-    are the same at all steps.
+    The norm is on their sum, with statistics of its own at each step, and one gamma and beta for all steps
+    (Cooijmans et al. 2017, who normalize what comes from input and state apart).
     """
     replicas, samples, steps, _ = x.shape
     state = np.zeros((replicas, samples, layer.weight.shape[2]), x.dtype)
@@ -290,7 +290,7 @@ def _write(gradient: Layer, affine: dict[str, Array]) -> None:
     """Write a norm's gradients, by name, where they belong."""
     for name, array in affine.items():
         place = getattr(gradient, name) if name in ("gamma", "beta") else gradient.extra[name]
-        place[:] = array.reshape(place.shape)
+        place[:] = array if array.shape == place.shape else array.reshape(place.shape)
 
 
 def _unroll_backward(

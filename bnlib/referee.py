@@ -1,5 +1,8 @@
 """Checking the engine against PyTorch: one batch through both.
 
+Of a GAN it is a step: the discriminator's loss of both halves, and the generator's before the discriminator
+as the engine has updated it.
+
 ``python -m bnlib.referee`` reads JSON, ``{"config": fields of RunConfig, "step": n}``, and writes what
 `check` finds, or ``{"error": why}``.
 """
@@ -13,11 +16,11 @@ from typing import Any
 
 import numpy as np
 
-from . import train
+from . import gan, train
 from .config import LAST_STEP, RunConfig, check_field
 from .data import batches
 from .layers import cross_entropy
-from .network import forward, inference_layers, there_and_back
+from .network import Trace, forward, inference_layers, there_and_back
 from .plan import in_layers, plan, set_affine
 from .stats import Array, RunningStats
 from .train import Run
@@ -51,7 +54,7 @@ def check(config: RunConfig, step: int, dtype: str | None = None) -> dict[str, A
     Raises
     ------
     ValueError
-        If ``step`` isn't a whole number, or the network has no twin.
+        If ``step`` isn't a whole number.
     """
     import torch
 
@@ -99,14 +102,17 @@ def _next(run: Run) -> tuple[RunConfig, Array, Array, Any]:
 def _ours(run: Run) -> Quantities:
     config, x, labels, noise = _next(run)
     gradient, the_plan = np.zeros_like(run.flat), plan(config)
-    layers = in_layers(config, the_plan.views(run.flat), run.running, run.power)
-    gradients = in_layers(config, the_plan.views(gradient))
-    logits, trace, _ = there_and_back(
-        config, layers, gradients, x, lambda z: cross_entropy(z, labels)[1], config.statistics_of, noise
-    )
-    found = {"logits": logits[0], "loss": cross_entropy(logits, labels)[0]}
+    if config.network == "gan":
+        found, trace, gradient = _our_game(run, config, x)
+    else:
+        layers = in_layers(config, the_plan.views(run.flat), run.running, run.power)
+        gradients = in_layers(config, the_plan.views(gradient))
+        logits, trace, _ = there_and_back(
+            config, layers, gradients, x, lambda z: cross_entropy(z, labels)[1], config.statistics_of, noise
+        )
+        found = {"logits": logits[0], "loss": cross_entropy(logits, labels)[0]}
     found |= {f"input of activation{number}": layer.z[0] for number, layer in enumerate(trace)}
-    found |= {f"gradient of {name}": array[0] for name, array in the_plan.views(gradient).items()}
+    found |= {f"gradient of {name}": a[0] for name, a in replace(run, flat=gradient).parameters.items()}
     after = train.advance(run, 1).running
     for number, here in enumerate(the_plan.statistics):
         found[f"running mean of layer{number}"] = after.mean[0, here]
@@ -115,25 +121,65 @@ def _ours(run: Run) -> Quantities:
     return found | {"inference": forward(config, inference, config.data().x_val, keep=False)[0][0]}
 
 
+def _updated(run: Run) -> Run:
+    """Of a GAN, as the generator's update finds it: the discriminator's has been made."""
+    after, own = train.advance(run, 1), plan(run.config).size
+    flat = np.concatenate([after.flat[:, :own], run.flat[:, own:]], axis=1)
+    return replace(run, flat=flat, running=after.running, power=after.power)
+
+
+def _our_game(run: Run, config: RunConfig, x: Array) -> tuple[Quantities, list[Trace], Array]:
+    z, own = gan.latents(config, (config.seed,), run.step), plan(config).size
+    one, other = (gan.Players(config, r.flat, r.running, r.power) for r in (run, _updated(run)))
+    seen, fooling = gan.together(*one.judge(x, z)), other.fool(z)
+    one.gradient[:, own:] = other.gradient[:, own:]
+    found = {"points": seen.points[0], "logits": seen.logits[0], "loss": seen.loss}
+    return found | {"generator's loss": fooling}, seen.trace, one.gradient
+
+
 def _theirs(run: Run) -> Quantities:
     import torch
 
     config, x, labels, noise = _next(run)
-    model, behind = twin(run), noise and [[torch.tensor(array[0]) for array in pair] for pair in noise]
+    behind = noise and [[torch.tensor(array[0]) for array in pair] for pair in noise]
+    prefixes = ("", "", "generator_") if config.network == "gan" else ("",)  # a discriminator for each half
+    models = [twin(run, prefix=prefix) for prefix in prefixes]
     with torch.no_grad():
-        inference = model.train(False)(torch.tensor(config.data().x_val))
-    logits = model.train()(torch.tensor(x[0]), behind)
-    loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[0]))
-    torch.autograd.backward(loss)
-    found = {"logits": logits, "loss": loss[None], "inference": inference}
-    found |= {f"input of activation{number}": z for number, z in enumerate(model.entered)}
-    for number, (mean, var) in enumerate(model.running):
-        found |= {
-            f"running mean of layer{number}": mean.ravel(),
-            f"running variance of layer{number}": var.ravel(),
-        }
+        inference = models[0].train(False)(torch.tensor(config.data().x_val))
+    models[0].train()
+    if config.network == "gan":
+        found = _their_game(run, config, torch.tensor(x[0]), *models)
+    else:
+        logits = models[0](torch.tensor(x[0]), behind)
+        loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[0]))
+        torch.autograd.backward(loss)
+        found = {"logits": logits, "loss": loss[None]}
+    found["inference"] = inference
+    entered = zip(*(model.entered for model in models[:2]), strict=True)
+    found |= {f"input of activation{number}": torch.cat(z) for number, z in enumerate(entered)}
+    for number, halves in enumerate(zip(*(model.running for model in models[:2]), strict=True)):
+        mean, var = (torch.stack(moment).mean(0).ravel() for moment in zip(*halves, strict=True))
+        found |= {f"running mean of layer{number}": mean, f"running variance of layer{number}": var}
     arrays = {name: tensor.detach().numpy() for name, tensor in found.items()}
-    return arrays | {f"gradient of {name}": model.array(p.grad) for name, p in model.named.items()}
+    for model in models:
+        for name, p in model.named.items():
+            arrays[f"gradient of {name}"] = model.array(p.grad) + arrays.get(f"gradient of {name}", 0)
+    return arrays
+
+
+def _their_game(
+    run: Run, config: RunConfig, x: Any, for_real: Any, for_fake: Any, made: Any
+) -> dict[str, Any]:
+    import torch
+
+    z = torch.tensor(gan.latents(config, (config.seed,), run.step)[0])
+    points, judge = made(z[0]).detach(), twin(_updated(run)).train(iterate=False)
+    real, fake, fooled = for_real(x), for_fake(points), judge(made(z[1]))
+    right = torch.nn.functional.logsigmoid  # logarithm of a probability
+    loss, fooling = -(right(real).mean() + right(-fake).mean()) / 2, -right(fooled).mean()
+    torch.autograd.backward([loss, fooling])
+    found = {"points": torch.cat([x, points]), "logits": torch.cat([real, fake]), "loss": loss[None]}
+    return found | {"generator's loss": fooling[None]}
 
 
 def _compare(ours: Quantities, theirs: Quantities) -> list[tuple[str, float, float, float]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .config import GHOST
+from .config import GHOST, RunConfig
 from .data import DIGIT
 from .plan import plan
 from .stats import Array
@@ -24,14 +24,14 @@ class Twin:
     running mean and variance, (steps, C) each: steps are 1 but in recurrent layers.
     """
 
-    def __init__(self, run: Run, replica: int = 0) -> None:
+    def __init__(self, run: Run, replica: int = 0, prefix: str = "") -> None:
         import torch
 
         self.torch, self.F, self.training = torch, torch.nn.functional, True
         config, parametrizations = run.config.at(run.step), torch.nn.utils.parametrizations
+        if prefix:
+            config = RunConfig(dataset="ring", depth=config.depth, width=config.width, norm="none")
         self.config = config
-        if config.network == "gan":
-            raise ValueError("referee: network='gan' is two networks; choose network='mlp', 'cnn' or 'rnn'")
         self.entered: list[Tensor] = []
         self.named: dict[str, Any] = {}
         self.linears: list[Any] = []
@@ -42,14 +42,15 @@ class Twin:
         }["linear" if config.norm == "frn" else config.activation]  # fmt: skip
         given = {name: torch.tensor(array[replica]) for name, array in run.parameters.items()}
         for number in range(config.depth + 1):
-            (rows, columns), dtype = given[f"weight{number}"].shape, given["weight0"].dtype
-            linear: Any = torch.nn.Linear(rows, columns, f"bias{number}" in given, dtype=dtype)
-            named = {"weight": linear.weight} | ({"bias": linear.bias} if f"bias{number}" in given else {})
+            weight, biased = given[f"{prefix}weight{number}"], f"{prefix}bias{number}" in given
+            (rows, columns), dtype = weight.shape, weight.dtype
+            linear: Any = torch.nn.Linear(rows, columns, biased, dtype=dtype)
+            named = {"weight": linear.weight} | ({"bias": linear.bias} if biased else {})
             own = self._own(rows, columns, dtype) if number < config.depth else {}
             if number < config.depth and config.on_weights == "weight":
                 held: Any = parametrizations.weight_norm(linear).parametrizations.weight
                 held.original0, named["weight"] = own["gain"], held.original1
-            if number < config.depth and config.on_weights == "spectral":  # dim=1: it iterates in our order
+            if number < len(plan(config).power):  # spectral norm; dim=1: it iterates in our order
                 held = parametrizations.spectral_norm(linear, n_power_iterations=config.iterations, dim=1)
                 named["weight"] = held.parametrizations.weight.original
                 power = torch.tensor(run.power[replica, plan(config).power[number]])
@@ -57,7 +58,7 @@ class Twin:
             named |= own if config.learn_affine else {}
             self.linears.append(linear)
             self.own.append(own)
-            self.named |= {f"{name}{number}": parameter for name, parameter in named.items()}
+            self.named |= {f"{prefix}{name}{number}": parameter for name, parameter in named.items()}
         with torch.no_grad():
             for name, parameter in self.named.items():
                 parameter.copy_(given[name].T if parameter.ndim == 2 else given[name][0])
@@ -82,12 +83,13 @@ class Twin:
     def parameters(self) -> Iterator[Any]:
         return iter(self.named.values())
 
-    def train(self, mode: bool = True) -> Twin:
-        """In inference, spectral norm looks at the matrix as it is now, from where it looked last."""
-        self.training = mode
+    def train(self, mode: bool = True, iterate: bool | None = None) -> Twin:
+        """Where it doesn't ``iterate``, as in inference, spectral norm takes the matrix as it is now, from
+        where it looked last."""
+        self.training, iterate = mode, mode if iterate is None else iterate
         for linear in self.linears:
-            linear.train(mode)
-        for linear in self.linears[:-1] if self.config.on_weights == "spectral" and not mode else []:
+            linear.train(iterate)
+        for linear in [] if iterate else self.linears[: len(plan(self.config).power)]:
             norm, matrix = linear.parametrizations.weight[0], linear.parametrizations.weight.original.detach()
             norm._u.copy_(self.F.normalize(norm._v @ matrix, dim=0))
         return self
@@ -167,6 +169,8 @@ class Twin:
     def _over_batches(self, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor) -> Tensor:
         """Batch norm and its kin; what is kept for inference moves on in training."""
         F, config, eps, take = self.F, self.config, self.config.eps, 1 - self.config.momentum
+        if config.norm == "batch" and not config.norm_batch and x.numel() > x.shape[1] and eps >= TINY:
+            return F.batch_norm(x, mean, var, gamma, beta, self.training, take, eps)
         axes, parts = (0, *range(2, x.ndim)), 1
         m, v = x.detach().mean(axes), x.detach().var(axes, correction=0)
         known = (var + eps).where(var + eps > 0, float("inf"))
@@ -209,6 +213,9 @@ def _standardized(x: Tensor, axes: tuple[int, ...], eps: float, centre: bool = T
     return x / var.where(var > 0, float("inf")).sqrt()
 
 
-def twin(run: Run, replica: int = 0) -> Twin:
-    """The network of ``run`` in PyTorch, with the parameters and the statistics of one replica."""
-    return Twin(run, replica)
+def twin(run: Run, replica: int = 0, prefix: str = "") -> Twin:
+    """The network of ``run`` in PyTorch, with the parameters and the statistics of one replica.
+
+    Of a GAN it is the discriminator, or with ``prefix`` "generator_" the generator.
+    """
+    return Twin(run, replica, prefix)

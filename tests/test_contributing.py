@@ -20,7 +20,8 @@ def house(tmp_path_factory):
     for room in ("bnlib", "live", "tests"):
         shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy(ROOT / "pyproject.toml", folder)
-    (example,) = re.findall(r"```python\n(def l1_forward.*?)```", (ROOT / "CONTRIBUTING.md").read_text(), re.S)
+    text = (ROOT / "CONTRIBUTING.md").read_text()
+    (example,) = re.findall(r"```python\n(def l1_forward.*?)```", text, re.DOTALL)
     with (folder / "bnlib" / "zoo.py").open("a") as zoo:
         zoo.write(f"\n\n{example}")
     return folder
@@ -64,7 +65,8 @@ def test_a_pair_and_a_row_are_a_norm_in_the_library_and_in_the_lab(house):
 
 def test_the_generic_tests_run_over_it(house):
     chosen = "l1 and (gradients or replica or pickle or fixed)"
-    out = run(house, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, "tests/bnlib/test_engine.py")
+    engine = "tests/bnlib/test_engine.py"
+    out = run(house, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, engine)
     passed = int(re.search(r"(\d+) passed", out).group(1))
     assert passed >= 20, out
 

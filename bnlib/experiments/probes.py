@@ -162,12 +162,12 @@ def power_iteration(config: RunConfig, steps: int, values: tuple[float, ...]) ->
     for replica in range(config.replicas):
         rng = np.random.default_rng((config.seed + replica, 7))
         left, right = (np.linalg.qr(rng.standard_normal((n, len(values))))[0] for n in shape)
-        weight, u, error = left * values @ right.T, None, np.empty(steps)
+        weight, u, sigma = left * values @ right.T, None, np.empty(steps)
         for step in range(steps):
-            _, sigma, u = spectral_norm(weight, u, seed=config.seed + replica)
-            error[step] = 1 - sigma / values[0]
-        last = np.flatnonzero(error > 1e-9)[-1]
-        rows.append({"ratio": error[last] / error[last - 1], "excess": -error.min()})
+            _, sigma[step], u = spectral_norm(weight, u, seed=config.seed + replica)
+        excess = sigma / values[0] - 1
+        last = np.flatnonzero(excess < -1e-9)[-1]
+        rows.append({"ratio": excess[last] / excess[last - 1], "excess": excess.max()})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 

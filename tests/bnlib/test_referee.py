@@ -14,8 +14,9 @@ import torch
 
 import bnlib.network
 import bnlib.train
-from bnlib import RunConfig, conv, norms, referee, start
+from bnlib import RunConfig, conv, gan, norms, referee, start
 from bnlib.config import LAYER_NORMS
+from bnlib.network import forward
 from bnlib.referee import check, twin
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -144,9 +145,65 @@ def test_steps_are_whole_numbers(step):
         check(RunConfig(**SMALL), step)
 
 
-def test_a_gan_has_no_twin():
-    with pytest.raises(ValueError, match="network='gan' is two networks; choose"):
-        check(RunConfig(network="gan", dataset="ring", **SMALL), 10**9)
+# --- two networks that play against each other --------------------------------------------------------------
+
+
+def game(**changes):
+    return RunConfig(**{"network": "gan", "dataset": "ring", "depth": 2} | SMALL | changes)
+
+
+GAMES = {
+    **{norm: {"norm": norm} for norm in ("none", *LAYER_NORMS)},
+    "tanh, after": {"activation": "tanh", "placement": "after", "norm": "renorm"},
+    "two norms, adamw": {"weight_norm": "spectral", "optimizer": "adamw", "lr": 0.003, "iterations": 3},
+    "norm batches": {"norm_batch": 4, "batch_order": "pairs"},
+    "a fast one": {"norm": "spectral", "lr": 2.0, "replicas": 2},
+    "one sample": {"batch_size": 1},
+    "edits": {"edits": ((7, "gamma", 2.0), (7, "lr", 0.5), (5, "batch_size", 24)), "momentum": 0.3},
+    "fixed": {"learn_affine": False, "gamma": 1.3, "beta": 0.2, "optimizer": "momentum"},
+}
+
+
+@pytest.mark.parametrize("step", [0, 7])
+@pytest.mark.parametrize("name", GAMES)
+def test_every_game_agrees(name, step):
+    config = game(**{"seed": 2} | GAMES[name])
+    found = check(config, step)
+    assert found["agrees"] and found["step"] == step
+    assert found["float64"]["largest"] < 1e-9 and found["float32"]["largest"] < 1e-3
+    rows = {what: (difference, size) for what, difference, size in found["float64"]["rows"]}
+    expected = {"points", "logits", "loss", "generator's loss", "inference"}
+    expected |= {f"input of activation{n}" for n in range(2)}
+    expected |= {f"gradient of {name}" for name in start(config).parameters}
+    if config.on_activations and config.on_activations.running:
+        expected |= {f"running {what} of layer{n}" for what in ("mean", "variance") for n in range(2)}
+    assert set(rows) == expected and "gradient of generator_bias2" in rows
+    assert all(difference < 1e-9 for difference, _ in rows.values())
+    json.dumps(found, allow_nan=False)
+
+
+@pytest.mark.parametrize("norm", ["batch", "spectral"])
+def test_the_losses_of_a_game_are_those_of_that_step(norm):
+    config = game(norm=norm, record_every=1, validate_every=1, dtype="float64", lr=0.5)
+    history = bnlib.advance(start(config), 6).history
+    seen = {what: size for what, _, size in check(config, 5)["float64"]["rows"]}
+    assert seen["loss"] == pytest.approx(history["train_loss"][0, 5], rel=1e-12)
+    assert seen["generator's loss"] == pytest.approx(history["val_loss"][0, 5], rel=1e-12)
+
+
+def test_a_game_that_has_diverged_has_nothing_to_compare():
+    found = check(game(norm="none", lr=1000.0), 30)
+    assert found["agrees"] is None and 0 <= found["diverged"] < 30
+
+
+def test_the_generator_has_a_twin_of_its_own():
+    run = start(game(replicas=2, dtype="float64"))
+    made, judge = (twin(run, 1, prefix) for prefix in ("generator_", ""))
+    assert made.named.keys() | judge.named.keys() == run.parameters.keys()
+    z = gan.shown_latents(run.config, (0, 1))[1]
+    points = gan.Players(run.config, run.flat, run.running, run.power).made
+    expected = forward(gan.generator(run.config)[0], points, z)[0][1]
+    np.testing.assert_allclose(made(torch.tensor(z)).detach(), expected, rtol=0, atol=1e-12)
 
 
 # --- the twin -----------------------------------------------------------------------------------------------
@@ -178,6 +235,30 @@ def test_a_twin_is_trained_and_then_asked_in_inference(norm):
         losses.append(loss.item())
     assert losses[-1] < losses[0] or norm in ("running", "instance")  # the latter is 0 all along
     assert not all(map(torch.equal, before, itertools.chain(*model.running))) or not before
+
+
+@pytest.mark.parametrize("network", ["mlp", "cnn", "rnn"])
+def test_plain_batch_norm_is_pytorchs_alone(network, monkeypatch):
+    """What it costs in PyTorch is what its own module costs there."""
+    calls = []
+    real = torch.nn.functional.batch_norm
+
+    def batch_norm(x, mean, var, *rest):
+        calls.append((mean, var))
+        return real(x, mean, var, *rest)
+
+    model = twin(start(RunConfig(norm="batch", network=network, depth=2, momentum=0.7, **SMALL)))
+    monkeypatch.setattr(model.F, "batch_norm", batch_norm)
+    monkeypatch.setattr(torch.Tensor, "var", None)
+    x = torch.tensor(model.config.data().x_train[:16])
+    for mode in (True, False):
+        before = [moment.clone() for pair in model.running for moment in pair]
+        model.train(mode)(x)
+        moved = [not torch.equal(*pair) for pair in zip(before, itertools.chain(*model.running), strict=True)]
+        assert all(moved) if mode else not any(moved)
+    own = {moment.data_ptr() for pair in model.running for moments in pair for moment in moments}
+    assert {moment.data_ptr() for pair in calls for moment in pair} == own
+    assert len(calls) == (2 * 2 * 8 if network == "rnn" else 2 * 2)
 
 
 # --- what is broken is found --------------------------------------------------------------------------------
@@ -230,6 +311,54 @@ def test_what_is_broken_is_found(name, monkeypatch):
     assert found["float64"]["where"].startswith(where) and found["float64"]["largest"] > 1e-6
 
 
+REAL_OR_NOT, NORMALIZE_WEIGHTS, MOMENTS = gan.real_or_not, gan.normalize_weights, gan.batch_moments
+
+
+def wrong_on_fakes(logits, real):
+    loss, dlogits = REAL_OR_NOT(logits, real)
+    return loss, dlogits if real else 1.001 * dlogits
+
+
+def without_iterating(config, layers, iterations=None):
+    return NORMALIZE_WEIGHTS(config, layers, 0 if iterations is None else iterations)
+
+
+def always_iterating(config, layers, iterations=None):
+    return NORMALIZE_WEIGHTS(config, layers)
+
+
+def of_the_first_half(trace, halves=[]):  # noqa: B006
+    halves.append(MOMENTS(trace))
+    return halves[-1 - (len(halves) + 1) % 2]
+
+
+FOUL_PLAY = {
+    "a term of the norm": ("batch", bnlib.network, "normalize_backward", without_mean, "gradient of "),
+    "a gradient on fakes": ("layer", gan, "real_or_not", wrong_on_fakes, "gradient of "),
+    "spectral norm stands still": ("spectral", gan, "normalize_weights", without_iterating, ""),
+    "spectral norm goes on": (
+        "spectral",
+        gan,
+        "normalize_weights",
+        always_iterating,
+        "gradient of generator_",
+    ),
+    "a gradient of weights": ("weight", gan, "weights_backward", lambda *rest: None, "gradient of "),
+    "statistics of one half": ("batch", gan, "batch_moments", of_the_first_half, "running "),
+}
+
+
+@pytest.mark.parametrize("name", FOUL_PLAY)
+def test_foul_play_is_found(name, monkeypatch):
+    norm, module, function, broken, where = FOUL_PLAY[name]
+    config = game(norm=norm, activation="tanh", dtype="float64", lr=0.5, depth=3)
+    assert check(config, 5)["agrees"]
+    monkeypatch.setattr(module, function, broken)
+    found = check(config, 5)
+    assert found["agrees"] is False and found["float64"]["largest"] > 1e-7
+    assert found["float64"]["where"].startswith(where)
+
+
 @pytest.mark.parametrize("norm", ["spectral", "weight", "standard"])
 def test_a_wrong_gradient_of_weights_is_found(norm, monkeypatch):
     config = RunConfig(norm=norm, **SMALL)
@@ -276,6 +405,8 @@ def test_a_question_is_answered():
     config = RunConfig(**SMALL, depth=2, edits=((3, "lr", 0.1), (4, "gamma", 0.5)))
     found = answer({"config": asdict(config), "step": 4})
     assert found == json.loads(json.dumps(check(config, 4))) and found["agrees"]
+    found = answer({"config": asdict(game(norm="spectral")), "step": 4})
+    assert found == json.loads(json.dumps(check(game(norm="spectral"), 4))) and found["agrees"]
 
 
 @pytest.mark.parametrize(
@@ -288,7 +419,7 @@ def test_a_question_is_answered():
         ({"config": {"width": 0}, "step": 3}, "width=0 must be a whole number from 1 to 4096"),
         ({"config": {"width": 8, "edits": [[2, "lr"]]}, "step": 3}, "edits.*must be .step, field, value."),
         ({"config": {}, "step": -1}, "step=-1 must be a whole number"),
-        ({"config": {"network": "gan", "dataset": "ring"}, "step": 1}, "network='gan' is two networks"),
+        ({"config": {"network": "gan"}, "step": 1}, "network='gan' draws points of the ring"),
     ],
 )
 def test_a_bad_question_is_answered_by_a_sentence(question, message, monkeypatch, capsys):
