@@ -7,7 +7,7 @@ const LOOKS = {
   group: { colour: 3, dash: [4, 3] },
   rms: { colour: 4, dash: [1.5, 3] },
 };
-const SPARE = [8, 7, 9, 5].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
+const SPARE = [8, 7, 5, 6].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
 
 // A look for each lane, given their norms: those that race most keep their own, all others, and a second lane
 // of a norm, get a spare one.

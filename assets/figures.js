@@ -4,6 +4,7 @@ import { element } from "./controls.js";
 import { theme } from "./draw.js";
 import { drawLayers, drawRidges, drawTime } from "./layers.js";
 import { drawCurves } from "./panels.js";
+import { CHOICES } from "./settings.js";
 import { drawSurfaces } from "./surface.js";
 
 // What the pictures are called that mean something else where two networks play against each other.
@@ -12,11 +13,15 @@ const CAPTIONS = {
     accuracy: ["Validation accuracy", "line: running statistics · rings: batch statistics"],
     loss: ["Loss", "faint: computed ahead"],
     surface: ["Decision surface", "first seed, running statistics"],
+    ridges: ["Histograms", "per layer · √share · outer bars: beyond ±4"],
+    flow: ["Gradient flow", "‖∂loss / ∂pre-activations‖ per layer, log scale"],
   },
   gan: {
     accuracy: ["Samples near a Gaussian", "line: within 3 σ · rings: Gaussians reached"],
-    loss: ["Loss", "training: discriminator · validation: generator"],
+    loss: ["Loss", "faint: computed ahead"],
     surface: ["Generated samples", "first seed, over real samples (faint)"],
+    ridges: ["Histograms", "of the discriminator, as all below · √share"],
+    flow: ["Gradient flow", "discriminator: ‖∂loss / ∂pre-activations‖ per layer"],
   },
 };
 const CURVED = ["accuracy", "loss"];
@@ -38,10 +43,10 @@ export class Figures {
       this.figure("accuracy", "", "", drawCurves, () => curves("accuracy")),
       this.figure("loss", "", "", drawCurves, () => curves(race.values.loss)),
       this.figure("surface", "", "", drawSurfaces, moment),
-      this.figure("ridges", "Histograms", "per layer · √share · outer bars: beyond ±4", drawRidges, moment),
+      this.figure("ridges", "", "", drawRidges, moment),
       this.figure("time", "Over time", "histograms of one layer · steps run down", drawTime,
         () => moment({ horizon: race.horizon(), layer: race.values.layer })),
-      this.figure("flow", "Gradient flow", "‖∂loss / ∂pre-activations‖ per layer, log scale", drawLayers,
+      this.figure("flow", "", "", drawLayers,
         () => moment({ field: "gradient_norm", scale: "log" })),
       this.figure("ratio", "Update : data", "log₁₀ ‖update‖ / ‖weights‖ · dashed: −3", drawLayers,
         () => moment({ field: "update_ratio", scale: "ratio" })),
@@ -112,6 +117,8 @@ export class Figures {
     this.by.surface.node.hidden = !shown?.window;
     if (this.kind === kind) return;
     this.kind = kind;
+    const losses = kind === "gan" ? ["discriminator", "generator"] : Object.values(CHOICES.loss);
+    this.by.loss.caption.querySelectorAll("option").forEach((option, i) => { option.textContent = losses[i]; });
     for (const [name, [title, hint]] of Object.entries(CAPTIONS[kind])) {
       const made = this.by[name];
       Object.assign(made, { title, hint });

@@ -119,10 +119,15 @@ export class Question {
     this.race.play.focus();
   }
 
-  // Where a race that is played has to stop: at the step that the question is about.
+  // The step that the question is about; 0 where there is none.
+  until() {
+    return this.preset?.until ?? 0;
+  }
+
+  // Where a race that is played has to stop: at that step.
   stop(step) {
-    const { preset, race } = this;
-    return preset && race.values.guess !== UNDECIDED && step < preset.until ? preset.until : Infinity;
+    const until = this.until();
+    return step < until ? until : Infinity;
   }
 
   judge(step, leader) {

@@ -319,7 +319,7 @@ export class Race {
   }
 
   horizon() {
-    const furthest = Math.max(this.step(), Math.floor(this.place));
+    const furthest = Math.max(this.step(), Math.floor(this.place), this.question.until());
     return HORIZONS.find((end) => end >= furthest) ?? HORIZONS.at(-1);
   }
 

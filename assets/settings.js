@@ -80,6 +80,11 @@ export class Settings {
     for (const name of Object.keys(this.tables.concerns)) {
       this.rows[name].hidden = !values.lanes.some((lane) => this.concerns(name, lane));
     }
+    // A network that needs certain data has them.
+    const needed = this.tables.needs[values.network];
+    this.rows.dataset.querySelector("select").disabled = Boolean(needed);
+    if (needed) this.rows.dataset.querySelector("select").value = needed;
+    this.rows.label_noise.hidden = values.network === "gan";
     this.rows[PLANE_ONLY].hidden = OF_DIGITS(values);
     this.rows[DIGITS_ONLY].hidden = !OF_DIGITS(values);
     this.showSeldom(values);
@@ -168,6 +173,7 @@ export class Settings {
     for (const [name, value] of differs) {
       const own = element(this.lanes, "div", "own");
       const control = { ...this.byName[name], name: `lane-${number}-${name}`, hint: `of lane ${number + 1}` };
+      if (control.choices.length) control.hint = "";
       const made = (control.choices.length ? choice : slider)(own, control, {
         onInput: (changed) => this.race.changeLane(number, name, changed),
         onChange: () => this.race.settle(),

@@ -20,7 +20,8 @@ export class Standing {
     const key = `${JSON.stringify(shown.lanes.map(({ name, norm }) => [name, norm]))} ${colours.page} ${colours.colours}`;
     if (this.key !== key) this.build(shown, colours);
     this.key = key;
-    this.write(this.heads[1], shown.network === "gan" ? "Near a Gaussian" : "Validation accuracy");
+    const measured = shown.network === "gan" ? "Near a Gaussian" : "Validation accuracy";
+    this.write(this.heads[1], `${measured}, step ${this.step()}`);
     shown.lanes.forEach(({ cost }, lane) => {
       const [accuracy, parameters, time] = this.cells[lane];
       this.write(accuracy, this.accuracy(lane));
@@ -43,10 +44,17 @@ export class Standing {
 
   accuracy(lane) {
     const { shown } = this.race;
-    const step = Math.floor(this.race.step() / shown.validateEvery) * shown.validateEvery;
-    const [mean, low, high] = [0, 1, 2].map((index) => shown.at(lane, step, "val_accuracy", index));
-    if (!Number.isFinite(mean)) return shown.at(lane, this.race.step(), "seeds_left") === 0 ? "diverged" : "…";
-    return low < high ? `${share(mean)}% (${share(low)}–${share(high)})` : `${share(mean)}%`;
+    const [mean, low, high] = [0, 1, 2].map((index) => shown.at(lane, this.step(), "val_accuracy", index));
+    const left = shown.at(lane, this.race.step(), "seeds_left"), seeds = shown.at(lane, 0, "seeds_left");
+    if (!left || !Number.isFinite(mean)) return left === 0 ? "diverged" : "…";
+    const some = left < seeds ? `, ${left} of ${seeds} seeds` : "";
+    return (low < high ? `${share(mean)}% (${share(low)}–${share(high)})` : `${share(mean)}%`) + some;
+  }
+
+  // The latest validation up to the playhead.
+  step() {
+    const every = this.race.shown.validateEvery;
+    return Math.floor(this.race.step() / every) * every;
   }
 
   write(cell, words) {

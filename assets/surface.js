@@ -42,11 +42,16 @@ function frame(pen, colours, x0, top, side) {
 function drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour }) {
   const [low, high] = lanes.window;
   const across = linear(low, high, x0, x0 + side), up = linear(low, high, top + side, top);
+  let outside = 0;
   const dots = (points, radius, look) => {
     pen.fillStyle = look;
+    outside = 0;
     for (let i = 0; i < points.length; i += 2) {
       const [x, y] = [points[i], points[i + 1]];
-      if (!(x > low && x < high && y > low && y < high)) continue;
+      if (!(x > low && x < high && y > low && y < high)) {
+        outside += 1;
+        continue;
+      }
       pen.beginPath();
       pen.arc(across(x), up(y), radius, 0, 2 * Math.PI);
       pen.fill();
@@ -58,6 +63,7 @@ function drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour }) {
   const cloud = lanes.cloud(lane, step);
   if (cloud) dots(cloud, side / 90, colour);
   pen.globalAlpha = 1;
+  if (cloud && outside) text(pen, colours, `${outside} outside`, x0 + 4, top + side - 8, { small: true });
   if (!lanes.at(lane, step, "seeds_left")) text(pen, colours, "diverged", x0 + side / 2, top + side / 2, { align: "center" });
   frame(pen, colours, x0, top, side);
 }

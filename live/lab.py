@@ -33,6 +33,9 @@ DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
 
 NAMES = {"none": "no norm"} | {name: norm.label for name, norm in NORMS.items()}
 
+_WORDS: dict[Any, str] = {"mlp": "dense", "cnn": "convolutional", "rnn": "recurrent", "gan": "GAN"}
+_WORDS |= {name: norm.label for name, norm in NORMS.items() if norm.weights}
+
 Pairs = tuple[tuple[str, Any], ...]  # (setting, value), ...
 Lane = tuple[str, Pairs]  # norm, and what else differs
 Edit = tuple[int, str, Any]  # (step, setting, value)
@@ -86,18 +89,20 @@ RUN_CONTROLS = (
         "groups", "whole", 8, "groups", "of channels that share μ and σ", 1, 64, _GROUPS, group="norm",
     ),
     Control(
-        "iterations", "whole", 1, "power iterations", "a step", 1, 20, (1, 2, 3, 5, 10, 20), group="norm",
+        "iterations", "whole", 1, "power iterations", "of spectral norm", 1, 20, (1, 2, 3, 5, 10, 20),
+        group="norm",
     ),
     Control(
-        "r_max", "number", 3.0, "r max", "1: σ of the batch alone", 1, 100,
+        "r_max", "number", 3.0, "r max", "how far σ is corrected; 1: not", 1, 100,
         (1.0, 1.1, 1.25, 1.5, 2.0, 3.0, 5.0, 10.0, 100.0), group="norm",
     ),
     Control(
-        "d_max", "number", 5.0, "d max", "0: μ of the batch alone", 0, 100,
+        "d_max", "number", 5.0, "d max", "how far μ is corrected; 0: not", 0, 100,
         (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0, 100.0), group="norm",
     ),
     Control(
-        "alpha", "number", 0.5, "α alpha", "start value", -4, 4, even_stops(-4, 4, 80), group="norm",
+        "alpha", "number", 0.5, "α alpha", "inside the tanh, start", -4, 4, even_stops(-4, 4, 80),
+        group="norm",
     ),
     Control(
         "weight_norm", "choice", "none", "weights", choices=WEIGHT_NORMS, group="more",
@@ -318,6 +323,8 @@ def possible(values: Values) -> list[dict[str, Any]]:
             fields["network"] = "gan" if values["network"] == "gan" else "mlp"
         elif _NEEDS.get(fields["network"], dataset) != dataset:
             fields["network"] = "mlp"
+        if fields["network"] == "gan":
+            fields["label_noise"] = 0.0
         if fields["network"] != "mlp":
             fields["norm_noise"] = 0.0
         if fields["norm"] not in CONCERNS["weight_norm"]:
@@ -367,7 +374,7 @@ def _difference(name: str, value: Any, used: Any = None) -> str:
 
 def _plain(value: Any) -> str:
     rounded = isinstance(value, float) and float(f"{value:g}") == value
-    return f"{value:g}" if rounded else str(value)
+    return f"{value:g}" if rounded else _WORDS.get(value, str(value))
 
 
 def ghost_of(values: Values) -> Values | None:
@@ -425,7 +432,9 @@ def instead(values: Values) -> list[str]:
         if used["network"] != wanted["network"]:
             draws = "gan" in (used["network"], wanted["network"])
             why = "All lanes draw, or none does" if draws else _WHY[wanted["network"]]
-            found.append(f"{why}: {wanted['network']} gives way to {used['network']}.")
+            found.append(f"{why}: {_plain(wanted['network'])} gives way to {_plain(used['network'])}.")
+        if used["label_noise"] != wanted["label_noise"]:
+            found.append("A GAN has no labels that could be wrong.")
         if used["norm_noise"] != wanted["norm_noise"]:
             found.append("Noise is injected into dense networks alone.")
         if used["weight_norm"] != wanted["weight_norm"]:
@@ -481,6 +490,7 @@ def extras() -> dict[str, Any]:
         "most_edits": MAX_EDITS,
         "norms": [{"norm": name, "name": label} for name, label in NAMES.items()],
         "concerns": CONCERNS,
+        "needs": _NEEDS,
         "run": ("lanes", "edits", *_RUN),
         "noise": NOISE,
         "presets": presets,

@@ -53,8 +53,8 @@ PRESETS = {
     ),
     "ring": Preset(
         "A GAN draws a ring",
-        "Two networks: one draws points, one tells them from a ring of eight Gaussians, and the norm is its "
-        "own. Each lane has a learning rate that suits it.",
+        "Two networks: one draws points, the other tells them from those of eight Gaussians on a ring, "
+        "and has the norm. Spectral norm bears twenty times the learning rate.",
         1000,
         {
             "lanes": (("none", ()), ("batch", ()), ("spectral", (("lr", 2.0),))),

@@ -28,6 +28,10 @@ from .worker import BANDS, CURVES
 MOST_ROWS = 400_000  # about 20 MB
 PORTION = 1 << 18  # characters
 THINNINGS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
+GAN_QUANTITIES = (
+    "Of a GAN train_loss is the discriminator's and val_loss the generator's loss, val_accuracy the share of "
+    "samples within three standard deviations of a Gaussian, val_accuracy_batch that of Gaussians reached"
+)
 Arrays = Mapping[str, NDArray[np.float64]]
 KINDS = {"csv": "csv", "python": "py"}
 
@@ -135,6 +139,7 @@ def lab_csv(values: Values, step: int, recorded: Sequence[Frame]) -> str:
         f"Training runs of BatchNorm Lab up to step {step}, single seeds{thinned}",
         *_origin("lab", values),
         *(f"{lane.name} = {config_code(lane.config)}" for lane in lanes),
+        *([GAN_QUANTITIES] if any(lane.config.network == "gan" for lane in lanes) else []),
     ]
     parts = [_comments(head), "lane,seed,step,layer,quantity,value\n"]
     for lane, frame in zip(lanes, recorded, strict=True):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
@@ -24,9 +25,10 @@ FADED = 30  # so many times smaller at the input's side, a gradient is worth a w
 MILLION = 1e6
 # Norms whose statistics are taken over the positions of an image: what they do where there is one position.
 LONELY = {
-    "instance": "Instance norm has one number to a mean without an image: it gives β whatever comes in.",
-    "frn": "Filter response norm has one number to a mean square without an image: of each number it leaves "
-    "little more than the sign.",
+    "instance": "Without an image, instance norm takes the mean of a single number: it gives β whatever "
+    "comes in.",
+    "frn": "Without an image, filter response norm divides each number by its own size: little more than the "
+    "sign is left.",
 }
 
 ARRAYS_NEEDED = ("val_accuracy", "train_loss", "gradient_norm")
@@ -60,9 +62,9 @@ def verdict(
 ) -> Verdict:
     """Who is ahead at ``step``: for each lane, its frames from `frames_needed`.
 
-    Batch norm is compared with the best of the others where one lane has it, else the best with the next.
-    What the settings alone decide, such as a batch of one, is said too, and how the ghost stood. Where the
-    latest validation was before ``step``, its own step is named.
+    The best is compared with the next, and with batch norm where that is further behind. What the settings
+    alone decide, such as a batch of one, is said too, and how the ghost stood. Where the latest validation
+    was before ``step``, its own step is named.
     """
     parts, standings, seeds = [], [], 0
     for number, (name, config, lane) in enumerate(zip(names, configs, frames, strict=True)):
@@ -71,7 +73,7 @@ def verdict(
         if not len(left):
             parts.append(f"{name} diverged")
             continue
-        mean, low, high = (round(100 * float(v), 1) for v in (left.mean(), left.min(), left.max()))
+        mean, low, high = (_percent(float(v)) for v in (left.mean(), left.min(), left.max()))
         standings.append(Standing(number, name, config.norm, mean, low, high, seeds - len(left)))
         spread = f" ({low:.1f}–{high:.1f})" if len(left) > 1 else ""
         fate = f" in the {len(left)} of {seeds} seeds that have not diverged" if len(left) < seeds else ""
@@ -119,6 +121,11 @@ def accuracy(lane: Frame) -> NDArray[np.floating]:
     return np.where(alive, lane["val_accuracy"][:, 0], np.nan)
 
 
+def _percent(share: float) -> float:
+    """To one digit, halves up, as the browser rounds."""
+    return math.floor(1000 * share + 0.5) / 10
+
+
 def _leader(standings: list[Standing]) -> int:
     ranked = sorted(standings, key=lambda standing: -standing.mean)
     if not ranked or (len(ranked) > 1 and _lead(*ranked[:2]) < NOISE):
@@ -137,11 +144,13 @@ def _comparison(standings: list[Standing], lanes: int, seeds: int, samples: str)
     if len(standings) == 1:
         return f"Only {standings[0].name} has not diverged." if lanes > 1 else ""
     ranked = sorted(standings, key=lambda standing: -standing.mean)
-    pair = ranked[:2]
-    batch = [standing for standing in ranked if standing.norm == "batch"]
-    if len(batch) == 1 and batch[0] not in pair:
-        pair = [ranked[0], batch[0]]
-    first, second = pair
+    first, second = ranked[:2]
+    batch = [standing for standing in ranked[2:] if standing.norm == "batch"]
+    behind = [f"{capital(s.name)} is {_lead(first, s):.1f} points behind." for s in batch]
+    return " ".join([_ahead(first, second, seeds, samples), *behind])
+
+
+def _ahead(first: Standing, second: Standing, seeds: int, samples: str) -> str:
     points = _lead(first, second)
     if points == 0:
         return f"{capital(first.name)} and {second.name} are level."
@@ -164,7 +173,7 @@ def _flow(names: Sequence[str], frames: Sequence[Frame]) -> str:
         first, last = lane["gradient_norm"][:, -1, 0], lane["gradient_norm"][:, -1, -1]
         known = (first > 0) & (last > 0)
         if known.any():
-            shrinks[name] = float(np.exp(np.mean(np.log(last[known] / first[known], dtype=float))))
+            shrinks[name] = float(last[known].mean(dtype=float) / first[known].mean(dtype=float))  # as drawn
     if not shrinks or max(shrinks.values()) < FADED:
         return ""
     most, least = max(shrinks, key=shrinks.__getitem__), min(shrinks, key=shrinks.__getitem__)

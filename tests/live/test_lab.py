@@ -39,6 +39,7 @@ from tests.live.drawn import RUN, addresses_of, broken_settings, lanes
 from tests.server import ROOT
 
 GIVING_WAY = {
+    "label_noise",
     *("dataset", "inputs", "train_samples", "network", "weight_norm", "groups", "norm_noise"),
     *("batch_size", "norm_batch", "batch_order"),
 }
@@ -95,7 +96,9 @@ def test_whatever_was_read_is_a_race(raw):
                 assert getattr(config, name) == wanted[name]
             for name in GIVING_WAY:
                 used = getattr(config, name)
-                if name in NEEDED:
+                if name == "label_noise":
+                    assert used == (0.0 if config.network == "gan" else wanted[name])
+                elif name in NEEDED:
                     assert used in (wanted[name], *NEEDED[name])
                 elif name == "norm_batch" and norm == "ghost":
                     assert 1 <= used <= (wanted[name] or GHOST)
@@ -360,10 +363,10 @@ def test_a_lane_with_a_network_of_its_own_has_the_data_that_all_share():
     assert used_by(moved, "network") == ["mlp"] * 4 and used_by(moved, "dataset") == ["spirals"] * 4
     assert notes(moved) == [
         other,
-        "Convolutions look at images: cnn gives way to mlp.",
-        "Recurrent networks read images row by row: rnn gives way to mlp.",
+        "Convolutions look at images: convolutional gives way to dense.",
+        "Recurrent networks read images row by row: recurrent gives way to dense.",
     ]
-    assert lane_names(moved)[:2] == ["no norm (network cnn → mlp)", "batch norm (network rnn → mlp)"]
+    assert lane_names(moved)[:2] == ["no norm (network convolutional → dense)", "batch norm (network recurrent → dense)"]
     brought = settings(lanes="none,batch~network:mlp,layer~network:rnn", dataset="moons", network="cnn")
     assert used_by(brought, "network") == ["cnn", "mlp", "rnn"], "the digits are there for all"
 
@@ -373,13 +376,13 @@ def test_all_lanes_draw_or_none_does():
     assert used_by(values, "network") == ["gan"] * 4 and used_by(values, "dataset") == ["ring"] * 4
     assert notes(values)[1:] == [
         "The GAN draws points from a ring of Gaussians: the data set is ring.",
-        "All lanes draw, or none does: mlp gives way to gan.",
-        "All lanes draw, or none does: cnn gives way to gan.",
+        "All lanes draw, or none does: dense gives way to GAN.",
+        "All lanes draw, or none does: convolutional gives way to GAN.",
     ]
     for network, dataset in (("mlp", "ring"), ("cnn", "digits"), ("mlp", "digits")):
         values = settings(lanes="none,batch~network:gan", network=network, dataset=dataset)
         assert used_by(values, "network") == [network, "mlp"] and used_by(values, "dataset") == [dataset] * 2
-        assert notes(values)[1:] == ["All lanes draw, or none does: gan gives way to mlp."]
+        assert notes(values)[1:] == ["All lanes draw, or none does: GAN gives way to dense."]
 
 
 @pytest.mark.parametrize(("network", "used"), [("mlp", 0.5), ("cnn", 0.0), ("rnn", 0.0), ("gan", 0.0)])
@@ -408,7 +411,7 @@ def test_a_norm_of_weights_stands_alone():
         "Spectral norm is one of weights already: it stands alone.",
         "Weight standardization is one of weights already: it stands alone.",
     ]
-    assert lane_names(values)[3] == "weight standardization (weights weight → none)"
+    assert lane_names(values)[3] == "weight standardization (weights weight norm → none)"
     values = settings(lanes="batch~weight_norm:spectral,weight")
     assert used_by(values, "weight_norm") == ["spectral", "none"] and notes(values) == []
 
@@ -674,3 +677,17 @@ def test_the_page_is_told_what_may_differ_and_what_may_change():
     told = json.loads(json.dumps(extras(), allow_nan=False))
     assert told["editable"] == list(EDIT_FIELDS) and told["differing"] == list(LANE_FIELDS)
     assert told["most_edits"] == MAX_EDITS and told["run"] == ["lanes", "edits", *RUN]
+
+
+def test_a_gan_has_no_wrong_labels():
+    values = settings(network="gan", label_noise=0.5)
+    assert {config.label_noise for config in lane_configs(values)} == {0.0}
+    assert "A GAN has no labels that could be wrong." in notes(values)
+    assert {config.label_noise for config in lane_configs(values | {"network": "mlp"})} == {0.5}
+
+
+def test_lanes_are_called_by_the_words_of_the_menus():
+    assert lane_names(settings(lanes="batch~network:cnn~width:16,group~weight_norm:standard"))[0].startswith(
+        "batch norm (network convolutional"
+    )
+    assert "weight standardization" in lane_names(settings(lanes="group~weight_norm:standard"))[0]

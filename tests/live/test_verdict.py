@@ -122,9 +122,9 @@ def test_evidence_counts_the_samples_that_there_are(dataset):
 def test_the_leader_is_the_best_lane_whoever_is_compared():
     lanes = [lane(0.9, 0.9), lane(0.5, 0.5), lane(0.3, 0.3)]
     text, leader = verdict([LAYER, GROUP, BATCH], lanes)
-    assert leader == 0 and "Layer norm is 60.0 points ahead of batch norm" in text
+    assert leader == 0 and "Layer norm is 40.0 points ahead of group norm" in text
     text, leader = verdict([LAYER, GROUP, BATCH], [lane(0.9, 0.9), lane(0.9, 0.9), lane(0.3, 0.3)])
-    assert leader == LEVEL and "60.0 points ahead of batch norm" in text
+    assert leader == LEVEL and "are level. Batch norm is 60.0 points behind." in text
 
 
 def test_one_seed_is_an_anecdote():
@@ -135,7 +135,20 @@ def test_one_seed_is_an_anecdote():
 
 def test_batch_norm_is_compared_with_the_best_even_when_it_is_last():
     text = said([GROUP, LAYER, BATCH], [lane(0.6, 0.7), lane(0.7, 0.8), lane(0.2, 0.25)])
-    assert text.endswith("Layer norm is 52.5 points ahead of batch norm; so is each of its seeds.")
+    first, last = text.split(". ")[-2:]
+    assert first.endswith("Layer norm is 10.0 points ahead of group norm, but their seeds overlap")
+    assert last == "Batch norm is 52.5 points behind."
+
+
+def test_a_half_is_rounded_as_the_page_rounds_it():
+    assert "6.3% (6.3–6.3)" in said([NONE], [lane(0.0625, 0.0625)])
+    assert "31.3%" in said([NONE], [lane(0.3125)])
+
+
+def test_the_gradient_shrinks_as_its_picture_shows_the_means_of_all_seeds():
+    """One seed whose gradient has all but vanished in the first layer doesn't speak for the others."""
+    text = said([NONE], [lane(0.5, 0.5, gradient=[[[1e-9, 1.0]], [[0.01, 1.0]]])])
+    assert "the gradient shrinks 200-fold with no norm: see Gradient flow." in text
 
 
 def test_without_batch_norm_the_best_two_are_compared():
@@ -243,12 +256,12 @@ def test_what_the_settings_decide_is_said(norm, changes, step, sentence):
 @pytest.mark.parametrize(
     ("norm", "changes", "sentence"),
     [
-        ("instance", {}, "Instance norm has one number to a mean without an image: it gives β"),
-        ("instance", {"network": "rnn"}, "Instance norm has one number to a mean"),
-        ("instance", {"network": "gan", "dataset": "ring"}, "Instance norm has one number to a mean"),
+        ("instance", {}, "Without an image, instance norm takes the mean of a single number: it gives β"),
+        ("instance", {"network": "rnn"}, "Without an image, instance norm takes the mean"),
+        ("instance", {"network": "gan", "dataset": "ring"}, "Without an image, instance norm takes the mean"),
         ("instance", {"network": "cnn"}, ""),
-        ("frn", {}, "Filter response norm has one number to a mean square without an image"),
-        ("frn", {"network": "rnn"}, "little more than the sign."),
+        ("frn", {}, "Without an image, filter response norm divides each number by its own size"),
+        ("frn", {"network": "rnn"}, "little more than the sign is left."),
         ("frn", {"network": "cnn"}, ""),
         ("layer", {}, ""),
         # Where an image has many positions, two samples of it are many numbers.
@@ -272,9 +285,13 @@ def test_what_a_norm_does_without_an_image_or_a_batch_is_said(norm, changes, sen
 def test_each_hint_is_given_once():
     lonely = [RunConfig(norm=norm, lr=0.01) for norm in ("instance", "frn", "instance")]
     text = said(lonely, [lane(0.5)] * 3, 0)
-    assert text.count("Instance norm has one number") == text.count("Filter response norm has one") == 1
+    assert (
+        text.count("Without an image, instance norm takes")
+        == text.count("Without an image, filter response norm")
+        == 1
+    )
     beside = [RunConfig(norm="instance", lr=0.01, network=network) for network in ("cnn", "mlp")]
-    assert "Instance norm has one number" in said(beside, [lane(0.5)] * 2, 0)
+    assert "Without an image, instance norm takes" in said(beside, [lane(0.5)] * 2, 0)
 
 
 # --- two networks that play against each other ----------------------------------------------------------

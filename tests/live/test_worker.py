@@ -144,6 +144,15 @@ def test_a_gan_comes_with_its_samples():
     assert block["cloud"].shape == (1, 3, SHOWN, 2) and np.isnan(block["cloud"]).all()
 
 
+def test_when_the_first_seed_is_lost_the_next_one_shows_its_samples():
+    run, _ = worker.extend(replace(SMALL, dataset="ring", network="gan"), 5)
+    lost = replace(run, diverged_at=np.array([4, -1, -1]))
+    _, block = worker.extend(lost, 1)
+    recorded = advance(replace(lost, frames=()), 1).history["samples"]
+    assert np.isnan(recorded[0]).all()
+    np.testing.assert_array_equal(block["cloud"][0], recorded[1].astype(np.float16))
+
+
 @pytest.mark.filterwarnings("error")
 def test_samples_are_those_of_the_first_seed_that_is_left():
     samples = np.arange(3 * 4 * SHOWN * 2, dtype=np.float32).reshape(3, 4, SHOWN, 2) / 4
