@@ -217,7 +217,7 @@ def test_the_race_before_a_change_stays_as_a_ghost(page: Page, context: BrowserC
     open_lab(page, SMALL + "&step=30")
     at_step(page, 30)
     means = re.findall(r"norm (\d+\.\d%)", said(page))
-    expect(page.get_by_label("ghost")).not_to_be_visible()
+    expect(page.get_by_label("ghost", exact=True)).not_to_be_visible()
     drag_slider(page, "lr", 0.75, 0.3)
     wait_for_address(page, "before=lr%3A0.1")
     expect(page.locator(".verdict")).to_contain_text(f"The ghost: no norm {means[0]}, batch norm {means[1]}.")
@@ -229,7 +229,7 @@ def test_the_race_before_a_change_stays_as_a_ghost(page: Page, context: BrowserC
     at_step(other, 30)
     all_there(other)
     assert canvases(other) == haunted, "the ghost is in the link"
-    page.get_by_label("ghost").uncheck()
+    page.get_by_label("ghost", exact=True).uncheck()
     wait_for_address(page, "ghost=off")
     expect(page.locator(".verdict")).not_to_contain_text("ghost")
     at_step(page, 30)
@@ -287,7 +287,7 @@ def test_branches_and_differences_in_any_order_do_not_disturb_a_race_that_plays(
         drag_slider(page, control, 0.5, 0.8)
         wait_for_address(page, control)
     for field in ("momentum", "depth"):
-        page.get_by_label("Let lane 1 differ in").select_option(field)
+        page.get_by_label("Let lane 2 differ in").select_option(field)
         wait_for_address(page, field)
     page.get_by_role("button", name="Play").click()
     wait_for_address(page, r"^((?!step=).)*$")

@@ -366,7 +366,10 @@ def test_a_lane_with_a_network_of_its_own_has_the_data_that_all_share():
         "Convolutions look at images: convolutional gives way to dense.",
         "Recurrent networks read images row by row: recurrent gives way to dense.",
     ]
-    assert lane_names(moved)[:2] == ["no norm (network convolutional → dense)", "batch norm (network recurrent → dense)"]
+    assert lane_names(moved)[:2] == [
+        "no norm (network convolutional → dense)",
+        "batch norm (network recurrent → dense)",
+    ]
     brought = settings(lanes="none,batch~network:mlp,layer~network:rnn", dataset="moons", network="cnn")
     assert used_by(brought, "network") == ["cnn", "mlp", "rnn"], "the digits are there for all"
 
