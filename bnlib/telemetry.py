@@ -91,13 +91,19 @@ def measure(
             _distributions(config, [t.z[r : r + count] for t in some], [t.a[r : r + count] for t in some])
             for r in range(0, len(dz[0]), count)
         ]
-        layers_of.append({name: np.concatenate([part[name] for part in parts]) for name in parts[0]})
-    return {name: np.concatenate([part[name] for part in layers_of], axis=1) for name in layers_of[0]} | {
+        layers_of.append(_joined(parts, axis=0))
+    return _joined(layers_of, axis=1) | {
         "statistics_gap": _statistics_gap(config, batch_mean, running),
         "gradient_norm": _norms(dz),
         "weight_norm": weight_norms(layers),
         "weight_gradient_norm": weight_norms(gradients),
     }
+
+
+def _joined(parts: list[Frame], axis: int) -> Frame:
+    if len(parts) == 1:
+        return parts[0]
+    return {name: np.concatenate([part[name] for part in parts], axis=axis) for name in parts[0]}
 
 
 def _distributions(config: RunConfig, zs: list[Array], activations: list[Array]) -> Frame:
@@ -148,9 +154,10 @@ def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats)
     if not places:
         return np.zeros((len(batch_mean), config.depth), config.dtype)
     distance = (batch_mean - running.mean) / np.sqrt(running.var + config.eps)
-    squares = [np.vecdot(distance[:, here], distance[:, here]) / (here.stop - here.start) for here in places]
-    gaps: Array = np.sqrt(np.stack(squares, axis=1))
-    return gaps
+    np.square(distance, out=distance)
+    squares = np.add.reduceat(distance, [here.start for here in places], axis=1)
+    gaps: Array = np.sqrt(squares / [here.stop - here.start for here in places])
+    return gaps.astype(config.dtype, copy=False)
 
 
 def _histograms(x: Array) -> Array:
@@ -210,4 +217,5 @@ def _grid(dtype: str) -> Array:
 def accuracy(logits: Array, labels: Array) -> Array:
     """Share of right answers (R,), NaN where the network's output isn't finite."""
     right = np.count_nonzero(logits.argmax(axis=2) == labels, axis=1) / labels.shape[-1]
-    return np.where(np.isfinite(logits).all(axis=(1, 2)), right, np.nan)
+    right[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
+    return right
