@@ -216,6 +216,6 @@ def _grid(dtype: str) -> Array:
 
 def accuracy(logits: Array, labels: Array) -> Array:
     """Share of right answers (R,), NaN where the network's output isn't finite."""
-    right = np.count_nonzero(logits.argmax(axis=2) == labels, axis=1) / labels.shape[-1]
+    right: Array = np.count_nonzero(logits.argmax(axis=2) == labels, axis=1) / labels.shape[-1]
     right[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
     return right
