@@ -117,8 +117,7 @@ def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
         cell = "".join(f"<li>{_link(result, result.experiment.claims[claim])}</li>" for result in bearing)
         if absent:
             cell += f"<li>not run for this page: {_text(', '.join(absent))}</li>"
-        cell = f"<ul>{cell}</ul>" if cell else "no experiment here yet"
-        rows.append(f"<tr>{_head(CLAIMS[claim])}<td>{cell}</td><td>{contested or '–'}</td></tr>")
+        rows.append(f"<tr>{_head(CLAIMS[claim])}<td><ul>{cell}</ul></td><td>{contested or '–'}</td></tr>")
     return "".join(rows)
 
 
