@@ -19,7 +19,6 @@ from .table import NORMS, WEIGHT_NORMS
 
 LAST_STEP = 10**9
 LAYER_NORMS = ("none", *NORMS)
-GHOST = 8  # samples of a ghost batch, if norm_batch doesn't say
 
 Edit = tuple[int, str, Any]  # (step, field, value)
 
@@ -55,7 +54,7 @@ class RunConfig:
     r_max, d_max : how far batch renorm corrects; 1 and 0 make it batch norm
     alpha : of dynamic tanh; the value that training starts from
     norm_batch : batch norm takes the statistics of so many samples of a batch at a time; 0: of all together,
-        ghost batch norm: of GHOST
+        ghost batch norm: of 8
     norm_noise : strength of the noise behind each norm in training; 1 is Santurkar et al.'s (`train.noise`)
     batch_size, optimizer, lr, weight_decay : decay acts on weight matrices only; "momentum" is heavy-ball
         SGD with coefficient 0.9; "adamw" uses decay rates 0.9 and 0.999
@@ -179,7 +178,7 @@ Like = RunConfig | SimpleNamespace  # a configuration, or one that isn't yet kno
 
 
 def _together(config: Like) -> int:
-    return config.norm_batch or (GHOST if config.norm == "ghost" else 0)
+    return config.norm_batch or (NORMS[config.norm].together if config.norm in NORMS else 0)
 
 
 def hidden_shapes(config: Like) -> tuple[tuple[int, ...], ...]:
@@ -261,7 +260,7 @@ def conflicts(config: Like) -> list[str]:
             )
     together = _together(config)
     if together and config.batch_size % together:
-        whole = "" if config.norm == "ghost" else ", or 0 for the whole batch"
+        whole = "" if norm and norm.together else ", or 0 for the whole batch"
         found.append(
             f"norm_batch={together} does not divide batch_size={config.batch_size}; "
             f"try {_divisors(config.batch_size)}{whole}"

@@ -382,7 +382,7 @@ def averaging_weights(config: RunConfig) -> tuple[Array, Array]:
     for shape, here in zip(config.shapes, places, strict=False):
         m = samples * (prod(shape[:-1]) if config.network == "cnn" else 1)
         rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
-        if config.norm == "running":  # its variance is that of a weighted average already
+        if NORMS[config.norm].weighted:
             rows[1] = rows[0]
         weights[:, :, here] = np.array(rows).T[:, :, None]
     return weights[0], weights[1]

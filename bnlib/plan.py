@@ -74,7 +74,7 @@ class Plan:
 @lru_cache(maxsize=64)
 def plan(config: RunConfig) -> Plan:
     """The plan of ``config``'s network (edits play no role in it)."""
-    norm, last = config.on_activations, config.depth
+    norm, of_weights, last = config.on_activations, NORMS.get(config.on_weights), config.depth
     outputs = 1 if config.network == "gan" else config.data().classes  # true or not
     columns = [*(shape[-1] for shape in config.shapes), outputs]
     shapes = {f"weight{layer}": pair for layer, pair in enumerate(_weights(config, columns))}
@@ -96,7 +96,7 @@ def plan(config: RunConfig) -> Plan:
         else (),
         # A discriminator is as steep as all of its layers together.
         power=_slices(columns if config.network == "gan" else columns[:-1])
-        if config.on_weights == "spectral"
+        if of_weights and of_weights.vector
         else (),
     )
 
@@ -125,7 +125,7 @@ def _weights(config: RunConfig, columns: list[int]) -> list[tuple[int, int]]:
 def _learned(config: RunConfig, width: int) -> dict[str, int]:
     """How many of each learned parameter of its norms a hidden layer has."""
     rows = [config.on_activations, NORMS.get(config.on_weights)]
-    return {name: 1 if name == "alpha" else width for row in rows if row for name in row.learned}
+    return {name: 1 if name in row.scalars else width for row in rows if row for name in row.learned}
 
 
 def _slices(sizes: list[int]) -> tuple[slice, ...]:
@@ -146,7 +146,7 @@ def initialize(config: RunConfig) -> Array:
         for layer in range(config.depth + 1):
             weight = parameters[f"weight{layer}"][replica]
             weight[:] = _initial_std(config, len(weight)) * rng.standard_normal(weight.shape)
-    set_affine(flat, config, "gamma", "beta", "alpha")
+    set_affine(flat, config, *(name for name in _learned(config, 1) if hasattr(config, name)))
     for name, gain in parameters.items():
         if name.startswith("gain"):
             gain[:] = _start(config)(parameters[name.replace("gain", "weight")])
@@ -256,16 +256,16 @@ def normalize_weights(
     """
     if config.on_weights == "none":
         return layers, []
-    forward, _ = NORMS[config.on_weights].pair
+    norm = NORMS[config.on_weights]
     if iterations is None:
         iterations = config.iterations
     used, kept = [], []
     for layer in layers if layers[-1].power is not None else layers[:-1]:
         u, here = layer.power, iterations
-        if u is None and config.on_weights == "spectral":
+        if u is None and norm.vector:
             u, here = np.ones_like(layer.weight[:, 0]), WARM_STARTS + iterations
         options = SimpleNamespace(eps=config.eps, iterations=here)
-        weight, u, cache = forward(layer.weight, layer.gain, u, options)
+        weight, u, cache = norm.pair[0](layer.weight, layer.gain, u, options)
         used.append(layer._replace(weight=weight))
         kept.append((cache, u))
     return [*used, *layers[len(used) :]], kept

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from .config import GHOST, RunConfig
+from .config import RunConfig
 from .data import DIGIT
 from .plan import plan
 from .stats import Array
@@ -184,8 +184,8 @@ class Twin:
             r = ((v + eps) / known).sqrt().clamp(1 / config.r_max, config.r_max)
             d = ((m - mean) / known.sqrt()).clamp(-config.d_max, config.d_max)
             gamma, beta = gamma * r, gamma * d + beta
-        elif config.norm == "ghost" or config.norm_batch:
-            parts = len(x) // (config.norm_batch or GHOST)
+        elif config.statistics_of:
+            parts = len(x) // config.statistics_of
         ys, moments = [], []
         for part in (x[first::parts] for first in range(parts)):
             now, alone = (mean.clone(), var.clone()), part.numel() == part.shape[1]

@@ -280,6 +280,7 @@ NORMS = {
     "spectral": Norm(
         spectral_norm, "spectral norm", "the whole weight matrix, by its largest singular value",
         pair=(_spectral, _spectral_backward), learned=(), options=("iterations",), weights=True,
+        vector=True,
     ),
     "weight": Norm(
         weight_norm, "weight norm", "the weights of each output feature, uncentred",

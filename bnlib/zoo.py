@@ -372,7 +372,7 @@ def _outward(a: Array, shape: Shape) -> Array:
 NORMS = {
     "ghost": Norm(
         ghost_batch_norm, "ghost batch norm", "each channel, over a part of the batch and all positions",
-        "NP", options=("eps", "norm_batch"), running=True,
+        "NP", options=("eps", "norm_batch"), running=True, together=8,
     ),
     "renorm": Norm(
         batch_renorm, "batch renorm", "each channel, over the batch, corrected towards those before it",
@@ -380,7 +380,7 @@ NORMS = {
     ),
     "running": Norm(
         running_norm, "running-average norm", "each channel, over the batches before",
-        pair=(running_forward, running_backward), options=("eps", "momentum"), running=True,
+        pair=(running_forward, running_backward), options=("eps", "momentum"), running=True, weighted=True,
     ),
     "frn": Norm(
         filter_response_norm, "filter response norm",
@@ -389,6 +389,7 @@ NORMS = {
     ),
     "dyt": Norm(
         dynamic_tanh, "dynamic tanh", "nothing: each number goes through a tanh by itself",
-        pair=(tanh_forward, tanh_backward), learned=("gamma", "beta", "alpha"), options=(),
+        pair=(tanh_forward, tanh_backward), learned=("gamma", "beta", "alpha"), scalars=("alpha",),
+        options=(),
     ),
 }  # fmt: skip

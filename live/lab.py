@@ -14,7 +14,7 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bnlib import NORMS, RunConfig
-from bnlib.config import EDITABLE, GHOST, LAYER_NORMS, hidden_shapes
+from bnlib.config import EDITABLE, LAYER_NORMS, hidden_shapes
 from bnlib.data import PLANE, TRAIN_SIZES
 from bnlib.experiments import EXPERIMENTS
 from bnlib.table import WEIGHT_NORMS
@@ -33,6 +33,7 @@ DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
 
 NAMES = {"none": "no norm"} | {name: norm.label for name, norm in NORMS.items()}
 
+_GHOST = NORMS["ghost"].together
 _WORDS: dict[Any, str] = {"mlp": "dense", "cnn": "convolutional", "rnn": "recurrent", "gan": "GAN"}
 _WORDS |= {name: norm.label for name, norm in NORMS.items() if norm.weights}
 
@@ -108,7 +109,7 @@ RUN_CONTROLS = (
         "weight_norm", "choice", "none", "weights", choices=WEIGHT_NORMS, group="more",
     ),
     Control(
-        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {GHOST}", 0, 640,
+        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {_GHOST}", 0, 640,
         _NORM_BATCHES, group="more",
     ),
     Control(
@@ -334,7 +335,7 @@ def possible(values: Values) -> list[dict[str, Any]]:
             fields["groups"] = _part(channels, fields["groups"])
         fields["train_samples"] = samples
         fields["batch_size"] = min(fields["batch_size"], most)
-        wanted = fields["norm_batch"] or (GHOST if fields["norm"] == "ghost" else 0)
+        wanted = _norm_batch(fields)
         own = fields["norm"] in CONCERNS["norm_batch"]
         fields["norm_batch"] = _part(fields["batch_size"], wanted) if own else 0
         if not fields["norm_batch"]:
@@ -349,6 +350,12 @@ def possible(values: Values) -> list[dict[str, Any]]:
             for step, name, value in fields["edits"]
         )
     return lanes
+
+
+def _norm_batch(fields: dict[str, Any]) -> int:
+    """How many samples are wanted to share their statistics; 0: all."""
+    norm = NORMS.get(fields["norm"])
+    return fields["norm_batch"] or (norm.together if norm else 0)
 
 
 def _part(whole: int, wanted: int) -> int:
@@ -457,8 +464,8 @@ def instead(values: Values) -> list[str]:
                 f"A norm batch of {wanted['norm_batch']} is more than a batch of {size}: the whole batch "
                 "shares μ and σ."
             )
-        elif concerned and norm_batch != (wanted["norm_batch"] or norm == "ghost" and GHOST):
-            parts = f"Norm batches of {wanted['norm_batch'] or GHOST} don’t fill a batch of {size}"
+        elif concerned and norm_batch != _norm_batch(wanted):
+            parts = f"Norm batches of {_norm_batch(wanted)} don’t fill a batch of {size}"
             found.append(f"{parts}: {norm_batch} is used.")
         elif concerned and used["batch_order"] != wanted["batch_order"]:
             found.append(

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bnlib import RunConfig
+from bnlib import NORMS, RunConfig
 from bnlib.data import load
 from bnlib.gan import SHOWN
 from bnlib.telemetry import Frame
@@ -206,7 +206,7 @@ def _hints(configs: Sequence[RunConfig], standings: list[Standing], step: int, g
     sizes = {
         config.norm_batch or config.batch_size: "norm batch" if config.norm_batch else "batch"
         for config in now
-        if config.norm in ("batch", "ghost") and config.network != "cnn"
+        if config.norm in NORMS and "N" in NORMS[config.norm].shared and config.network != "cnn"
     }
     alone = {config.norm for config in now if config.network != "cnn"} & LONELY.keys()
     hints += [LONELY[norm] for norm in sorted(alone)]

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 
 from bnlib import NORMS, advance, start
-from bnlib.config import EDITABLE, FIELDS, GHOST, LAYER_NORMS
+from bnlib.config import EDITABLE, FIELDS, LAYER_NORMS
 from bnlib.data import PLANE, TRAIN_SIZES
 from live.lab import (
     CONCERNS,
@@ -38,6 +38,7 @@ from live.messages import MAX_MESSAGE, read, write
 from tests.live.drawn import RUN, addresses_of, broken_settings, lanes
 from tests.server import ROOT
 
+GHOST = NORMS["ghost"].together
 GIVING_WAY = {
     "label_noise",
     *("dataset", "inputs", "train_samples", "network", "weight_norm", "groups", "norm_noise"),
