@@ -18,7 +18,7 @@ from bnlib import RunConfig
 from bnlib.data import PLANE, load
 from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES
 
-from . import lab, messages, scenes, worker
+from . import lab, lanes, messages, scenes, worker
 from . import take as files
 from . import verdict as words
 from .check import CheckError, Checks
@@ -45,15 +45,15 @@ class Race(NamedTuple):
     @classmethod
     def of(cls, values: messages.Values, draft: bool) -> Race:
         """The race of a lab's settings; while it is drafted the page still has the ghost."""
-        configs = lab.lane_configs(values, draft)
-        before = None if draft else lab.ghost_of(values)
-        ghosts = lab.lane_configs(before) if before else []
+        configs = lanes.lane_configs(values, draft)
+        before = None if draft else lanes.ghost_of(values)
+        ghosts = lanes.lane_configs(before) if before else []
         differing = {
             lane: ghost
             for lane, (ghost, config) in enumerate(zip(ghosts, configs, strict=False))
             if ghost != config
         }
-        return cls(lab.lane_names(values), configs, differing)
+        return cls(lanes.lane_names(values), configs, differing)
 
 
 class Channel:
@@ -223,8 +223,8 @@ class _Session:
             "edges": HISTOGRAM_EDGES.tolist(),
             "network": race.configs[0].network,
             "guessing": words.guessing(race.configs[0]),
-            "notes": lab.notes(values),
-            "settings": lab.settings(values),
+            "notes": lanes.notes(values),
+            "settings": lanes.settings(values),
             "problems": problems,
         }
         arrays = {}

@@ -1,4 +1,4 @@
-"""The training lab's settings, and the training runs that they stand for.
+"""The training lab's settings: a table, and how they are read and written.
 
 A race is one to four lanes of networks on the same data. Lanes share every setting but their norm and what
 the reader chose to let them differ in. Edits change a shared setting in mid-run, from a step on; the race
@@ -7,35 +7,28 @@ without the last edit, or before the last change, is the ghost that stays beside
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable
-from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlencode
 
-from bnlib import NORMS, RunConfig
-from bnlib.config import EDITABLE, LAYER_NORMS, hidden_shapes
+from bnlib import NORMS
+from bnlib.config import EDITABLE, LAYER_NORMS
 from bnlib.data import PLANE, TRAIN_SIZES
 from bnlib.experiments import EXPERIMENTS
 from bnlib.table import WEIGHT_NORMS
 
 from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
-from .verdict import NOISE, capital
+from .verdict import NOISE
 
 LAB_STEPS = 2000
 MAX_LANES, MAX_EDITS = 4, 12
 MAX_RACES = 9  # of one experiment
 MOST_NAMED = 12  # settings in a sentence about one that doesn't exist
-VALIDATE_EVERY = 5
-# While a finger moves, the race is recorded at every tenth step: the same run, some three times sooner.
-DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
 
 NAMES = {"none": "no norm"} | {name: norm.label for name, norm in NORMS.items()}
 
 _GHOST = NORMS["ghost"].together
-_WORDS: dict[Any, str] = {"mlp": "dense", "cnn": "convolutional", "rnn": "recurrent", "gan": "GAN"}
-_WORDS |= {name: norm.label for name, norm in NORMS.items() if norm.weights}
 
 Pairs = tuple[tuple[str, Any], ...]  # (setting, value), ...
 Lane = tuple[str, Pairs]  # norm, and what else differs
@@ -109,8 +102,8 @@ RUN_CONTROLS = (
         "weight_norm", "choice", "none", "weights", choices=WEIGHT_NORMS, group="more",
     ),
     Control(
-        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {_GHOST}", 0, 640,
-        _NORM_BATCHES, group="more",
+        "norm_batch", "whole", 0, "norm batch", f"samples that share μ and σ; 0: all, ghost: {_GHOST}", 0,
+        640, _NORM_BATCHES, group="more",
     ),
     Control(
         "batch_order", "choice", "shuffled", "batch order", choices=("shuffled", "pairs", "sorted"),
@@ -139,11 +132,11 @@ RUN_CONTROLS = (
         group="more",
     ),
 )  # fmt: skip
-_RUN = {control.name: control for control in RUN_CONTROLS}
+RUN = {control.name: control for control in RUN_CONTROLS}
 # Lanes can't differ in the data and the seeds: it would be no race.
 SHARED = ("dataset", "data_noise", "inputs", "label_noise", "train_samples", "replicas", "seed")
-LANE_FIELDS = tuple(name for name in _RUN if name not in SHARED)
-EDIT_FIELDS = tuple(name for name in _RUN if name in EDITABLE)
+LANE_FIELDS = tuple(name for name in RUN if name not in SHARED)
+EDIT_FIELDS = tuple(name for name in RUN if name in EDITABLE)
 
 
 def _concerns(name: str) -> list[str]:
@@ -159,8 +152,10 @@ def _concerns(name: str) -> list[str]:
     return [norm for norm, row in NORMS.items() if name in (*row.options, *row.learned)]
 
 
+# What data a network needs.
+NEEDS = {"cnn": "digits", "rnn": "digits", "gan": "ring"}
 # By setting, the norms of which one must be in a lane for the setting to do anything.
-CONCERNS = {name: norms for name in _RUN if (norms := _concerns(name))}
+CONCERNS = {name: norms for name in RUN if (norms := _concerns(name))}
 
 
 def _parse_lanes(raw: Any) -> tuple[Lane, ...]:
@@ -201,20 +196,20 @@ def _parse_pairs(raw: Iterable[Any], allowed: tuple[str, ...]) -> Pairs:
 
 def _parse_one(name: str, raw: Any) -> Any:
     try:
-        return _RUN[name].parse(raw)
+        return RUN[name].parse(raw)
     except ValueError as error:
         raise ValueError(f"gives {name} a value that {error}") from None
 
 
 def _written(pairs: Pairs) -> list[str]:
-    return [f"{name}:{_RUN[name].write(value)}" for name, value in pairs]
+    return [f"{name}:{RUN[name].write(value)}" for name, value in pairs]
 
 
 def _parse_before(raw: Any) -> Pairs:
     """``lr:0.1,activation:relu``, or JSON: [["lr", 0.1], ["activation", "relu"]]."""
     if isinstance(raw, str):
         raw = [pair.split(":") for pair in raw.split(",") if pair]
-    return _parse_pairs(raw, tuple(_RUN))
+    return _parse_pairs(raw, tuple(RUN))
 
 
 def _write_before(pairs: Pairs) -> str:
@@ -240,7 +235,7 @@ def _parse_edits(raw: Any) -> tuple[Edit, ...]:
 
 
 def _write_edits(edits: tuple[Edit, ...]) -> str:
-    return ",".join(f"{step}:{name}:{_RUN[name].write(value)}" for step, name, value in edits)
+    return ",".join(f"{step}:{name}:{RUN[name].write(value)}" for step, name, value in edits)
 
 
 LAB_CONTROLS = (
@@ -284,201 +279,6 @@ LAB_CONTROLS = (
 DEFAULTS: Values = {control.name: control.default for control in LAB_CONTROLS}
 
 
-def lane_configs(values: Values, draft: bool = False) -> list[RunConfig]:
-    """The training runs of a lab's settings, one configuration per lane."""
-    every: dict[str, Any] = {
-        "record_every": DRAFT_EVERY if draft else 1,
-        "validate_every": DRAFT_VALIDATE_EVERY if draft else VALIDATE_EVERY,
-    }
-    return [RunConfig(**fields, **every) for fields in possible(values)]
-
-
-def asked(values: Values) -> list[dict[str, Any]]:
-    """By lane the fields of its run as they were asked for."""
-    lanes = []
-    for norm, differs in values["lanes"]:
-        own = dict(differs)
-        # A lane keeps to what it was given: edits change what the lanes share.
-        edits = tuple(edit for edit in values["edits"] if edit[1] not in own)
-        lanes.append({name: values[name] for name in _RUN} | own | {"norm": norm, "edits": edits})
-    return lanes
-
-
-def possible(values: Values) -> list[dict[str, Any]]:
-    """What was `asked`, or where settings exclude each other what comes closest: no slider is ever wrong.
-
-    Networks that look at images have digits, and those that draw have the ring; a lane's own network gives
-    way to what all lanes share. There are no more samples than the data set has. A norm of groups has the
-    most that divide all layers' channels and are no more than asked for. A norm batch is the largest part of
-    the batch that is no larger than asked for; without it there is no order to speak of. A batch size that
-    is changed in mid-run holds whole norm batches of every lane, since what came before the change must stay.
-    """
-    lanes = asked(values)
-    dataset: str = _NEEDS.get(values["network"]) or values["dataset"]
-    most = TRAIN_SIZES[dataset]
-    samples = min(values["train_samples"], most)
-    most = samples or most
-    for fields in lanes:
-        fields["dataset"] = dataset
-        if "gan" in (values["network"], fields["network"]):
-            fields["network"] = "gan" if values["network"] == "gan" else "mlp"
-        elif _NEEDS.get(fields["network"], dataset) != dataset:
-            fields["network"] = "mlp"
-        if fields["network"] == "gan":
-            fields["label_noise"] = 0.0
-        if fields["network"] != "mlp":
-            fields["norm_noise"] = 0.0
-        if fields["norm"] not in CONCERNS["weight_norm"]:
-            fields["weight_norm"] = "none"
-        if fields["norm"] in CONCERNS["groups"]:
-            channels = math.gcd(*(shape[-1] for shape in hidden_shapes(SimpleNamespace(**fields))))
-            fields["groups"] = _part(channels, fields["groups"])
-        fields["train_samples"] = samples
-        fields["batch_size"] = min(fields["batch_size"], most)
-        wanted = _norm_batch(fields)
-        own = fields["norm"] in CONCERNS["norm_batch"]
-        fields["norm_batch"] = _part(fields["batch_size"], wanted) if own else 0
-        if not fields["norm_batch"]:
-            fields["batch_order"] = "shuffled"
-        if fields["dataset"] in PLANE:
-            fields["inputs"] = "raw"  # they are centred, and the square that is drawn is theirs
-    following = [fields for fields in lanes if any(name == "batch_size" for _, name, _ in fields["edits"])]
-    whole = math.lcm(*(fields["norm_batch"] or 1 for fields in following))
-    for fields in following:
-        fields["edits"] = tuple(
-            (step, name, max(whole, min(value, most) // whole * whole) if name == "batch_size" else value)
-            for step, name, value in fields["edits"]
-        )
-    return lanes
-
-
-def _norm_batch(fields: dict[str, Any]) -> int:
-    """How many samples are wanted to share their statistics; 0: all."""
-    norm = NORMS.get(fields["norm"])
-    return fields["norm_batch"] or (norm.together if norm else 0)
-
-
-def _part(whole: int, wanted: int) -> int:
-    """The largest divisor of ``whole`` up to ``wanted``; 0 if nothing is wanted."""
-    return max((size for size in range(1, wanted + 1) if whole % size == 0), default=0)
-
-
-def lane_names(values: Values) -> list[str]:
-    """What each lane is called: its norm, and what else it differs in."""
-    names = []
-    for (norm, differs), used in zip(values["lanes"], possible(values), strict=True):
-        differences = ", ".join(_difference(name, value, used[name]) for name, value in differs)
-        names.append(f"{NAMES[norm]} ({differences})" if differs else NAMES[norm])
-    return names
-
-
-def _difference(name: str, value: Any, used: Any = None) -> str:
-    """A setting in words, with the value that is used where it isn't the one asked for."""
-    label = _RUN[name].label.removesuffix(f" {name}")  # "ε eps" is called ε
-    instead = "" if used is None or used == value else f" → {_plain(used)}"
-    return f"{label} {_plain(value)}{instead}"
-
-
-def _plain(value: Any) -> str:
-    rounded = isinstance(value, float) and float(f"{value:g}") == value
-    return f"{value:g}" if rounded else _WORDS.get(value, str(value))
-
-
-def ghost_of(values: Values) -> Values | None:
-    """The settings of the race that stays as a ghost: before the last change, or without the last branch."""
-    if values["ghost"] == "off":
-        return None
-    if values["before"]:
-        return values | dict(values["before"])
-    if values["edits"]:
-        last = values["edits"][-1][0]
-        return values | {"edits": tuple(edit for edit in values["edits"] if edit[0] < last)}
-    return None
-
-
-# What a network needs to look at, and why.
-_NEEDS = {"cnn": "digits", "rnn": "digits", "gan": "ring"}
-_WHY = {
-    "cnn": "Convolutions look at images",
-    "rnn": "Recurrent networks read images row by row",
-    "gan": "The GAN draws points from a ring of Gaussians",
-}
-
-
-def settings(values: Values) -> str:
-    """What was set, in words: what differs from how the lab starts, and the changes in mid-run."""
-    words = [_difference(name, values[name]) for name in _RUN if values[name] != DEFAULTS[name]]
-    words += [f"from step {step} on {_difference(name, value)}" for step, name, value in values["edits"]]
-    said = f"Settings: {', '.join(words)}." if words else "Settings: as the lab starts."
-    return " ".join([said, *instead(values)])
-
-
-def notes(values: Values) -> list[str]:
-    """What the page has to say about the lanes.
-
-    What they don't share because of what they differ in, since a fair race has the same start and batches;
-    and what is used where that isn't what was asked for.
-    """
-    differing = {name for _, differs in values["lanes"] for name, _ in differs}
-    found = []
-    if "batch_size" in differing:
-        found.append("Lanes with other batch sizes see other batches.")
-    if differing & {"depth", "width", "network"}:
-        found.append("Networks of another shape start from other weights.")
-    return found + instead(values)
-
-
-def instead(values: Values) -> list[str]:
-    """What is used where settings exclude each other, a sentence each."""
-    found = []
-    batch = any(norm in CONCERNS["norm_batch"] for norm, _ in values["lanes"])
-    for (norm, differs), wanted, used in zip(values["lanes"], asked(values), possible(values), strict=True):
-        size, norm_batch = used["batch_size"], used["norm_batch"]
-        if used["dataset"] != wanted["dataset"]:
-            found.append(f"{_WHY[values['network']]}: the data set is {used['dataset']}.")
-        if used["network"] != wanted["network"]:
-            draws = "gan" in (used["network"], wanted["network"])
-            why = "All lanes draw, or none does" if draws else _WHY[wanted["network"]]
-            found.append(f"{why}: {_plain(wanted['network'])} gives way to {_plain(used['network'])}.")
-        if used["label_noise"] != wanted["label_noise"]:
-            found.append("A GAN has no labels that could be wrong.")
-        if used["norm_noise"] != wanted["norm_noise"]:
-            found.append("Noise is injected into dense networks alone.")
-        if used["weight_norm"] != wanted["weight_norm"]:
-            found.append(f"{capital(NAMES[norm])} is one of weights already: it stands alone.")
-        if used["groups"] != wanted["groups"]:
-            groups = f"{wanted['groups']} groups don’t divide all layers’ channels"
-            found.append(f"{groups}: {used['groups']} are used.")
-        if used["train_samples"] != wanted["train_samples"]:
-            found.append(f"There are {used['train_samples']} training samples, and all are used.")
-        if size != wanted["batch_size"]:
-            found.append(f"There are no more than {size} training samples: batches of {size} are used.")
-        if used["inputs"] != wanted["inputs"]:
-            found.append("Data in the plane are centred already: they are used as they are.")
-        own = any(name in ("norm_batch", "batch_order") for name, _ in differs)
-        concerned = norm in CONCERNS["norm_batch"]
-        if not concerned and (own or not batch) and (wanted["norm_batch"] or own):
-            found.append("Norm batches concern batch norm alone.")
-        elif concerned and wanted["norm_batch"] > size:
-            found.append(
-                f"A norm batch of {wanted['norm_batch']} is more than a batch of {size}: the whole batch "
-                "shares μ and σ."
-            )
-        elif concerned and norm_batch != _norm_batch(wanted):
-            parts = f"Norm batches of {_norm_batch(wanted)} don’t fill a batch of {size}"
-            found.append(f"{parts}: {norm_batch} is used.")
-        elif concerned and used["batch_order"] != wanted["batch_order"]:
-            found.append(
-                f"Which samples share μ and σ makes no difference while all do: {wanted['batch_order']} "
-                "needs a norm batch."
-            )
-        for (step, _, value), (_, _, taken) in zip(wanted["edits"], used["edits"], strict=True):
-            if taken != value:
-                what = f"From step {step} on batches of {taken} are used, not of {value}"
-                found.append(f"{what}: they hold whole norm batches, and no more samples than there are.")
-    return list(dict.fromkeys(found))
-
-
 def extras() -> dict[str, Any]:
     """What the page has to know besides the table of settings."""
     presets = {
@@ -497,8 +297,8 @@ def extras() -> dict[str, Any]:
         "most_edits": MAX_EDITS,
         "norms": [{"norm": name, "name": label} for name, label in NAMES.items()],
         "concerns": CONCERNS,
-        "needs": _NEEDS,
-        "run": ("lanes", "edits", *_RUN),
+        "needs": NEEDS,
+        "run": ("lanes", "edits", *RUN),
         "noise": NOISE,
         "presets": presets,
     }

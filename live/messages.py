@@ -32,7 +32,8 @@ from numpy.typing import NDArray
 from .batch import BATCH_CONTROLS
 from .controls import Control, Values, describe, read, write
 from .evidence import Link, listed, open_link
-from .lab import LAB_CONTROLS, extras, lane_configs
+from .lab import LAB_CONTROLS, extras
+from .lanes import lane_configs
 from .scenes import ONE_BATCH_CONTROLS, story
 
 __all__ = [

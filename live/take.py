@@ -21,6 +21,7 @@ from bnlib.telemetry import Frame
 
 from . import batch, lab
 from .controls import Values, shown
+from .lanes import ghost_of, lane_configs, lane_names
 from .messages import CONTROLS, read, write
 from .verdict import measured
 from .worker import BANDS, CURVES
@@ -106,11 +107,11 @@ class Shown(NamedTuple):
 
 def lanes_shown(values: Values) -> list[Shown]:
     """The lanes of a race, and those of its ghost that differ from them."""
-    names, configs = lab.lane_names(values), lab.lane_configs(values)
+    names, configs = lane_names(values), lane_configs(values)
     lanes = [Shown(name, config, CURVES + BANDS) for name, config in zip(names, configs, strict=True)]
-    before = lab.ghost_of(values)
+    before = ghost_of(values)
     if before is not None:
-        ghosts = zip(lab.lane_names(before), lab.lane_configs(before), configs, strict=False)
+        ghosts = zip(lane_names(before), lane_configs(before), configs, strict=False)
         lanes += [Shown(f"ghost: {name}", ghost, CURVES) for name, ghost, now in ghosts if ghost != now]
     return lanes
 
@@ -175,10 +176,10 @@ def _thinning(count: int, room: int) -> int:
 
 def lab_python(values: Values, step: int) -> str:
     """A script that runs the race on the screen up to ``step`` and prints what its lanes are judged by."""
-    configs = lab.lane_configs(values)
+    configs = lane_configs(values)
     lanes = "".join(
         f"    {name!r}: {config_code(config, indent=4)},\n"
-        for name, config in zip(lab.lane_names(values), configs, strict=True)
+        for name, config in zip(lane_names(values), configs, strict=True)
     )
     return f"""{_docstring("A race of the training lab, run again", "lab", values)}
 import os

@@ -19,7 +19,8 @@ from bnlib.telemetry import SURFACE_EDGES
 from live import messages, worker
 from live.channel import BURST, Channel
 from live.desk import Desk
-from live.lab import LAB_CONTROLS, LAB_STEPS, ghost_of, lane_configs, lane_names
+from live.lab import LAB_CONTROLS, LAB_STEPS
+from live.lanes import ghost_of, lane_configs, lane_names
 from live.scenes import ONE_BATCH_CONTROLS, picture
 from live.verdict import ARRAYS_NEEDED, frames_needed, verdict
 

@@ -12,7 +12,7 @@ import psutil
 import pytest
 
 from bnlib import RunConfig
-from live import check, lab, messages
+from live import check, lab, lanes, messages
 from live.check import CheckError, Checks
 from tests.live.pages import Page, with_channel
 from tests.server import ROOT
@@ -25,7 +25,7 @@ REPORT = {"step": 3, "torch": "2", "agrees": True}
 def configs_of(settings):
     values, problems = messages.read(lab.LAB_CONTROLS, settings)
     assert problems == []
-    return lab.lane_configs(values)
+    return lanes.lane_configs(values)
 
 
 def report(config=CONFIG, step=3, checks=None):

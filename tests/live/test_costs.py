@@ -15,7 +15,8 @@ from bnlib.plan import plan
 from live import channel as channels
 from live import messages, worker
 from live.desk import ComputationError
-from live.lab import LAB_CONTROLS, lane_configs
+from live.lab import LAB_CONTROLS
+from live.lanes import lane_configs
 from tests.live.drawn import addresses_of
 from tests.live.pages import Page, with_channel
 

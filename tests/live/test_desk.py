@@ -15,7 +15,7 @@ import pytest
 
 from bnlib import RunConfig
 from bnlib.telemetry import VALIDATED
-from live import lab, messages, worker
+from live import lab, lanes, messages, worker
 from live.desk import (
     LARGEST_CHUNK,
     ROUND_SECONDS,
@@ -415,7 +415,7 @@ def test_a_branch_that_nobody_waits_for_any_more_stops_its_base_too():
 
 def test_drafts_are_every_tenth_frame_of_the_whole():
     values, _ = messages.read(lab.LAB_CONTROLS, {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2})
-    pairs = zip(lab.lane_configs(values), lab.lane_configs(values, draft=True), strict=True)
+    pairs = zip(lanes.lane_configs(values), lanes.lane_configs(values, draft=True), strict=True)
 
     async def scenario(desk):
         for whole, draft in pairs:

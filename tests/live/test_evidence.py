@@ -8,7 +8,8 @@ import pytest
 
 from bnlib.experiments import EXPERIMENTS
 from live.evidence import RACES, Link, address_of, listed, open_link, settings_of
-from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES, lane_configs, lane_names, notes
+from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES
+from live.lanes import lane_configs, lane_names, notes
 from live.messages import CONTROLS, EXTRAS, follow, read, write
 
 IDS = [f"{name}-{number}" for name, number in RACES]

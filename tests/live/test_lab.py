@@ -27,13 +27,9 @@ from live.lab import (
     RUN_CONTROLS,
     SHARED,
     extras,
-    ghost_of,
-    lane_configs,
-    lane_names,
-    notes,
-    possible,
 )
-from live.lab import settings as in_words
+from live.lanes import ghost_of, lane_configs, lane_names, notes, possible
+from live.lanes import settings as in_words
 from live.messages import MAX_MESSAGE, read, write
 from tests.live.drawn import RUN, addresses_of, broken_settings, lanes
 from tests.server import ROOT
@@ -291,16 +287,16 @@ def test_a_norm_that_is_added_to_the_table_is_in_the_lab_too(tmp_path):
         )
     program = """
 import json
-from live import lab, messages, worker
+from live import lab, lanes, messages, worker
 values, problems = messages.read(lab.LAB_CONTROLS, {
     "lanes": "again~groups:5,kept,again", "width": "12", "depth": "2", "replicas": "1",
 })
-blocks = [worker.extend(config, 2)[1] for config in lab.lane_configs(values)]
+blocks = [worker.extend(config, 2)[1] for config in lanes.lane_configs(values)]
 print(json.dumps({
     "problems": problems,
-    "names": lab.lane_names(values),
-    "notes": lab.notes(values),
-    "groups": [config.groups for config in lab.lane_configs(values)],
+    "names": lanes.lane_names(values),
+    "notes": lanes.notes(values),
+    "groups": [config.groups for config in lanes.lane_configs(values)],
     "losses": [block["train_loss"].min() > 0 for block in blocks],
     "choices": next(control.choices for control in lab.LAB_CONTROLS if control.name == "lanes"),
     "concerns": lab.CONCERNS,

@@ -7,7 +7,8 @@ from urllib.parse import parse_qsl
 import pytest
 
 from bnlib import advance, start
-from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, extras, lane_configs, lane_names
+from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, extras
+from live.lanes import lane_configs, lane_names
 from live.messages import EXTRAS, read
 from live.presets import PRESETS
 from live.verdict import NOISE

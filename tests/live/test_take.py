@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 import bnlib
-from live import batch, lab, take
+from live import batch, lab, lanes, take
 from live.desk import Desk
 from live.messages import CONTROLS, LAB_CONTROLS, read
 from live.worker import BANDS, CURVES
@@ -77,7 +77,7 @@ def test_every_number_of_every_seed_is_in_the_csv():
     for history in recorded:
         for replica, step in product(range(2), range(13)):
             place = history["shown"].name, 7 + replica, step
-            for name in ("train_loss",) if step % lab.VALIDATE_EVERY else CURVES:
+            for name in ("train_loss",) if step % lanes.VALIDATE_EVERY else CURVES:
                 expected[*place, "", name] = history[name][replica, step]
             for name, layer in product(BANDS, range(3)):
                 expected[*place, str(layer + 1), name] = history[name][replica, step, layer]
@@ -94,9 +94,9 @@ def test_comments_hold_the_very_configurations():
     written = [line.split(" = ")[1] for line in comments if " = bnlib.RunConfig(" in line]
     here = {"bnlib": bnlib, "__builtins__": {}}
     configs = [eval(text, here) for text in written]  # noqa: S307
-    race = lab.lane_configs(values)
+    race = lanes.lane_configs(values)
     assert configs[: len(race)] == race
-    assert configs[len(race) :] == lab.lane_configs(values | {"edits": ()})
+    assert configs[len(race) :] == lanes.lane_configs(values | {"edits": ()})
 
 
 def test_a_ghost_brings_its_curves():
@@ -105,7 +105,7 @@ def test_a_ghost_brings_its_curves():
     ghost = [row for row in rows if row["lane"] == "ghost: batch norm"]
     assert {row["quantity"] for row in ghost} == set(CURVES)
     (loss,) = (r["value"] for r in ghost if (r["step"], r["quantity"], r["seed"]) == ("8", "train_loss", "0"))
-    without = lab.lane_configs(values | {"edits": ()})[1]
+    without = lanes.lane_configs(values | {"edits": ()})[1]
     assert loss == str(bnlib.advance(bnlib.start(without), 9).history["train_loss"][0, 8])
 
 
@@ -134,7 +134,7 @@ def test_a_long_file_is_thinned_and_says_so(monkeypatch):
 def test_the_largest_race_stays_bounded():
     """Four lanes with ghosts, eight seeds, twenty layers, all steps: what the settings allow at most."""
     frames = lab.LAB_STEPS + 1
-    curves = 2 * 4 * 8 * (frames + 3 * (frames // lab.VALIDATE_EVERY + 1))
+    curves = 2 * 4 * 8 * (frames + 3 * (frames // lanes.VALIDATE_EVERY + 1))
     layers = 4 * 8 * 20 * len(BANDS) * frames
     every = take._thinning(layers, take.MOST_ROWS - curves)
     assert curves + layers / every <= take.MOST_ROWS
@@ -182,7 +182,7 @@ def test_the_script_repeats_the_recording_to_the_last_digit(client, tmp_path, ch
     printed = dict(
         line.split(f": {measured} at step 10, by seed: ") for line in run_script(script["text"], tmp_path)
     )
-    names = lab.lane_names(settings(LAB_CONTROLS, **values))
+    names = lanes.lane_names(settings(LAB_CONTROLS, **values))
     assert list(printed) == names
     for name in names:
         for seed, accuracy in enumerate(printed[name].split(), start=chosen.get("seed", 0)):

@@ -11,7 +11,8 @@ from bnlib.config import LAYER_NORMS
 from bnlib.data import load
 from bnlib.telemetry import HISTOGRAM_EDGES, SHOWN
 from live import worker
-from live.lab import LAB_CONTROLS, lane_configs
+from live.lab import LAB_CONTROLS
+from live.lanes import lane_configs
 from live.messages import read
 
 SMALL = RunConfig(

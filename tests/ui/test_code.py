@@ -8,7 +8,7 @@ from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from bnlib import layers, network, norms, optimizer, train
-from live import lab
+from live import lanes
 from live.messages import LAB_CONTROLS, read
 from ui import code
 
@@ -97,7 +97,7 @@ def test_all_that_is_shown_has_run(address):
     network.form.cache_clear()
     sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
     try:
-        for config in lab.lane_configs(values):
+        for config in lanes.lane_configs(values):
             train.advance(train.start(config), 2)
     finally:
         sys.setprofile(None)
