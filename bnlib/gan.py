@@ -34,10 +34,11 @@ import numpy as np
 from . import telemetry
 from .config import RunConfig
 from .data import MODES, batches, ring_centres
-from .network import Trace, averaging_weights, backward, batch_moments, forward
+from .network import averaging_weights, backward, batch_moments, forward
 from .optimizer import DIVERGENCE_RATIO, State, gradient_to_update
 from .plan import Parameters, Plan, in_layers, keep_power, normalize_weights, plan, slots_of, weights_backward
 from .stats import Array, RunningStats
+from .units import Trace
 
 LATENT = 8
 SHOWN = telemetry.SHOWN

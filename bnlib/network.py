@@ -8,17 +8,15 @@ networks, (R, N, H, W, C) in convolutional ones, and (R, N, T, C) for the T step
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import lru_cache
 from math import prod
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from . import conv
 from .config import RunConfig
 from .data import DIGIT
-from .layers import Activation, linear, linear_backward
-from .norms import Cache, Shape, normalize, normalize_backward
+from .layers import linear, linear_backward
 from .plan import (
     KERNEL,
     Layer,
@@ -29,23 +27,12 @@ from .plan import (
     plan,
     weights_backward,
 )
-from .stats import Array, Axes, RunningStats, averager
+from .recurrent import unroll, unroll_backward
+from .stats import Array, RunningStats, averager
 from .table import NORMS
+from .units import Trace, unit, unit_backward, write
 
 Noise = list[tuple[Array, Array]]
-
-
-class Trace(NamedTuple):
-    """What one hidden layer leaves behind: z enters the activation, a leaves it.
-
-    Of a recurrent layer ``linear`` and ``norm`` hold one entry for each of its steps.
-    """
-
-    z: Array
-    a: Array
-    linear: Any
-    norm: Any
-    noise: Any  # what the norm's output was multiplied by
 
 
 def forward(
@@ -79,12 +66,12 @@ def forward(
     for number, layer in enumerate(layers[:-1]):
         here = noise[number] if noise else None
         if config.network == "rnn":
-            x, seen = _unroll(config, x, layer, norm_batch, phi)
+            x, seen = unroll(config, x, layer, norm_batch, phi)
         else:
             z, cache = _connect(config, number, x, layer)
             if config.residual:
                 stream = z = z if stream is None else np.add(z, stream, out=z)
-            z, a, x, norm_cache = _unit(config, z, layer, norm_batch, phi, here)
+            z, a, x, norm_cache = unit(config, z, layer, norm_batch, phi, here)
             seen = Trace(z, a, cache, norm_cache, here and here[0])
         if keep:
             trace.append(seen)
@@ -114,109 +101,6 @@ def _connect(config: RunConfig, number: int, x: Array, layer: Layer) -> tuple[Ar
     return conv.conv(x, layer.weight, layer.bias, kernel=KERNEL, stride=stride, padding=KERNEL // 2)
 
 
-def _unit(
-    config: RunConfig,
-    s: Array,
-    layer: Layer,
-    norm_batch: int,
-    phi: Activation,
-    noise: tuple[Array, Array] | None = None,
-) -> tuple[Array, Array, Array, Any]:
-    """What follows a linear map: what enters the activation, what leaves it, the layer's output."""
-    if config.placement == "before":
-        z, cache = _norm(config, s, layer, norm_batch, noise)
-        a = phi.forward(z)
-        return z, a, a, cache
-    a = phi.forward(s)
-    y, cache = _norm(config, a, layer, norm_batch, noise)
-    return s, a, y, cache
-
-
-def _norm(
-    config: RunConfig, x: Array, layer: Layer, norm_batch: int, noise: tuple[Array, Array] | None
-) -> tuple[Array, Any]:
-    """What stands where ``layer`` has its norm: the norm, if there is one, and the noise, if there is any."""
-    y, cache = x, None
-    if layer.settled:
-        shape = (len(x), *(1,) * (x.ndim - 2), -1)
-        y = x * layer.gamma.reshape(shape) + layer.beta.reshape(shape)
-    elif layer.gamma is not None:
-        y, cache = _normalize(config, x, layer, norm_batch)
-    if noise is not None:
-        y = y * noise[0] + noise[1]
-    return y, cache
-
-
-def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tuple[Array, Any]:
-    norm = NORMS[config.norm]
-    if norm.pair is not None:
-        replicas, samples, channels = *x.shape[:2], x.shape[-1]
-        seen = x.reshape(replicas, samples, -1, channels)
-        learned = {"gamma": layer.gamma, "beta": layer.beta, **(layer.extra or {})}
-        learned = {name: array[:, :, None] for name, array in learned.items()}
-        running = layer.running and tuple(array[:, :, None] for array in layer.running)
-        y, cache = norm.pair[0](seen, learned, config, running)
-        return y.reshape(x.shape), cache
-    split, axes, affine = form(config.norm, x.shape[1:], config.groups, norm_batch)
-    gamma, beta = layer.gamma, layer.beta
-    if affine is not None:
-        gamma, beta = gamma.reshape(len(x), *affine), beta.reshape(len(x), *affine)
-    seen = x if split is None else x.reshape(len(x), *split)
-    y, cache = normalize(seen, axes, gamma, beta, config.eps, norm.centre)
-    return y if split is None else y.reshape(x.shape), cache
-
-
-@lru_cache(maxsize=512)
-def form(norm: str, shape: Shape, groups: int, norm_batch: int) -> tuple[Shape | None, Axes, Shape | None]:
-    """How a norm that is a choice of axes sees activations of ``shape`` (N, *positions, C) behind the
-    replica axis.
-
-    Returns the shape to bring them to, the axes that share a mean and a variance, and the shape of gamma and
-    beta; None: as they are.
-    """
-    row, samples, channels = NORMS[norm], shape[0], shape[-1]
-    positions = prod(shape[1:-1])
-    parts = {"N": samples, "P": positions, "C": channels}
-    if row.shared == "NP" and norm_batch:  # samples 0, N / m, 2 N / m, ... have the first statistics
-        parts = {"N": norm_batch, "other N": samples // norm_batch, "P": positions, "C": channels}
-    elif row.shared == "NP":
-        parts = {"NP": samples * positions, "C": channels}
-    elif "groups" in row.options:
-        parts = {"N": samples, "P": positions, "other C": groups, "C": channels // groups}
-    if positions == 1 and row.shared != "P":
-        parts.pop("P", None)
-    axes = tuple(axis for axis, part in enumerate(parts, 1) if set(part) <= set(row.shared))
-    affine = tuple(size if part in ("C", "other C") else 1 for part, size in parts.items())
-    split = tuple(parts.values())
-    return None if split == shape else split, axes, None if affine == (1, channels) else affine
-
-
-def _unroll(
-    config: RunConfig, x: Array, layer: Layer, norm_batch: int, phi: Activation
-) -> tuple[Array, Trace]:
-    """A recurrent layer: x (R, N, T, I) and the state before, side by side, make each step's linear map.
-
-    The norm is on their sum, with statistics of its own at each step, and one gamma and beta for all steps
-    (Cooijmans et al. 2017, who normalize what comes from input and state apart).
-    """
-    replicas, samples, steps, _ = x.shape
-    state = np.zeros((replicas, samples, layer.weight.shape[2]), x.dtype)
-    seen, caches = [], []
-    for step in range(steps):
-        now = layer
-        if layer.running is not None:
-            now = layer._replace(running=tuple(array[:, step : step + 1] for array in layer.running))
-        elif layer.settled:
-            now = layer._replace(gamma=layer.gamma[:, step], beta=layer.beta[:, step])  # (R, C)
-        s, cache = linear(np.concatenate([x[:, :, step], state], axis=2), layer.weight, layer.bias)
-        z, a, state, norm_cache = _unit(config, s, now, norm_batch, phi)
-        seen.append((z, a, state))
-        caches.append((cache, norm_cache))
-    z, a, out = (np.stack(parts, axis=2) for parts in zip(*seen, strict=True))
-    linears, norms = zip(*caches, strict=True)
-    return out, Trace(z, a, linears, norms if norms[0] is not None else None, None)
-
-
 def backward(
     config: RunConfig,
     gradients: list[Layer],
@@ -244,82 +128,17 @@ def backward(
     for gradient, layer in zip(gradients[-2::-1], trace[::-1], strict=True):
         first = len(dz_per_layer) == len(trace) - 1
         if config.network == "rnn":
-            dz, dx = _unroll_backward(config, dx, layer, gradient, phi)
+            dz, dx = unroll_backward(config, dx, layer, gradient, phi)
             dz_per_layer.append(dz)
             continue
-        dz, ds, affine = _unit_backward(config, dx, layer, phi)
-        _write(gradient, affine)
+        dz, ds, affine = unit_backward(config, dx, layer, phi)
+        write(gradient, affine)
         dz_per_layer.append(dz)
         if config.residual:
             dstream = ds = ds if dstream is None else ds + dstream
         back = conv.conv_backward if config.network == "cnn" else linear_backward
         dx = back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=need_dx or not first)
     return [dx, *dz_per_layer[::-1]] if need_dx else dz_per_layer[::-1]
-
-
-def _unit_backward(
-    config: RunConfig, dy: Array, layer: Trace, phi: Activation
-) -> tuple[Array, Array, dict[str, Array]]:
-    """From the gradient of `_unit`'s output: those of z and s, and of the norm's parameters, by name."""
-    affine: dict[str, Array] = {}
-    before = config.placement == "before"
-    if not before:
-        dy, affine = _norm_backward(config, dy, layer)
-    dz = phi.slope(layer.z, layer.a)
-    dz *= dy
-    if not before:
-        return dz, dz, affine
-    ds, affine = _norm_backward(config, dz, layer)
-    return dz, ds, affine
-
-
-def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, dict[str, Any]]:
-    if layer.noise is not None:
-        dy = dy * layer.noise
-    if layer.norm is None:
-        return dy, {}
-    if not isinstance(layer.norm, Cache):
-        dx, affine = NORMS[config.norm].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
-        return dx.reshape(dy.shape), affine
-    used: Any = layer.norm.xhat if layer.norm.source is None else layer.norm.source[0]
-    dx, dgamma, dbeta = normalize_backward(dy.reshape(used.shape), layer.norm)  # by groups, norm batches
-    return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
-
-
-def _write(gradient: Layer, affine: dict[str, Array]) -> None:
-    """Write a norm's gradients, by name, where they belong."""
-    for name, array in affine.items():
-        place = getattr(gradient, name) if name in ("gamma", "beta") else gradient.extra[name]
-        place[:] = array if array.shape == place.shape else array.reshape(place.shape)
-
-
-def _unroll_backward(
-    config: RunConfig, dy: Array, layer: Trace, gradient: Layer, phi: Activation
-) -> tuple[Array, Array]:
-    """`_unroll` the way back: dz (R, N, T, C) and dx (R, N, T, I)."""
-    _, weight = layer.linear[0]
-    inputs = weight.shape[1] - weight.shape[2]
-    dz, ds = np.empty(layer.z.shape, dy.dtype), np.empty(layer.z.shape, dy.dtype)
-    dx = np.empty((*dy.shape[:3], inputs), dy.dtype)
-    dstate: Any = 0
-    total: dict[str, Array] = {}
-    for step in reversed(range(dy.shape[2])):
-        z, a = layer.z[:, :, step], layer.a[:, :, step]
-        now = Trace(z, a, None, layer.norm and layer.norm[step], None)
-        dz[:, :, step], here, affine = _unit_backward(config, dy[:, :, step] + dstate, now, phi)
-        ds[:, :, step] = here
-        total = {name: array + total.get(name, 0) for name, array in affine.items()}
-        both = np.matmul(here, weight.mT)
-        dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:]
-    _write(gradient, total)
-    joined = np.stack([x for x, _ in layer.linear], axis=2)
-    replicas, samples, steps = dy.shape[:3]
-    flat = (replicas, samples * steps)
-    linear_backward(
-        ds.reshape(*flat, weight.shape[2]), (joined.reshape(*flat, weight.shape[1]), weight), gradient.weight,
-        gradient.bias, need_dx=False,
-    )  # fmt: skip
-    return dz, dx
 
 
 def there_and_back(

@@ -20,11 +20,12 @@ from . import gan, train
 from .config import LAST_STEP, RunConfig, check_field
 from .data import batches
 from .layers import cross_entropy
-from .network import Trace, forward, inference_layers, there_and_back
+from .network import forward, inference_layers, there_and_back
 from .plan import in_layers, plan, set_affine
 from .stats import Array, RunningStats
 from .train import Run
 from .twin import twin as twin
+from .units import Trace
 
 Quantities = dict[str, Array]  # by name: "kind of which"
 

@@ -11,9 +11,10 @@ import numpy as np
 from .config import RunConfig
 from .data import PLANE
 from .layers import ACTIVATIONS, cross_entropy
-from .network import Trace, by_batch_statistics, forward, inference_layers
+from .network import by_batch_statistics, forward, inference_layers
 from .plan import Layer, one_of, plan
 from .stats import Array, RunningStats
+from .units import Trace
 
 HISTOGRAM_EDGES = np.linspace(-4, 4, 65)
 SATURATED_SLOPE = 0.05

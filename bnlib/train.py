@@ -13,7 +13,6 @@ from .data import batches
 from .layers import cross_entropy
 from .network import Noise, averaging_weights, backward, batch_moments, forward
 from .optimizer import DIVERGENCE_RATIO, State, gradient_to_update
-from .optimizer import HEAVY_BALL as HEAVY_BALL
 from .plan import (
     Layer,
     features,

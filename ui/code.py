@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import streamlit as st
 
-from bnlib import NORMS, RunConfig, conv, gan, layers, network, norms, optimizer, train
+from bnlib import NORMS, RunConfig, conv, gan, layers, network, norms, optimizer, recurrent, train, units
 from live.messages import Values, lane_configs
 
 _NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
@@ -29,8 +29,8 @@ _UPDATES = {
 _CONNECTIONS = (
     ("cnn", "A convolution: the linear map of unfolded patches", conv.conv),
     ("cnn", "A convolution, the way back", conv.conv_backward),
-    ("rnn", "A recurrent layer: the linear map of input and state, step by step", network._unroll),
-    ("rnn", "A recurrent layer, the way back", network._unroll_backward),
+    ("rnn", "A recurrent layer: the linear map of input and state, step by step", recurrent.unroll),
+    ("rnn", "A recurrent layer, the way back", recurrent.unroll_backward),
 )
 
 
@@ -77,7 +77,7 @@ def lab_code(values: Values) -> list[Passage]:
         )
     if noisy:
         passages += [
-            Passage("Where a norm stands, with the noise behind it", network._norm),
+            Passage("Where a norm stands, with the noise behind it", units._norm),
             Passage("The noise, anew at each step", train.noise),
         ]
     for kind, what, function in _CONNECTIONS:
@@ -89,7 +89,7 @@ def lab_code(values: Values) -> list[Passage]:
         if any(config.norm_batch for config in configs):
             parts.append("in norm batches")
         passages += [
-            Passage(f"Which numbers share μ and σ: {'; '.join(parts)}", network.form),
+            Passage(f"Which numbers share μ and σ: {'; '.join(parts)}", units.form),
             Passage(_NORM, norms.normalize),
             Passage(_NORM_BACKWARD, norms.normalize_backward),
         ]

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from ..stats import Array
-from .probes import Measured
+from .arithmetic import Measured
 
 Label = Any  # what tells the cells of one experiment apart
 Results = Mapping[Label, Measured]

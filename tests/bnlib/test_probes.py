@@ -10,7 +10,7 @@ from sklearn.metrics import roc_auc_score
 from bnlib import RunConfig, advance, start, theory
 from bnlib.data import batches
 from bnlib.evaluation import corrected, error, precise
-from bnlib.experiments import probes
+from bnlib.experiments import arithmetic, probes
 from bnlib.experiments.probes import MEASURES, Cell, measure
 from bnlib.layers import cross_entropy
 from bnlib.network import forward
@@ -93,9 +93,9 @@ def test_the_jacobian_is_judged_by_theory(monkeypatch):
     assert max(right[name].max() for name in ("spectrum", "projector", "santurkar", "pair")) < 1e-12
     np.testing.assert_allclose(right["gradient"], 4 / 6)
     np.testing.assert_allclose(np.sort(right["eigenvalues"][0]), [0, 0, 1, 1, 1, 1], atol=1e-12)
-    true = probes.norm_backward
+    true = arithmetic.norm_backward
     monkeypatch.setattr(
-        probes, "norm_backward", lambda dy, cache: (true(dy, cache)[0] + 0.01 * dy, None, None)
+        arithmetic, "norm_backward", lambda dy, cache: (true(dy, cache)[0] + 0.01 * dy, None, None)
     )
     wrong = MEASURES["jacobian"](config, 30)
     assert min(wrong[name].min() for name in ("spectrum", "projector", "santurkar", "pair")) > 1e-4
@@ -145,9 +145,11 @@ def test_power_iteration_is_that_of_the_singular_values(monkeypatch):
             assert steps == 6 or 10 < last < 40
             assert found["ratio"][replica] == pytest.approx(error[last] / error[last - 1], rel=1e-5)
             assert found["excess"][replica] == pytest.approx(-error.min(), abs=1e-14)
-    true = probes.spectral_norm
+    true = arithmetic.spectral_norm
     monkeypatch.setattr(
-        probes, "spectral_norm", lambda *a, **b: (lambda w, sigma, u: (w, 1.01 * sigma, u))(*true(*a, **b))
+        arithmetic,
+        "spectral_norm",
+        lambda *a, **b: (lambda w, sigma, u: (w, 1.01 * sigma, u))(*true(*a, **b)),
     )
     wrong = MEASURES["power_iteration"](config, 80, values=tuple(values))
     np.testing.assert_allclose(wrong["excess"], 0.01, rtol=1e-6)

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 import torch
 
-import bnlib.network
 import bnlib.train
+import bnlib.units
 from bnlib import RunConfig, conv, gan, norms, referee, start
 from bnlib.config import LAYER_NORMS
 from bnlib.network import forward
@@ -270,14 +270,14 @@ def without_mean(dy, cache):
 
 SABOTAGE = {
     "a term of the norm": (
-        {"norm": "layer"}, bnlib.network, "normalize_backward", without_mean, "gradient of ",
+        {"norm": "layer"}, bnlib.units, "normalize_backward", without_mean, "gradient of ",
     ),
     "a term of the norm, recurrent": (
-        {"norm": "batch", "network": "rnn"}, bnlib.network, "normalize_backward", without_mean,
+        {"norm": "batch", "network": "rnn"}, bnlib.units, "normalize_backward", without_mean,
         "gradient of weight",
     ),
     "the eps": (
-        {"norm": "batch"}, bnlib.network, "normalize",
+        {"norm": "batch"}, bnlib.units, "normalize",
         lambda x, axes, gamma, beta, eps, centre=True: norms.normalize(x, axes, gamma, beta, 2 * eps, centre),
         "",
     ),
@@ -328,7 +328,7 @@ def always_iterating(config, layers, iterations=None):
 
 
 FOUL_PLAY = {
-    "a term of the norm": ("batch", bnlib.network, "normalize_backward", without_mean, "gradient of "),
+    "a term of the norm": ("batch", bnlib.units, "normalize_backward", without_mean, "gradient of "),
     "a gradient on fakes": ("layer", gan, "real_or_not", wrong_on_fakes, "gradient of "),
     "spectral norm stands still": ("spectral", gan, "normalize_weights", without_iterating, ""),
     "spectral norm goes on": (

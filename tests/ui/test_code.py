@@ -7,7 +7,7 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
-from bnlib import layers, network, norms, optimizer, train
+from bnlib import layers, network, norms, optimizer, train, units
 from live import lanes
 from live.messages import LAB_CONTROLS, read
 from ui import code
@@ -32,7 +32,7 @@ def test_the_lab_shows_what_its_lanes_use():
     shown = functions(passages)
     for function in (
         train._learn, optimizer.gradient_to_update, network.forward, network.backward,
-        network.form, norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope,
+        units.form, norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope,
         layers.cross_entropy, network.inference_layers,
     ):  # fmt: skip
         assert shown.count(function) == 1
@@ -47,7 +47,7 @@ def test_what_experiments_set_is_shown_where_it_is_used():
     every = {"norm_batch": "8", "norm_noise": "1", "weight_decay": "0.01", "cosine_steps": "100"}
     passages = of_lab(lanes="none,batch", **every)
     shown = functions(passages)
-    assert train.noise in shown and optimizer.rates in shown and network._norm in shown
+    assert train.noise in shown and optimizer.rates in shown and units._norm in shown
     assert "in norm batches" in words(passages)
     assert r"\lambda w" in words(passages)
     assert "norm batches" not in words(of_lab(lanes="none,layer", **every)), "only batch norm has them"
@@ -94,7 +94,7 @@ def test_all_that_is_shown_has_run(address):
     """Every function on the page is called by a few steps of the race."""
     values, _ = read(LAB_CONTROLS, {"width": "8"} | address | {"depth": "2", "replicas": "1"})
     called = set()
-    network.form.cache_clear()
+    units.form.cache_clear()
     sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)
     try:
         for config in lanes.lane_configs(values):
