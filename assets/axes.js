@@ -16,9 +16,12 @@ export function clockScale(width, horizon) {
   return linear(0, horizon, LABELS.left, width - LABELS.right);
 }
 
+// short: a name without what the lane differs in, where no other lane has the same norm.
 export function styles(colours, lanes) {
+  const bare = lanes.lanes.map(({ name }) => name.replace(/ \(.*\)$/, ""));
+  const alone = (name) => bare.filter((other) => other === name).length === 1;
   return looks(lanes.lanes.map(({ norm }) => norm)).map(({ colour, dash }, i) => (
-    { colour: colours.colours[colour], dash, name: lanes.lanes[i].name }
+    { colour: colours.colours[colour], dash, name: lanes.lanes[i].name, short: alone(bare[i]) ? bare[i] : undefined }
   ));
 }
 
@@ -50,10 +53,12 @@ export function steps(pen, colours, box, scale, horizon) {
   }
 }
 
-// A lane's name in the room that there is. What it differs in, in brackets, tells it from other lanes: of that
-// the first setting, and of a setting the end, where its value stands.
-export function fitted(pen, words, room) {
+// A lane's name in the room that there is. Where its norm alone doesn't tell it from other lanes, what it differs in
+// does, in brackets: of that the first setting, and of a setting the end, where its value stands.
+export function fitted(pen, { name, short }, room) {
   const fits = (some) => pen.measureText(some).width <= room;
+  if (fits(name)) return name;
+  const words = short ?? name;
   if (fits(words)) return words;
   const [, differs] = /\((.*)\)/.exec(words) ?? [];
   const settings = differs?.split(", ") ?? [];

@@ -13,7 +13,7 @@ function columns(pen, colours, box, lanes) {
   return styles(colours, lanes).map((style, lane) => {
     const left = box.left + lane * (wide + GAP);
     pen.font = colours.font;
-    text(pen, colours, fitted(pen, style.name, wide + GAP - 4), left + wide / 2, box.top + 2, { align: "center", colour: style.colour });
+    text(pen, colours, fitted(pen, style, wide + GAP - 4), left + wide / 2, box.top + 2, { align: "center", colour: style.colour });
     return { left, wide, ...style };
   });
 }

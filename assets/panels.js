@@ -49,8 +49,8 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
     const lost = !lanes.at(lane, step, "seeds_left");
     if (hover !== undefined) {
       const { value, words } = lanes.reading(lane, hover, kind);
-      if (Number.isFinite(value)) ends.push({ ...style, y: up(value), name: `${words} ${style.name}` });
-    } else if (end) ends.push({ ...style, y: end[1], name: lost ? `${style.name} ✕ diverged` : style.name });
+      if (Number.isFinite(value)) ends.push(told(style, up(value), `${words} `, ""));
+    } else if (end) ends.push(told(style, end[1], "", lost ? " ✕ diverged" : ""));
     if (end && lost) text(pen, colours, "✕", end[0], end[1], { align: "center", colour: style.colour });
     if (accuracy && lanes.lanes[lane].rings) rings(pen, style, points("val_accuracy_batch", step));
   });
@@ -95,6 +95,11 @@ function rings(pen, style, points) {
   });
 }
 
+// A lane's end, with what is said before and behind its name.
+function told({ name, short, ...style }, y, before, behind) {
+  return { ...style, y, name: before + name + behind, short: short && before + short + behind };
+}
+
 // Names beside the lines' ends, kept apart.
 function nameLanes(pen, colours, box, x, ends) {
   pen.font = colours.font;
@@ -104,10 +109,10 @@ function nameLanes(pen, colours, box, x, ends) {
   for (const end of ends) free = apart + (end.at = Math.max(end.y, free));
   free = box.bottom - 6;
   for (const end of [...ends].reverse()) free = (end.at = Math.min(end.at, free)) - apart;
-  for (const { name, colour, at } of ends) {
+  for (const { name, short, colour, at } of ends) {
     const right = box.right - x - 7, left = x - 7 - box.left;
     const rightwards = right >= Math.min(left, pen.measureText(name).width);
-    const words = fitted(pen, name, rightwards ? right : left);
+    const words = fitted(pen, { name, short }, rightwards ? right : left);
     const from = rightwards ? x + 7 : x - 7;
     const align = rightwards ? "left" : "right";
     pen.save();

@@ -17,7 +17,7 @@ export function drawSurfaces(canvas, colours, lanes, { step }) {
     const x0 = indent + (lane % columns) * (side + GAP);
     const top = Math.floor(lane / columns) * (side + HEADING) + HEADING;
     pen.font = colours.font;
-    text(pen, colours, fitted(pen, style.name, side + GAP - 2), x0 + side / 2, top - HEADING / 2, { align: "center", colour: style.colour });
+    text(pen, colours, fitted(pen, style, side + GAP - 2), x0 + side / 2, top - HEADING / 2, { align: "center", colour: style.colour });
     if (lanes.network === "gan") {
       drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour: style.colour });
       return;

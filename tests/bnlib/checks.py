@@ -1,12 +1,13 @@
-"""Checks that several test files make: central differences, runs that are the same, one replica of a run."""
+"""What several test files need: central differences, runs compared, one replica, PyTorch's optimizer."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 
-from bnlib import Run
+from bnlib import Run, RunConfig
 
 
 def check_differences(
@@ -63,3 +64,16 @@ def only(run: Run, replica: int) -> Run:
     state = tuple(array[row] for array in run.optimizer_state)
     own = {name: getattr(run, name)[row] for name in ("flat", "power", "diverged_at")}
     return replace(run, config=config, optimizer_state=state, running=running, frames=frames, **own)
+
+
+def torch_optimizer(named: dict[str, torch.Tensor], config: RunConfig) -> torch.optim.Optimizer:
+    """PyTorch's optimizer of these parameters: weight decay is for matrices alone."""
+    weights = [parameter for name, parameter in named.items() if "weight" in name]
+    others = [parameter for name, parameter in named.items() if "weight" not in name]
+    groups = [
+        {"params": weights, "weight_decay": config.weight_decay},
+        {"params": others, "weight_decay": 0.0},
+    ]
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9 if config.optimizer == "momentum" else 0.0)

@@ -16,7 +16,7 @@ from bnlib.layers import ACTIVATIONS, cross_entropy
 from bnlib.network import forward, inference_layers, there_and_back
 from bnlib.plan import in_layers, normalize_weights, plan
 from bnlib.referee import twin
-from tests.bnlib.checks import only, same_run
+from tests.bnlib.checks import only, same_run, torch_optimizer
 
 PLACEMENTS = ("before", "after")
 OPTIMIZERS = ("sgd", "momentum", "adamw")
@@ -188,19 +188,6 @@ TORCH_CASES = [
 ]
 
 
-def torch_optimizer(model, config):
-    """Of a twin: weight decay is for matrices alone."""
-    weights = [parameter for name, parameter in model.named.items() if name.startswith("weight")]
-    others = [parameter for name, parameter in model.named.items() if not name.startswith("weight")]
-    groups = [
-        {"params": weights, "weight_decay": config.weight_decay},
-        {"params": others, "weight_decay": 0.0},
-    ]
-    if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr)
-    return torch.optim.SGD(groups, lr=config.lr, momentum=0.9 if config.optimizer == "momentum" else 0.0)
-
-
 @pytest.mark.parametrize(("norm", "network", "placement", "optimizer", "activation"), TORCH_CASES)
 def test_training_is_pytorchs(norm, network, placement, optimizer, activation):
     """12 steps in float64 from the same weights on the same batches, then both ways of validation."""
@@ -213,7 +200,7 @@ def test_training_is_pytorchs(norm, network, placement, optimizer, activation):
     )  # fmt: skip
     run = start(config)
     model, losses = twin(run, replica=1), []
-    optimizer = torch_optimizer(model, config)
+    optimizer = torch_optimizer(model.named, config)
     for x, labels in batches(config.data(), (config.seed + 1,), 0, config.batch_size, steps):
         optimizer.zero_grad()
         loss = torch.nn.functional.cross_entropy(model(torch.tensor(x[0])), torch.tensor(labels[0]))

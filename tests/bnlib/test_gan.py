@@ -15,7 +15,7 @@ from bnlib.plan import in_layers, plan
 from bnlib.recordings import _run_bytes
 from bnlib.telemetry import HISTOGRAM_EDGES, PER_LAYER
 from live import worker
-from tests.bnlib.checks import only, same_run
+from tests.bnlib.checks import only, same_run, torch_optimizer
 
 SMALL = {
     "network": "gan", "dataset": "ring", "width": 12, "groups": 3, "depth": 2, "batch_size": 16,
@@ -156,22 +156,10 @@ class Twin:
         width = run.config.width
         self.u = [torch.tensor(run.power[0, i : i + width]) for i in range(0, run.power.shape[1], width)]
         self.running = [torch.zeros(2 * width).double(), torch.ones(2 * width).double()]
-        self.optimizers = [self.optimizer(group) for group in (self.own, self.theirs)]
+        self.optimizers = [torch_optimizer(group, run.config) for group in (self.own, self.theirs)]
 
     def learned(self, array):
         return torch.tensor(array[0], requires_grad=True)
-
-    def optimizer(self, named):
-        config = self.config
-        weights = [p for name, p in named.items() if "weight" in name]
-        others = [p for name, p in named.items() if "weight" not in name]
-        groups = [
-            {"params": weights, "weight_decay": config.weight_decay},
-            {"params": others, "weight_decay": 0.0},
-        ]
-        if config.optimizer == "adamw":
-            return torch.optim.AdamW(groups, lr=config.lr)
-        return torch.optim.SGD(groups, lr=config.lr, momentum=0.9 if config.optimizer == "momentum" else 0.0)
 
     def generate(self, z):
         p = self.theirs

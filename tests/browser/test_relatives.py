@@ -157,3 +157,17 @@ def test_on_a_phone_the_table_of_lanes_fits(page: Page) -> None:
     box = page.locator(".standing").bounding_box()
     assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= 390
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_a_short_heading_says_the_norm_where_that_tells_the_lanes_apart(page: Page) -> None:
+    """Names are drawn on canvas: as SVG they are text."""
+    open_lab(page, SMALL + "&step=20&lanes=none,none~lr:2.0,batch~lr:2.0~eps:0.5")
+    at_step(page, 20)
+    page.locator("summary", has_text="Take it away").click()
+    with page.expect_download() as download:
+        page.get_by_role("button", name="SVG").click()
+    drawing = download.value.path().read_text()
+    histograms = drawing[drawing.index('aria-label="Histograms') :].partition("</g>\n<g class")[0]
+    words = re.findall(r">([^<>]+)</text>", histograms)
+    assert words.count("batch norm") == 1 and words.count("no norm") == 1
+    assert any(word.endswith("rate 2") for word in words), words
