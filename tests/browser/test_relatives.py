@@ -105,8 +105,14 @@ def test_a_network_chosen_in_the_panel_says_what_it_needs(page: Page) -> None:
     page.locator("[data-control=network]").select_option("rnn")
     expect(page.locator(".lanes .hint")).to_contain_text("the data set is digits")
     expect(page.locator("figure.surface")).to_be_hidden()
+    data = page.locator("[data-control=dataset]")
+    expect(data).to_be_disabled()
+    expect(data).to_have_value("digits")
     at_step(page, 10)
     wait_for_address(page, "network=rnn")
+    page.locator("[data-control=network]").select_option("mlp")
+    expect(data).to_be_enabled()
+    expect(data).to_have_value("moons")
 
 
 def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> None:
@@ -115,6 +121,9 @@ def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> N
     expect(page.locator("figure.surface strong")).to_have_text("Generated samples")
     expect(page.locator(".verdict")).to_contain_text("Step 10, samples near a Gaussian")
     expect(page.locator(".standing thead")).to_contain_text("Near a Gaussian")
+    losses = page.locator("figure.loss [data-control=loss] option")
+    assert losses.all_inner_texts() == ["discriminator", "generator"]
+    expect(page.locator("[data-control=label_noise]")).to_be_hidden()
     cloud = page.locator("figure.surface canvas")
     before = cloud.evaluate("(canvas) => canvas.toDataURL()")
     page.locator("input.scrub").focus()
@@ -171,3 +180,14 @@ def test_a_short_heading_says_the_norm_where_that_tells_the_lanes_apart(page: Pa
     words = re.findall(r">([^<>]+)</text>", histograms)
     assert words.count("batch norm") == 1 and words.count("no norm") == 1
     assert any(word.endswith("rate 2") for word in words), words
+
+
+def test_a_race_with_a_question_stops_there_also_for_who_has_not_answered(page: Page) -> None:
+    open_lab(page, "/training-lab?step=0")
+    page.get_by_role("link", name="Two pictures").click()
+    expect(page.locator(".question")).to_contain_text("who is ahead at step 400?")
+    expect(page.locator("input.scrub")).to_have_attribute("max", "500")
+    page.locator("[data-control=speed]").select_option("120")
+    page.get_by_role("button", name="Play", exact=True).click()
+    expect(page.locator(".clock")).to_have_text("step 400", timeout=60_000)
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
