@@ -123,6 +123,8 @@ def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> N
     expect(page.locator(".standing thead")).to_contain_text("Near a Gaussian")
     losses = page.locator("figure.loss [data-control=loss] option")
     assert losses.all_inner_texts() == ["discriminator", "generator"]
+    page.locator("summary", has_text="More settings").click()
+    expect(page.locator("[data-control=weight_decay]")).to_be_visible()
     expect(page.locator("[data-control=label_noise]")).to_be_hidden()
     cloud = page.locator("figure.surface canvas")
     before = cloud.evaluate("(canvas) => canvas.toDataURL()")
@@ -131,6 +133,7 @@ def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> N
     expect(page.locator(".lab")).to_have_attribute("data-step", "200")
     assert cloud.evaluate("(canvas) => canvas.toDataURL()") != before, "the samples have moved"
     page.locator("[data-control=network]").select_option("mlp")
+    expect(page.locator("[data-control=label_noise]")).to_be_visible()
     expect(page.locator("figure.accuracy strong")).to_have_text("Validation accuracy")
     expect(page.locator("figure.surface strong")).to_have_text("Decision surface")
 
