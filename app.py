@@ -11,7 +11,7 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import streamlit as st
-from starlette.responses import JSONResponse
+from starlette.responses import FileResponse, JSONResponse
 from starlette.routing import Mount, Route, WebSocketRoute
 from starlette.staticfiles import StaticFiles
 
@@ -48,6 +48,7 @@ app = st.App(
     routes=[
         WebSocketRoute("/live", channel.serve),
         Route("/health", health),
+        Route(assets.PLOTLY, lambda _request: FileResponse(assets.plotly_file())),
         Mount(assets.MOUNT, StaticFiles(directory=HERE / "assets")),
     ],
     lifespan=lifespan,

@@ -1,3 +1,4 @@
+// @ts-nocheck: the lab's own files have no types
 // What the race's pictures share: the box of a plot, its axes, the look of each lane.
 import { linear, looks, ready, rule, text } from "./draw.js";
 
@@ -6,7 +7,10 @@ const LABELS = { left: 54, right: 12, top: 8, bottom: 34 };
 export function place(canvas, colours) {
   const { pen, width, height } = ready(canvas, colours);
   const box = {
-    left: LABELS.left, right: width - LABELS.right, top: LABELS.top, bottom: height - LABELS.bottom,
+    left: LABELS.left,
+    right: width - LABELS.right,
+    top: LABELS.top,
+    bottom: height - LABELS.bottom,
   };
   return { pen, box };
 }
@@ -20,9 +24,12 @@ export function clockScale(width, horizon) {
 export function styles(colours, lanes) {
   const bare = lanes.lanes.map(({ name }) => name.replace(/ \(.*\)$/, ""));
   const alone = (name) => bare.filter((other) => other === name).length === 1;
-  return looks(lanes.lanes.map(({ norm }) => norm)).map(({ colour, dash }, i) => (
-    { colour: colours.colours[colour], dash, name: lanes.lanes[i].name, short: alone(bare[i]) ? bare[i] : undefined }
-  ));
+  return looks(lanes.lanes.map(({ norm }) => norm)).map(({ colour, dash }, i) => ({
+    colour: colours.colours[colour],
+    dash,
+    name: lanes.lanes[i].name,
+    short: alone(bare[i]) ? bare[i] : undefined,
+  }));
 }
 
 // [low, high] widened by decades until [smallest, largest] lies inside.
@@ -33,7 +40,8 @@ export function widened([low, high], [smallest, largest]) {
 }
 
 export function decades(pen, colours, box, scale, [low, high]) {
-  const first = Math.ceil(Math.log10(low) - 1e-9), last = Math.floor(Math.log10(high) + 1e-9);
+  const first = Math.ceil(Math.log10(low) - 1e-9),
+    last = Math.floor(Math.log10(high) + 1e-9);
   const every = Math.ceil((last - first + 1) / 7);
   for (let exponent = first; exponent <= last; exponent += 1) {
     const y = scale(10 ** exponent);
@@ -49,7 +57,10 @@ export function steps(pen, colours, box, scale, horizon) {
   for (let part = 0; part <= parts; part += 1) {
     const step = (horizon / parts) * part;
     const align = part === parts ? "right" : part ? "center" : "left";
-    text(pen, colours, part === parts ? `step ${step}` : String(step), scale(step), box.bottom + 14, { align, small: true });
+    text(pen, colours, part === parts ? `step ${step}` : String(step), scale(step), box.bottom + 14, {
+      align,
+      small: true,
+    });
   }
 }
 

@@ -1,14 +1,26 @@
 // The transport, one small seam: send(message) up; onOpen, onMessage({header fields, arrays}) and
 // onState("open" | "away") down. Another transport only has to offer the same.
 
+/** @typedef {Record<string, any> & { kind: string, arrays?: Record<string, Float32Array> }} Message */
+
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 4000;
 
+/**
+ * @param {string} path
+ * @param {{
+ *   onOpen: () => void,
+ *   onMessage: (message: Message) => void,
+ *   onState: (state: "open" | "away") => void,
+ * }} listener
+ */
 export function openChannel(path, { onOpen, onMessage, onState }) {
   const address = new URL(path, location.origin);
   address.protocol = address.protocol.replace("http", "ws");
+  /** @type {WebSocket} */
   let socket;
   let retry = FIRST_RETRY_MS;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
   let timer;
   let closed = false;
 
@@ -31,6 +43,7 @@ export function openChannel(path, { onOpen, onMessage, onState }) {
   connect();
 
   return {
+    /** @param {object} message */
     send(message) {
       if (socket.readyState !== WebSocket.OPEN) return false;
       socket.send(JSON.stringify(message));
@@ -44,16 +57,47 @@ export function openChannel(path, { onOpen, onMessage, onState }) {
   };
 }
 
-// Header length (uint32), header (JSON), float32 numbers: live/messages.py describes it.
-function unpack(buffer) {
+/**
+ * Header length (uint32), header (JSON), float32 numbers: live/messages.py describes it. Where the header's figures
+ * have {"$": k} instead of an array, they get the k-th; one of two dimensions as a list of its rows.
+ *
+ * @param {ArrayBuffer} buffer
+ * @returns {Message}
+ */
+export function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let start = 4 + length;
+  /** @type {Record<string, Float32Array>} */
   const arrays = {};
-  for (const [name, shape] of header.arrays) {
+  /** @type {(Float32Array | Float32Array[])[]} */
+  const placed = [];
+  for (const [name, shape] of /** @type {[string, number[]][]} */ (header.arrays)) {
     const count = shape.reduce((a, b) => a * b, 1);
-    arrays[name] = new Float32Array(buffer, start, count);
+    const array = new Float32Array(buffer, start, count);
+    arrays[name] = array;
+    placed.push(shape.length === 2 ? rows(array, shape) : array);
     start += 4 * count;
   }
+  if (header.figures) header.figures = filled(header.figures, placed);
   return { ...header, arrays };
+}
+
+/**
+ * @param {Float32Array} array
+ * @param {number[]} shape
+ */
+const rows = (array, [count, width]) =>
+  Array.from({ length: count }, (_, row) => array.subarray(row * width, (row + 1) * width));
+
+/**
+ * @param {any} node
+ * @param {(Float32Array | Float32Array[])[]} arrays
+ * @returns {any}
+ */
+function filled(node, arrays) {
+  if (Array.isArray(node)) return node.map((part) => filled(part, arrays));
+  if (node === null || typeof node !== "object") return node;
+  if ("$" in node) return arrays[node.$];
+  return Object.fromEntries(Object.entries(node).map(([name, part]) => [name, filled(part, arrays)]));
 }

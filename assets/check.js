@@ -1,5 +1,7 @@
+// @ts-nocheck: the lab's own files have no types
 // "Check against PyTorch": the same tensors through torch, in a process of its own, and the largest difference.
-import { brief, button, element } from "./controls.js";
+import { button, element } from "./controls.js";
+import { brief } from "./numbers.js";
 
 export class Check {
   // race: values, step(); ask(message)
@@ -7,7 +9,13 @@ export class Check {
     Object.assign(this, { race, ask, number: 0 });
     const menu = element(parent, "details", "check");
     element(menu, "summary", "", {}, "Check against PyTorch");
-    element(menu, "p", "hint", {}, "The first seed of each lane, as it stands at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference.");
+    element(
+      menu,
+      "p",
+      "hint",
+      {},
+      "The first seed of each lane, as it stands at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference.",
+    );
     this.start = button(menu, "Check this step", "Compare every lane with PyTorch at this step", () => this.request());
     this.note = element(menu, "p", "hint", { role: "status" });
     this.found = element(menu, "div", "found");
@@ -20,7 +28,9 @@ export class Check {
     const sent = this.ask({ kind: "check", id: this.number, values, step: this.at });
     this.found.replaceChildren();
     this.start.disabled = sent;
-    this.note.textContent = sent ? `PyTorch is being started for step ${this.at} …` : "The server is away; try again when it is back.";
+    this.note.textContent = sent
+      ? `PyTorch is being started for step ${this.at} …`
+      : "The server is away; try again when it is back.";
   }
 
   // The server's answer; true if the message was one.
@@ -33,7 +43,10 @@ export class Check {
     if (message.kind !== "check") return false;
     if (message.id !== this.number) return true;
     const done = message.lane + 1;
-    this.note.textContent = done < message.of ? `Step ${this.at}: lane ${done} of ${message.of} is done …` : `Step ${this.at}, PyTorch ${message.report.torch}:`;
+    this.note.textContent =
+      done < message.of
+        ? `Step ${this.at}: lane ${done} of ${message.of} is done …`
+        : `Step ${this.at}, PyTorch ${message.report.torch}:`;
     this.start.disabled = done < message.of;
     this.show(message);
     return true;
@@ -48,10 +61,13 @@ export class Check {
     }
     const { float32, float64, agrees } = report;
     element(head, "strong", "", {}, agrees ? "✓ " : "✗ ");
-    head.append(`${name}: ${agrees ? "agrees" : "differs"}. Largest difference ${brief(float32.largest)} in the lab’s float32 (${float32.where}), ${brief(float64.largest)} in float64.`);
+    head.append(
+      `${name}: ${agrees ? "agrees" : "differs"}. Largest difference ${brief(float32.largest)} in the lab’s float32 (${float32.where}), ${brief(float64.largest)} in float64.`,
+    );
     const table = element(item, "table");
     const row = element(element(table, "thead"), "tr");
-    for (const words of ["float64, first seed", "largest difference", "largest number"]) element(row, "th", "", { scope: "col" }, words);
+    for (const words of ["float64, first seed", "largest difference", "largest number"])
+      element(row, "th", "", { scope: "col" }, words);
     const body = element(table, "tbody");
     for (const [what, difference, magnitude] of float64.rows) {
       const line = element(body, "tr");

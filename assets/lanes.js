@@ -1,21 +1,46 @@
+// @ts-nocheck: the lab's own files have no types
 // The frames of a race, one row of numbers a step and lane, in the server's layout.
 
 export const CURVES = { accuracy: "val_accuracy", training: "train_loss", validation: "val_loss" };
 
 export class Lanes {
-  constructor({ lanes, ghosts = [], every, validate_every: validateEvery, edges, notes, settings, network, guessing, window, draft, arrays }) {
+  constructor({
+    lanes,
+    ghosts = [],
+    every,
+    validate_every: validateEvery,
+    edges,
+    notes,
+    settings,
+    network,
+    guessing,
+    window,
+    draft,
+    arrays,
+  }) {
     Object.assign(this, { every, validateEvery, edges, notes, settings, network, guessing, window, draft, ghosts });
     this.points = arrays?.points;
     this.labels = arrays?.labels;
     this.lanes = lanes.map(({ norm, name, depth, rings, layout }) => {
       const fields = {};
-      let width = 0, curves = 0;
+      let width = 0,
+        curves = 0;
       for (const [field, shape] of layout) {
         if (shape.length > 1) curves ||= width;
         fields[field] = width;
         width += shape.reduce((a, b) => a * b, 1);
       }
-      return { norm, name, depth, rings, fields, rows: new Rows(width), ghost: new Rows(curves), surfaces: [], clouds: [] };
+      return {
+        norm,
+        name,
+        depth,
+        rings,
+        fields,
+        rows: new Rows(width),
+        ghost: new Rows(curves),
+        surfaces: [],
+        clouds: [],
+      };
     });
     this.depth = Math.max(0, ...this.lanes.map((lane) => lane.depth));
     this.extents = {};
@@ -41,7 +66,8 @@ export class Lanes {
   // Smallest and largest positive number of a field in all lanes up to a step: axes that grow with time,
   // and are the same whenever that step is shown.
   extent(name, perLayer, step) {
-    const known = (this.extents[name] ??= [[Infinity, -Infinity]]);
+    this.extents[name] ??= [[Infinity, -Infinity]];
+    const known = this.extents[name];
     const last = Math.floor(Math.min(step, this.reached()) / this.every);
     for (let frame = known.length - 1; frame <= last; frame += 1) {
       let [smallest, largest] = known[frame];
@@ -72,7 +98,11 @@ export class Lanes {
   reading(lane, step, kind) {
     const every = kind === "training" ? this.every : this.validateEvery;
     const value = this.at(lane, Math.floor(step / every) * every, CURVES[kind], 0);
-    const words = !Number.isFinite(value) ? "–" : kind === "accuracy" ? `${(100 * value).toFixed(1)}%` : String(Number(value.toPrecision(3)));
+    const words = !Number.isFinite(value)
+      ? "–"
+      : kind === "accuracy"
+        ? `${(100 * value).toFixed(1)}%`
+        : String(Number(value.toPrecision(3)));
     return { value, words };
   }
 

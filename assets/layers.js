@@ -1,10 +1,13 @@
+// @ts-nocheck: the lab's own files have no types
 // The race's pictures per layer, of one moment or over time; none keeps state.
-import { band, linear, logarithmic, polyline, rule, text } from "./draw.js";
+
 import { decades, fitted, place, styles, widened } from "./axes.js";
+import { band, linear, logarithmic, polyline, rule, text } from "./draw.js";
 
 const GAP = 14;
 const NO_UPDATE = "no update: it is exactly 0";
-const RIDGES = 12, TALLEST = 36;
+const RIDGES = 12,
+  TALLEST = 36;
 
 // One column a lane: its left edge, its width, and its heading drawn.
 function columns(pen, colours, box, lanes) {
@@ -13,7 +16,10 @@ function columns(pen, colours, box, lanes) {
   return styles(colours, lanes).map((style, lane) => {
     const left = box.left + lane * (wide + GAP);
     pen.font = colours.font;
-    text(pen, colours, fitted(pen, style, wide + GAP - 4), left + wide / 2, box.top + 2, { align: "center", colour: style.colour });
+    text(pen, colours, fitted(pen, style, wide + GAP - 4), left + wide / 2, box.top + 2, {
+      align: "center",
+      colour: style.colour,
+    });
     return { left, wide, ...style };
   });
 }
@@ -22,7 +28,8 @@ function binAxis(pen, colours, { left, wide }, edges, top, bottom) {
   const across = linear(edges[0], edges.at(-1), left, left + wide);
   for (const tick of wide < 60 ? [0] : [-4, -2, 0, 2, 4]) {
     rule(pen, colours, across(tick), top, across(tick), bottom, { alpha: 0.5 });
-    if (Math.abs(tick) < 4) text(pen, colours, String(tick).replace("-", "−"), across(tick), bottom + 12, { align: "center", small: true });
+    if (Math.abs(tick) < 4)
+      text(pen, colours, String(tick).replace("-", "−"), across(tick), bottom + 12, { align: "center", small: true });
   }
   return across;
 }
@@ -57,7 +64,9 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
     for (let layer = 0; layer < lanes.lanes[lane].depth; layer += 1) {
       const floor = top + (layer + 1) * tall;
       rule(pen, colours, left, floor, left + wide, floor, { alpha: 0.7 });
-      ridge(pen, across, edges, floor, (tall - 2) * overlap, (bin) => lanes.at(lane, step, histogram, layer * bins + bin));
+      ridge(pen, across, edges, floor, (tall - 2) * overlap, (bin) =>
+        lanes.at(lane, step, histogram, layer * bins + bin),
+      );
       pen.fillStyle = pen.strokeStyle = colour;
       pen.lineWidth = 1;
       pen.globalAlpha = 0.45;
@@ -65,7 +74,8 @@ export function drawRidges(canvas, colours, lanes, { step, histogram }) {
       pen.globalAlpha = 1;
       pen.stroke();
     }
-    if (!lanes.at(lane, step, "seeds_left")) text(pen, colours, "diverged", left + wide / 2, top + tall / 2, { align: "center" });
+    if (!lanes.at(lane, step, "seeds_left"))
+      text(pen, colours, "diverged", left + wide / 2, top + tall / 2, { align: "center" });
   });
 }
 
@@ -112,14 +122,23 @@ export function drawLayers(canvas, colours, lanes, { step, field, scale, beside 
   for (let layer = 1; layer <= lanes.depth; layer += every) {
     text(pen, colours, String(layer), across(layer), box.bottom + 13, { align: "center", small: true });
   }
-  text(pen, colours, "← input · layer · output →", (box.left + box.right) / 2, box.bottom + 28, { align: "center", small: true, alpha: 0.8 });
+  text(pen, colours, "← input · layer · output →", (box.left + box.right) / 2, box.bottom + 28, {
+    align: "center",
+    small: true,
+    alpha: 0.8,
+  });
   styles(colours, lanes).forEach((style, lane) => {
-    const points = (name) => Array.from({ length: lanes.lanes[lane].depth }, (_, layer) => {
-      const [mean, low, high] = [0, 1, 2].map((index) => lanes.at(lane, step, name, 3 * layer + index));
-      return [across(layer + 1), up(mean), up(low), up(high)];
-    });
+    const points = (name) =>
+      Array.from({ length: lanes.lanes[lane].depth }, (_, layer) => {
+        const [mean, low, high] = [0, 1, 2].map((index) => lanes.at(lane, step, name, 3 * layer + index));
+        return [across(layer + 1), up(mean), up(low), up(high)];
+      });
     const found = points(field);
-    band(pen, found.map(([x, , low, high]) => [x, low, high]), style);
+    band(
+      pen,
+      found.map(([x, , low, high]) => [x, low, high]),
+      style,
+    );
     polyline(pen, found, style);
     dots(pen, found, style.colour, true);
     if (beside) dots(pen, points(beside), style.colour, false);
@@ -133,7 +152,8 @@ function dots(pen, points, colour, filled) {
     if (!Number.isFinite(y)) continue;
     pen.beginPath();
     pen.arc(x, y, filled ? 3.5 : 5, 0, 2 * Math.PI);
-    if (filled) pen.fill(); else pen.stroke();
+    if (filled) pen.fill();
+    else pen.stroke();
   }
 }
 
@@ -143,8 +163,10 @@ const SCALES = {
     const up = logarithmic(range[0], range[1], box.bottom, box.top);
     decades(pen, colours, box, up, range);
     const vanished = lanes.lanes.some(({ depth }, lane) =>
-      Array.from({ length: depth }, (_, layer) => lanes.at(lane, step, field, 3 * layer + 1)).includes(0));
-    if (vanished) text(pen, colours, "on the floor: exactly 0", box.right, box.bottom - 8, { align: "right", small: true });
+      Array.from({ length: depth }, (_, layer) => lanes.at(lane, step, field, 3 * layer + 1)).includes(0),
+    );
+    if (vanished)
+      text(pen, colours, "on the floor: exactly 0", box.right, box.bottom - 8, { align: "right", small: true });
     return up;
   },
   ratio(pen, colours, box, lanes, step, field) {
@@ -155,7 +177,8 @@ const SCALES = {
     }
     rule(pen, colours, box.left, bounded(-3), box.right, bounded(-3), { colour: colours.text, dash: [6, 4] });
     // The logarithm of an update of 0 isn't finite, and a lane that still learns has no other reason for that.
-    const known = ({ depth }, lane) => Array.from({ length: depth }, (_, layer) => lanes.at(lane, step, field, 3 * layer)).some(Number.isFinite);
+    const known = ({ depth }, lane) =>
+      Array.from({ length: depth }, (_, layer) => lanes.at(lane, step, field, 3 * layer)).some(Number.isFinite);
     if (!lanes.lanes.some(known) && lanes.lanes.some((_, lane) => lanes.at(lane, step, "seeds_left") > 0)) {
       text(pen, colours, NO_UPDATE, (box.left + box.right) / 2, bounded(-2.5), { align: "center" });
     }

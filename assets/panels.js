@@ -1,7 +1,9 @@
+// @ts-nocheck: the lab's own files have no types
 // The race's curves over training: each draws one moment of what the server sent; none keeps state.
+
+import { clockScale, decades, fitted, place, steps, styles, widened } from "./axes.js";
 import { band, linear, logarithmic, polyline, rule, text } from "./draw.js";
 import { CURVES } from "./lanes.js";
-import { clockScale, decades, fitted, place, steps, styles, widened } from "./axes.js";
 
 // kind: "accuracy", "training" or "validation" (the losses); edits: steps at which something was changed.
 export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost, edits, hover }) {
@@ -40,10 +42,20 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
       }
       return found;
     };
-    if (ghost) polyline(pen, ghostly(ghost, lane, name, horizon, across, up), { colour: style.colour, dash: [2, 3], width: 1.5, alpha: 0.75 });
+    if (ghost)
+      polyline(pen, ghostly(ghost, lane, name, horizon, across, up), {
+        colour: style.colour,
+        dash: [2, 3],
+        width: 1.5,
+        alpha: 0.75,
+      });
     polyline(pen, points(name, Math.min(reached, horizon)), { ...style, alpha: 0.55, width: 1.5 });
     const past = points(name, step);
-    band(pen, past.map(([x, , low, high]) => [x, low, high]), style);
+    band(
+      pen,
+      past.map(([x, , low, high]) => [x, low, high]),
+      style,
+    );
     polyline(pen, past, style);
     const end = past.findLast(([, y]) => Number.isFinite(y));
     const lost = !lanes.at(lane, step, "seeds_left");
@@ -57,10 +69,15 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
   pen.restore();
   for (const changed of edits) {
     if (changed > horizon) continue;
-    rule(pen, colours, across(changed), box.top, across(changed), box.bottom, { colour: colours.text, dash: [5, 4], alpha: 0.6 });
+    rule(pen, colours, across(changed), box.top, across(changed), box.bottom, {
+      colour: colours.text,
+      dash: [5, 4],
+      alpha: 0.6,
+    });
     text(pen, colours, "▾", across(changed), box.top - 1, { align: "center", small: true });
   }
-  if (hover !== undefined) rule(pen, colours, across(hover), box.top, across(hover), box.bottom, { colour: colours.primary, alpha: 0.8 });
+  if (hover !== undefined)
+    rule(pen, colours, across(hover), box.top, across(hover), box.bottom, { colour: colours.primary, alpha: 0.8 });
   rule(pen, colours, across(step), box.top, across(step), box.bottom, { colour: colours.text, alpha: 0.6 });
   nameLanes(pen, colours, box, across(hover ?? step), ends);
 }
@@ -68,8 +85,11 @@ export function drawCurves(canvas, colours, lanes, { step, horizon, kind, ghost,
 // The accuracy of guessing; early: the lanes' names stand beside the playhead.
 function guess(pen, colours, box, y, early) {
   rule(pen, colours, box.left, y, box.right, y, { dash: [2, 4], colour: colours.text, alpha: 0.5 });
-  text(pen, colours, "guessing", early ? box.right : box.left + 4, y + 9,
-    { align: early ? "right" : "left", small: true, alpha: 0.8 });
+  text(pen, colours, "guessing", early ? box.right : box.left + 4, y + 9, {
+    align: early ? "right" : "left",
+    small: true,
+    alpha: 0.8,
+  });
 }
 
 function ghostly(ghost, lane, field, horizon, across, up) {
@@ -106,11 +126,18 @@ function nameLanes(pen, colours, box, x, ends) {
   ends.sort((a, b) => a.y - b.y);
   const apart = 15;
   let free = box.top + 6;
-  for (const end of ends) free = apart + (end.at = Math.max(end.y, free));
+  for (const end of ends) {
+    end.at = Math.max(end.y, free);
+    free = end.at + apart;
+  }
   free = box.bottom - 6;
-  for (const end of [...ends].reverse()) free = (end.at = Math.min(end.at, free)) - apart;
+  for (const end of [...ends].reverse()) {
+    end.at = Math.min(end.at, free);
+    free = end.at - apart;
+  }
   for (const { name, short, colour, at } of ends) {
-    const right = box.right - x - 7, left = x - 7 - box.left;
+    const right = box.right - x - 7,
+      left = x - 7 - box.left;
     const rightwards = right >= Math.min(left, pen.measureText(name).width);
     const words = fitted(pen, { name, short }, rightwards ? right : left);
     const from = rightwards ? x + 7 : x - 7;

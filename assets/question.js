@@ -1,8 +1,10 @@
+// @ts-nocheck: the lab's own files have no types
 // Races to open: those worth a prediction, with a question and the answer that the race itself gives, and
 // those of the named experiments.
 import { button, element } from "./controls.js";
 
-const LEVEL = -1, UNDECIDED = -2; // guesses that are no lane's number; live/verdict.py knows the first, too
+const LEVEL = -1,
+  UNDECIDED = -2; // guesses that are no lane's number; live/verdict.py knows the first, too
 
 export class Question {
   constructor(parent, race, presets, experiments) {
@@ -30,12 +32,15 @@ export class Question {
 
   // The experiments' races in one menu, a group an experiment.
   offer(parent) {
-    const chooser = element(parent, "select", "", { "aria-label": "Races of the experiments", "data-control": "experiment" });
+    const chooser = element(parent, "select", "", {
+      "aria-label": "Races of the experiments",
+      "data-control": "experiment",
+    });
     element(chooser, "option", "", { value: "" }, "Experiments …");
     const groups = {};
     this.experiments.forEach(({ experiment, race }, number) => {
-      const group = (groups[experiment] ??= element(chooser, "optgroup", "", { label: experiment }));
-      element(group, "option", "", { value: number }, race);
+      groups[experiment] ??= element(chooser, "optgroup", "", { label: experiment });
+      element(groups[experiment], "option", "", { value: number }, race);
     });
     chooser.addEventListener("change", () => {
       const chosen = this.experiments[chooser.value];
@@ -55,14 +60,17 @@ export class Question {
   get experiment() {
     const { experiment, race } = this.race.values;
     const { defaults } = this.race.data;
-    return this.experiments.findIndex(({ values }) => (
-      values.experiment === experiment && (values.race ?? defaults.race) === race && this.raced(values)));
+    return this.experiments.findIndex(
+      ({ values }) => values.experiment === experiment && (values.race ?? defaults.race) === race && this.raced(values),
+    );
   }
 
   // Whether the settings of the runs are these, and else the defaults.
   raced(settings) {
     const { values, data } = this.race;
-    return data.run.every((name) => JSON.stringify(values[name]) === JSON.stringify(settings[name] ?? data.defaults[name]));
+    return data.run.every(
+      (name) => JSON.stringify(values[name]) === JSON.stringify(settings[name] ?? data.defaults[name]),
+    );
   }
 
   open(settings) {
@@ -96,7 +104,7 @@ export class Question {
     this.shown = lanes;
     this.answers.replaceChildren();
     if (!open) return;
-    race.names().forEach((lane, number) => button(this.answers, lane, "", () => this.commit(number)));
+    for (const [number, lane] of race.names().entries()) button(this.answers, lane, "", () => this.commit(number));
     button(this.answers, this.name(LEVEL), "", () => this.commit(LEVEL));
   }
 
@@ -131,7 +139,7 @@ export class Question {
   }
 
   judge(step, leader) {
-    const { preset, race } = this;
+    const { preset } = this;
     if (!preset || step !== preset.until) return;
     this.answer = leader;
     this.show();

@@ -1,7 +1,9 @@
+// @ts-nocheck: the lab's own files have no types
 // The race: lanes of networks on the same data, in step with one playhead.
-import { ICONS, button, choice, element } from "./controls.js";
-import { theme } from "./draw.js";
+
 import { Check } from "./check.js";
+import { button, choice, element, ICONS } from "./controls.js";
+import { theme } from "./draw.js";
 import { Figures } from "./figures.js";
 import { Lanes } from "./lanes.js";
 import { Question } from "./question.js";
@@ -48,7 +50,12 @@ export class Race {
     button(bar, "−1", "One step back", () => this.goTo(Math.floor(this.place) - 1, true));
     button(bar, "+1", "One step", () => this.goTo(Math.floor(this.place) + 1, true));
     this.scrub = element(bar, "input", "scrub", {
-      type: "range", min: 0, max: HORIZONS[0], step: 1, "aria-label": "Step of training", "data-control": "step",
+      type: "range",
+      min: 0,
+      max: HORIZONS[0],
+      step: 1,
+      "aria-label": "Step of training",
+      "data-control": "step",
     });
     this.scrub.addEventListener("input", () => this.goTo(this.scrub.valueAsNumber, false));
     this.scrub.addEventListener("change", () => this.commit());
@@ -75,13 +82,18 @@ export class Race {
 
   // A choice of what is looked at: nothing is computed anew.
   view(parent, control) {
-    const made = choice(parent, control, {
-      onInput: (value) => {
-        this.values[control.name] = value;
-        this.stale = true;
+    const made = choice(
+      parent,
+      control,
+      {
+        onInput: (value) => {
+          this.values[control.name] = value;
+          this.stale = true;
+        },
+        onChange: () => this.commit(),
       },
-      onChange: () => this.commit(),
-    }, CHOICES[control.name]);
+      CHOICES[control.name],
+    );
     this.views[control.name] = made.show;
   }
 
@@ -150,8 +162,8 @@ export class Race {
         return;
       }
       // In the order in which the server writes them, so that it is known again when it comes back.
-      this.values.edits = value === before ? kept : [...kept, [step, name, value]]
-        .sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));
+      this.values.edits =
+        value === before ? kept : [...kept, [step, name, value]].sort((a, b) => a[0] - b[0] || (a[1] < b[1] ? -1 : 1));
       this.values.before = [];
       if (this.playing) this.setPlaying(false, false);
     } else {
@@ -230,7 +242,9 @@ export class Race {
       return { lanes: shown, at: (...what) => shown.ghostAt(...what), reached: (lane) => shown.haunted(lane) };
     }
     const due = shown.draft || shown.ghosts.length;
-    return due && before ? { lanes: before, at: (...what) => before.at(...what), reached: () => before.reached() } : undefined;
+    return due && before
+      ? { lanes: before, at: (...what) => before.at(...what), reached: () => before.reached() }
+      : undefined;
   }
 
   // ---- the channel --------------------------------------------------------------------------------
@@ -293,8 +307,7 @@ export class Race {
       const lanes = this.coming ?? this.shown;
       lanes.lanes[message.lane].cost = message;
       this.stale = true;
-    }
-    else if (message.kind === "frames") {
+    } else if (message.kind === "frames") {
       (this.coming ?? this.shown)?.append(message);
       this.stale = true;
     }
@@ -372,7 +385,9 @@ export class Race {
     const shown = busy && now - this.busySince > BUSY_AFTER_MS;
     if (shown === this.busyShown && !shown) return;
     this.busyShown = shown;
-    this.busy.textContent = shown ? `computing ${(exchanged ? this.coming : this.shown).reached() + 1} of ${Math.floor(this.place) + 1} steps` : "";
+    this.busy.textContent = shown
+      ? `computing ${(exchanged ? this.coming : this.shown).reached() + 1} of ${Math.floor(this.place) + 1} steps`
+      : "";
     this.container.classList.toggle("exchanged", Boolean(shown && exchanged));
   }
 
@@ -386,7 +401,11 @@ export class Race {
     // A draft of these very settings is no old picture: it stays until the race in full has come as far.
     const late = waited > (this.shown?.draft && !coming.draft ? LONG_PATIENCE_MS : PATIENCE_MS);
     if (coming.reached() >= 0 && (coming.reached() > least - coming.every || late || !this.shown)) {
-      if (coming.draft) this.bend = Math.min(HORIZONS[0], Math.max(LEAST_BEND, Math.round(this.bend * Math.min(1.2, Math.max(0.5, BEND_MS / waited)))));
+      if (coming.draft)
+        this.bend = Math.min(
+          HORIZONS[0],
+          Math.max(LEAST_BEND, Math.round(this.bend * Math.min(1.2, Math.max(0.5, BEND_MS / waited)))),
+        );
       this.shown = coming;
       this.coming = undefined;
       this.stale = true;
@@ -432,7 +451,8 @@ export class Race {
     this.scrub.max = this.horizon();
     if (this.container.getRootNode().activeElement !== this.scrub || this.playing) this.scrub.value = furthest;
     this.furthest = step;
-    const colours = (this.colours ??= theme(this.container));
+    this.colours ??= theme(this.container);
+    const { colours } = this;
     if (this.painted !== colours.colours.join() + colours.page) {
       this.painted = colours.colours.join() + colours.page;
       this.settings.paint(colours);

@@ -1,12 +1,15 @@
+// @ts-nocheck: the lab's own files have no types
 // The lab's settings beside its pictures: the lanes, what they share, and changes in mid-run.
-import { button, choice, element, slider, written } from "./controls.js";
+import { button, choice, element, slider } from "./controls.js";
 import { looks, swatch } from "./draw.js";
+import { written } from "./numbers.js";
 
 const GROUPS = { training: "Training", norm: "Norm", network: "Network", data: "Data", more: "More settings" };
 const SELDOM = "more"; // closed until one of its settings is used
 const PLANE_ONLY = "data_noise"; // digits have no such noise
 const DIGITS_ONLY = "inputs"; // what lies in the plane is centred already
-const OF_DIGITS = ({ dataset, network }) => ["cnn", "rnn"].includes(network) || (dataset === "digits" && network !== "gan");
+const OF_DIGITS = ({ dataset, network }) =>
+  ["cnn", "rnn"].includes(network) || (dataset === "digits" && network !== "gan");
 export const CHOICES = {
   activation: { relu: "ReLU", tanh: "tanh", sigmoid: "sigmoid", gelu: "GELU" },
   optimizer: { sgd: "SGD", momentum: "momentum SGD", adamw: "AdamW" },
@@ -38,16 +41,24 @@ export class Settings {
       details.open = group !== SELDOM && matchMedia(WIDE).matches;
       if (group === SELDOM) this.seldom = details;
       element(details, "summary", "", {}, title);
-      this.build(details, tables.controls.filter((control) => control.group === group));
+      this.build(
+        details,
+        tables.controls.filter((control) => control.group === group),
+      );
     }
   }
 
   build(parent, controls) {
     for (const control of controls) {
-      const made = (control.choices.length ? choice : slider)(parent, control, {
-        onInput: (value) => this.race.change(control.name, value),
-        onChange: () => this.race.settle(),
-      }, CHOICES[control.name]);
+      const made = (control.choices.length ? choice : slider)(
+        parent,
+        control,
+        {
+          onInput: (value) => this.race.change(control.name, value),
+          onChange: () => this.race.settle(),
+        },
+        CHOICES[control.name],
+      );
       this.rows[control.name] = made.row;
       this.shows.push([control.name, made.show]);
     }
@@ -59,7 +70,12 @@ export class Settings {
     element(set, "legend", "", {}, "A change applies");
     const one = (value, words) => {
       const label = element(set, "label");
-      const radio = element(label, "input", "", { type: "radio", name: "change", value, "data-control": `change-${value}` });
+      const radio = element(label, "input", "", {
+        type: "radio",
+        name: "change",
+        value,
+        "data-control": `change-${value}`,
+      });
       element(label, "span", "", {}, words);
       radio.addEventListener("change", () => this.race.mode(value));
       return radio;
@@ -100,7 +116,7 @@ export class Settings {
   concerns(name, [norm, differs]) {
     const norms = this.tables.concerns[name];
     const ofWeights = Object.fromEntries(differs).weight_norm ?? this.race.values.weight_norm;
-    return !norms || norms.includes(norm) || norms.includes(ofWeights) && name !== "weight_norm";
+    return !norms || norms.includes(norm) || (norms.includes(ofWeights) && name !== "weight_norm");
   }
 
   // Settings that few races need are in sight as soon as one of them counts; who closes them has them closed.
@@ -131,8 +147,10 @@ export class Settings {
     this.lanes.replaceChildren();
     element(this.lanes, "legend", "", {}, "Lanes");
     this.swatches = [];
-    lanes.forEach((lane, number) => this.buildLane(lanes, lane, number));
-    const others = this.tables.norms.map(({ norm }) => norm).filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
+    for (const [number, lane] of lanes.entries()) this.buildLane(lanes, lane, number);
+    const others = this.tables.norms
+      .map(({ norm }) => norm)
+      .filter((norm) => !lanes.some(([taken, differs]) => taken === norm && !differs.length));
     const full = lanes.length >= MOST_LANES;
     button(this.lanes, full ? "four lanes at most" : "+ lane", "Another lane, with the next norm", () => {
       this.race.replaceLanes([...this.race.values.lanes, [others[0] ?? "none", []]]);
@@ -149,13 +167,19 @@ export class Settings {
     const free = (lane) => !now().some((old, i) => i !== number && JSON.stringify(old) === JSON.stringify(lane));
     const row = element(this.lanes, "div", "lane");
     this.swatches.push(element(row, "canvas", "swatch", { "aria-hidden": "true" }));
-    const select = element(row, "select", "", { "aria-label": `Norm of lane ${number + 1}`, "data-control": `lane-${number}` });
+    const select = element(row, "select", "", {
+      "aria-label": `Norm of lane ${number + 1}`,
+      "data-control": `lane-${number}`,
+    });
     for (const { norm: value, name } of this.tables.norms) {
       element(select, "option", "", { value }, name).disabled = !free([value, differs]);
     }
     select.value = norm;
     select.addEventListener("change", () => this.race.replaceLanes(replaced([select.value, now()[number][1]])));
-    const more = element(row, "select", "more", { "aria-label": `Let lane ${number + 1} differ in`, title: "Let this lane differ in something else" });
+    const more = element(row, "select", "more", {
+      "aria-label": `Let lane ${number + 1} differ in`,
+      title: "Let this lane differ in something else",
+    });
     element(more, "option", "", { value: "" }, "+");
     for (const name of this.tables.differing) {
       const offered = this.concerns(name, [norm, differs]) && !differs.some(([taken]) => taken === name);
@@ -168,16 +192,23 @@ export class Settings {
       this.race.replaceLanes(replaced([norm, longer]));
     });
     if (lanes.length > 1) {
-      button(row, "✕", `Take lane ${number + 1} out`, () => this.race.replaceLanes(now().filter((_, i) => i !== number)));
+      button(row, "✕", `Take lane ${number + 1} out`, () =>
+        this.race.replaceLanes(now().filter((_, i) => i !== number)),
+      );
     }
     for (const [name, value] of differs) {
       const own = element(this.lanes, "div", "own");
       const control = { ...this.byName[name], name: `lane-${number}-${name}`, hint: `of lane ${number + 1}` };
       if (control.choices.length) control.hint = "";
-      const made = (control.choices.length ? choice : slider)(own, control, {
-        onInput: (changed) => this.race.changeLane(number, name, changed),
-        onChange: () => this.race.settle(),
-      }, CHOICES[name]);
+      const made = (control.choices.length ? choice : slider)(
+        own,
+        control,
+        {
+          onInput: (changed) => this.race.changeLane(number, name, changed),
+          onChange: () => this.race.settle(),
+        },
+        CHOICES[name],
+      );
       made.show(value);
       button(own, "✕", `Lane ${number + 1} as the others: ${this.byName[name].label}`, () => {
         const left = [norm, now()[number][1].filter(([kept]) => kept !== name)];
@@ -195,6 +226,6 @@ export class Settings {
     this.colours = colours;
     if (!colours) return;
     const styles = looks(this.race.values.lanes.map(([norm]) => norm));
-    this.swatches.forEach((canvas, i) => swatch(canvas, colours, styles[i]));
+    for (const [i, canvas] of this.swatches.entries()) swatch(canvas, colours, styles[i]);
   }
 }

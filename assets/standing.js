@@ -1,3 +1,4 @@
+// @ts-nocheck: the lab's own files have no types
 // How the lanes stand at the playhead, a row each: accuracy, parameters, what a step costs.
 import { element } from "./controls.js";
 import { looks, swatch } from "./draw.js";
@@ -10,8 +11,11 @@ export class Standing {
     this.race = race;
     this.table = element(parent, "table", "standing");
     const head = element(element(this.table, "thead"), "tr");
-    this.heads = ["Lane", "", "Parameters", "Cost of a step"].map((words) => element(head, "th", "", { scope: "col" }, words));
-    this.heads[3].title = "Processor time of one training step of all seeds, recording left out, measured on the server";
+    this.heads = ["Lane", "", "Parameters", "Cost of a step"].map((words) =>
+      element(head, "th", "", { scope: "col" }, words),
+    );
+    this.heads[3].title =
+      "Processor time of one training step of all seeds, recording left out, measured on the server";
     this.body = element(this.table, "tbody");
   }
 
@@ -45,7 +49,8 @@ export class Standing {
   accuracy(lane) {
     const { shown } = this.race;
     const [mean, low, high] = [0, 1, 2].map((index) => shown.at(lane, this.step(), "val_accuracy", index));
-    const left = shown.at(lane, this.race.step(), "seeds_left"), seeds = shown.at(lane, 0, "seeds_left");
+    const left = shown.at(lane, this.race.step(), "seeds_left"),
+      seeds = shown.at(lane, 0, "seeds_left");
     if (!left || !Number.isFinite(mean)) return left === 0 ? "diverged" : "…";
     const some = left < seeds ? `, ${left} of ${seeds} seeds` : "";
     return (low < high ? `${share(mean)}% (${share(low)}–${share(high)})` : `${share(mean)}%`) + some;

@@ -1,23 +1,31 @@
+// @ts-nocheck: the lab's own files have no types
 // Data in the plane, one square a lane: where a network decides what, or what it draws.
-import { linear, text } from "./draw.js";
-import { fitted, place, styles } from "./axes.js";
 
-const GAP = 16, HEADING = 18;
+import { fitted, place, styles } from "./axes.js";
+import { linear, text } from "./draw.js";
+
+const GAP = 16,
+  HEADING = 18;
 const CLASS_COLOURS = [5, 8, 9]; // of the page's palette
 
 export function drawSurfaces(canvas, colours, lanes, { step }) {
   const { pen, box } = place(canvas, colours);
   if (!lanes.window) return; // the race on the screen is still one on other data
   const count = lanes.lanes.length;
-  const rows = count > 2 ? 2 : 1, columns = Math.ceil(count / rows);
-  const width = box.right + 12, height = box.bottom + 34;
+  const rows = count > 2 ? 2 : 1,
+    columns = Math.ceil(count / rows);
+  const width = box.right + 12,
+    height = box.bottom + 34;
   const side = Math.min((width - GAP * (columns - 1)) / columns, height / rows - HEADING);
   const indent = (width - columns * side - (columns - 1) * GAP) / 2;
   styles(colours, lanes).forEach((style, lane) => {
     const x0 = indent + (lane % columns) * (side + GAP);
     const top = Math.floor(lane / columns) * (side + HEADING) + HEADING;
     pen.font = colours.font;
-    text(pen, colours, fitted(pen, style, side + GAP - 2), x0 + side / 2, top - HEADING / 2, { align: "center", colour: style.colour });
+    text(pen, colours, fitted(pen, style, side + GAP - 2), x0 + side / 2, top - HEADING / 2, {
+      align: "center",
+      colour: style.colour,
+    });
     if (lanes.network === "gan") {
       drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour: style.colour });
       return;
@@ -41,7 +49,8 @@ function frame(pen, colours, x0, top, side) {
 // Generated samples over real ones, which are faint.
 function drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour }) {
   const [low, high] = lanes.window;
-  const across = linear(low, high, x0, x0 + side), up = linear(low, high, top + side, top);
+  const across = linear(low, high, x0, x0 + side),
+    up = linear(low, high, top + side, top);
   let outside = 0;
   const dots = (points, radius, look) => {
     pen.fillStyle = look;
@@ -64,7 +73,8 @@ function drawCloud(pen, colours, lanes, lane, step, { x0, top, side, colour }) {
   if (cloud) dots(cloud, side / 90, colour);
   pen.globalAlpha = 1;
   if (cloud && outside) text(pen, colours, `${outside} outside`, x0 + 4, top + side - 8, { small: true });
-  if (!lanes.at(lane, step, "seeds_left")) text(pen, colours, "diverged", x0 + side / 2, top + side / 2, { align: "center" });
+  if (!lanes.at(lane, step, "seeds_left"))
+    text(pen, colours, "diverged", x0 + side / 2, top + side / 2, { align: "center" });
   frame(pen, colours, x0, top, side);
 }
 
@@ -94,7 +104,8 @@ function channels(colour) {
 }
 
 function drawPoints(pen, colours, { points, labels, window: [low, high] }, x0, top, side) {
-  const across = linear(low, high, x0, x0 + side), up = linear(low, high, top + side, top);
+  const across = linear(low, high, x0, x0 + side),
+    up = linear(low, high, top + side, top);
   for (let i = 0; i < labels.length; i += 1) {
     const [x, y] = [points[2 * i], points[2 * i + 1]];
     if (x < low || x > high || y < low || y > high) continue;

@@ -16,8 +16,8 @@ const KINDS = {
 // picture offers: container; values, the settings shown; step(), if it has one; summary(), a sentence about
 // it; figures(), what is on the page now: [{ title, hint, width, height, draw(canvas, colours) }].
 export class TakeAway {
-  constructor(parent, { name, title, picture, ask }) {
-    Object.assign(this, { name, title, picture, ask, asked: 0 });
+  constructor(parent, { name, title, picture, ask, chapter = false }) {
+    Object.assign(this, { name, title, picture, ask, chapter, asked: 0 });
     const menu = element(parent, "details", "take");
     element(menu, "summary", "", {}, "Take it away");
     const row = element(menu, "div", "files", { role: "group", "aria-label": "Take it away" });
@@ -51,8 +51,9 @@ export class TakeAway {
   }
 
   request(what) {
-    const { name: picture, picture: { values } } = this;
-    const sent = this.ask({ kind: "take", id: (this.asked += 1), what, picture, values, step: this.step() });
+    const { name, picture: { values } } = this;
+    const which = this.chapter ? { chapter: name } : { picture: name, step: this.step() };
+    const sent = this.ask({ kind: "take", id: (this.asked += 1), what, ...which, values });
     this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
   }
 

@@ -26,6 +26,7 @@ from live.messages import unpack
 from tests.server import CHROMIUM_FLAGS, ROOT, Server, chromium_path, free_port
 
 DRAG_SECONDS, PLAY_SECONDS, WATCH_SECONDS, VIEWERS = 4, 6, 10, 50
+VIEWS = 100
 PACE = 1 / 60
 
 # The bars of a page's Plotly charts, as text.
@@ -67,6 +68,45 @@ def figures(log: list[list[float]]) -> str:
         f"{rate:5.1f} pictures/s   input to picture {np.median(delay):5.1f} ms, "
         f"p95 {np.percentile(delay, 95):5.1f} ms   longest gap {np.diff(times).max():5.0f} ms"
     )
+
+
+async def size_of_a_view(url: str) -> None:
+    """Bytes of the message that carries one picture, and how long the server takes to answer."""
+    print("\nOne view of a chapter: bytes of its message, and from question to answer in this process")
+    asked = {
+        "home, 256 dots": ("home", {"batch_size": 256}),
+        "one batch, 256 dots, all there is": ("one_batch", {"scene": "free", "batch_size": 256}),
+        "training and inference": ("inference", {"scene": "free", "step": 200}),
+    }
+    async with websockets.connect(url.replace("http", "ws") + "/live", origin=Origin(url)) as socket:
+        for label, (chapter, values) in asked.items():
+            question = json.dumps({"kind": "view", "id": 1, "chapter": chapter, "values": values})
+            times, message = [], b""
+            for _ in range(VIEWS):
+                began = time.perf_counter()
+                await socket.send(question)
+                while not isinstance(message := await socket.recv(), bytes) or unpack(message)[0]["growing"]:
+                    pass
+                times.append(1000 * (time.perf_counter() - began))
+            spread = f"{np.median(times):5.1f} ms, p95 {np.percentile(times, 95):5.1f} ms"
+            print(f"  {label:<34} {len(message) / 1000:6.1f} kB   {spread}")
+
+
+async def drag_the_chapter(browser: Browser, url: str) -> None:
+    """Settings of "Training and inference" over curves that are computed meanwhile."""
+    print("\nDragging in Training and inference: what is recorded again, and what is computed from a recording")
+    page = await browser.new_page(viewport={"width": 1440, "height": 900})
+    await page.goto(url + "/inference?scene=free&step=200")
+    await page.locator(".lab").evaluate(RECORD)
+    await page.locator(".lab[data-shown]").wait_for(timeout=60_000)
+    for control in ("step", "momentum", "batch_size", "lr"):
+        await page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
+        await drag(page, control, 1)
+        await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
+        await drag(page, control, DRAG_SECONDS)
+        log = await page.locator(".lab").evaluate("(lab) => lab.log")
+        print(f"  {control:<11} {figures(log)}")
+    await page.close()
 
 
 async def drag_the_batch(browser: Browser, url: str) -> None:
@@ -248,20 +288,19 @@ async def cost_of_viewers(server: Server) -> None:
 async def first_picture(browser: Browser) -> None:
     """From starting the server to the first picture on the screen."""
     print("\nFrom starting the server to the first picture")
-    for label, path in (("home", "/"), ("one batch", "/one-batch"), ("training lab", "/training-lab")):
+    places = {"home": "/", "one batch": "/one-batch", "training and inference": "/inference"}
+    for label, path in (places | {"training lab": "/training-lab"}).items():
         began = time.perf_counter()
         server = Server()
         listening = time.perf_counter() - began
         page = await browser.new_page()
         opened = time.perf_counter()
         await page.goto(server.url + path)
-        if path != "/training-lab":
-            await page.get_by_text("numbers with mean").wait_for(timeout=60_000)
-        else:
-            await page.locator(".lab[data-step]").wait_for(timeout=60_000)
+        shown = ".lab[data-step]" if path == "/training-lab" else ".lab[data-shown]"
+        await page.locator(shown).wait_for(timeout=60_000)
         done = time.perf_counter()
         parts = f"server listening {listening:.1f} s, page {done - opened:.1f} s"
-        print(f"  {label:<13} {done - began:4.1f} s: {parts}")
+        print(f"  {label:<22} {done - began:4.1f} s: {parts}")
         await page.close()
         server.stop()
 
@@ -273,7 +312,9 @@ async def main() -> None:
         await first_picture(browser)
         server = Server()
         try:
+            await size_of_a_view(server.url)
             await drag_the_batch(browser, server.url)
+            await drag_the_chapter(browser, server.url)
             with plain_server() as plain:
                 await drag_the_plain_page(browser, plain)
             await play_the_lab(browser, server.url)

@@ -12,8 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import batch_norm
-
-from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number
+from book.controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number
 
 BATCH_LIMIT = 256
 MAX_MOVED = 8

@@ -1,121 +1,89 @@
-"""The WebSocket route: settings up, pictures down."""
+"""The WebSocket route: a thin shell around a session, which checks origin, size and rate."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import json
 import logging
 import os
 import time
-from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-import numpy as np
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
-from bnlib import RunConfig
-from bnlib.data import PLANE, load
-from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES
+from bnlib.data import load
 
-from . import lab, lanes, messages, scenes, worker
-from . import take as files
-from . import verdict as words
-from .check import CheckError, Checks
-from .desk import ComputationError, Desk, Viewer
+from .desk import Desk
+from .race import LabSession, Track
+from .scheduler import Gone
+from .wire import MAX_MESSAGE
 
 log = logging.getLogger(__name__)
 
 # A finger asks 60 times a second; twice that leaves room for bursts and stops a loop gone wild.
 MESSAGES_PER_SECOND, BURST = 120, 240
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
-GONE = (WebSocketDisconnect, RuntimeError)  # what sending to a page that has left raises
-MOST_VERDICTS = 512
-MOST_COSTS = 512
-FILES_AT_ONCE = 2  # a long one takes a hundred megabytes while it is written
-
-
-class Race(NamedTuple):
-    """What one socket watches: the lanes, and by lane the ghosts that differ from them."""
-
-    names: list[str]
-    configs: list[RunConfig]
-    ghosts: dict[int, RunConfig]
-
-    @classmethod
-    def of(cls, values: messages.Values, draft: bool) -> Race:
-        """The race of a lab's settings; while it is drafted the page still has the ghost."""
-        configs = lanes.lane_configs(values, draft)
-        before = None if draft else lanes.ghost_of(values)
-        ghosts = lanes.lane_configs(before) if before else []
-        differing = {
-            lane: ghost
-            for lane, (ghost, config) in enumerate(zip(ghosts, configs, strict=False))
-            if ghost != config
-        }
-        return cls(lanes.lane_names(values), configs, differing)
+LEFT = (WebSocketDisconnect, RuntimeError)  # what a socket raises when its page has left, perhaps in mid-answer
 
 
 class Channel:
-    """Everything the route needs from the server: the desk, and the verdicts that were given."""
+    """Serves sockets, each with a session of its own."""
 
     def __init__(self, desk: Desk):
         self.desk = desk
+        self.track = Track(desk)
         self.open_sockets = 0
-        self.writing = asyncio.Semaphore(FILES_AT_ONCE)
-        self.checks = Checks()
-        self._verdicts: dict[tuple[Any, ...], words.Verdict] = {}
-        self._costs: dict[RunConfig, tuple[int, float]] = {}
-        self._measuring = asyncio.Semaphore(1)  # what is measured side by side takes longer
         load("digits")  # now, and not while somebody's question waits in the event loop
 
-    async def verdict(self, race: Race, step: int) -> words.Verdict:
-        """The verdict on a race at ``step``; those who watch one race share it."""
-        key = (tuple(race.names), tuple(race.configs), tuple(race.ghosts.items()), step)
-        known = self._verdicts.get(key)
-        if known is None:
-            configs = [*race.configs, *race.ghosts.values()]
-            frames = self.desk.frames
-            asked = [frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
-            found = await asyncio.gather(*asked)
-            lanes, ghosts = found[: len(race.configs)], found[len(race.configs) :]
-            before = dict(zip(race.ghosts, ghosts, strict=True))
-            known = words.verdict(race.names, race.configs, lanes, step, before)
-            while len(self._verdicts) >= MOST_VERDICTS:
-                del self._verdicts[next(iter(self._verdicts))]
-            self._verdicts[key] = known
-        return known
-
-    async def cost(self, config: RunConfig) -> tuple[int, float]:
-        """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
-        alike = worker.cost_alike(config)
-        async with self._measuring:
-            known = self._costs.get(alike)
-            if known is None:
-                known = await self.desk.run(worker.cost, alike)
-                while len(self._costs) >= MOST_COSTS:
-                    del self._costs[next(iter(self._costs))]
-                self._costs[alike] = known
-        return known
-
     async def serve(self, websocket: WebSocket) -> None:
-        """One socket from its opening to its end."""
+        """Serve one socket from its opening to its end."""
         if not same_origin(websocket):
             await websocket.close(POLICY_VIOLATION)
             return
         await websocket.accept()
         self.open_sockets += 1
-        session = _Session(self, websocket)
+
+        sending = asyncio.Lock()
+
+        async def send(message: str | bytes) -> None:
+            try:
+                async with sending:
+                    if isinstance(message, str):
+                        await websocket.send_text(message)
+                    else:
+                        await websocket.send_bytes(message)
+            except LEFT as error:
+                raise Gone(str(error)) from error
+
+        session = LabSession(self.track, send)
         try:
-            await session.run()
-        except GONE as error:
-            log.debug("socket ended: %s", error)  # the page is gone, perhaps in the middle of an answer
+            await _listen(websocket, session)
+        except (Gone, *LEFT) as error:
+            log.debug("socket ended: %s", error)
         finally:
             self.open_sockets -= 1
-            for task in (session.taking, session.checking):
-                if task is not None:
-                    task.cancel()
-            await session.end()
+            await session.close()
+
+
+async def _listen(websocket: WebSocket, session: LabSession) -> None:
+    """Hand over messages until the page leaves, or sends too much."""
+    allowance, last = float(BURST), time.monotonic()
+    while True:
+        message = await websocket.receive()
+        if message["type"] == "websocket.disconnect":
+            return
+        now = time.monotonic()
+        allowance, last = min(BURST, allowance + (now - last) * MESSAGES_PER_SECOND) - 1, now
+        if allowance < 0:
+            await session.tell("channel", f"more than {MESSAGES_PER_SECOND} messages a second; goodbye")
+            await websocket.close(POLICY_VIOLATION)
+            return
+        text = message.get("text") or ""
+        size = len(text) + len(message.get("bytes") or b"")
+        if size > MAX_MESSAGE:
+            await session.tell("channel", f"a message of {size} characters exceeds {MAX_MESSAGE}; goodbye")
+            await websocket.close(TOO_BIG)
+            return
+        await session.handle(text)
 
 
 def same_origin(websocket: WebSocket) -> bool:
@@ -128,264 +96,3 @@ def same_origin(websocket: WebSocket) -> bool:
     except ValueError:
         return False
     return bool(host) and host.lower() == websocket.headers.get("host", "").lower()
-
-
-class _Session:
-    """One socket: at most one race is watched, and answers follow questions."""
-
-    def __init__(self, channel: Channel, websocket: WebSocket):
-        self.channel = channel
-        self.socket = websocket
-        self.sending = asyncio.Lock()
-        self.race: Race | None = None
-        self.viewers: list[Viewer] = []
-        self.tasks: list[asyncio.Task[None]] = []
-        self.speaking: asyncio.Task[None] | None = None
-        self.taking: asyncio.Task[None] | None = None
-        self.checking: asyncio.Task[None] | None = None
-
-    async def run(self) -> None:
-        allowance, last = float(BURST), time.monotonic()
-        while True:
-            message = await self.socket.receive()
-            if message["type"] == "websocket.disconnect":
-                return
-            now = time.monotonic()
-            allowance, last = min(BURST, allowance + (now - last) * MESSAGES_PER_SECOND) - 1, now
-            if allowance < 0:
-                await self.tell("channel", f"more than {MESSAGES_PER_SECOND} messages a second; goodbye")
-                await self.socket.close(POLICY_VIOLATION)
-                return
-            text = message.get("text") or ""
-            size = len(text) + len(message.get("bytes") or b"")
-            if size > messages.MAX_MESSAGE:
-                limit = messages.MAX_MESSAGE
-                await self.tell("channel", f"a message of {size} characters exceeds {limit}; goodbye")
-                await self.socket.close(TOO_BIG)
-                return
-            await self.handle(text)
-
-    async def handle(self, text: str) -> None:
-        try:
-            message = json.loads(text)
-            kind = message["kind"]
-            answer = self.ANSWERS[kind]
-        except (ValueError, TypeError, KeyError, RecursionError):
-            kinds = ", ".join(self.ANSWERS)
-            await self.tell("channel", f"a message must be JSON with a kind out of {kinds}")
-            return
-        try:
-            await answer(self, message)
-        except (ValueError, ComputationError) as error:
-            await self.tell(kind, str(error), message.get("id"))
-
-    async def tell(self, kind: str, what: str, number: Any = None) -> None:
-        await self.send(messages.problem(kind, what, number if type(number) is int else None))
-
-    async def send(self, message: str | bytes) -> None:
-        async with self.sending:
-            if isinstance(message, str):
-                await self.socket.send_text(message)
-            else:
-                await self.socket.send_bytes(message)
-
-    async def batch(self, message: dict[str, Any]) -> None:
-        """Answer with one batch's transform."""
-        values, problems = messages.read(scenes.ONE_BATCH_CONTROLS, _settings(message))
-        header, arrays = scenes.picture(values)
-        header |= {"kind": "batch", "id": _whole(message, "id"), "problems": problems}
-        await self.send(messages.pack(header, arrays))
-
-    async def lab(self, message: dict[str, Any]) -> None:
-        """Watch a race, its ghost, and no other."""
-        values, problems = messages.read(lab.LAB_CONTROLS, _settings(message))
-        number, until = _whole(message, "id"), _whole(message, "until")
-        draft = message.get("draft") is True
-        await self.end()
-        self.race = race = Race.of(values, draft)
-        bins = len(HISTOGRAM_EDGES) - 1
-        header = {
-            "kind": "lab",
-            "id": number,
-            "lanes": [
-                {
-                    "norm": config.norm,
-                    "name": name,
-                    "depth": config.depth,
-                    "rings": bool(config.network == "gan" or (row := config.on_activations) and row.running),
-                    "layout": worker.layout(config, bins),
-                }
-                for name, config in zip(race.names, race.configs, strict=True)
-            ],
-            "ghosts": sorted(race.ghosts),
-            "every": race.configs[0].record_every,
-            "validate_every": race.configs[0].validate_every,
-            "edges": HISTOGRAM_EDGES.tolist(),
-            "network": race.configs[0].network,
-            "guessing": words.guessing(race.configs[0]),
-            "notes": lanes.notes(values),
-            "settings": lanes.settings(values),
-            "problems": problems,
-        }
-        arrays = {}
-        if race.configs[0].dataset in PLANE:
-            header["window"] = [float(SURFACE_EDGES[0]), float(SURFACE_EDGES[-1])]
-            arrays = dict(zip(("points", "labels"), worker.points(race.configs[0]), strict=True))
-        await self.send(messages.pack(header, arrays))
-        shown = [(lane, config, False) for lane, config in enumerate(race.configs)]
-        shown += [(lane, config, True) for lane, config in race.ghosts.items()]
-        for lane, config, ghost in shown:
-            viewer = Viewer(min(until, lab.LAB_STEPS))
-            self.viewers.append(viewer)
-            self.tasks.append(asyncio.create_task(self.feed(config, viewer, number, lane, ghost)))
-        if not draft:
-            self.tasks.append(asyncio.create_task(self.costs(race, number)))
-
-    async def costs(self, race: Race, number: int) -> None:
-        """Send what each lane costs, as it is measured."""
-        try:
-            for lane, config in enumerate(race.configs):
-                parameters, seconds = await self.channel.cost(config)
-                answer = {"kind": "cost", "id": number, "lane": lane, "parameters": parameters}
-                await self.send(json.dumps(answer | {"seconds": seconds}))
-        except (ComputationError, *GONE) as error:
-            log.debug("the costs of a race were not measured: %s", error)
-
-    async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int, ghost: bool) -> None:
-        """Send a lane's frames as they come; of a ghost the curves are enough."""
-        header = {"kind": "frames", "id": number, "lane": lane, "ghost": ghost}
-        try:
-            async with contextlib.aclosing(self.channel.desk.watch(config, viewer)) as blocks:
-                async for block in blocks:
-                    rows = block["picture"][0]
-                    arrays = {"rows": rows[:, : worker.CURVE_COLUMNS] if ghost else rows}
-                    steps = {}
-                    for name in ("surface", "cloud"):
-                        if name in block and not ghost:
-                            first = block[name][0].reshape(len(block["step"]), -1)  # of the first seed
-                            known = np.isfinite(first[:, 0])
-                            arrays[f"{name}s"] = first[known]
-                            steps[f"{name}_steps"] = block["step"][known].tolist()
-                    await self.send(messages.pack(header | steps, arrays))
-        except ComputationError as error:
-            with contextlib.suppress(*GONE):
-                await self.tell("lab", str(error), number)
-        except GONE as error:
-            log.debug("a lane ended: %s", error)
-
-    async def until(self, message: dict[str, Any]) -> None:
-        """Go on to a later step."""
-        step = min(_whole(message, "step"), lab.LAB_STEPS)
-        for viewer in self.viewers:
-            viewer.want(step)
-
-    async def verdict(self, message: dict[str, Any]) -> None:
-        """Say in words how the race stands: the latest question is answered, once the frames are there."""
-        number, step = _whole(message, "id"), min(_whole(message, "step"), lab.LAB_STEPS)
-        if self.race is None:
-            raise ValueError("there is no race to judge; ask for one with a lab message")
-        if self.speaking is not None:
-            self.speaking.cancel()
-        self.speaking = asyncio.create_task(self.speak(self.race, number, step))
-
-    async def speak(self, race: Race, number: int, step: int) -> None:
-        """Send the verdict on ``step``. What the store has lost since it was shown is computed again."""
-        try:
-            text, leader = await self.channel.verdict(race, step)
-            answer = {"kind": "verdict", "id": number, "step": step, "text": text, "leader": leader}
-            await self.send(json.dumps(answer))
-        except ComputationError as error:
-            with contextlib.suppress(*GONE):
-                await self.tell("verdict", str(error), number)
-        except GONE as error:
-            log.debug("a verdict ended: %s", error)
-
-    async def take(self, message: dict[str, Any]) -> None:
-        """Write a file of what is on the screen, one at a time; other questions needn't wait for it."""
-        number, step, values = _whole(message, "id"), _whole(message, "step"), _settings(message)
-        wanted = files.wanted(message.get("picture"), message.get("what"), values, step)
-        if self.taking is not None and not self.taking.done():
-            raise ValueError("one file at a time: the one before is still being written")
-        self.taking = asyncio.create_task(self.hand_over(wanted, number))
-
-    async def hand_over(self, wanted: files.Wanted, number: int) -> None:
-        """Write a file, beside the event loop, and send it."""
-        try:
-            async with self.channel.writing:
-                text = await files.text(wanted, self.channel.desk.frames)
-                answer = await asyncio.to_thread(files.packed, number, wanted.name, text)
-        except ComputationError as error:
-            answer = messages.problem("take", str(error), number)
-        except Exception:
-            log.exception("writing a file failed")
-            answer = messages.problem("take", "the file could not be written", number)
-        with contextlib.suppress(*GONE):
-            await self.send(answer)
-
-    async def check(self, message: dict[str, Any]) -> None:
-        """Compare each lane at a step with PyTorch, one visitor's at a time."""
-        number, step, values = _whole(message, "id"), _whole(message, "step"), _settings(message)
-        settings, problems = messages.read(lab.LAB_CONTROLS, values)
-        if problems:
-            raise ValueError("; ".join(problems))
-        if self.checking is not None and not self.checking.done():
-            raise ValueError("one check at a time: the one before is still on its way")
-        race = Race.of(settings, draft=False)
-        self.checking = asyncio.create_task(self.compare(race, number, min(step, lab.LAB_STEPS)))
-
-    async def compare(self, race: Race, number: int, step: int) -> None:
-        """Send what PyTorch says, lane by lane."""
-        with contextlib.suppress(*GONE):
-            for lane, (name, config) in enumerate(zip(race.names, race.configs, strict=True)):
-                answer = {"kind": "check", "id": number, "lane": lane, "of": len(race.names), "name": name}
-                try:
-                    answer["report"] = await self.channel.checks.report(config, step)
-                    text = json.dumps(answer, allow_nan=False)
-                except CheckError as error:
-                    await self.tell("check", str(error), number)
-                    return
-                except Exception:
-                    log.exception("a check failed")
-                    await self.tell("check", "the check could not be made", number)
-                    return
-                await self.send(text)
-
-    async def stop(self, message: dict[str, Any]) -> None:
-        """Nothing more is wanted."""
-        await self.end()
-
-    async def end(self) -> None:
-        """Stop watching."""
-        tasks, self.tasks, self.viewers, self.race = self.tasks, [], [], None
-        if self.speaking is not None:
-            tasks.append(self.speaking)
-            self.speaking = None
-        for task in tasks:
-            task.cancel()
-        for ended in await asyncio.gather(*tasks, return_exceptions=True):
-            if isinstance(ended, Exception):
-                log.error("showing a race failed", exc_info=ended)
-
-    ANSWERS = {
-        "batch": batch,
-        "lab": lab,
-        "until": until,
-        "verdict": verdict,
-        "take": take,
-        "check": check,
-        "stop": stop,
-    }
-
-
-def _settings(message: dict[str, Any]) -> dict[str, Any]:
-    values = message.get("values", {})
-    if not isinstance(values, dict):
-        raise ValueError(f"values={str(values)[:40]} must be an object of settings")
-    return values
-
-
-def _whole(message: dict[str, Any], name: str) -> int:
-    value = message.get(name)
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
-        raise ValueError(f"{name}={str(value)[:40]} must be a whole number, 0 or more")
-    return value

@@ -13,14 +13,13 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
-import numpy as np
-
 from bnlib import RunConfig
 from bnlib.recordings import Recordings
 from bnlib.telemetry import Frame
 from bnlib.workers import WorkerContext
 
 from . import worker
+from .scheduler import ComputationError, Viewer, joined
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
@@ -33,25 +32,6 @@ TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.008, 0.5
 PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
 LARGEST_CHUNK = 200
 TRIES = 3
-
-
-class ComputationError(Exception):
-    """The pool could not do what it was asked for; the message is for the reader."""
-
-
-class Viewer:
-    """Somebody who watches one recording up to ``step``, and has yet to see frame number ``next``."""
-
-    def __init__(self, step: int, first: int = 0):
-        self.step = step
-        self.next = first
-        self.news = asyncio.Event()
-        self.error = ""
-
-    def want(self, step: int) -> None:
-        """Watch up to ``step`` from now on."""
-        self.step = step
-        self.news.set()
 
 
 class _Show:
@@ -170,7 +150,7 @@ class Desk:
                 recording = self.recordings.open(config, viewer.next)
                 stop = min(viewer.step // config.record_every + 1, viewer.next + LARGEST_CHUNK)
                 if blocks := recording.between(viewer.next, stop):
-                    block = _joined(blocks)
+                    block = joined(blocks)
                     viewer.next += len(block["step"])
                     yield block
                     continue
@@ -192,7 +172,7 @@ class Desk:
                 found.append(block)
                 if viewer.next >= numbers.stop:
                     break
-        return _joined([{name: block[name] for name in names} for block in found])
+        return joined([{name: block[name] for name in names} for block in found])
 
     def turn_seconds(self, config: RunConfig, handing: float = 0.0) -> float:
         """How long a recording's turn may last, given how many others wait for theirs.
@@ -254,10 +234,3 @@ class Desk:
             del self._shows[show.config]
         elif not show.viewers and show.task is not None and show.preparing:
             show.task.cancel()
-
-
-def _joined(blocks: list[Frame]) -> Frame:
-    """Blocks that follow one another as one: a picture is sent in one message, not in many."""
-    if len(blocks) == 1:
-        return blocks[0]
-    return {k: np.concatenate([b[k] for b in blocks], axis=0 if k == "step" else 1) for k in blocks[0]}

@@ -16,8 +16,8 @@ from bnlib.config import EDITABLE, LAYER_NORMS
 from bnlib.data import PLANE, TRAIN_SIZES
 from bnlib.experiments import EXPERIMENTS
 from bnlib.table import WEIGHT_NORMS
+from book.controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 
-from .controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 from .presets import PRESETS
 from .verdict import NOISE
 

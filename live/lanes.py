@@ -9,8 +9,8 @@ from typing import Any
 from bnlib import NORMS, RunConfig
 from bnlib.config import hidden_shapes
 from bnlib.data import PLANE, TRAIN_SIZES
+from book.controls import Values
 
-from .controls import Values
 from .lab import CONCERNS, DEFAULTS, NAMES, NEEDS, RUN
 from .verdict import capital
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from bnlib import batch_norm, norm_backward
 from bnlib.theory import gradient_share, output_spread, xhat_cdf
+from book.controls import Values
 
 from .batch import (
     EDGES,
@@ -24,7 +25,6 @@ from .batch import (
     wall_edges,
     wall_histogram,
 )
-from .controls import Values
 
 # Shape: so many numbers in batches of one size, and where their shares are held against theory.
 POOLED = 16384

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from .controls import Values
+from book.controls import Values
 
 
 class Preset(NamedTuple):

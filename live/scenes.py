@@ -11,8 +11,9 @@ from dataclasses import dataclass, field
 from functools import cache
 from typing import Any
 
+from book.controls import Codec, Control, Values, read
+
 from .batch import BATCH_CONTROLS, OPERATIONS, SOURCE_CONTROLS, UNDEFINED, Array, Numbers, brief, transform
-from .controls import Codec, Control, Values, read
 from .measures import MEASURES
 
 

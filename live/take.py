@@ -1,4 +1,4 @@
-"""What a reader takes away: the numbers on the screen as CSV, and a script that computes them again."""
+"""What a reader takes away from a race: its numbers as CSV, and a script that computes them again."""
 
 from __future__ import annotations
 
@@ -6,23 +6,20 @@ import asyncio
 import csv
 import io
 import json
-import textwrap
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import product
 from typing import Any, NamedTuple, Protocol
-from urllib.parse import urlencode
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bnlib import RunConfig
 from bnlib.telemetry import Frame
+from book.controls import Values, read, shown, write
+from book.export import KINDS, comments, origin
 
-from . import batch, lab
-from .controls import Values, shown
+from . import lab
 from .lanes import ghost_of, lane_configs, lane_names
-from .messages import CONTROLS, read, write
 from .verdict import measured
 from .worker import BANDS, CURVES
 
@@ -33,23 +30,19 @@ GAN_QUANTITIES = (
     "Of a GAN train_loss is the discriminator's and val_loss the generator's loss, val_accuracy the share of "
     "samples within three standard deviations of a Gaussian, val_accuracy_batch that of Gaussians reached"
 )
-Arrays = Mapping[str, NDArray[np.float64]]
-KINDS = {"csv": "csv", "python": "py"}
 
 
 class Wanted(NamedTuple):
     """A file that somebody asked for."""
 
     what: str
-    picture: str
     values: Values
     step: int
 
     @property
     def name(self) -> str:
         """The file's name, such as batchnorm-lab-step-120.csv."""
-        step = f"-step-{self.step}" if self.picture == "lab" else ""
-        return f"batchnorm-{self.picture.replace('_', '-')}{step}.{KINDS[self.what]}"
+        return f"batchnorm-lab-step-{self.step}.{KINDS[self.what]}"
 
 
 class Frames(Protocol):
@@ -58,7 +51,7 @@ class Frames(Protocol):
     async def __call__(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame: ...
 
 
-def wanted(picture: Any, what: Any, raw: Mapping[str, Any], step: int) -> Wanted:
+def wanted(what: Any, raw: Mapping[str, Any], step: int) -> Wanted:
     """A request, checked: a file is of exactly what was asked for, or there is none.
 
     Raises
@@ -66,22 +59,17 @@ def wanted(picture: Any, what: Any, raw: Mapping[str, Any], step: int) -> Wanted
     ValueError
         Names the field, what was received and what it can be.
     """
-    if not isinstance(picture, str) or picture not in CONTROLS:
-        raise ValueError(f"picture={shown(picture)} must be one of {', '.join(CONTROLS)}")
     if not isinstance(what, str) or what not in KINDS:
         raise ValueError(f"what={shown(what)} must be one of {', '.join(KINDS)}")
-    values, problems = read(CONTROLS[picture], raw)
+    values, problems = read(lab.LAB_CONTROLS, raw)
     if problems:
         raise ValueError("; ".join(problems))
-    return Wanted(what, picture, values, min(step, lab.LAB_STEPS))
+    return Wanted(what, values, min(step, lab.LAB_STEPS))
 
 
 async def text(wanted: Wanted, frames: Frames) -> str:
     """The file's text. What takes long is done beside the event loop."""
-    what, picture, values, step = wanted
-    if picture != "lab":
-        _, arrays = batch.transform(values)
-        return (batch_csv if what == "csv" else batch_python)(values, arrays, picture)
+    what, values, step = wanted
     if what == "python":
         return lab_python(values, step)
     return await asyncio.to_thread(lab_csv, values, step, await lab_frames(values, step, frames))
@@ -138,11 +126,11 @@ def lab_csv(values: Values, step: int, recorded: Sequence[Frame]) -> str:
     thinned = f", of layers at every {every}th step and at the last" if every > 1 else ""
     head = [
         f"Training runs of BatchNorm Lab up to step {step}, single seeds{thinned}",
-        *_origin("lab", values),
+        *_origin(values),
         *(f"{lane.name} = {config_code(lane.config)}" for lane in lanes),
         *([GAN_QUANTITIES] if any(lane.config.network == "gan" for lane in lanes) else []),
     ]
-    parts = [_comments(head), "lane,seed,step,layer,quantity,value\n"]
+    parts = [comments(head), "lane,seed,step,layer,quantity,value\n"]
     for lane, frame in zip(lanes, recorded, strict=True):
         parts.extend(_lab_rows(lane, frame, every))
     return "".join(parts)
@@ -181,7 +169,7 @@ def lab_python(values: Values, step: int) -> str:
         f"    {name!r}: {config_code(config, indent=4)},\n"
         for name, config in zip(lane_names(values), configs, strict=True)
     )
-    return f"""{_docstring("A race of the training lab, run again", "lab", values)}
+    return f"""{_docstring("A race of the training lab, run again", values)}
 import os
 
 # One thread, as in the lab: with more, a matrix product may add up in another order.
@@ -223,61 +211,16 @@ def config_code(config: RunConfig, indent: int = -1) -> str:
     return f"bnlib.RunConfig(\n{lines}{' ' * indent})"
 
 
-# ---- one batch --------------------------------------------------------------------------------------
-
-
-def batch_csv(values: Values, arrays: Arrays, picture: str = "one_batch") -> str:
-    """A row a sample: index, x, x_hat, y, of what `batch.transform` returned."""
-    head = ["One batch through batch norm, from BatchNorm Lab", *_origin(picture, values)]
-    columns = [arrays[name].tolist() for name in ("x", "normalized", "y")]
-    rows = [f"{i},{x!r},{x_hat!r},{y!r}\n" for i, (x, x_hat, y) in enumerate(zip(*columns, strict=True))]
-    return "".join([_comments(head), "index,x,x_hat,y\n", *rows])
-
-
-def batch_python(values: Values, arrays: Arrays, picture: str = "one_batch") -> str:
-    """A script that puts the batch on the screen through `bnlib.batch_norm` and prints what comes out."""
-    numbers = textwrap.fill(
-        ", ".join(map(repr, arrays["x"].tolist())), 100, initial_indent="    ", subsequent_indent="    ",
-        break_long_words=False, break_on_hyphens=False,
-    )  # fmt: skip
-    return f"""{_docstring("One batch through batch norm", picture, values)}
-import numpy as np
-
-import bnlib
-
-x = np.array([
-{numbers},
-])
-gamma, beta, eps = {values["gamma"]!r}, {values["beta"]!r}, {values["eps"]!r}
-
-x_hat, cache = bnlib.batch_norm(x[:, None], eps=eps)
-y, _ = bnlib.batch_norm(x[:, None], np.array([gamma]), np.array([beta]), eps=eps)
-print("mean", cache.mean[0], "variance", cache.var[0])
-print("index,x,x_hat,y")
-for index, row in enumerate(zip(x, x_hat[:, 0], y[:, 0])):
-    print(index, *row, sep=",")
-"""
-
-
 # ---- what all files say of themselves ---------------------------------------------------------------
 
 
-def _origin(picture: str, values: Values) -> list[str]:
-    """Where the numbers come from, in two sentences."""
-    address = urlencode(write(CONTROLS[picture], values), safe=",:~")
-    return [
-        f"Computed by bnlib, the library of BatchNorm Lab, with NumPy {np.__version__}",
-        f"Settings in the page's address: {'?' + address if address else 'none, all are the defaults'}",
-    ]
+def _origin(values: Values) -> list[str]:
+    return origin(write(lab.LAB_CONTROLS, values))
 
 
-def _comments(lines: Sequence[str]) -> str:
-    return "".join(f"# {line}\n" for line in lines)
-
-
-def _docstring(title: str, picture: str, values: Values) -> str:
+def _docstring(title: str, values: Values) -> str:
     """The head of a script."""
-    origin = "\n".join(_origin(picture, values))
+    origin = "\n".join(_origin(values))
     return (
         f'"""{title}.\n\n{origin}\n\n'
         "Put it into the folder of BatchNorm Lab and run it there; or run it anywhere after\n"

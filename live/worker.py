@@ -26,6 +26,7 @@ Picture = NDArray[np.float32]
 # What a viewer sees of a frame: across a lane's seeds the mean, the lowest and the highest.
 CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
 BANDS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio")
+WATCHED = (*CURVES, *BANDS, "statistics_gap")  # what is kept of each seed, for files and chapters
 CURVE_COLUMNS = 2 + 3 * len(CURVES)  # a row begins with its step, the seeds left and the curves
 POINTS_SHOWN = 300
 # What a step's time and the number of parameters depend on.
@@ -58,8 +59,8 @@ def timed(function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) ->
 def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     """Advance ``run``: the run without frames, and its new history block with a "picture".
 
-    A configuration stands for its run before the first step. The block holds "step", each seed's CURVES and
-    BANDS, the "picture" (1, frames, numbers) and, of two-dimensional data, the "surface" (1, frames, cells):
+    A configuration stands for its run before the first step. The block holds "step", what each seed has of
+    WATCHED, the "picture" (1, frames, numbers) and, of two-dimensional data, the "surface" (1, frames, cells):
     `bnlib.telemetry`'s decision surface in half precision; of a GAN instead the "cloud" (1, frames, n, 2).
     What else single seeds have recorded is dropped: nine tenths of a recording's bytes.
     """
@@ -68,7 +69,7 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     if not run.frames:
         return run, {"step": np.zeros(0, int)}
     history = run.history
-    block = {name: history[name] for name in ("step", *CURVES, *BANDS)} | {"picture": picture(history)[None]}
+    block = {name: history[name] for name in ("step", *WATCHED)} | {"picture": picture(history)[None]}
     if has_surface(run.config):
         block["surface"] = history["decision_surface"].astype(np.float16)
     if "samples" in history:

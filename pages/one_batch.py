@@ -1,11 +1,401 @@
 """One batch: what happens to one batch?"""
 
-import streamlit as st
+import numpy as np
 
-from ui.chapters import chapter
-from ui.picture import picture
+from bnlib import norms
+from book.arithmetic import equations
+from book.batch import (
+    BATCH_CONTROLS,
+    OPERATIONS,
+    SOURCE_CONTROLS,
+    UNDEFINED,
+    Batch,
+    describe,
+    transform,
+)
+from book.batch import pytorch as torch_program
+from book.batch import script as numpy_script
+from book.chapter import Chapter, Choice, Passage, Scene, Source, View
+from book.controls import Control, Values
+from book.measures import GRADIENTS, MEASURES, POOLED, digit_figure
+from book.rows import rows_figure
+from book.words import filled
 
-st.title("What happens to one batch?")
-values = picture("one_batch", title="One batch, before and after batch normalization")
-if values["scene"] == "free" and st.button("And does it help? Watch networks learn with and without it →"):
-    st.switch_page(chapter("training_lab"))
+HINT = "Drag a dot of x, out of the frame too. Keys: ← → and Page Up, Down."
+
+# What each scene measures beside the dots.
+MEASURED = {
+    "shape": ("shape",),
+    "undo": ("undo",),
+    "cliff": ("share",),
+    "microscope": ("spread",),
+    "free": ("shape", "share"),
+}
+
+# The walk through the transform: what each operation is, and what it has come to.
+STEPS = {
+    "x": "What arrives",
+    "mean": "1 of 7: the mean μ",
+    "centred": "2 of 7: subtract μ",
+    "variance": "3 of 7: the variance σ²",
+    "root": "4 of 7: add ε, take the root",
+    "divide": "5 of 7: divide",
+    "gamma": "6 of 7: times γ",
+    "beta": "7 of 7: plus β",
+}
+WALK = {
+    "x": "These numbers arrive.",
+    "mean": "Their mean is μ = {x_mean}.",
+    "centred": "With μ subtracted, their mean is {centred_mean}; they spread as before, {centred_std}.",
+    "variance": "The mean of their squares is the variance σ² = {x_var}.",
+    "root": "ε added and the root taken makes {root}: what all of them are divided by.",
+    "divide": "Divided, they have mean {normalized_mean} and standard deviation {normalized_std}.",
+    "undivided": f"All of them are 0, and so is the divisor: {UNDEFINED}.",
+    "gamma": "Times γ, they have mean {scaled_mean} and standard deviation {scaled_std}.",
+}
+
+SCENES = (
+    Scene(
+        "tug",
+        "Tug a dot",
+        "Five dots. One of them is pulled out to 1,000. Where does batch norm put it?",
+        (
+            Choice("at 1,000", 1000, "It does stay the farthest of the five."),
+            Choice("at about 31", 31, "A root does come into it: of the number of dots, not of how far."),
+            Choice("at 2", 2, "2 is √(5−1)."),
+            Choice("at 1", 1, "1 is how far x̂ spreads on the whole; a single dot may lie farther out."),
+        ),
+        "largest",
+        {"source": "gaussian", "batch_size": 5},
+        {"moved": ((2, 1000.0),)},
+        "It ends at {largest}.",
+        "The dot that is pulled drags μ and σ along, and so of five dots none ever gets beyond "
+        "√(5−1) = {bound}, of N none beyond √(N−1).",
+        "the other four pay for it: their x̂ are all but the same, with a spread of {rest_spread}. "
+        "One outlier hides what tells them apart.",
+        "Drag any dot, as far as you like. Then make the batch larger: where is the wall now?",
+        ("batch_size",),
+    ),
+    Scene(
+        "steps",
+        "Step by step",
+        "γ is 2 and β is 1. When all is computed, where is the mean of y?",
+        (
+            Choice("at 0", 0, "There x̂ has its mean, before γ and β."),
+            Choice("where it was before", "x_mean", "There it would be with β = μ, which can be learned."),
+            Choice("at 1", 1, "1 is β."),
+            Choice("at 3", 3, "γ + β is 3: there goes a dot whose x̂ is 1."),
+        ),
+        "y_mean",
+        {"batch_size": 12, "gamma": 2.0, "beta": 1.0, "operation": "x"},
+        {"operation": "beta"},
+        "At {y_mean}.",
+        "x̂ has mean {normalized_mean} whatever came in, γ stretches around 0, and β alone says where y is.",
+        "this holds for the batch that μ and σ were taken from. Put another one through with these μ and σ, "
+        "as at inference, and its mean need not be β.",
+        "Go back and forth, one operation at a time, and touch the numbers.",
+        ("gamma", "beta", "draw"),
+        STEPS,
+    ),
+    Scene(
+        "shape",
+        "Shape",
+        "This batch has 64 numbers from a bell curve. Now come many batches of four: which shape have all "
+        "their x̂ together?",
+        (
+            Choice("a bell", 3, "A bell is what comes in, and of large batches it is what comes out."),
+            Choice("flat", 1.8, "Flat is what theory has for four Gaussian numbers."),
+            Choice("two spikes", 1, "Two spikes are what batches of two make."),
+        ),
+        "kurtosis",
+        {"source": "gaussian", "batch_size": 64},
+        {"batch_size": 4},
+        "Batches of four have {kurtosis}.",
+        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Each number has a "
+        "share in the σ that it is divided by, so that of Gaussian numbers 3·(N−1)/(N+1) is left.",
+        "the larger the batch, the less of this is seen: its x̂ has the shape of its x, moved and scaled. "
+        "Batch norm doesn’t make numbers Gaussian.",
+        "Try other batch sizes, 2, 3 and 5 too, and sources that are no bell.",
+        ("source", "batch_size", "draw"),
+    ),
+    Scene(
+        "undo",
+        "Undo it",
+        "Can γ and β undo batch norm, so that every y is where its x was?",
+        (
+            Choice("yes, exactly", 0, "γ and β may be any numbers, those of this batch included."),
+            Choice("only roughly", 0.3, "Of every other batch it is true: γ and β stay, μ and σ change."),
+            Choice("no, y keeps mean 0 and spread 1", 1, "Of x̂ that is true, and where γ = 1 and β = 0."),
+        ),
+        "undo_distance",
+        {"source": "skewed"},
+        {"gamma": "root", "beta": "x_mean"},
+        "The lamp is on: y is {undo_distance:.3f} σ away from x.",
+        "γ = √(σ² + ε) and β = μ bring every dot back. What the network could express before, it still can.",
+        "this is so for one batch. The next one has a μ and σ of its own, and γ and β don’t follow.",
+        "Take the next batch: same γ, same β. Then mend it by hand.",
+        ("draw", "gamma", "beta"),
+    ),
+    Scene(
+        "cliff",
+        "Batch cliff",
+        "The batch shrinks to two. How much of a random gradient still gets through to x?",
+        (
+            Choice("all of it", 1, "Of a large batch’s gradient nearly all gets through."),
+            Choice("half of it", 0.5, "Half of it is what batches of four let through."),
+            Choice("nothing", 0, "Two directions are lost in any batch, and two dots have no more."),
+        ),
+        "share",
+        {"source": "gaussian", "batch_size": 128},
+        {"batch_size": 2},
+        "{share:.1%} of it.",
+        "Two dots end up at −1 and 1 wherever they were, so moving them changes nothing: no layer below can "
+        "learn from it, only γ and β here.",
+        "it is numbers that count, not images: a convolution’s channel has one at each position, and of two "
+        "images with 8 × 8 positions (128−2)/128 gets through.",
+        "Move the batch size: 1, 2, 3, 4, 8. Push the two dots together: a large ε then lets "
+        "something through.",
+        ("batch_size", "eps", "draw"),
+    ),
+    Scene(
+        "microscope",
+        "ε microscope",
+        "σ is 1, and x̂ spreads 1. Now x is multiplied by 0.001; ε stays 0.00001. How far does x̂ spread?",
+        (
+            Choice("1, as always", 1, "So it would be without ε: dividing by σ undoes any scale."),
+            Choice("0.9", 0.9, "ε does make it less than 1."),
+            Choice("0.3", 0.3, "0.3 is about 0.001 / √(0.001² + 0.00001)."),
+            Choice("0.001", 0.001, "So far x itself spreads, and ε does keep x̂ from regaining it all."),
+        ),
+        "normalized_std",
+        {"source": "gaussian", "draw": 88, "batch_size": 100},
+        {"scale": 0.001},
+        "It spreads {normalized_std}.",
+        "There σ² = {x_var} is small beside ε, so that the division is by {root}, not by σ. ε doesn’t only "
+        "prevent a division by zero.",
+        "before, σ² was {before_x_var}, far above ε, and x̂ spread {before_normalized_std}: of numbers "
+        "around 1 nobody sees that there is an ε.",
+        "Move scale and ε. Where the curve bends, σ² = ε.",
+        ("scale", "eps", "batch_size", "draw"),
+    ),
+    Scene(
+        "free",
+        "Play",
+        task="Everything in one place. Every state of this page is in its address: share it.",
+        controls=("source", "batch_size", "scale", "eps", "gamma", "beta", "draw"),
+    ),
+)  # fmt: skip
+
+
+def compute(values: Values) -> View:
+    """Put the batch through batch norm, and measure what the scene is about once its question is answered."""
+    batch, scene = transform(values), values["scene"]
+    is_open, narrow = values.get("open", False), values.get("narrow", False)
+    operation = None
+    if scene == "steps":
+        operation = "x" if is_open else values["operation"]
+    text = describe(batch, not is_open)
+    if operation in WALK:
+        said = "undivided" if operation == "divide" and not batch.numbers["root"] else operation
+        text = filled(WALK[said], batch.numbers)
+    names = () if is_open else MEASURED.get(scene, ())
+    found = {name: MEASURES[name](batch) for name in names}
+    numbers = batch.numbers | {"rest_spread": _rest_spread(batch)}
+    for one in found.values():
+        numbers |= one.numbers
+    pooled = found["shape"].pooled if "shape" in found else None
+    if pooled and scene == "free":
+        pooled = pooled._replace(counts=None)  # this batch's own bars stay
+    figures = {
+        "dots": rows_figure(
+            batch, text, HINT, narrow=narrow, walls=not is_open, operation=operation, pooled=pooled
+        )
+    }
+    if batch.digit >= 0 and scene != "free":
+        figures["digit"] = digit_figure(batch, narrow)
+    if scene != "free":
+        figures |= {name: one.figure for name, one in found.items() if one.figure}
+    return View(
+        numbers,
+        text,
+        figures,
+        batch.table,
+        equations(batch, operation),
+        tuple(light for one in found.values() for light in one.lights),
+        tuple(meter for one in found.values() for meter in one.meters),
+        {name: one.note for name, one in found.items()},
+    )
+
+
+def _rest_spread(batch: Batch) -> float:
+    """Return how far x̂ spreads without the farthest dot."""
+    x_hat = batch.arrays["normalized"]
+    rest = np.delete(x_hat, np.abs(x_hat).argmax())
+    return float(rest.std()) if len(rest) else 0.0
+
+
+# ---- the same elsewhere ------------------------------------------------------------------------------------
+
+TORCH = {
+    "tug": """x_hat = bn(x)  # γ is 1 and β is 0 at first
+print("largest =", x_hat.abs().max().item())
+print("bound =", (len(x) - 1) ** 0.5)
+""",
+    "shape": """print("x_std =", x.std(correction=0).item())
+print("normalized_std =", bn(x).std(correction=0).item())
+""",
+    "undo": """torch.nn.init.constant_(bn.weight, {gamma!r})  # γ
+torch.nn.init.constant_(bn.bias, {beta!r})  # β
+y = bn(x)
+print("x_mean =", x.mean().item())
+print("root =", (x.var(correction=0) + bn.eps).sqrt().item())
+print("y_mean =", round(y.mean().item(), 12))
+print("y_std =", y.std(correction=0).item())
+""",
+    "cliff": """J = torch.autograd.functional.jacobian(bn, x).reshape(len(x), len(x))  # dy/dx
+root = (x.var(correction=0) + bn.eps).sqrt()
+print("share_theory =", ((J * root).square().sum() / len(x)).item())
+""",
+    "microscope": """print("x_var =", x.var(correction=0).item())
+print("normalized_std =", bn(x).std(correction=0).item())
+""",
+}
+# Many batches at once are many channels; as NumPy draws them they are the chapter's own.
+TORCH_SHAPE = """import numpy as np
+import torch
+
+rng, size = np.random.default_rng([97, {size}]), {size}
+x = torch.tensor({drawn}) * {scale!r}  # many batches side by side
+x_hat = torch.nn.BatchNorm1d(x.shape[1], eps={eps!r}, dtype=torch.float64)(x)
+print("kurtosis =", (x_hat.pow(4).mean() / x_hat.pow(2).mean() ** 2).item())
+"""
+DRAWN = {
+    "gaussian": "rng.normal(1, 1, (size, {batches}))",
+    "skewed": "rng.exponential(1.5, (size, {batches}))",
+    "outlier": "np.where(np.arange(size)[:, None] == 0, 5.5, rng.normal(0, 1, (size, {batches})))",
+}
+
+
+def pytorch(values: Values) -> str:
+    """Write the PyTorch program of a scene."""
+    scene, size, source = values["scene"], values["batch_size"], values["source"]
+    if scene == "shape" and source in DRAWN and size > 1 and values["eps"]:
+        drawn = DRAWN[source].format(batches=POOLED // size)
+        return TORCH_SHAPE.format(size=size, drawn=drawn, scale=values["scale"], eps=values["eps"])
+    return torch_program(values, TORCH.get(scene, "").format(**values))
+
+
+SHARE = """
+gradients = np.random.default_rng([83, len(x)]).normal(size=(len(x), max(64, {gradients} // len(x))))
+h = x_hat[:, None]
+back = gradients - gradients.mean(axis=0) - h * (gradients * h).mean(axis=0) if root else 0 * gradients
+numbers["share"] = (np.square(back).sum(axis=0) / np.square(gradients).sum(axis=0)).mean()
+along = eps / root**2 if root else 0
+numbers["share_theory"] = (len(x) - 2 + along**2) / len(x) if root and len(x) > 1 else 0.0
+"""
+SHAPE = """
+rng, size = np.random.default_rng([97, len(x)]), len(x)
+many = {drawn} * {scale!r}
+many = many - many.mean(axis=0)
+many = many / np.maximum(np.sqrt(np.square(many).mean(axis=0) + eps), 1e-300)
+numbers["kurtosis"] = (many**4).mean() / max((many**2).mean() ** 2, 1e-300)
+"""
+SCRIPTS = {
+    "tug": """
+rest = np.delete(x_hat, np.abs(x_hat).argmax())
+numbers["rest_spread"] = rest.std() if len(rest) else 0.0
+""",
+    "undo": """
+away = np.sqrt(np.square(y - x).mean())
+distance = min(away / root, 999.0) if root else 0.0 if away == 0 else 999.0
+numbers |= {"undo_distance": distance, "lamp": distance <= 0.1, "exact": distance < 1e-5}
+""",
+    "cliff": SHARE.format(gradients=GRADIENTS),
+    "microscope": """
+numbers["spread_theory"] = numbers["x_std"] / max(root, 1e-300)
+""",
+    "free": SHARE.format(gradients=GRADIENTS),
+}
+
+
+def script(values: Values) -> str:
+    """Write the script of a scene."""
+    scene, size, source = values["scene"], values["batch_size"], values["source"]
+    more = SCRIPTS.get(scene, "")
+    if scene in ("shape", "free") and source in DRAWN:
+        drawn = DRAWN[source].format(batches=max(1, POOLED // size))
+        more += SHAPE.format(drawn=drawn, scale=values["scale"])
+    return numpy_script(values, more)
+
+
+_NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
+_NORM_BACKWARD = (
+    r"$\partial L / \partial x = (g - \overline{g} - \hat{x}\,\overline{g\,\hat{x}})"
+    r" / \sqrt{\sigma^2 + \epsilon}$ where $g = \gamma\,\partial L / \partial y$ and bars are means"
+)
+
+CHAPTER = Chapter(
+    name="one_batch",
+    title="One batch",
+    question="What happens to one batch?",
+    icon=":material/scatter_plot:",
+    order=10,
+    controls=(
+        *BATCH_CONTROLS,
+        *SOURCE_CONTROLS,
+        Control(
+            "operation",
+            "choice",
+            OPERATIONS[-1],
+            "operation",
+            choices=OPERATIONS,
+            names=tuple(STEPS.values()),
+        ),
+    ),
+    compute=compute,
+    scenes=SCENES,
+    code=(
+        Passage("Batch norm: all that share a channel share a mean and a variance", norms.batch_norm),
+        Passage(_NORM, norms.normalize),
+        Passage("From the gradient of y to that of x, γ and β", norms.norm_backward),
+        Passage(_NORM_BACKWARD, norms.normalize_backward),
+    ),
+    pytorch=pytorch,
+    script=script,
+    ending=(
+        "You can say now where batch norm puts every number of a batch, what γ, β and ε do to it, and why "
+        "a batch of two teaches the layers below nothing.",
+        "You can’t say yet whether a network learns better with it: nothing here was trained.",
+        "Go to the training lab and see, with the same data and the same weights, with it and without.",
+    ),
+    sources=(
+        Source(
+            "S. Ioffe and C. Szegedy (2015). [Batch normalization: accelerating deep network training by "
+            "reducing internal covariate shift](https://arxiv.org/abs/1502.03167): the equations.",
+            "https://arxiv.org/abs/1502.03167",
+        ),
+        Source(
+            "P. A. Samuelson (1968). [How deviant can you be?]"
+            "(https://doi.org/10.1080/01621459.1968.10480944) No number is more than √(N−1) standard "
+            "deviations from the mean.",
+            "https://doi.org/10.1080/01621459.1968.10480944",
+        ),
+        Source(
+            "W. R. Thompson (1935). [On a criterion for the rejection of observations and the distribution "
+            "of the ratio of deviation to sample standard deviation]"
+            "(https://doi.org/10.1214/aoms/1177732567): the law of x̂ for Gaussian x.",
+            "https://doi.org/10.1214/aoms/1177732567",
+        ),
+        Source(
+            "E. Alpaydin and C. Kaynak (1998). [Optical recognition of handwritten digits]"
+            "(https://archive.ics.uci.edu/dataset/80): the digits.",
+            "https://archive.ics.uci.edu/dataset/80",
+        ),
+    ),
+    links=(("And does it help? Watch networks learn with and without it", "/training-lab"),),
+)
+
+if __name__ == "__main__":
+    from ui.page import show
+
+    show(CHAPTER)

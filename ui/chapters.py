@@ -1,32 +1,31 @@
-"""The chapters, in reading order."""
+"""The pages of the book for Streamlit, in reading order; in groups once there are many."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import streamlit as st
 
-_PAGES = Path(__file__).parent.parent / "pages"
-_CHAPTERS = {
-    "home": ("BatchNorm Lab", ":material/home:"),
-    "one_batch": ("One batch", ":material/scatter_plot:"),
-    "training_lab": ("Training lab", ":material/stacked_line_chart:"),
-}
+from book.chapter import Page
+from book.registry import FOLDER, pages
+
+MOST_IN_ONE_ROW = 6
 
 
-def chapter(name: str) -> st.Page:
-    """The page of a chapter, for the navigation and for links to it."""
-    title, icon = _CHAPTERS[name]
-    home = name == "home"
-    return st.Page(
-        _PAGES / f"{name}.py",
-        title=title,
-        icon=icon,
-        default=home,
-        url_path=None if home else name.replace("_", "-"),
-    )
+def page_of(path: str) -> st.Page:
+    """Return the page at an address below the root, such as "one-batch"."""
+    return _made(next(page for page in pages().values() if page.path == path))
 
 
-def all_chapters() -> list[st.Page]:
-    """Every chapter."""
-    return [chapter(name) for name in _CHAPTERS]
+def all_chapters() -> dict[str, list[st.Page]] | list[st.Page]:
+    """Return every page; from seven on by group."""
+    every = pages().values()
+    if len(every) <= MOST_IN_ONE_ROW:
+        return [_made(page) for page in every]
+    grouped: dict[str, list[st.Page]] = {}
+    for page in every:
+        grouped.setdefault(page.group, []).append(_made(page))
+    return grouped
+
+
+def _made(page: Page) -> st.Page:
+    file = FOLDER / f"{page.name}.py"
+    return st.Page(file, title=page.title, icon=page.icon, default=not page.path, url_path=page.path or None)

@@ -5,12 +5,13 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import streamlit as st
 
 from bnlib import NORMS, RunConfig, conv, gan, layers, network, norms, optimizer, recurrent, train, units
+from book.chapter import Passage
 from live.messages import Values, lane_configs
 
 _NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
@@ -32,23 +33,6 @@ _CONNECTIONS = (
     ("rnn", "A recurrent layer: the linear map of input and state, step by step", recurrent.unroll),
     ("rnn", "A recurrent layer, the way back", recurrent.unroll_backward),
 )
-
-
-class Passage(NamedTuple):
-    """A function that ran, and what it computes in one line of Markdown."""
-
-    what: str
-    function: Callable[..., Any]
-
-
-def batch_code() -> list[Passage]:
-    """What computes the picture of one batch, whatever its settings."""
-    return [
-        Passage("Batch norm: all that share a channel share a mean and a variance", norms.batch_norm),
-        Passage(_NORM, norms.normalize),
-        Passage("From the gradient of y to that of x, γ and β", norms.norm_backward),
-        Passage(_NORM_BACKWARD, norms.normalize_backward),
-    ]
 
 
 def lab_code(values: Values) -> list[Passage]:

@@ -3,15 +3,17 @@
 import streamlit as st
 
 from ui.chapters import all_chapters
+from ui.navigation import navigate
 
 # Streamlit leaves a third of a small screen empty above the title; our pictures need it.
 _STYLE = """<style>
-.stMainBlockContainer { padding-top: 4.2rem; padding-bottom: 2rem; }
+.stMainBlockContainer { padding-top: .25rem; padding-bottom: 2rem; }
 .stMainBlockContainer h1 { padding: 0 0 .2rem; }
-header a:focus-visible { outline: 3px solid currentColor; outline-offset: 2px; }
-@media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; } }
+@media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; }
+  .stMainBlockContainer h1 { font-size: 1.6rem; } }
+@media (max-height: 480px) { .stMainBlockContainer h1 { font-size: 1.3rem; } }
 </style>"""
 
 st.set_page_config(page_title="BatchNorm Lab", page_icon="📊", layout="wide")
 st.html(_STYLE)
-st.navigation(all_chapters(), position="top").run()
+navigate(all_chapters()).run()

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from live.messages import CONTROLS, EXTRAS, Control, Values, describe, follow, read, write
+from live.messages import CONTROLS, Control, Values, follow, opening, read, write
 from ui import assets
 
 _STYLE = "".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css")))
@@ -34,7 +34,7 @@ export default function ({ parentElement: root, data, setStateValue }) {
 
 
 def picture(name: str, *, title: str) -> Values:
-    """Show the live picture ``name`` ("batch", "lab") with its controls; returns its settings.
+    """Show the live picture ``name`` (a chapter, or "lab") with its controls; return its settings.
 
     The settings are read from the page's address; what the reader chooses is written back there when
     the gesture ends. Fields of the address that are broken fall back one by one, and the page says so.
@@ -43,7 +43,7 @@ def picture(name: str, *, title: str) -> Values:
     _restore_address(name)
     link = follow(name, st.query_params)
     values, problems = read(controls, link.address)
-    st.session_state[f"address-{name}"] = write(controls, values)
+    arrival = _arrival(name, write(controls, values))
     if link.opens:
         st.query_params.from_dict(link.address)
     if link.note:
@@ -60,17 +60,14 @@ def picture(name: str, *, title: str) -> Values:
     )
     component(
         key=key,
-        data={
-            "picture": name,
-            "title": title,
-            "controls": describe(controls),
-            "values": values,
-            "defaults": {control.name: control.default for control in controls},
+        data=opening(name, values, title)
+        | {
             "paused": "step" in link.address,
+            "arrival": arrival,
             "assets": _base() + assets.MOUNT,
             "channel": _base() + "/live",
-        }
-        | EXTRAS.get(name, {}),
+            "plotly": _base() + assets.PLOTLY,
+        },
         on_values_change=lambda: _to_address(name, controls, st.session_state[key]),
     )
     return values
@@ -81,6 +78,17 @@ def _to_address(name: str, controls: Sequence[Control], state: Any) -> None:
     address = write(controls, values)
     st.query_params.from_dict(address)
     st.session_state[f"address-{name}"] = address
+
+
+def _arrival(name: str, address: dict[str, str]) -> int:
+    """Count how often the address has changed otherwise than by the picture itself: a link, the way back.
+
+    The picture takes new settings over when this number changes; all else is an echo of what it said.
+    """
+    known = st.session_state.get(f"address-{name}")
+    count: int = st.session_state.get(f"arrival-{name}", 0) + (known is not None and known != address)
+    st.session_state[f"address-{name}"], st.session_state[f"arrival-{name}"] = address, count
+    return count
 
 
 def _restore_address(name: str) -> None:

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from bnlib.config import LAYER_NORMS
 from live.batch import BATCH_LIMIT, MAX_MOVED
-from live.controls import write
+from book.controls import write
 from live.lab import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN_CONTROLS
 from live.scenes import SCENES
 

@@ -9,7 +9,7 @@ import pytest
 from bnlib.data import load
 from live import batch
 from live.batch import BATCH_CONTROLS, EDGES, SOURCE_CONTROLS, SOURCES
-from live.controls import read
+from book.controls import read
 from live.worker import digits_batch
 
 ASSETS = Path(__file__).parents[2] / "assets"

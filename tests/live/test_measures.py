@@ -7,7 +7,7 @@ import pytest
 
 from live import batch, measures
 from live.batch import BATCH_CONTROLS, SOURCE_CONTROLS
-from live.controls import read
+from book.controls import read
 
 GAUSSIAN_SIZES = (3, 4, 5, 6, 8, 16, 33, 64, 128, 256)
 

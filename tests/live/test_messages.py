@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from live import messages
-from live.controls import MAX_UNKNOWN, SHOWN, shown
+from book.controls import MAX_UNKNOWN, SHOWN, shown
 from live.messages import CONTROLS, read, write
 from live.scenes import ONE_BATCH_CONTROLS, picture
 from tests.live.drawn import addresses_of, broken_settings, settings_of

@@ -6,7 +6,7 @@ import pytest
 
 from live import scenes
 from live.batch import OPERATIONS
-from live.controls import read, write
+from book.controls import read, write
 from live.messages import MAX_MESSAGE, pack
 from live.scenes import ONE_BATCH_CONTROLS, SCENES, nearest, picture, story
 

@@ -12,6 +12,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, NamedTuple
 
+from .words import brief
+
 SHOWN, MAX_UNKNOWN = 40, 8
 
 Values = dict[str, Any]
@@ -32,8 +34,14 @@ class Codec(NamedTuple):
 class Control:
     """One setting.
 
-    kind : "number", "whole", "choice", or any other name for a setting that has a ``codec``
+    kind : "number", "whole", "choice"; "step" (a whole number that can be played); "next" (a whole number
+        that a button raises); "points" (`points_control`); or any other name for a setting with a ``codec``
     stops : what the slider offers, in order; any number between low and high may stand in an address
+    marks : which stops have a mark under the slider
+    names : of choices, how each is called on the page
+    says : how a stop's value is written beside the slider
+    resets : settings that go back to their default when this one changes
+    look : "buttons" shows a choice as a row of buttons
     """
 
     name: str
@@ -48,6 +56,11 @@ class Control:
     group: str = ""
     unset: str = ""  # how the default is called where it isn't a value to show
     codec: Codec | None = None
+    marks: tuple[float, ...] = ()
+    names: tuple[str, ...] = ()
+    says: Callable[[Any], str] | None = None
+    resets: tuple[str, ...] = ()
+    look: str = ""
 
     def parse(self, raw: Any) -> Any:
         """``raw`` (text of an address, or JSON) as a value of this control; ValueError says what's wrong."""
@@ -60,14 +73,15 @@ class Control:
         return self._parse_number(raw)
 
     def _parse_number(self, raw: Any) -> float | int:
-        kind = "a whole number" if self.kind == "whole" else "a number"
+        whole = self.kind in ("whole", "step", "next")
+        kind = "a whole number" if whole else "a number"
         try:
             value = number(raw)
         except (TypeError, ValueError, OverflowError):
             raise ValueError(f"is not {kind}") from None
         if not math.isfinite(value) or not self.low <= value <= self.high:
             raise ValueError(f"is outside {self.low:g} to {self.high:g}")
-        if self.kind == "whole":
+        if whole:
             if value != int(value):
                 raise ValueError(f"is not {kind}")
             return int(value)
@@ -146,5 +160,38 @@ def write(controls: Sequence[Control], values: Values) -> dict[str, str]:
 
 def describe(controls: Sequence[Control]) -> list[dict[str, Any]]:
     """The table as plain JSON, for the browser to build its controls from."""
-    names = [field.name for field in fields(Control) if field.name != "codec"]
-    return [{name: getattr(control, name) for name in names} for control in controls]
+    names = [field.name for field in fields(Control) if field.name not in ("codec", "says")]
+    return [
+        {name: getattr(control, name) for name in names}
+        | {"shown": [(control.says or brief)(stop) for stop in control.stops]}
+        for control in controls
+    ]
+
+
+def points_control(name: str, label: str, count: int, most: int = 8) -> Control:
+    """Make the setting of points dragged away: at most ``most`` pairs of index (below ``count``) and value."""
+
+    def parse(raw: Any) -> tuple[tuple[int, float], ...]:
+        try:
+            if isinstance(raw, str):
+                raw = [(int(index), value) for index, value in (p.split(":") for p in raw.split(",") if p)]
+            moved = {_index(index): number(value) for index, value in raw}
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError("must be pairs such as 3:2.5,7:-1") from None
+        if len(moved) > most:
+            raise ValueError(f"moves {len(moved)} points, at most {most} can be")
+        for index, value in moved.items():
+            if not 0 <= index < count or not abs(value) <= 1e6:
+                raise ValueError(f"needs point numbers 0 to {count - 1} and values within a million")
+        return tuple(sorted(moved.items()))
+
+    def write(moved: tuple[tuple[int, float], ...]) -> str:
+        return ",".join(f"{index}:{value!r}" for index, value in moved)
+
+    return Control(name, "points", (), label, unset="none", codec=Codec(parse, write))
+
+
+def _index(raw: Any) -> int:
+    if type(raw) is not int:
+        raise TypeError
+    return raw

@@ -1,0 +1,312 @@
+// Mouse, finger, pen and keys on a figure: what its traces say in `meta` becomes a change of a control.
+import { written } from "./numbers.js";
+import { nearest, place, readout, words } from "./painter.js";
+import { axesOf, isShown, points, size } from "./plotting.js";
+
+/**
+ * @import { Axis, Figure, Geometry, Trace } from "./plotting.js"
+ * @import { State } from "./painter.js"
+ * @typedef {Record<string, any> & {name: string, kind: string, stops?: number[], shown?: string[]}} Control
+ * @typedef {object} Options
+ * @property {() => Figure | undefined} getFigure what is shown now
+ * @property {() => Geometry | undefined} getGeometry where it is, as `paint` returned it
+ * @property {() => Control[]} getControls the server's table
+ * @property {() => Record<string, any>} getValues by the controls' names
+ * @property {(control: string, value: any, time: number) => void} onInput while a gesture lasts
+ * @property {() => void} onChange when it has ended
+ * @property {() => boolean} isLocked true: no pointer, no key
+ * @property {(state: State) => void} repaint draws the figure with what is pointed at
+ *
+ * @typedef {"drag" | "click" | "brush" | "read"} Kind
+ * @typedef {{key: string, kind: Kind, control: string, index: number, trace: Trace, meta: Record<string, any>}} Hand
+ * @typedef {{hand: Hand, point: number, x: number, y: number, moved: boolean, anchor?: number, click?: Gesture}} Gesture
+ */
+
+const REACH = 28; // pixels
+/** @type {Record<string, number>} */
+const CHOSEN = { mouse: 10, pen: 14, touch: 20 }; // how near the chosen dot it is the one that is taken
+const STILL = 6; // pixels that a click may move
+
+/**
+ * Makes the figure on the canvas in `host` answer. Call `update` after each new figure: it keeps what can be focused,
+ * and what is said of it to those who don't see it, true.
+ *
+ * @param {HTMLElement} host positioned, as large as the canvas in it
+ * @param {Options} options
+ * @returns {{update: () => void, destroy: () => void, state: State}}
+ */
+export function attach(host, options) {
+  const hands = new Hands(host, options);
+  return { update: () => hands.update(), destroy: () => hands.destroy(), state: hands.state };
+}
+
+class Hands {
+  /** @param {HTMLElement} host @param {Options} options */
+  constructor(host, options) {
+    this.host = host;
+    this.options = options;
+    this.canvas = /** @type {HTMLCanvasElement} */ (host.querySelector("canvas"));
+    /** @type {State} */
+    this.state = {};
+    /** @type {Map<string, HTMLElement>} */
+    this.nodes = new Map();
+    /** @type {Record<string, number>} */
+    this.picked = {}; // the point that each hand is at
+    /** @type {Gesture | undefined} */
+    this.gesture = undefined;
+    this.changed = false;
+    /** @type {[EventTarget, string, (event: any) => void, any?][]} */
+    this.listening = [
+      [this.canvas, "pointerdown", (event) => this.press(event)],
+      [this.canvas, "pointermove", (event) => this.move(event)],
+      [this.canvas, "pointerup", (event) => this.release(event)],
+      [this.canvas, "pointercancel", () => this.cancel()],
+      [this.canvas, "pointerleave", (event) => event.pointerType === "touch" || this.point(undefined)],
+      [this.canvas, "dblclick", (event) => this.selectAll(event)],
+      [this.canvas, "touchstart", (event) => this.vertical() && event.preventDefault(), { passive: false }],
+      [host.ownerDocument, "pointerdown", (event) => event.composedPath().includes(this.host) || this.point(undefined)],
+    ];
+    for (const [target, type, listen, how] of this.listening) target.addEventListener(type, listen, how);
+  }
+
+  destroy() {
+    for (const [target, type, listen] of this.listening) target.removeEventListener(type, listen);
+    for (const node of this.nodes.values()) node.remove();
+  }
+
+  // What is shown, if it may be touched.
+  get shown() {
+    const figure = this.options.getFigure(),
+      geometry = this.options.getGeometry();
+    return figure && geometry && !this.options.isLocked() ? { figure, geometry, hands: handsOf(figure) } : undefined;
+  }
+
+  /** @param {string} key */
+  hand(key) {
+    return this.shown?.hands.find((hand) => hand.key === key);
+  }
+
+  /** @param {string} name */
+  control(name) {
+    return this.options.getControls().find((control) => control.name === name);
+  }
+
+  // ---- points and their values ------------------------------------------------------------------------------------
+
+  /** @param {Hand} hand */
+  axis({ trace, meta }) {
+    const [x, y] = axesOf(trace, /** @type {Geometry} */ (this.options.getGeometry()));
+    return meta.axis === "y" ? y : x;
+  }
+
+  // The point that a hand is at: chosen by the reader or by the figure.
+  /** @param {Hand} hand */
+  at({ key, trace, meta, control }) {
+    const known = (/** @type {any} */ id) => (meta.ids ? meta.ids.indexOf(id) : id);
+    const values = this.options.getValues(),
+      moved = values[control]?.[0]?.[0];
+    const candidates = [
+      meta.index,
+      meta.choose && known(values[meta.choose]),
+      meta.choose && known(meta.chosen),
+      this.picked[key],
+      Array.isArray(values[control]) && known(moved),
+    ];
+    return candidates.find((point) => Number.isInteger(point) && point >= 0 && point < size(trace)) ?? 0;
+  }
+
+  /** @param {Hand} hand @param {number} point @param {number} time */
+  choose({ key, meta }, point, time) {
+    this.picked[key] = point;
+    const id = meta.ids?.[point] ?? point;
+    if (meta.choose && this.options.getValues()[meta.choose] !== id) this.input(meta.choose, id, time);
+  }
+
+  /** @param {string} control @param {any} value @param {number} time */
+  input(control, value, time) {
+    this.changed = true;
+    this.options.onInput(control, value, time);
+  }
+
+  commit() {
+    if (this.changed) this.options.onChange();
+    this.changed = false;
+  }
+
+  // Sets what a drag changes: a point in a list, or a number at the stop that is nearest on the axis.
+  /** @param {Hand} hand @param {number} point @param {number} value @param {number} time */
+  set(hand, point, value, time) {
+    const { control, meta } = hand,
+      row = this.control(control);
+    if (row?.kind === "points") {
+      this.input(control, withPoint(this.options.getValues()[control] ?? [], meta.ids?.[point] ?? point, value), time);
+    } else this.input(control, closest(row?.stops, value, this.axis(hand)), time);
+  }
+
+  // A value under a pointer for a click.
+  /** @param {Hand} hand @param {number} point */
+  valueOf({ trace, meta, control }, point) {
+    const own = meta.values ? meta.values[point] : trace.x?.[point];
+    const row = this.control(control);
+    if (typeof own !== "number") return own;
+    const plain = Number(own.toPrecision(7)); // without the traces of 32 bits
+    if (row?.kind === "choice")
+      return row.choices.find((/** @type {any} */ choice) => String(choice) === String(plain)) ?? plain;
+    return meta.values ? plain : closest(row?.stops, plain);
+  }
+
+  /** @param {Hand} hand @param {number} point @param {number} time */
+  click(hand, point, time) {
+    this.picked[hand.key] = point;
+    const value = this.valueOf(hand, point);
+    if (value === undefined) return;
+    this.input(hand.control, value, time);
+    this.commit();
+  }
+
+  // ---- pointers ---------------------------------------------------------------------------------------------------
+
+  // The dot of a draggable trace that a pointer takes.
+  /** @param {Hand} hand @param {PointerEvent} event @returns {{point: number, distance: number} | undefined} */
+  takes(hand, { offsetX: px, offsetY: py, pointerType }) {
+    const { figure, geometry } = /** @type {NonNullable<Hands["shown"]>} */ (this.shown);
+    const chosen = this.at(hand),
+      { left, top } = place(figure, geometry, hand.index, chosen);
+    if (Math.hypot(px - left, py - top) <= (CHOSEN[pointerType] ?? CHOSEN.mouse)) return { point: chosen, distance: 0 };
+    const { count, px: xs, py: ys } = points(hand.trace, geometry),
+      across = hand.meta.axis === "y";
+    let best;
+    for (let i = 0; i < count; i += 1) {
+      if ((hand.meta.index ?? i) !== i) continue;
+      const dx = Math.abs(xs[i] - px),
+        dy = Math.abs(ys[i] - py),
+        [along, aside] = across ? [dy, dx] : [dx, dy];
+      const distance = Math.hypot(dx, dy);
+      if (along < REACH && aside <= REACH && distance < (best?.distance ?? Number.POSITIVE_INFINITY))
+        best = { point: i, distance };
+    }
+    return best;
+  }
+
+  // What a pointer would take hold of.
+  /** @param {PointerEvent} event @returns {Gesture | undefined} */
+  find(event) {
+    const { shown } = this,
+      { offsetX: x, offsetY: y } = event;
+    if (!shown) return undefined;
+    /** @type {{hand: Hand, point: number, distance: number}[]} */
+    const found = [];
+    for (const hand of shown.hands) {
+      if (hand.kind === "brush" || hand.kind === "read") continue;
+      const hit =
+        hand.kind === "drag"
+          ? this.takes(hand, event)
+          : nearest(shown.figure, shown.geometry, x, y, { trace: hand.index, reach: REACH });
+      if (hit) found.push({ hand, ...hit, distance: hit.distance + (hand.kind === "click" ? REACH * 2 : 0) }); // drags first
+    }
+    const best = found.sort((a, b) => a.distance - b.distance)[0];
+    const taken = best && { hand: best.hand, point: best.point, x, y, moved: false };
+    const brush = shown.hands.find((hand) => {
+      const box = this.axis(hand),
+        [, down] = axesOf(hand.trace, shown.geometry);
+      return hand.kind === "brush" && x >= box.left - 8 && x <= box.right + 8 && y >= down.top && y <= down.bottom;
+    });
+    if (!brush || taken?.hand.kind === "drag") return taken;
+    return { hand: brush, point: 0, x, y, moved: false, click: taken };
+  }
+
+  /** @param {PointerEvent} event */
+  press(event) {
+    if (event.button || event.isPrimary === false) return;
+    const gesture = this.find(event);
+    this.point(gesture?.hand.kind === "drag" ? undefined : event);
+    if (!gesture) return;
+    const { hand, point } = gesture;
+    this.gesture = gesture;
+    if (hand.kind === "click") return; // the page may still be scrolled from here
+    event.preventDefault();
+    this.focus(hand);
+    this.canvas.setPointerCapture(event.pointerId);
+    if (hand.kind === "drag") {
+      this.choose(hand, point, event.timeStamp);
+      this.options.repaint(this.state);
+      return;
+    }
+    const [low, high] = this.options.getValues()[hand.control] ?? [],
+      axis = this.axis(hand);
+    const near = (/** @type {any} */ value) =>
+      typeof value === "number" && Math.abs(axis.scale(value) - gesture.x) <= (CHOSEN[event.pointerType] ?? 10);
+    gesture.anchor = near(low) ? axis.scale(high) : near(high) ? axis.scale(low) : gesture.x; // the end that stays
+  }
+
+  /** @param {PointerEvent} event */
+  move(event) {
+    const { gesture } = this,
+      hand = gesture && this.hand(gesture.hand.key);
+    if (!gesture || !hand) {
+      if (event.pointerType === "touch" && !event.buttons) return;
+      const kind = this.find(event)?.hand.kind;
+      this.canvas.style.cursor = kind === "drag" ? "grab" : kind === "click" ? "pointer" : kind ? "crosshair" : "";
+      this.point(event);
+      return;
+    }
+    gesture.moved ||= Math.hypot(event.offsetX - gesture.x, event.offsetY - gesture.y) > STILL;
+    if (hand.kind === "drag") {
+      const axis = this.axis(hand);
+      this.set(hand, gesture.point, valueAt(axis, axis.id[0] === "x" ? event.offsetX : event.offsetY), event.timeStamp);
+    } else if (hand.kind === "brush" && gesture.moved) {
+      this.select(hand, gesture.anchor ?? gesture.x, event.offsetX, event.timeStamp);
+      this.point(event);
+    } else this.point(event);
+  }
+
+  /** @param {PointerEvent} event */
+  release(event) {
+    const { gesture } = this;
+    this.gesture = undefined;
+    const clicked = gesture?.hand.kind === "click" ? gesture : gesture?.click;
+    const hand = clicked && this.hand(clicked.hand.key);
+    if (hand && !gesture?.moved) {
+      this.focus(hand);
+      this.click(hand, clicked.point, event.timeStamp);
+    }
+    this.commit();
+  }
+
+  cancel() {
+    this.gesture = undefined;
+    this.point(undefined);
+    this.commit();
+  }
+
+  // While a point is dragged up or down, the page stays where it is.
+  vertical() {
+    return this.gesture?.hand.kind === "drag" && this.gesture.hand.meta.axis === "y";
+  }
+
+  /** @param {Hand} hand @param {number} a @param {number} b pixels @param {number} time */
+  select({ control, trace, meta }, a, b, time) {
+    const axis = this.axis(/** @type {Hand} */ ({ trace, meta })),
+      { stops } = this.control(control) ?? {};
+    const ends = [a, b].map((pixel) => Math.min(Math.max(pixel, axis.left), axis.right)).sort((c, d) => c - d);
+    const range = ends.map((pixel) => closest(stops, axis.invert(pixel), axis)).sort((c, d) => c - d);
+    if (range[0] < range[1]) this.input(control, range, time);
+  }
+
+  /** @param {MouseEvent} event */
+  selectAll(event) {
+    const hand = this.find(/** @type {PointerEvent} */ (event))?.hand;
+    if (hand?.kind !== "brush") return;
+    this.select(hand, Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY, event.timeStamp);
+    this.commit();
+  }
+
+  // Shows the values under a place, or no longer.
+  /** @param {{offsetX: number, offsetY: number} | undefined} event */
+  point(event) {
+    const hover = event && this.shown ? { px: event.offsetX, py: event.offsetY } : undefined;
+    if (hover === this.state.hover) return;
+    this.state.hover = hover;
+    this.options.repaint(this.state);
+  }
+}

@@ -1,0 +1,61 @@
+// Keys as people expect them; a list of them opens with "?".
+import { element } from "./controls.js";
+
+const LIST = [
+  ["1 – 4", "answer the question"],
+  ["← →", "scene before, next scene; in “Step by step” the operations"],
+  ["space", "play, pause"],
+  ["?", "this list"],
+];
+const TAKES_KEYS = "input, select, textarea, [contenteditable], [role=slider], [role=radio], [role=listbox], dialog";
+
+export class Keys {
+  /** @param {any} chapter */
+  constructor(chapter) {
+    this.chapter = chapter;
+    this.listen = (/** @type {KeyboardEvent} */ event) => this.press(event);
+    document.addEventListener("keydown", this.listen);
+    this.list = element(chapter.frame, "dl", "keys", { "aria-label": "Keys" });
+    this.list.hidden = true;
+    for (const [key, what] of LIST) {
+      element(this.list, "dt", "", {}, key);
+      element(this.list, "dd", "", {}, what);
+    }
+  }
+
+  toggle() {
+    this.list.hidden = !this.list.hidden;
+    this.chapter.help?.setAttribute("aria-expanded", String(!this.list.hidden));
+  }
+
+  /** @param {KeyboardEvent} event */
+  press(event) {
+    if (event.ctrlKey || event.metaKey || event.altKey || event.defaultPrevented) return;
+    const target = /** @type {Element | undefined} */ (event.composedPath()[0]);
+    if (target instanceof Element && target.closest(TAKES_KEYS)) return;
+    if (this.act(event.key, target)) event.preventDefault();
+  }
+
+  /** @param {string} key @param {Element | undefined} target */
+  act(key, target) {
+    const { chapter } = this;
+    if (key === "?") this.toggle();
+    else if (key === "Escape" && !this.list.hidden) this.toggle();
+    else if (/^[1-9]$/.test(key) && chapter.open) chapter.predict(Number(key) - 1);
+    else if (key === "ArrowRight" || key === "ArrowLeft") {
+      const way = key === "ArrowRight" ? 1 : -1;
+      if (chapter.walked && !chapter.locked) chapter.walkBy(way);
+      else if (chapter.data.story.length) chapter.step(way);
+      else return false;
+    } else if (key === " " && !target?.closest("button, a, summary")) {
+      const playhead = chapter.shows.find((/** @type {any} */ { row, toggle }) => toggle && !row.hidden);
+      if (!playhead || chapter.locked) return false;
+      playhead.toggle();
+    } else return false;
+    return true;
+  }
+
+  destroy() {
+    document.removeEventListener("keydown", this.listen);
+  }
+}

@@ -1,0 +1,353 @@
+"""A chapter as a value: what a page declares, and what the mechanism makes of it.
+
+A chapter is one Python file in ``pages/``. It says which settings it has, which training runs and other long
+computations they stand for, how a picture is computed from them, and which scenes lead a reader through it.
+Addresses, validation, messages, exports, navigation and tests follow from the declaration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bnlib import RunConfig
+
+from .controls import Codec, Control, Values, read
+from .equations import Equation
+from .figure import Figure
+from .words import filled
+
+Numbers = dict[str, float]
+Found = Mapping[str, Any]  # by name: a recording (arrays by name), what a job returned, or None: not there yet
+
+
+class Choice(NamedTuple):
+    """An answer on offer.
+
+    label : what the button says
+    value : the number that it stands for, or the name of one that is measured at the start
+    credit : what is right about it, told to those who chose it although another was measured
+    """
+
+    label: str
+    value: float | str
+    credit: str = ""
+
+
+class Light(NamedTuple):
+    """A lamp with a sentence; ``level`` is "good" or "warning" and says what it means that it is on."""
+
+    name: str
+    on: bool
+    text: str
+    level: str = "good"
+
+
+class Meter(NamedTuple):
+    """A share from 0 to 1 as a bar, with the place where theory expects it."""
+
+    name: str
+    title: str
+    value: float
+    expected: float
+    text: str
+
+
+class Job(NamedTuple):
+    """A computation for the pool: a function of a module and its arguments, all of which can be hashed."""
+
+    function: Callable[..., Any]
+    arguments: tuple[Any, ...]
+
+
+@dataclass(frozen=True)
+class View:
+    """What one state of a chapter shows.
+
+    numbers : what predictions are measured by and sentences are made of
+    text : what is seen, computed from the numbers
+    figures : by name, in order, as `book.figure.figure` makes them
+    table : columns of one length, by name: the CSV
+    notes : by the name of a figure, meter or lamp, a sentence below it
+    waiting : what is still being computed, in words; empty when all is there
+    """
+
+    numbers: Numbers = field(default_factory=dict)
+    text: str = ""
+    figures: Mapping[str, Figure] = field(default_factory=dict)
+    table: Mapping[str, Any] = field(default_factory=dict)
+    equations: tuple[Equation, ...] = ()
+    lights: tuple[Light, ...] = ()
+    meters: tuple[Meter, ...] = ()
+    notes: Mapping[str, str] = field(default_factory=dict)
+    waiting: str = ""
+
+
+@dataclass(frozen=True)
+class Scene:
+    """One idea: predict, do, see, because, but.
+
+    choices : the answers on offer; the one nearest to what is measured is right
+    measured : which of the view's numbers decides, at the settings of the reveal
+    start : settings while the question is open, where they aren't the defaults
+    reveal : settings that change then; the name of a number stands for that number at the start
+    said : what came out, with the numbers at the reveal; it goes when other settings are chosen
+    because : the reason, with the numbers at the reveal
+    but : the limit, or the side that disagrees
+    task : what to try next
+    controls : which settings are on the screen
+    walk : a choice whose values are stepped through, with the words for each
+    """
+
+    name: str
+    title: str
+    question: str = ""
+    choices: tuple[Choice, ...] = ()
+    measured: str = ""
+    start: Mapping[str, Any] = field(default_factory=dict)
+    reveal: Mapping[str, Any] = field(default_factory=dict)
+    said: str = ""
+    because: str = ""
+    but: str = ""
+    task: str = ""
+    controls: tuple[str, ...] = ()
+    walk: Mapping[str, str] = field(default_factory=dict)
+
+
+class Source(NamedTuple):
+    """A reference: who, what, and where to find it."""
+
+    text: str
+    address: str = ""
+
+
+class Passage(NamedTuple):
+    """A function that ran, and what it computes in one line of Markdown."""
+
+    what: str
+    function: Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Page:
+    """A place in the book.
+
+    name : of the file in ``pages/``; with hyphens for underscores, its address
+    order : where it stands in the reading order
+    """
+
+    name: str
+    title: str
+    question: str
+    icon: str = ":material/menu_book:"
+    order: float = 0.0
+    group: str = ""
+
+    @property
+    def path(self) -> str:
+        """The page's address below the root; the home page has none."""
+        return "" if self.name == "home" else self.name.replace("_", "-")
+
+
+@dataclass(frozen=True)
+class Chapter(Page):
+    """A page with settings, a picture and scenes.
+
+    lead : a paragraph of Markdown above the picture
+    controls : the table of settings; the mechanism adds those of the scenes
+    compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there yet is
+        None. ``values["open"]`` says whether the scene's question is unanswered: nothing shown may answer it
+    runs : values -> training runs by name; their recordings are shared, streamed and replayed
+    kept : which of the recorded arrays `compute` looks at
+    jobs : values -> `Job` by name, for the pool
+    scenes : in order
+    code : functions for "Show the code"
+    pytorch : values -> a short PyTorch program. What it prints as "name = number" are numbers of the view
+    script : values -> a script that computes the view's numbers again where only well-known packages are
+    slow : `compute` runs in the pool, not in the server's event loop
+    ending : what a reader can say now, what not, and where to go
+    links : further ways on: words and address
+    """
+
+    lead: str = ""
+    controls: tuple[Control, ...] = ()
+    compute: Callable[..., View] = View
+    runs: Callable[[Values], Mapping[str, RunConfig]] | None = None
+    kept: tuple[str, ...] = ()
+    jobs: Callable[[Values], Mapping[str, Job]] | None = None
+    scenes: tuple[Scene, ...] = ()
+    code: tuple[Passage, ...] = ()
+    pytorch: Callable[[Values], str] | None = None
+    script: Callable[[Values], str] | None = None
+    slow: bool = False
+    ending: tuple[str, ...] = ()
+    sources: tuple[Source, ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def table(self) -> tuple[Control, ...]:
+        """All settings: the chapter's own, which scene is shown, and what was predicted."""
+        if not self.scenes:
+            return self.controls
+        names = tuple(scene.name for scene in self.scenes)
+        codec = Codec(self._parse_guesses, _write_guesses)
+        return (
+            *self.controls,
+            Control("scene", "choice", names[0], "scene", choices=names),
+            Control("guesses", "guesses", (), "predictions", unset="none", codec=codec),
+        )
+
+    @property
+    def has_waits(self) -> bool:
+        """Whether a view needs recordings or jobs."""
+        return self.runs is not None or self.jobs is not None
+
+    def scene(self, values: Values) -> Scene | None:
+        """Return the scene that is shown."""
+        return next((one for one in self.scenes if one.name == values.get("scene")), None)
+
+    def is_open(self, values: Values) -> bool:
+        """Say whether the scene asks and has not been answered."""
+        scene = self.scene(values)
+        return bool(scene and scene.choices and scene.name not in dict(values.get("guesses", ())))
+
+    def view(self, values: Values, found: Found | None = None) -> View:
+        """Compute what ``values`` show; ``found`` holds recordings and results of jobs."""
+        given = {**values, "open": self.is_open(values)}
+        return self.compute(given, found or {}) if self.has_waits else self.compute(given)
+
+    def settings(self, scene: Scene, changes: Mapping[str, Any], answered: bool = False) -> Values:
+        """Return the full settings of a scene at its start with ``changes``; its start is what differs."""
+        guesses = ((scene.name, 0),) if answered and scene.choices else ()
+        raw = {"scene": scene.name, **scene.start, **changes}
+        values, problems = read(self.table, raw)
+        assert not problems, f"scene {scene.name}: {'; '.join(problems)}"
+        return values | {"guesses": guesses}
+
+    def _parse_guesses(self, raw: Any) -> tuple[tuple[str, int], ...]:
+        """Read ``tug:2,undo:0``, or JSON: [["tug", 2], ["undo", 0]]."""
+        choices = {scene.name: len(scene.choices) for scene in self.scenes}
+        try:
+            if isinstance(raw, str):
+                raw = [(name, int(guess)) for name, guess in (p.split(":") for p in raw.split(",") if p)]
+            guesses = {name: guess for name, guess in raw}
+            fine = all(type(guess) is int and 0 <= guess < choices[name] for name, guess in guesses.items())
+        except (TypeError, ValueError, KeyError):
+            fine = False
+        if not fine:
+            asked = [scene for scene in self.scenes if scene.choices][:2]
+            example = ",".join(f"{scene.name}:{len(scene.choices) - 1}" for scene in asked)
+            raise ValueError(f"must be scenes and numbers of their choices, such as {example}")
+        return tuple((name, guesses[name]) for name in choices if name in guesses)
+
+
+def _write_guesses(guesses: Sequence[tuple[str, int]]) -> str:
+    return ",".join(f"{name}:{guess}" for name, guess in guesses)
+
+
+# ---- what a scene's question is measured by ------------------------------------------------------------
+
+
+class Answer(NamedTuple):
+    """What was measured: the number of the right choice, and what is said of it."""
+
+    right: int
+    said: str
+    because: str
+    but: str
+    reveal: Values
+
+
+def measured_states(chapter: Chapter, scene: Scene) -> tuple[Values, Callable[[Numbers], Values]]:
+    """Return the settings before the answer, and from the numbers there those of the reveal."""
+
+    def reveal(before: Numbers) -> Values:
+        moved = {name: _number(value, before) for name, value in scene.reveal.items()}
+        return chapter.settings(scene, moved, answered=True)
+
+    # As answered: while a question is open a view may keep to itself what decides it.
+    return chapter.settings(scene, {}, answered=True), reveal
+
+
+def answer(scene: Scene, before: Numbers, reveal: Values, after: Numbers) -> Answer:
+    """Judge a scene's choices by the numbers before and after its reveal."""
+    numbers = {f"before_{name}": value for name, value in before.items()} | after
+    values = [float(_number(choice.value, before)) for choice in scene.choices]
+    return Answer(
+        nearest(values, after[scene.measured]),
+        filled(scene.said, numbers),
+        filled(scene.because, numbers),
+        filled(scene.but, numbers),
+        {name: value for name, value in reveal.items() if name != "guesses"},
+    )
+
+
+def nearest(values: Sequence[float], measured: float) -> int:
+    """Return the place of the value that comes nearest to what was measured."""
+    return min(range(len(values)), key=lambda i: abs(values[i] - measured))
+
+
+def _number(value: Any, numbers: Numbers) -> Any:
+    return float(f"{numbers[value]:.6g}") if isinstance(value, str) and value in numbers else value
+
+
+def holds(chapter: Chapter, values: Values, reveal: Values) -> bool:
+    """Say whether settings are those of the reveal, so that what was said of it is still true."""
+    return all(values[control.name] == reveal[control.name] for control in chapter.controls)
+
+
+def story(chapter: Chapter) -> list[dict[str, Any]]:
+    """Return the scenes as plain JSON: what a reader may know before an answer."""
+    return [
+        {
+            "name": scene.name, "title": scene.title, "question": scene.question, "task": scene.task,
+            "choices": [choice.label for choice in scene.choices],
+            "controls": scene.controls, "walk": dict(scene.walk),
+            "start": {k: v for k, v in chapter.settings(scene, {}).items() if k != "guesses"},
+        }
+        for scene in chapter.scenes
+    ]  # fmt: skip
+
+
+def told(chapter: Chapter, values: Values, measured: Answer) -> dict[str, Any]:
+    """Return what is said once the scene's question is answered, as plain JSON."""
+    scene = chapter.scene(values)
+    assert scene is not None
+    guess = dict(values["guesses"])[scene.name]
+    credit = scene.choices[guess].credit if guess != measured.right else ""
+    here = holds(chapter, values, measured.reveal)
+    return {
+        "right": measured.right, "credit": credit, "because": measured.because, "but": measured.but,
+        "said": measured.said if here else f"It was measured: {scene.choices[measured.right].label}.",
+        "holds": here, "reveal": measured.reveal,
+    }  # fmt: skip
+
+
+# ---- what leaves the server ------------------------------------------------------------------------------
+
+
+def packed_figures(figures: Mapping[str, Figure]) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
+    """Take the arrays out of figures: plain JSON with {"$": number} in their places, and the arrays."""
+    arrays: dict[str, NDArray[Any]] = {}
+
+    def plain(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            number = len(arrays)
+            arrays[str(number)] = value
+            return {"$": number}
+        if isinstance(value, Mapping):
+            return {key: plain(inside) for key, inside in value.items()}
+        if isinstance(value, (list, tuple)):
+            return [plain(inside) for inside in value]
+        return value.item() if isinstance(value, np.generic) else value
+
+    return {name: plain(figure) for name, figure in figures.items()}, arrays
+
+
+def without(view: View, *figures: str) -> View:
+    """Return the view without some of its figures."""
+    return replace(view, figures={name: one for name, one in view.figures.items() if name not in figures})

@@ -1,0 +1,343 @@
+"""One visitor's session: messages in, messages out. It knows no server, no process and no chapter by name."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import logging
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, ClassVar, TypeVar
+
+from bnlib import RunConfig
+from book import export
+from book.chapter import Answer, Chapter, Job, Scene, View, answer, measured_states, packed_figures, told
+from book.controls import Values, read, shown
+from book.registry import chapters
+
+from .scheduler import ComputationError, Gone, Scheduler, Viewer, joined
+from .wire import pack, problem
+
+log = logging.getLogger(__name__)
+T = TypeVar("T")
+
+MOST_RESULTS = 256  # of jobs, kept for all sessions
+PATIENCE = 0.4  # seconds before a view with gaps is better than the one before
+EVERY = 0.04  # seconds between two views of a recording that grows
+# While a finger moves, recordings have every tenth step: the same run, some three times sooner.
+DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
+
+
+def compute_view(name: str, values: Values, found: Mapping[str, Any]) -> View:
+    """Compute a slow chapter's view; a function for a worker process."""
+    return chapters()[name].view(values, found)
+
+
+class Shelf:
+    """What all sessions share: the chapters, results of jobs, and the answers that were measured."""
+
+    def __init__(self, scheduler: Scheduler):
+        self.scheduler = scheduler
+        self.chapters = chapters()
+        self._results: OrderedDict[Any, asyncio.Future[Any]] = OrderedDict()
+
+    async def once(self, key: Any, make: Callable[[], Awaitable[T]]) -> T:
+        """Return what ``make()`` returns; who asks for the same meanwhile, or later, shares it."""
+        future = self._results.get(key)
+        if future is None:
+            future = self._results[key] = asyncio.ensure_future(make())
+            future.add_done_callback(lambda done: self._settle(key, done))
+            while len(self._results) > MOST_RESULTS:
+                self._results.popitem(last=False)
+        self._results.move_to_end(key)
+        result: T = await asyncio.shield(future)  # who leaves doesn't take it away from the others
+        return result
+
+    def _settle(self, key: Any, done: asyncio.Future[Any]) -> None:
+        """Forget what failed: who asks again has it tried again."""
+        if done.cancelled() or done.exception() is not None:
+            self._results.pop(key, None)
+
+    async def job(self, job: Job) -> Any:
+        """Return what a job returns."""
+        return await self.once(job, lambda: self.scheduler.run(job.function, *job.arguments))
+
+    async def view(self, chapter: Chapter, values: Values, found: Mapping[str, Any]) -> View:
+        """Compute a view: here, or if it is slow, in the pool."""
+        if chapter.slow:
+            return await self.scheduler.run(compute_view, chapter.name, values, found)  # type: ignore[no-any-return]
+        return chapter.view(values, found)
+
+    async def complete(self, chapter: Chapter, values: Values) -> View:
+        """Compute a view once everything that it needs is there."""
+        found: dict[str, Any] = {}
+        for name, config in runs_of(chapter, values).items():
+            stop = until(chapter, values) // config.record_every + 1
+            found[name] = await self.scheduler.frames(config, range(stop), ("step", *chapter.kept))
+        for name, job in jobs_of(chapter, values).items():
+            found[name] = await self.job(job)
+        return await self.view(chapter, values, found)
+
+    async def answer(self, chapter: Chapter, scene: Scene) -> Answer:
+        """Measure which choice of a scene is right."""
+
+        async def measure() -> Answer:
+            start, reveal = measured_states(chapter, scene)
+            before = (await self.complete(chapter, start)).numbers
+            after = reveal(before)
+            return answer(scene, before, after, (await self.complete(chapter, after)).numbers)
+
+        return await self.once((chapter.name, scene.name), measure)
+
+
+def runs_of(chapter: Chapter, values: Values, draft: bool = False) -> dict[str, RunConfig]:
+    """Return the training runs that settings stand for; as drafts, with every tenth step."""
+    runs = dict(chapter.runs(values)) if chapter.runs else {}
+    if draft:
+        every = {"record_every": DRAFT_EVERY, "validate_every": DRAFT_VALIDATE_EVERY}
+        runs = {name: replace(config, **every) for name, config in runs.items()}  # type: ignore[arg-type]
+    return runs
+
+
+def jobs_of(chapter: Chapter, values: Values) -> dict[str, Job]:
+    """Return the jobs that settings stand for."""
+    return dict(chapter.jobs(values)) if chapter.jobs else {}
+
+
+def until(chapter: Chapter, values: Values) -> int:
+    """Return how far the recordings are looked at: to the playhead, or as far as it goes."""
+    for control in chapter.controls:
+        if control.kind == "step":
+            return int(values[control.name])
+    return 0
+
+
+@dataclass
+class _Request:
+    """What one message asks to see."""
+
+    chapter: Chapter
+    values: Values
+    number: int
+    draft: bool
+    problems: list[str]
+    found: dict[str, Any] = field(default_factory=dict)
+
+
+class Session:
+    """One visitor: a view at a time, and a file at a time.
+
+    ``send`` delivers a message, text or bytes, and raises `Gone` when the page has left.
+    """
+
+    ANSWERS: ClassVar[dict[str, Callable[[Any, dict[str, Any]], Awaitable[None]]]]
+
+    def __init__(self, shelf: Shelf, send: Callable[[str | bytes], Awaitable[None]]):
+        self.shelf = shelf
+        self.send = send
+        self.showing: asyncio.Task[None] | None = None
+        self.taking: asyncio.Task[None] | None = None
+
+    async def handle(self, text: str) -> None:
+        """Answer one message; whatever it holds, the session goes on."""
+        try:
+            message = json.loads(text)
+            kind = message["kind"]
+            found = self.ANSWERS[kind]
+        except (ValueError, TypeError, KeyError, RecursionError):
+            kinds = ", ".join(self.ANSWERS)
+            await self.tell("channel", f"a message must be JSON with a kind out of {kinds}")
+            return
+        try:
+            await found(self, message)
+        except (ValueError, ComputationError) as error:
+            await self.tell(kind, str(error), message.get("id"))
+
+    async def tell(self, kind: str, what: str, number: Any = None) -> None:
+        """Tell the reader what went wrong."""
+        await self.send(problem(kind, what, number if type(number) is int else None))
+
+    # ---- views -------------------------------------------------------------------------------------------
+
+    async def view(self, message: dict[str, Any]) -> None:
+        """Show a chapter's state, now or as what it needs comes in."""
+        request = self.request(message)
+        if self.showing is not None:
+            self.showing.cancel()
+            self.showing = None
+        chapter = request.chapter
+        if chapter.has_waits or chapter.slow:
+            self.showing = asyncio.create_task(self._show(request))
+        else:
+            await self._guarded(request, self._send_view(request))
+
+    def request(self, message: dict[str, Any]) -> _Request:
+        """Read a message that names a chapter and its settings."""
+        name = message.get("chapter")
+        chapter = self.shelf.chapters.get(name) if isinstance(name, str) else None
+        if chapter is None:
+            raise ValueError(f"chapter={shown(name)} must be one of {', '.join(self.shelf.chapters)}")
+        values, problems = read(chapter.table, settings(message))
+        values["narrow"] = message.get("narrow") is True
+        return _Request(chapter, values, whole(message, "id"), message.get("draft") is True, problems)
+
+    async def _guarded(self, request: _Request, work: Awaitable[None]) -> None:
+        """Do the work of a view; what goes wrong becomes a sentence, and other pages go on."""
+        try:
+            await work
+        except Gone as error:
+            log.debug("a view ended: %s", error)
+        except ComputationError as error:
+            with contextlib.suppress(Gone):
+                await self.tell("view", str(error), request.number)
+        except Exception:
+            log.exception("a view of %s failed", request.chapter.name)
+            sentence = "This picture could not be computed with these settings. Go back to the ones before."
+            with contextlib.suppress(Gone):
+                await self.tell("view", sentence, request.number)
+
+    async def _show(self, request: _Request) -> None:
+        """Watch recordings and jobs, and send the view again as they come in."""
+        await self._guarded(request, self._watch(request))
+
+    async def _watch(self, request: _Request) -> None:
+        chapter, values = request.chapter, request.values
+        runs, jobs = runs_of(chapter, values, request.draft), jobs_of(chapter, values)
+        request.found = dict.fromkeys([*runs, *jobs])
+        news = asyncio.Event()
+
+        async def follow(name: str, config: RunConfig) -> None:
+            last = until(chapter, values)
+            viewer, blocks = Viewer(last), []
+            async with contextlib.aclosing(self.shelf.scheduler.watch(config, viewer)) as coming:
+                async for block in coming:
+                    blocks.append({key: block[key] for key in ("step", *chapter.kept)})
+                    request.found[name] = joined(blocks)
+                    news.set()
+                    if viewer.next > last // config.record_every:
+                        break
+
+        async def fetch(name: str, job: Job) -> None:
+            request.found[name] = await self.shelf.job(job)
+            news.set()
+
+        work = [asyncio.create_task(follow(name, config)) for name, config in runs.items()]
+        work += [asyncio.create_task(fetch(name, job)) for name, job in jobs.items()]
+        sent = -PATIENCE
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        try:
+            while not all(task.done() for task in work):
+                waiting = [asyncio.create_task(news.wait()), *(task for task in work if not task.done())]
+                await asyncio.wait(waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+                waiting[0].cancel()
+                news.clear()
+                for task in work:
+                    if task.done():
+                        task.result()  # what failed ends the rest
+                missing = any(found is None for found in request.found.values())
+                soon = clock() - began < PATIENCE if missing or request.draft else clock() - sent < EVERY
+                if not soon and not (request.draft and missing):
+                    await self._send_view(request, waiting=True)
+                    sent = clock()
+            for task in work:
+                task.result()
+            await self._send_view(request)
+        finally:
+            for task in work:
+                task.cancel()
+            await asyncio.gather(*work, return_exceptions=True)
+
+    async def _send_view(self, request: _Request, waiting: bool = False) -> None:
+        chapter, values = request.chapter, request.values
+        view = await self.shelf.view(chapter, values, request.found)
+        figures, arrays = packed_figures(view.figures)
+        header = {
+            "kind": "view", "id": request.number, "chapter": chapter.name, "problems": request.problems,
+            "figures": figures, "text": view.text, "notes": dict(view.notes), "waiting": view.waiting,
+            "growing": waiting, "equations": [equation.describe() for equation in view.equations],
+            "lights": [light._asdict() for light in view.lights],
+            "meters": [meter._asdict() for meter in view.meters],
+        }  # fmt: skip
+        scene = chapter.scene(values)
+        asked = scene is not None and bool(scene.choices) and not chapter.is_open(values)
+        if scene is not None and asked and not chapter.has_waits and not chapter.slow:
+            header["story"] = told(chapter, values, await self.shelf.answer(chapter, scene))
+        await self.send(pack(header, arrays))
+        if scene is not None and asked and "story" not in header and not waiting:
+            story = told(chapter, values, await self.shelf.answer(chapter, scene))
+            await self.send(json.dumps({"kind": "story", "id": request.number, "scene": scene.name, "story": story}))
+
+    # ---- files -------------------------------------------------------------------------------------------
+
+    async def take(self, message: dict[str, Any]) -> None:
+        """Write a file of what is on the screen, one at a time."""
+        request, what = self.request(message), message.get("what")
+        if request.problems:
+            raise ValueError("; ".join(request.problems))
+        if not isinstance(what, str) or what not in export.KINDS:
+            raise ValueError(f"what={shown(what)} must be one of {', '.join(export.KINDS)}")
+        self.one_file_at_a_time()
+        self.taking = asyncio.create_task(self._hand_over(request, what))
+
+    def one_file_at_a_time(self) -> None:
+        """Refuse a second file while the first is being written."""
+        if self.taking is not None and not self.taking.done():
+            raise ValueError("one file at a time: the one before is still being written")
+
+    async def _hand_over(self, request: _Request, what: str) -> None:
+        chapter, values = request.chapter, request.values
+        try:
+            if what == "csv":
+                text = export.csv_text(chapter, values, await self.shelf.complete(chapter, values))
+            else:
+                text = export.script_text(chapter, values)
+            name = export.file_name(chapter, what)
+            answered = json.dumps({"kind": "file", "id": request.number, "name": name, "text": text})
+        except (ComputationError, ValueError) as error:
+            answered = problem("take", str(error), request.number)
+        except Exception:
+            log.exception("writing a file failed")
+            answered = problem("take", "the file could not be written", request.number)
+        with contextlib.suppress(Gone):
+            await self.send(answered)
+
+    # ---- the end -----------------------------------------------------------------------------------------
+
+    async def stop(self, message: dict[str, Any]) -> None:
+        """Stop watching: nothing more is wanted."""
+        await self.end()
+
+    async def end(self) -> None:
+        """End what is being shown."""
+        if self.showing is not None:
+            self.showing.cancel()
+            await asyncio.gather(self.showing, return_exceptions=True)
+            self.showing = None
+
+    async def close(self) -> None:
+        """End everything: the page has left."""
+        if self.taking is not None:
+            self.taking.cancel()
+        await self.end()
+
+
+Session.ANSWERS = {"view": Session.view, "take": Session.take, "stop": Session.stop}
+
+
+def settings(message: dict[str, Any]) -> dict[str, Any]:
+    """Return a message's settings."""
+    values = message.get("values", {})
+    if not isinstance(values, dict):
+        raise ValueError(f"values={str(values)[:40]} must be an object of settings")
+    return values
+
+
+def whole(message: dict[str, Any], name: str) -> int:
+    """Return a whole number of a message."""
+    value = message.get(name)
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
+        raise ValueError(f"{name}={str(value)[:40]} must be a whole number, 0 or more")
+    return value

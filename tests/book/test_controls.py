@@ -1,0 +1,140 @@
+"""The table of settings: stops, kinds, and points. Addresses and messages: tests/live/test_messages.py."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from book.controls import (
+    EPS_STOPS,
+    Codec,
+    Control,
+    describe,
+    even_stops,
+    log_stops,
+    number,
+    points_control,
+    read,
+    write,
+)  # fmt: skip
+
+SIZE = Control("size", "whole", 32, "size", low=1, high=256)
+RATE = Control("rate", "number", 0.1, "rate", low=0, high=1, stops=(0.0, 0.5, 1.0))
+STEP = Control("step", "step", 0, "step", low=0, high=100)
+DRAW = Control("draw", "next", 0, "next", low=0, high=9)
+NORM = Control("norm", "choice", "batch", "norm", choices=("batch", "layer", ""))
+POINTS = points_control("moved", "moved points", 10, most=3)
+
+
+@pytest.mark.parametrize("control", [SIZE, STEP, DRAW])
+@pytest.mark.parametrize(("raw", "value"), [("3", 3), (3, 3), (3.0, 3), ("3.0", 3)])
+def test_whole_numbers_are_whole(control: Control, raw: Any, value: int) -> None:
+    parsed = control.parse(raw)
+    assert parsed == value and type(parsed) is int
+
+
+@pytest.mark.parametrize("control", [SIZE, STEP, DRAW])
+@pytest.mark.parametrize(
+    "raw", [2.5, "2.5", "x", "", None, True, [3], {}, "nan", math.nan, math.inf, 10**400, "1e999"]
+)
+def test_what_is_no_whole_number_is_refused(control: Control, raw: Any) -> None:
+    with pytest.raises(ValueError, match="is not a whole number|is outside"):
+        control.parse(raw)
+
+
+@pytest.mark.parametrize("raw", [-1e-9, 1.0000001, "-inf", math.nan])
+def test_numbers_keep_to_their_ends(raw: Any) -> None:
+    with pytest.raises(ValueError, match="is outside 0 to 1"):
+        RATE.parse(raw)
+    assert (
+        RATE.parse(0) == 0.0 and RATE.parse("1") == 1.0 and RATE.parse(0.123456789012345) == 0.123456789012345
+    )
+
+
+def test_an_empty_choice_is_not_named_among_what_can_be_chosen() -> None:
+    assert NORM.parse("") == "" and NORM.parse("layer") == "layer"
+    for raw in ("Layer", ["layer"], None, 1, math.nan):
+        with pytest.raises(ValueError, match="^is not one of batch, layer$"):
+            NORM.parse(raw)
+
+
+def test_number_takes_text_and_numbers_only() -> None:
+    assert number("1e3") == 1000 and number(7) == 7
+    assert math.copysign(1, number("-0.0")) == math.copysign(1, number(-0.0)) == 1
+    for raw in (True, None, [1], b"1"):
+        with pytest.raises(TypeError):
+            number(raw)
+
+
+@pytest.mark.parametrize(("low", "high", "per_decade"), [(-8, 0, 20), (-3, 1, 4), (0, 2, 1)])
+def test_logarithmic_stops_rise_evenly(low: int, high: int, per_decade: int) -> None:
+    stops = log_stops(low, high, per_decade)
+    assert stops[0] == 10.0**low and stops[-1] == 10.0**high and len(stops) == per_decade * (high - low) + 1
+    for place, stop in enumerate(stops):
+        assert math.log10(stop) == pytest.approx(low + place / per_decade, abs=0.025), "two digits each"
+        assert float(f"{stop:.1e}") == stop
+    assert list(stops) == sorted(set(stops))
+
+
+def test_even_stops_reach_both_ends() -> None:
+    assert even_stops(-1, 1, 4) == (-1, -0.5, 0, 0.5, 1)
+    assert even_stops(0, 0.3, 3) == (0, 0.1, 0.2, 0.3), "no 0.30000000000000004"
+    assert EPS_STOPS[0] == 0 and EPS_STOPS[1] == 1e-8 and EPS_STOPS[-1] == 1
+
+
+@pytest.mark.parametrize(
+    ("raw", "moved"),
+    [
+        ("", ()), ([], ()), ("3:2.5", ((3, 2.5),)), ("7:-1,3:2.5,", ((3, 2.5), (7, -1.0))),
+        ([[7, -1], [3, 2.5]], ((3, 2.5), (7, -1.0))), ("3:1,3:2", ((3, 2.0),)), ([["3", 1]], None),
+        ("1:0,2:0,3:0", ((1, 0.0), (2, 0.0), (3, 0.0))), ("1:0,2:0,3:0,4:0", None), ("10:0", None),
+        ("-1:0", None), ("3:1000001", None), ("3:nan", None), ("3:inf", None), ("3", None), ("x:1", None),
+        ([[3, True]], None), ([[3.0, 1]], None), ([[3, None]], None), (3, None), (None, None),
+        ({"3": 1}, None),
+    ],
+)  # fmt: skip
+def test_moved_points_are_pairs_in_order(raw: Any, moved: tuple[tuple[int, float], ...] | None) -> None:
+    values, problems = read([POINTS], {"moved": raw})
+    assert values["moved"] == (moved or ())
+    assert (problems == []) == (moved is not None)
+    assert POINTS.parse(POINTS.write(values["moved"])) == values["moved"]
+
+
+def test_a_refusal_names_what_is_wrong_with_moved_points() -> None:
+    for raw, words in (
+        ("1:0,2:0,3:0,4:0", "moves 4 points, at most 3 can be"),
+        ("10:0", "needs point numbers 0 to 9 and values within a million"),
+        ("x", "must be pairs such as 3:2.5,7:-1"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            POINTS.parse(raw)
+
+
+def test_a_codec_of_ones_own_reads_and_writes() -> None:
+    def parse(raw: Any) -> tuple[int, ...]:
+        if not isinstance(raw, (str, list)):
+            raise ValueError("must be digits")
+        return tuple(int(digit) for digit in raw)
+
+    digits = Control(
+        "digits", "digits", (), "digits", unset="none", codec=Codec(parse, lambda v: "".join(map(str, v)))
+    )
+    assert read([digits], {"digits": "305"})[0] == {"digits": (3, 0, 5)}
+    assert (
+        write([digits], {"digits": (3, 0, 5)}) == {"digits": "305"} and write([digits], {"digits": ()}) == {}
+    )
+    values, (problem,) = read([digits], {"digits": 3})
+    assert values == {"digits": ()} and problem == "digits=3 must be digits; none is used"
+
+
+def test_the_browser_is_told_how_stops_are_written() -> None:
+    said = Control("rate", "number", 0.5, "rate", low=0, high=1, stops=(0.0, 0.5), says=lambda v: f"{v:.0%}")
+    plain, own, names = describe([RATE, said, NORM])
+    assert plain["shown"] == ["0", "0.5", "1"] and own["shown"] == ["0%", "50%"] and names["shown"] == []
+    assert (names["choices"], plain["low"], plain["high"]) == (("batch", "layer", ""), 0, 1)
+    for row in (plain, own, names):
+        assert not {"codec", "says"} & set(row)
+        json.dumps(row, allow_nan=False)

@@ -1,0 +1,271 @@
+"""The frame around the chapters in a real browser: the way between them, and what stays on a small screen."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+
+from tests.browser.gestures import address
+from tests.server import Server
+from ui import navigation
+
+pytestmark = pytest.mark.browser
+
+PHONES = [(390, 844), (640, 360)]
+SMALL = [(640, 360), (844, 390)]
+
+# The part of the window's height that elements cover which stay where they are while the page is scrolled, at
+# the place of the page where they cover most.
+STUCK = """async (main) => {
+  const frame = () => new Promise(requestAnimationFrame);
+  function* elements(root) {
+    for (const element of root.querySelectorAll("*")) {
+      yield element;
+      if (element.shadowRoot) yield* elements(element.shadowRoot);
+    }
+  }
+  const covers = (element) => {
+    const { position } = getComputedStyle(element);
+    const loose = position === "fixed" || position === "sticky" || element.matches("header");
+    return loose && element.childElementCount && element.checkVisibility() && element.clientHeight;
+  };
+  const loose = [...elements(document)].filter(covers);
+  const top = (element) => element.getBoundingClientRect().top;
+  let worst = { height: 0, names: [], scrolled: 0 };
+  for (let y = 0; y < main.scrollHeight - main.clientHeight; y += 40) {
+    main.scrollTo(0, y);
+    await frame();
+    const before = loose.map(top);
+    main.scrollTo(0, y + 12);
+    await frame();
+    worst.scrolled = Math.max(worst.scrolled, main.scrollTop);
+    const rows = new Set();
+    const names = [];
+    loose.forEach((element, i) => {
+      const box = element.getBoundingClientRect();
+      if (Math.abs(box.top - before[i]) > 1 || box.bottom < 0 || box.top > innerHeight) return;
+      names.push(`${element.tagName}.${element.className} ${Math.round(box.height)}`);
+      const last = Math.min(innerHeight, box.bottom);
+      for (let row = Math.max(0, Math.round(box.top)); row < last; row += 1) rows.add(row);
+    });
+    if (rows.size > worst.height) worst = { ...worst, height: rows.size, names };
+  }
+  return { ...worst, share: worst.height / innerHeight };
+}"""
+
+
+@pytest.fixture
+def phone(chromium: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """A page on a phone held upright, or of the size that the test asks for."""
+    width, height = getattr(request, "param", PHONES[0])
+    context = chromium.new_context(
+        viewport={"width": width, "height": height}, is_mobile=True, has_touch=True, base_url=server.url
+    )
+    context.set_default_timeout(30_000)
+    page = context.new_page()
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    yield page
+    context.close()
+    assert not errors
+
+
+def bar(page: Page) -> Locator:
+    return page.get_by_role("navigation", name="Chapters")
+
+
+def opener(page: Page) -> Locator:
+    return bar(page).locator(".menu summary")
+
+
+def links(page: Page) -> Locator:
+    """The links that the reader sees."""
+    return bar(page).get_by_role("link").filter(visible=True).and_(page.locator("li a"))
+
+
+def go(page: Page, where: str) -> None:
+    """Open a chapter and wait for its live picture."""
+    page.goto(where)
+    expect(page.locator(".verdict")).not_to_be_empty()
+
+
+def paths(page: Page) -> list[str]:
+    """The address of every chapter."""
+    go(page, "/")
+    hrefs = bar(page).locator(".row a").evaluate_all("(all) => all.map((a) => new URL(a.href).pathname)")
+    assert len(hrefs) >= 3 and hrefs[0] == "/"
+    return [str(href) for href in hrefs]
+
+
+def reads_the_title(page: Page, words: str) -> None:
+    """Wait for a chapter whose title has the focus."""
+    expect(page.locator("h1")).to_contain_text(words)
+    expect(page.locator("h1")).to_be_focused()
+
+
+@pytest.mark.parametrize("phone", PHONES, indirect=True)
+def test_on_a_phone_the_menu_closes_after_a_choice_and_stays_closed(phone: Page) -> None:
+    go(phone, "/")
+    expect(links(phone)).to_have_count(0)
+    phone.evaluate("window.kept = true")
+    opener(phone).tap()
+    expect(links(phone)).to_have_count(bar(phone).locator(".row a").count())
+    links(phone).filter(has_text="One batch").tap()
+    reads_the_title(phone, "What happens to one batch?")
+    assert address(phone) == "/one-batch"
+    expect(links(phone)).to_have_count(0)
+    expect(opener(phone)).to_contain_text("One batch")
+    assert phone.evaluate("window.kept"), "the page was not loaded anew"
+    phone.reload()
+    expect(phone.locator(".verdict")).not_to_be_empty()
+    expect(opener(phone)).to_be_visible()
+    expect(links(phone)).to_have_count(0)
+
+
+def test_the_open_menu_leaves_the_page_when_it_is_not_needed(phone: Page) -> None:
+    go(phone, "/one-batch")
+    opener(phone).tap()
+    expect(links(phone).first).to_be_visible()
+    phone.keyboard.press("Tab")
+    expect(links(phone).first).to_be_focused()
+    phone.keyboard.press("Escape")
+    expect(links(phone)).to_have_count(0)
+    expect(opener(phone)).to_be_focused()
+    opener(phone).tap()
+    expect(links(phone).first).to_be_visible()
+    phone.touchscreen.tap(200, 800)
+    expect(links(phone)).to_have_count(0)
+    opener(phone).tap()
+    links(phone).filter(has_text="One batch").tap()
+    expect(links(phone)).to_have_count(0)
+    reads_the_title(phone, "What happens to one batch?")
+
+
+def test_the_opener_says_what_it_opens(phone: Page) -> None:
+    go(phone, "/training-lab")
+    tree = phone.context.new_cdp_session(phone)
+    document = tree.send("DOM.getDocument")["root"]["nodeId"]
+    found = tree.send("DOM.querySelector", {"nodeId": document, "selector": "nav .menu summary"})
+    (node,) = tree.send(
+        "Accessibility.getPartialAXTree", {"nodeId": found["nodeId"], "fetchRelatives": False}
+    )["nodes"]
+    assert re.match("Chapters.*Training lab", node["name"]["value"]), node
+    assert {"name": "expanded", "value": {"type": "booleanOrUndefined", "value": False}} in node["properties"]
+    box = opener(phone).bounding_box()
+    assert box is not None and box["height"] >= 44
+
+
+def test_a_wide_window_shows_every_chapter_in_one_row(page: Page) -> None:
+    go(page, "/")
+    expect(opener(page)).not_to_be_visible()
+    shown = links(page).all()
+    assert len(shown) == bar(page).locator(".row a").count() >= 3
+    tops = {link.bounding_box()["y"] for link in shown}  # type: ignore[index]
+    assert len(tops) == 1
+    right = links(page).last.bounding_box()
+    assert right is not None and right["x"] + right["width"] <= 1440
+
+
+def test_keys_lead_through_the_chapters_and_the_browser_leads_back(page: Page) -> None:
+    go(page, "/one-batch?scene=play")
+    page.evaluate("window.kept = true")
+    marked = bar(page).locator(".row [aria-current=page]")
+    expect(marked).to_have_text("One batch")
+    links(page).filter(has_text="Training lab").focus()
+    page.keyboard.press("Enter")
+    reads_the_title(page, "When does batch normalization help?")
+    expect(marked).to_have_text("Training lab")
+    page.go_back()
+    expect(page.locator("h1")).to_contain_text("What happens to one batch?")
+    expect(marked).to_have_text("One batch")
+    assert address(page) == "/one-batch?scene=play"
+    page.go_forward()
+    expect(marked).to_have_text("Training lab")
+    assert page.evaluate("window.kept"), "the page was not loaded anew"
+
+
+def test_the_way_past_the_links_leads_to_the_title(page: Page) -> None:
+    go(page, "/")
+    bar(page).get_by_role("link", name="Skip the chapters").focus()
+    page.keyboard.press("Enter")
+    reads_the_title(page, "What does batch normalization do")
+
+
+def test_a_page_in_a_frame_stays_one(page: Page) -> None:
+    go(page, "/?embed=true")
+    links(page).filter(has_text="One batch").click()
+    reads_the_title(page, "What happens to one batch?")
+    assert "embed=true" in address(page)
+
+
+@pytest.mark.parametrize("phone", SMALL, indirect=True)
+def test_what_stays_on_a_small_screen_leaves_three_quarters_of_it(phone: Page) -> None:
+    for path in paths(phone):
+        go(phone, path)
+        stuck = phone.locator("main").evaluate(STUCK)
+        assert stuck["scrolled"] > 0, path
+        assert stuck["share"] <= 0.25, (path, stuck)
+        assert phone.locator("h1").evaluate("(title) => title.clientHeight / innerHeight") <= 0.15, path
+
+
+def test_what_stays_on_a_large_screen_can_be_measured(page: Page) -> None:
+    """The measure of the test above sees what is stuck: here the row of chapters and the lab's bar."""
+    go(page, "/training-lab")
+    stuck = page.locator("main").evaluate(STUCK)
+    assert stuck["share"] > 0 and any(".bar" in name for name in stuck["names"]), stuck
+
+
+# --- many chapters: the bar alone, on a page of its own ---------------------------------------------------
+
+
+@pytest.fixture
+def many(context: BrowserContext) -> Page:
+    """The bar of fifteen chapters in groups, on the page of the ninth."""
+    pages: list[Any] = [SimpleNamespace(title=f"Chapter {i}", url_path=f"chapter-{i}") for i in range(15)]
+    groups = {
+        "": pages[:1],
+        "Statistics & <axes>": pages[1:6],
+        "Training": pages[6:11],
+        "Relatives": pages[11:],
+    }
+    page = context.new_page()
+    page.route("**/many", lambda route: route.fulfill(body="<main></main>", content_type="text/html"))
+    page.goto("/many")
+    page.evaluate(
+        """(html) => document.querySelector("main").append(
+          document.createRange().createContextualFragment(html))""",
+        navigation.style() + f"<div>{navigation.bar(groups, pages[9])}</div>",
+    )
+    return page
+
+
+def test_groups_stand_in_one_row_and_open_one_at_a_time(many: Page) -> None:
+    row = bar(many).locator(".row > li")
+    names = ("Chapter 0", "Statistics & <axes>", "Training", "Relatives")
+    expect(row).to_have_text([re.compile(name) for name in names])
+    assert len({item.bounding_box()["y"] for item in row.all()}) == 1  # type: ignore[index]
+    expect(links(many)).to_have_count(1)
+    bar(many).locator(".row").get_by_text("Training").click()
+    expect(links(many)).to_have_count(6)
+    expect(links(many).and_(many.locator("[aria-current=page]"))).to_have_text("Chapter 9")
+    bar(many).locator(".row").get_by_text("Relatives").click()
+    expect(links(many)).to_have_count(5)
+    many.keyboard.press("Escape")
+    expect(links(many)).to_have_count(1)
+
+
+@pytest.mark.parametrize(("width", "height"), PHONES)
+def test_a_long_menu_scrolls_within_the_window(many: Page, width: int, height: int) -> None:
+    many.set_viewport_size({"width": width, "height": height})
+    opener(many).click()
+    expect(links(many)).to_have_count(15)
+    expect(bar(many).get_by_text("Statistics & <axes>").filter(visible=True)).to_be_visible()
+    box = bar(many).locator(".menu > ul").bounding_box()
+    assert box is not None and box["y"] + box["height"] <= height and box["width"] <= width
+    links(many).last.scroll_into_view_if_needed()
+    expect(links(many).last).to_be_in_viewport()
