@@ -9,6 +9,8 @@ import { written } from "./numbers.js";
  * @property {string} label
  * @property {string} [hint]
  * @property {number[]} stops where a slider stops
+ * @property {string[]} [shown] how Python writes each of them
+ * @property {number[]} [marks] which of them have a mark
  * @property {(string | number)[]} choices of what else a choice is made
  */
 
@@ -104,14 +106,22 @@ export function slider(parent, control, { onInput, onChange }) {
    * @param {boolean} place whether the slider has to be put there
    */
   function show(value, place = true) {
-    output.textContent = written(value);
-    input.setAttribute("aria-valuetext", written(value));
+    const words = control.shown?.[control.stops.indexOf(value)] ?? written(value);
+    output.textContent = words;
+    input.setAttribute("aria-valuetext", words);
     if (!place) return;
     let nearest = 0; // an address may hold a value between two stops
     control.stops.forEach((stop, i) => {
       if (Math.abs(stop - value) < Math.abs(control.stops[nearest] - value)) nearest = i;
     });
     input.value = String(nearest);
+  }
+  if (control.marks?.length) {
+    const marks = element(row, "span", "marks", { "aria-hidden": "true" });
+    for (const mark of control.marks) {
+      const share = control.stops.indexOf(mark) / (control.stops.length - 1);
+      element(marks, "span", "", { style: `left: ${100 * share}%` }, written(mark));
+    }
   }
   return { row, show };
 }

@@ -52,6 +52,7 @@ export class Equations {
     this.equations = [];
     /** @type {string | undefined} */
     this.opened = undefined;
+    this.written = "";
     for (const box of [this.strip, this.arithmetic]) {
       box.addEventListener("click", (event) => {
         const target = /** @type {HTMLElement} */ (event.target);

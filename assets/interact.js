@@ -1,11 +1,12 @@
 // Mouse, finger, pen and keys on a figure: what its traces say in `meta` becomes a change of a control.
-import { written } from "./numbers.js";
-import { nearest, place, readout, words } from "./painter.js";
-import { axesOf, isShown, points, size } from "./plotting.js";
+import { closest, Handles, handsOf, valueAt, withPoint } from "./handles.js";
+import { nearest, place } from "./painter.js";
+import { axesOf, points, size } from "./plotting.js";
 
 /**
- * @import { Axis, Figure, Geometry, Trace } from "./plotting.js"
+ * @import { Hand } from "./handles.js"
  * @import { State } from "./painter.js"
+ * @import { Figure, Geometry } from "./plotting.js"
  * @typedef {Record<string, any> & {name: string, kind: string, stops?: number[], shown?: string[]}} Control
  * @typedef {object} Options
  * @property {() => Figure | undefined} getFigure what is shown now
@@ -17,8 +18,6 @@ import { axesOf, isShown, points, size } from "./plotting.js";
  * @property {() => boolean} isLocked true: no pointer, no key
  * @property {(state: State) => void} repaint draws the figure with what is pointed at
  *
- * @typedef {"drag" | "click" | "brush" | "read"} Kind
- * @typedef {{key: string, kind: Kind, control: string, index: number, trace: Trace, meta: Record<string, any>}} Hand
  * @typedef {{hand: Hand, point: number, x: number, y: number, moved: boolean, anchor?: number, click?: Gesture}} Gesture
  */
 
@@ -37,10 +36,10 @@ const STILL = 6; // pixels that a click may move
  */
 export function attach(host, options) {
   const hands = new Hands(host, options);
-  return { update: () => hands.update(), destroy: () => hands.destroy(), state: hands.state };
+  return { update: () => hands.handles.update(), destroy: () => hands.destroy(), state: hands.state };
 }
 
-class Hands {
+export class Hands {
   /** @param {HTMLElement} host @param {Options} options */
   constructor(host, options) {
     this.host = host;
@@ -48,13 +47,12 @@ class Hands {
     this.canvas = /** @type {HTMLCanvasElement} */ (host.querySelector("canvas"));
     /** @type {State} */
     this.state = {};
-    /** @type {Map<string, HTMLElement>} */
-    this.nodes = new Map();
     /** @type {Record<string, number>} */
     this.picked = {}; // the point that each hand is at
     /** @type {Gesture | undefined} */
     this.gesture = undefined;
-    this.changed = false;
+    this.changed = false; // since the last onChange
+    this.handles = new Handles(host, this);
     /** @type {[EventTarget, string, (event: any) => void, any?][]} */
     this.listening = [
       [this.canvas, "pointerdown", (event) => this.press(event)],
@@ -71,14 +69,19 @@ class Hands {
 
   destroy() {
     for (const [target, type, listen] of this.listening) target.removeEventListener(type, listen);
-    for (const node of this.nodes.values()) node.remove();
+    this.handles.destroy();
+  }
+
+  // What is shown.
+  get all() {
+    const figure = this.options.getFigure();
+    return { figure, geometry: this.options.getGeometry(), list: figure ? handsOf(figure) : [] };
   }
 
   // What is shown, if it may be touched.
   get shown() {
-    const figure = this.options.getFigure(),
-      geometry = this.options.getGeometry();
-    return figure && geometry && !this.options.isLocked() ? { figure, geometry, hands: handsOf(figure) } : undefined;
+    const { figure, geometry, list } = this.all;
+    return figure && geometry && !this.options.isLocked() ? { figure, geometry, hands: list } : undefined;
   }
 
   /** @param {string} key */
@@ -101,7 +104,7 @@ class Hands {
 
   // The point that a hand is at: chosen by the reader or by the figure.
   /** @param {Hand} hand */
-  at({ key, trace, meta, control }) {
+  at({ key, kind, trace, meta, control }) {
     const known = (/** @type {any} */ id) => (meta.ids ? meta.ids.indexOf(id) : id);
     const values = this.options.getValues(),
       moved = values[control]?.[0]?.[0];
@@ -110,7 +113,8 @@ class Hands {
       meta.choose && known(values[meta.choose]),
       meta.choose && known(meta.chosen),
       this.picked[key],
-      Array.isArray(values[control]) && known(moved),
+      kind === "drag" && Array.isArray(values[control]) && known(moved),
+      kind === "click" && [...(meta.values ?? trace.x ?? [])].indexOf(values[control]),
     ];
     return candidates.find((point) => Number.isInteger(point) && point >= 0 && point < size(trace)) ?? 0;
   }
@@ -146,7 +150,8 @@ class Hands {
   // A value under a pointer for a click.
   /** @param {Hand} hand @param {number} point */
   valueOf({ trace, meta, control }, point) {
-    const own = meta.values ? meta.values[point] : trace.x?.[point];
+    const across = trace.type === "heatmap" ? point % trace.z[0].length : point;
+    const own = meta.values ? meta.values[point] : trace.x ? trace.x[across] : across;
     const row = this.control(control);
     if (typeof own !== "number") return own;
     const plain = Number(own.toPrecision(7)); // without the traces of 32 bits
@@ -225,7 +230,7 @@ class Hands {
     this.gesture = gesture;
     if (hand.kind === "click") return; // the page may still be scrolled from here
     event.preventDefault();
-    this.focus(hand);
+    this.handles.focus(hand.key);
     this.canvas.setPointerCapture(event.pointerId);
     if (hand.kind === "drag") {
       this.choose(hand, point, event.timeStamp);
@@ -250,7 +255,9 @@ class Hands {
       this.point(event);
       return;
     }
-    gesture.moved ||= Math.hypot(event.offsetX - gesture.x, event.offsetY - gesture.y) > STILL;
+    const dx = event.offsetX - gesture.x,
+      dy = hand.kind === "brush" ? 0 : event.offsetY - gesture.y;
+    gesture.moved ||= Math.hypot(dx, dy) > STILL;
     if (hand.kind === "drag") {
       const axis = this.axis(hand);
       this.set(hand, gesture.point, valueAt(axis, axis.id[0] === "x" ? event.offsetX : event.offsetY), event.timeStamp);
@@ -267,7 +274,7 @@ class Hands {
     const clicked = gesture?.hand.kind === "click" ? gesture : gesture?.click;
     const hand = clicked && this.hand(clicked.hand.key);
     if (hand && !gesture?.moved) {
-      this.focus(hand);
+      this.handles.focus(hand.key);
       this.click(hand, clicked.point, event.timeStamp);
     }
     this.commit();

@@ -10,7 +10,7 @@ const LIST = [
 const TAKES_KEYS = "input, select, textarea, [contenteditable], [role=slider], [role=radio], [role=listbox], dialog";
 
 export class Keys {
-  /** @param {any} chapter */
+  /** @param {import("./chapter.js").Chapter} chapter */
   constructor(chapter) {
     this.chapter = chapter;
     this.listen = (/** @type {KeyboardEvent} */ event) => this.press(event);
@@ -25,7 +25,7 @@ export class Keys {
 
   toggle() {
     this.list.hidden = !this.list.hidden;
-    this.chapter.help?.setAttribute("aria-expanded", String(!this.list.hidden));
+    this.chapter.scenes?.help.setAttribute("aria-expanded", String(!this.list.hidden));
   }
 
   /** @param {KeyboardEvent} event */
@@ -44,12 +44,12 @@ export class Keys {
     else if (/^[1-9]$/.test(key) && chapter.open) chapter.predict(Number(key) - 1);
     else if (key === "ArrowRight" || key === "ArrowLeft") {
       const way = key === "ArrowRight" ? 1 : -1;
-      if (chapter.walked && !chapter.locked) chapter.walkBy(way);
-      else if (chapter.data.story.length) chapter.step(way);
+      if (chapter.walk.control && !chapter.locked) chapter.walk.go(way);
+      else if (chapter.data.story.length) chapter.move(way);
       else return false;
     } else if (key === " " && !target?.closest("button, a, summary")) {
-      const playhead = chapter.shows.find((/** @type {any} */ { row, toggle }) => toggle && !row.hidden);
-      if (!playhead || chapter.locked) return false;
+      const playhead = chapter.shows.find(({ row, toggle }) => toggle && !row.hidden);
+      if (!playhead?.toggle || chapter.locked) return false;
       playhead.toggle();
     } else return false;
     return true;

@@ -1,6 +1,6 @@
 // Draws traces, shapes and annotations in the reader's colours, on a canvas or on its look-alike for SVG.
 import { at, axesOf, barBox, cellEdges, points, SMALL, size } from "./plotting.js";
-import { channels } from "./scheme.js";
+import { shades } from "./scheme.js";
 
 /**
  * @import { Axis, Figure, Geometry, Points, Trace } from "./plotting.js"
@@ -13,6 +13,8 @@ import { channels } from "./scheme.js";
 const DASHES = { solid: [], dash: [9, 5], dot: [2, 3], dashdot: [10, 3, 2, 3] };
 const JAGGED = 12; // pixels up and down per pixel across, from which a curve is drawn column by column
 const MANY = 150; // points
+const FLAT = 0.5,
+  LEAP = 300; // pixels: a column that is no wider has one value; a line that leaves the plot isn't jagged
 const PIECE = 64; // points stroked at once: a longer path costs more than its parts
 export const BLUE = "#0072b2",
   INK = "#1b2430"; // where a figure says no colour
@@ -57,7 +59,7 @@ function form({ count, px, py }) {
   for (let i = 1; i < count; i += 1) {
     if (px[i] < px[i - 1]) forwards = false;
     const step = Math.abs(py[i] - py[i - 1]);
-    if (known(step)) way += step;
+    if (known(step)) way += Math.min(step, LEAP);
   }
   return { forwards, jagged: forwards && count > MANY && way > JAGGED * (px[count - 1] - px[0]) };
 }
@@ -111,7 +113,8 @@ function thinned({ count, px, py }, { left, right }) {
       else if (!(py[end] <= py[high])) high = end;
     }
     let last = -1;
-    for (const i of [start, gap, low, high, end - 1].sort((a, b) => a - b)) {
+    const flat = gap === start && py[high] - py[low] < FLAT; // then its first point speaks for the column
+    for (const i of flat ? [start] : [start, gap, low, high, end - 1].sort((a, b) => a - b)) {
       if (i === last) continue;
       [px[kept], py[kept], last] = [px[i], py[i], i];
       kept += 1;
@@ -130,14 +133,16 @@ function drawLine(pen, trace, geometry, look) {
   const stepped = shape === "hv",
     dashes = DASHES[dash];
   styled(pen, trace.line ?? {}, look);
-  if (jagged && !look.svg && !stepped) {
+  if (jagged && !stepped) {
     const wide = pen.globalAlpha === 1 ? width : 1,
       period = dashes.reduce((a, b) => a + b, 0);
-    const { first, low, high } = columns(all, x);
+    const { first, low, high } = columns(all, x),
+      { block, done } = blocks(pen, look);
     for (let i = 0; i < low.length; i += 1) {
       if (!known(low[i]) || (period && !inDash(dashes, i % period))) continue;
-      pen.fillRect(first + i + (1 - wide) / 2, low[i] - width / 2, wide, high[i] - low[i] + width);
+      block(first + i + (1 - wide) / 2, low[i] - width / 2, wide, high[i] - low[i] + width);
     }
+    done();
     return;
   }
   const { count, px, py } = forwards ? thinned(all, x) : all;
@@ -169,10 +174,22 @@ export function styled(pen, { color = BLUE, width: lineWidth = 2, dash = "solid"
   pen.setLineDash(DASHES[dash]);
 }
 
+// What fills many blocks: one by one on a canvas, where that is fastest, in one path in a file, where that is shortest.
+/** @param {Pen} pen @param {Look} look @returns {{block: (...box: number[]) => void, done: () => void}} */
+function blocks(pen, { svg }) {
+  if (!svg) return { block: (...box) => pen.fillRect(...box), done: () => {} };
+  pen.beginPath();
+  return { block: (...box) => pen.rect(...box), done: () => pen.fill() };
+}
+
 /** @param {number[]} dashes @param {number} along */
 function inDash(dashes, along) {
-  let end = 0;
-  return dashes.findIndex((length) => along < (end += length)) % 2 === 0;
+  let left = along;
+  const part = dashes.findIndex((length) => {
+    left -= length;
+    return left < 0;
+  });
+  return part % 2 === 0;
 }
 
 /** @param {Pen} pen @param {Figure} figure @param {Geometry} geometry @param {number} index @param {Look} look */
@@ -191,13 +208,15 @@ function drawFill(pen, { data }, geometry, index, look) {
     lines[1].py = lines[1].py.map((pixel) => (known(pixel) ? (y.type === "log" ? y.from : y.scale(0)) : pixel));
   const forms = lines.map(form);
   pen.fillStyle = look.colour(trace.fillcolor ?? "rgba(0,114,178,0.18)");
-  if (!look.svg && forms.every(({ forwards }) => forwards) && forms.some(({ jagged }) => jagged)) {
-    const [a, b] = lines.map((line) => columns(line, x));
+  if (forms.every(({ forwards }) => forwards) && forms.some(({ jagged }) => jagged)) {
+    const [a, b] = lines.map((line) => columns(line, x)),
+      { block, done } = blocks(pen, look);
     for (let i = 0; i < a.low.length; i += 1) {
       const top = Math.min(a.low[i], b.low[i]),
         bottom = Math.max(a.high[i], b.high[i]);
-      if (top <= bottom) pen.fillRect(a.first + i, top, 1, bottom - top);
+      if (top <= bottom) block(a.first + i, top, 1, bottom - top);
     }
+    done();
     return;
   }
   const [runs, backs] = lines.map((line, k) =>
@@ -235,9 +254,8 @@ function unbroken({ count, px, py }, stepped) {
  */
 export function drawSymbol(pen, { symbol = "circle", line }, x, y, radius, edge) {
   const path = (/** @type {number[][]} */ ...corners) => {
-    corners.forEach(([dx, dy], i) =>
-      i ? pen.lineTo(x + dx * radius, y + dy * radius) : pen.moveTo(x + dx * radius, y + dy * radius),
-    );
+    pen.moveTo(x + corners[0][0] * radius, y + corners[0][1] * radius);
+    for (const [dx, dy] of corners.slice(1)) pen.lineTo(x + dx * radius, y + dy * radius);
   };
   pen.beginPath();
   if (symbol === "circle") pen.arc(x, y, radius, 0, 2 * Math.PI);
@@ -311,34 +329,6 @@ function drawBars(pen, trace, geometry, { colour, ratio }) {
   }
 }
 
-/** @type {WeakMap<Theme, Map<string, Uint32Array>>} */
-const scales = new WeakMap();
-
-/**
- * 256 colours from a scale, as the bytes of an image.
- * @param {[number, string][]} scale @param {Look} look
- */
-function shades(scale, { theme, colour }) {
-  const name = JSON.stringify(scale),
-    made = scales.get(theme) ?? new Map();
-  scales.set(theme, made);
-  if (made.has(name)) return made.get(name);
-  const stops = scale.map(([share, each]) => ({ share: Number(share), parts: channels(colour(each)) }));
-  const bytes = new Uint8ClampedArray(1024);
-  for (let k = 0; k < 256; k += 1) {
-    const end = Math.max(
-        1,
-        stops.findIndex(({ share }) => share >= k / 255),
-      ),
-      [a, b] = [stops[end - 1], stops[end]];
-    if (!a.parts || !b.parts) throw new Error(`colorscale ${name}: write its colours as #rrggbb`);
-    const t = (k / 255 - a.share) / (b.share - a.share || 1);
-    for (let c = 0; c < 4; c += 1) bytes[4 * k + c] = (a.parts[c] + t * (b.parts[c] - a.parts[c])) * (c < 3 ? 1 : 255);
-  }
-  made.set(name, new Uint32Array(bytes.buffer));
-  return made.get(name);
-}
-
 /** @type {Map<string, any>} */
 const sheets = new Map(); // images by their size, written anew for every heat map
 
@@ -369,7 +359,7 @@ function drawCells(pen, { z, zmin, zmax, colorscale, xgap = 0, ygap = 0, ...trac
   const image = sheets.get(`${wide} ${tall}`) ?? sheet(wide, tall);
   if (sheets.size > 16) sheets.clear();
   sheets.set(`${wide} ${tall}`, image);
-  const ink = shades(colorscale, look),
+  const ink = shades(colorscale, look.theme),
     sharpen = image.getContext("2d"),
     bits = sharpen.createImageData(wide, tall);
   const colours = new Uint32Array(bits.data.buffer),

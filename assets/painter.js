@@ -72,7 +72,7 @@ function still(canvas, pen, figure, places, look) {
     figure.layout.margin,
     places.legend.map(({ trace, text }) => [trace, text, sample(figure.data[trace])]),
   ]);
-  let layer = layers.get(canvas);
+  const layer = layers.get(canvas);
   if (layer?.key !== key || layer.theme !== theme) {
     layers.set(canvas, { key, theme, image: undefined });
     return drawStill(pen, figure, places, look);

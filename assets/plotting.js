@@ -25,7 +25,6 @@ export const TEXT = 13,
 const LEGEND_LINE = 22,
   SWATCH = 26,
   GAP = 16;
-const NARROW = 480;
 const FAR = 1e5; // pixels: what is farther out is drawn there
 
 // ---- places -------------------------------------------------------------------------------------------------------
@@ -62,16 +61,15 @@ export function geometry(figure, width, height) {
   const names = Object.keys(layout).filter((name) => AXIS.test(name));
   const legend = layout.showlegend ? entries(figure, width) : [];
   const rows = new Set(legend.map(({ y }) => y)).size;
-  const margin = layout.margin ?? {},
-    narrow = width < NARROW; // there, not more than is needed
+  const margin = layout.margin ?? {};
   const edges = { left: 8, right: 14, top: 10, bottom: 8 };
   for (const name of names) {
     const { side, first, room } = demand(layout, name);
     if (first) edges[side] = Math.max(edges[side], room);
   }
   const box = {
-    left: Math.max(edges.left, narrow ? 0 : (margin.l ?? 0)),
-    right: width - Math.max(edges.right, narrow ? 0 : (margin.r ?? 0)),
+    left: Math.max(edges.left, margin.l ?? 0),
+    right: width - Math.max(edges.right, margin.r ?? 0),
     top: Math.max(edges.top, margin.t ?? 0),
     bottom: height - Math.max(edges.bottom, margin.b ?? 0) - (rows ? rows * LEGEND_LINE + 6 : 0),
   };
@@ -245,10 +243,12 @@ function pixels(trace, axis, into, count) {
   const keep = held(trace) === letter;
   const lowest = keep ? Math.min(axis.from, axis.to) : -FAR,
     highest = keep ? Math.max(axis.from, axis.to) : FAR;
+  const under = axis.from - 10 * (axis.to - axis.from); // as in Plotly, lines to what has no logarithm leave the plot
   for (let i = 0; i < count; i += 1) {
     const value = values ? /** @type {any} */ (values)[i] : i;
-    const pixel = offset + slope * (plain ? value : position(value));
-    into[i] = pixel < lowest ? lowest : pixel > highest ? highest : pixel;
+    const pixel =
+      type === "log" && value !== null && value <= 0 ? under : offset + slope * (plain ? value : position(value));
+    into[i] = Math.min(Math.max(pixel, lowest), highest);
   }
   return into;
 }

@@ -143,10 +143,38 @@ function exchanged(colour, theme) {
  * Red, green, blue (0 to 255) and opacity (0 to 1); undefined where a colour isn't written in numbers.
  * @param {string} colour
  */
-export function channels(colour) {
+function channels(colour) {
   const hex = /^#([\da-f]{3}|[\da-f]{6})$/i.exec(colour)?.[1];
   const long = hex?.length === 3 ? [...hex].map((c) => c + c).join("") : hex;
   if (long) return [0, 2, 4].map((k) => Number.parseInt(long.slice(k, k + 2), 16)).concat(1);
   const parts = /^rgba?\(\s*(\d+)[,\s]+(\d+)[,\s]+(\d+)(?:[,/\s]+([\d.]+))?\s*\)$/i.exec(colour);
   return parts ? [1, 2, 3].map((k) => Number(parts[k])).concat(Number(parts[4] ?? 1)) : undefined;
+}
+
+/** @type {WeakMap<Theme, Map<string, Uint32Array>>} */
+const scales = new WeakMap();
+
+/**
+ * 256 colours from a scale, as the bytes of an image.
+ * @param {[number, string][]} scale @param {Theme} theme
+ */
+export function shades(scale, theme) {
+  const name = JSON.stringify(scale),
+    made = scales.get(theme) ?? new Map();
+  scales.set(theme, made);
+  if (made.has(name)) return made.get(name);
+  const stops = scale.map(([share, each]) => ({ share: Number(share), parts: channels(palette(theme)(each)) }));
+  const bytes = new Uint8ClampedArray(1024);
+  for (let k = 0; k < 256; k += 1) {
+    const end = Math.max(
+        1,
+        stops.findIndex(({ share }) => share >= k / 255),
+      ),
+      [a, b] = [stops[end - 1], stops[end]];
+    if (!a.parts || !b.parts) throw new Error(`colorscale ${name}: write its colours as #rrggbb`);
+    const t = (k / 255 - a.share) / (b.share - a.share || 1);
+    for (let c = 0; c < 4; c += 1) bytes[4 * k + c] = (a.parts[c] + t * (b.parts[c] - a.parts[c])) * (c < 3 ? 1 : 255);
+  }
+  made.set(name, new Uint32Array(bytes.buffer));
+  return made.get(name);
 }

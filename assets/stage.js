@@ -23,7 +23,7 @@ export class Stage {
   /**
    * @param {HTMLElement} left where figures and text are
    * @param {HTMLElement} panel where what is small is
-   * @param {any} chapter the frame: values, locked, input(name, value, time), change(), explore(name)
+   * @param {import("./chapter.js").Chapter} chapter
    */
   constructor(left, panel, chapter) {
     this.chapter = chapter;
@@ -37,6 +37,10 @@ export class Stage {
     this.boxes = {};
     /** @type {View | undefined} */
     this.view = undefined;
+    /** @type {ReturnType<typeof setTimeout> | undefined} */
+    this.telling = undefined;
+    /** @type {ReturnType<typeof theme> | undefined} */
+    this.theme = undefined;
   }
 
   get narrow() {

@@ -6,6 +6,7 @@ import { SvgCanvas, escaped, svgFile } from "./svg.js";
 
 const MARGIN = 24, GAP = 28, WIDEST = 1280;
 const SHARPNESS = 2; // pixels of the PNG for each of the screen
+/** @type {Record<string, [string, string]>} */
 const KINDS = {
   png: ["PNG", "The picture, for slides"],
   svg: ["SVG", "The picture, for print: sharp at any size"],
@@ -13,11 +14,27 @@ const KINDS = {
   python: ["Python", "A script that computes these numbers again"],
 };
 
-// picture offers: container; values, the settings shown; step(), if it has one; summary(), a sentence about
-// it; figures(), what is on the page now: [{ title, hint, width, height, draw(canvas, colours) }].
+/**
+ * What can be taken: the settings shown, its figures as they are on the page now, a sentence about them, and of a race
+ * its step.
+ *
+ * @typedef {{title: string, hint?: string, width: number, height: number, draw: (canvas: any, colours: any) => void}} Taken
+ * @typedef {{container: HTMLElement, values: Record<string, any>, step?: () => number, summary: () => string,
+ *   figures: () => Taken[]}} Picture
+ */
+
 export class TakeAway {
+  /**
+   * @param {HTMLElement} parent
+   * @param {{name: string, title: string, picture: Picture, ask: (message: any) => boolean, chapter?: boolean}} what
+   */
   constructor(parent, { name, title, picture, ask, chapter = false }) {
-    Object.assign(this, { name, title, picture, ask, chapter, asked: 0 });
+    this.name = name;
+    this.title = title;
+    this.picture = picture;
+    this.ask = ask;
+    this.chapter = chapter;
+    this.asked = 0;
     const menu = element(parent, "details", "take");
     element(menu, "summary", "", {}, "Take it away");
     const row = element(menu, "div", "files", { role: "group", "aria-label": "Take it away" });
@@ -28,10 +45,11 @@ export class TakeAway {
     menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !menu.open) return;
       menu.open = false;
-      menu.querySelector("summary").focus();
+      menu.querySelector("summary")?.focus();
     });
   }
 
+  /** @param {string} kind */
   async take(kind) {
     try {
       if (kind === "csv" || kind === "python") this.request(kind);
@@ -42,22 +60,26 @@ export class TakeAway {
     }
   }
 
+  /** @param {string} kind */
   async save(kind) {
-    const name = `${["batchnorm", this.name.replace("_", "-"), ...(this.picture.step ? ["step", this.step()] : [])].join("-")}.${kind}`;
+    const name = `${["batchnorm", this.name.replaceAll("_", "-"), ...(this.picture.step ? ["step", this.step()] : [])].join("-")}.${kind}`;
     const drawing = this.drawing();
     const file = new Blob([drawing.text], { type: "image/svg+xml" });
     download(kind === "svg" ? file : await pixels(file, drawing), name);
     this.note.textContent = `Saved as ${name}.`;
   }
 
+  /** @param {string} what */
   request(what) {
-    const { name, picture: { values } } = this;
+    const { name, picture } = this;
     const which = this.chapter ? { chapter: name } : { picture: name, step: this.step() };
-    const sent = this.ask({ kind: "take", id: (this.asked += 1), what, ...which, values });
+    this.asked += 1;
+    const sent = this.ask({ kind: "take", id: this.asked, what, ...which, values: picture.values });
     this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
   }
 
   // The server's answer; true if the message was one.
+  /** @param {any} message @returns {boolean} */
   receive(message) {
     if (message.kind === "file") {
       const type = message.name.endsWith(".csv") ? "text/csv" : "text/x-python";
@@ -84,10 +106,16 @@ export class TakeAway {
     const sheet = new SvgCanvas(inner + 2 * MARGIN, 1); // its height follows from what is written
     const pen = sheet.getContext("2d");
     const family = colours.font.replace(/^\S+\s/, "");
+    /** @type {string[]} */
     const parts = [];
     let top = MARGIN;
 
-    // Text from a place on, line by line; returns where the next line would begin.
+    /**
+     * Writes text from a place on, line by line; returns where the next line would begin.
+     *
+     * @param {string} words
+     * @param {{left?: number, from?: number, room?: number, size: number, weight?: string, alpha?: number, anywhere?: boolean}} how
+     */
     const write = (words, { left = MARGIN, from = top, room = inner, size, weight = "", alpha = 1, anywhere = false }) => {
       pen.font = `${weight} ${size}px ${family}`;
       pen.fillStyle = colours.text;
@@ -125,6 +153,7 @@ export class TakeAway {
 }
 
 // ``words`` in lines no wider than ``room``; ``anywhere``: broken inside words, too, as addresses need it.
+/** @param {any} pen @param {string} words @param {number} room */
 function wrapped(pen, words, room, anywhere = false) {
   const lines = [""];
   for (const part of anywhere ? words : words.split(/(?<=\s)/)) {
@@ -135,6 +164,7 @@ function wrapped(pen, words, room, anywhere = false) {
   return lines.map((line) => line.trimEnd()).filter(Boolean);
 }
 
+/** @param {Blob} file @param {{width: number, height: number}} size @returns {Promise<Blob>} */
 async function pixels(file, { width, height }) {
   const address = URL.createObjectURL(file);
   try {
@@ -144,7 +174,7 @@ async function pixels(file, { width, height }) {
     const canvas = document.createElement("canvas");
     canvas.width = Math.ceil(SHARPNESS * width);
     canvas.height = Math.ceil(SHARPNESS * height);
-    canvas.getContext("2d").drawImage(image, 0, 0, canvas.width, canvas.height);
+    canvas.getContext("2d")?.drawImage(image, 0, 0, canvas.width, canvas.height);
     return await new Promise((done, fail) => {
       canvas.toBlob((blob) => (blob ? done(blob) : fail(new Error("the picture is too large"))), "image/png");
     });
@@ -153,6 +183,7 @@ async function pixels(file, { width, height }) {
   }
 }
 
+/** @param {Blob} blob @param {string} name */
 function download(blob, name) {
   const link = document.createElement("a");
   link.href = URL.createObjectURL(blob);

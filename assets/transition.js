@@ -3,11 +3,12 @@
 const REVEAL_MS = 1600, STEP_MS = 700;
 
 export class Transition {
-  /** @param {any} chapter */
+  /** @param {import("./chapter.js").Chapter} chapter */
   constructor(chapter) {
     this.chapter = chapter;
     /** @type {Record<string, any>} */
     this.now = {}; // what is shown instead of the settings, while it moves
+    this.running = 0;
   }
 
   /** @param {Record<string, any>} from @param {Record<string, any>} to */
@@ -15,8 +16,8 @@ export class Transition {
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     const ways = Object.keys(to).map((name) => this.way(name, from[name], to[name])).filter((way) => way !== undefined);
     if (!ways.length) return;
-    const walked = this.chapter.walked?.name;
-    const steps = walked && ways.some(([name]) => name === walked) ? this.chapter.walked.choices.length - 1 : 0;
+    const walked = this.chapter.walk.control;
+    const steps = walked && ways.some(([name]) => name === walked.name) ? walked.choices.length - 1 : 0;
     const began = performance.now(), lasts = steps ? STEP_MS * steps : REVEAL_MS;
     const frame = (/** @type {number} */ now) => {
       const time = Math.min((now - began) / lasts, 1), share = steps ? time : 1 - (1 - time) ** 3;
@@ -40,12 +41,12 @@ export class Transition {
    */
   way(name, from, to) {
     if (JSON.stringify(from) === JSON.stringify(to)) return undefined;
-    const control = this.chapter.data.controls.find((/** @type {any} */ one) => one.name === name);
+    const control = this.chapter.control(name);
     if (control?.kind === "points" && to.length === 1) {
       const [[index, end]] = to, start = this.place(name, index);
       return [name, (share) => [[index, start + (end - start) * share ** 3]]];
     }
-    const stops = control === this.chapter.walked ? control?.choices : control?.stops;
+    const stops = control === this.chapter.walk.control ? control?.choices : control?.stops;
     if (!stops?.length) return undefined;
     const nearest = (/** @type {any} */ value) => typeof value === "string" ? stops.indexOf(value)
       : stops.reduce((/** @type {number} */ best, /** @type {number} */ stop, /** @type {number} */ i) => (Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best), 0);
@@ -65,7 +66,7 @@ export class Transition {
 
   stop() {
     cancelAnimationFrame(this.running);
-    this.chapter.frame?.classList.remove("moving");
+    this.chapter.frame.classList.remove("moving");
     this.now = {};
   }
 }

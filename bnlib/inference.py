@@ -7,7 +7,7 @@ averages of any momentum are made of them afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -19,14 +19,13 @@ from .data import Dataset, batches
 from .evaluation import corrected, precise
 from .network import batch_moments, by_batch_statistics, forward, inference_layers
 from .plan import one_of
-from .stats import Array
+from .stats import Array, RunningStats
 from .train import Run, advance, start
 
 Found = dict[str, Array]
 
 BLOCK = 50  # steps that are kept together
 SHOWN = 40  # validation samples whose answers are told one by one
-BATCH = 64  # samples of a batch where train() is given many
 QUIET = 10**6  # record nothing
 
 
@@ -130,8 +129,8 @@ def cumulative(fed: Stream) -> tuple[Array, Array]:
 def with_statistics(run: Run, mean: Array, var: Array) -> Run:
     """Return the run with other running statistics."""
     dtype = run.running.mean.dtype
-    own = {"mean": mean.astype(dtype), "var": var.astype(dtype), "momentum": run.config.momentum}
-    return replace(run, running=replace(run.running, **own))
+    statistics = RunningStats(mean.astype(dtype), var.astype(dtype), run.config.momentum, run.step)
+    return replace(run, running=statistics)
 
 
 def population(run: Run, x: Array) -> tuple[Array, Array]:
@@ -163,13 +162,14 @@ def accuracy(run: Run, batch: int = 0, split: str = "val", change: tuple[float, 
 
     A last incomplete batch is left out.
     """
-    x, labels = _in_use(run.config, split, change)
+    x, labels = in_use(run.config, split, change)
     whole = len(x) // batch * batch if batch else len(x)
     right: Array = (says(run, x[:whole], batch).argmax(axis=2) == labels[:whole]).mean(axis=1)
     return right
 
 
-def _in_use(config: RunConfig, split: str, change: tuple[float, float]) -> tuple[Array, Array]:
+def in_use(config: RunConfig, split: str, change: tuple[float, float]) -> tuple[Array, Array]:
+    """Return samples of "val" or "train", times contrast plus brightness, and their labels."""
     data = config.data()
     x, labels = (data.x_val, data.y_val) if split == "val" else (data.x_train, data.y_train)
     contrast, brightness = change
@@ -179,10 +179,12 @@ def _in_use(config: RunConfig, split: str, change: tuple[float, float]) -> tuple
 def gap(run: Run, x: Array) -> Array:
     """Return how far the mean of ``x`` lies from the running mean, per layer of a dense network (R, layers).
 
-    In running standard deviations, the root mean square over a layer's features.
+    In running standard deviations, the root mean square over a layer's features; one without any spread
+    counts as 0.
     """
     mean, _ = population(run, x)
-    distance = (mean - run.running.mean) / np.sqrt(run.running.var + run.config.eps)
+    std = np.sqrt(run.running.var + run.config.eps)
+    distance = np.divide(mean - run.running.mean, std, out=np.zeros_like(std), where=std > 0)
     layers: Array = np.sqrt((distance**2).reshape(len(mean), run.config.depth, -1).mean(axis=2))
     return layers
 
@@ -269,9 +271,9 @@ def half_life(momentum: float) -> float:
     return float(np.log(0.5) / np.log(momentum)) if momentum else 0.0
 
 
-def gaps(config: RunConfig, step: int) -> Array:
-    """Return the `gap` of a run at ``step`` (R, layers), from one batch of validation samples."""
-    return gap(trained(config, step), config.data().x_val[: config.batch_size])
+def gaps(config: RunConfig, step: int, samples: int) -> Array:
+    """Return the `gap` of a run at ``step`` (R, layers), from so many validation samples."""
+    return gap(trained(config, step), config.data().x_val[:samples])
 
 
 # ---- companions ------------------------------------------------------------------------------------------
@@ -304,39 +306,43 @@ def grouped(config: RunConfig, step: int) -> Found:
     }
 
 
-def roulette(config: RunConfig, step: int, m: int, draws: int, seed: int, pinned: int) -> Found:
+def roulette(config: RunConfig, step: int, m: int, draws: int, seed: int) -> Found:
     """Ask about every validation sample ``draws`` times in train(), among other companions each time.
 
-    Returns
-    -------
-    changed : (R,) share of samples that got more than one answer
-    differs : (R,) share of single answers that differ from eval()'s
-    eval : (classes,) of the pinned sample, what the first network's eval() gives each class
-    odds : (draws, classes) the same in train(), draw by draw
-    companions : (draws, m) validation samples in its batch, itself first
+    Returns ``changed`` (R,), the share of samples that got more than one answer, and ``differs`` (R,), the
+    share of single answers that differ from eval()'s.
     """
     run = trained(config, step)
     x = config.data().x_val
     rng = np.random.default_rng((seed, 5))
-    whole, count = len(x) // m * m, len(x)
-    votes = np.full((config.replicas, count, draws), -1)
+    votes = np.full((config.replicas, len(x), draws), -1)
     for draw in range(draws):
-        order = rng.permutation(count)[:whole]
+        order = rng.permutation(len(x))[: len(x) // m * m]
         votes[:, order, draw] = says(run, x[order], m).argmax(axis=2)
-    asked, inference = votes >= 0, says(run, x)
+    asked, inference = votes >= 0, says(run, x).argmax(axis=2)
     highest, lowest = votes.max(axis=2), np.where(asked, votes, np.inf).min(axis=2)
-    differs = (votes != inference.argmax(axis=2)[:, :, None]) & asked
-    others = np.delete(np.arange(count), pinned)
-    companions = np.stack([[pinned, *rng.choice(others, m - 1, replace=False)] for _ in range(draws)])
-    layers = one_of(run.layers, 0)
-    logits = [by_batch_statistics(run.config, layers, x[rows], m)[0, 0] for rows in companions]
+    differs = (votes != inference[:, :, None]) & asked
     return {
         "changed": (highest > lowest).mean(axis=1),
         "differs": differs.sum(axis=(1, 2)) / asked.sum(axis=(1, 2)),
-        "eval": odds_of(inference[0, pinned]),
-        "odds": odds_of(np.stack(logits)),
-        "companions": companions,
     }
+
+
+def pinned(config: RunConfig, step: int, m: int, draws: int, seed: int, sample: int) -> Found:
+    """Ask the first network about one validation sample, among other companions each time.
+
+    Returns
+    -------
+    companions : (draws, m) validation samples in its batch, itself first
+    odds : (draws, classes) what train() gives each class; eval : (classes,) what eval() does
+    """
+    run = trained(config, step)
+    x, layers = config.data().x_val, one_of(run.layers, 0)
+    rng, others = np.random.default_rng((seed, 6)), np.delete(np.arange(len(x)), sample)
+    companions = np.stack([[sample, *rng.choice(others, m - 1, replace=False)] for _ in range(draws)])
+    logits = [by_batch_statistics(run.config, layers, x[rows], m)[0, 0] for rows in companions]
+    inference = says(run, x[sample : sample + 1])[0, 0]
+    return {"companions": companions, "odds": odds_of(np.stack(logits)), "eval": odds_of(inference)}
 
 
 def odds_of(logits: Array) -> Array:
@@ -366,83 +372,3 @@ def alone(config: RunConfig, step: int) -> Found:
         "distinct": np.array([len(own) for own in rows]),
         "answers": np.stack([np.bincount(own, minlength=classes) for own in said]),
     }
-
-
-# ---- the clinic ------------------------------------------------------------------------------------------
-
-
-class Patient(NamedTuple):
-    """A network that is good in train() and bad in eval().
-
-    first : its running statistics come from the first norm batch of each step
-    change : contrast and brightness of the data in use
-    """
-
-    config: RunConfig
-    steps: int
-    first: bool = False
-    change: tuple[float, float] = (1.0, 0.0)
-
-
-def examine(patient: Patient) -> Found:
-    """Test a patient: accuracies (R,) on the data in use, but for those of training data.
-
-    train, train_own : in train(), with batches of BATCH, and of as many samples as in training
-    eval, eval_training : with running averages, on the data in use and on the training data
-    gap, gap_training : (R, layers) distance of these data's means from the running means
-    """
-    run = trained(patient.config, patient.steps, patient.first)
-    own = run.config.statistics_of or run.config.batch_size
-    x = _in_use(run.config, "val", patient.change)[0]
-    return {
-        "train": accuracy(run, BATCH, change=patient.change),
-        "train_own": accuracy(run, own, change=patient.change),
-        "eval": accuracy(run, change=patient.change),
-        "eval_training": accuracy(run, split="train"),
-        "gap": gap(run, x),
-        "gap_training": gap(run, run.config.data().x_train),
-    }
-
-
-def _recomputed(patient: Patient, change: tuple[float, float]) -> Run:
-    run = trained(patient.config, patient.steps, patient.first)
-    # Of the data in use no more is taken than the images, and not those that are judged.
-    return with_statistics(run, *population(run, _in_use(run.config, "train", change)[0]))
-
-
-def _averaged_all(patient: Patient) -> Run:
-    run = trained(patient.config, patient.steps, patient.first)
-    return with_statistics(run, *cumulative(stream(patient.config, patient.steps, patient.first)))
-
-
-def frozen(run: Run, steps: int) -> Run:
-    """Train on with the running statistics in place of the batch's, and as they are."""
-    fixed, config = run.running, replace(run.config, norm="running", norm_batch=0, batch_order="shuffled")
-    now = replace(run, config=config)
-    for _ in range(steps):
-        now = replace(advance(now, 1), running=fixed)
-    return replace(now, config=run.config)
-
-
-REMEDIES: dict[str, Callable[[Patient], Run]] = {
-    "training": lambda patient: _recomputed(patient, (1.0, 0.0)),
-    "use": lambda patient: _recomputed(patient, patient.change),
-    "cumulative": _averaged_all,
-    "sync": lambda patient: trained(replace(patient.config, norm_batch=0), patient.steps),
-    "group": lambda patient: trained(replace(patient.config, norm="group", norm_batch=0), patient.steps),
-    "frozen": lambda patient: frozen(trained(patient.config, patient.steps, patient.first), BLOCK),
-}
-
-
-def remedy(patient: Patient, name: str) -> Found:
-    """Try a remedy: ``eval`` (R,), the accuracy in eval() on the data in use after it.
-
-    Raises
-    ------
-    ValueError
-        If there is no remedy of that name.
-    """
-    if name not in REMEDIES:
-        raise ValueError(f"remedy: name={name!r} is not one of {', '.join(REMEDIES)}")
-    with np.errstate(all="ignore"):
-        return {"eval": accuracy(REMEDIES[name](patient), change=patient.change)}

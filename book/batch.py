@@ -321,22 +321,26 @@ def script(values: Values, more: str = "") -> str:
 def pytorch(values: Values, lines: str = "") -> str:
     """Write a PyTorch program: the batch through BatchNorm1d, as ``bn``, and ``lines`` about it."""
     values = _DEFAULTS | values
-    eps = f"eps={values['eps']!r})" if values["eps"] else "eps=1e-30)  # PyTorch takes no ε of 0"
-    x = listed(batch_of(values), digits=7)
-    start = "import torch\n\ntorch.set_default_dtype(torch.float64)\n"
-    start += f"x = torch.tensor([\n{x},\n]).reshape(-1, 1)\n"
-    if values["batch_size"] == 1:
+    eps, note = (values["eps"], "") if values["eps"] else (1e-30, "  # PyTorch takes no ε of 0")
+    batch = batch_of(values)
+    numbers = listed(batch, digits=7)
+    start = f"import torch\n\nx = torch.tensor([\n{numbers},\n], dtype=torch.float64).reshape(-1, 1)\n"
+    if len(batch) == 1:
         return start + _ALONE
-    return f"{start}bn = torch.nn.BatchNorm1d(1, {eps}\n" + (
-        lines or _AFFINE.format(gamma=values["gamma"], beta=values["beta"])
-    )
+    if not values["eps"] and np.ptp(batch) == 0:
+        return start + _EQUAL
+    start += f"bn = torch.nn.BatchNorm1d(1, eps={eps!r}, dtype=torch.float64){note}\n"
+    return start + (lines or _AFFINE.format(gamma=values["gamma"], beta=values["beta"]))
 
 
 _ALONE = """try:
-    torch.nn.BatchNorm1d(1)(x)
+    torch.nn.BatchNorm1d(1, dtype=x.dtype)(x)
 except ValueError:  # one number a channel; of an image each position is one: this works
     torch.nn.BatchNorm2d(1)(torch.randn(1, 1, 8, 8))
 print("x_mean =", x.mean().item())
+"""
+_EQUAL = """print("x_mean =", x.mean().item())
+print("x_std =", x.std(correction=0).item())  # and with ε 0, x̂ is 0/0: PyTorch takes no ε of 0
 """
 _AFFINE = """torch.nn.init.constant_(bn.weight, {gamma!r})  # γ
 torch.nn.init.constant_(bn.bias, {beta!r})  # β

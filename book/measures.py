@@ -245,5 +245,5 @@ def digit_figure(batch: Batch, narrow: bool = False) -> Figure:
         [plot.cells(PIXELS[batch.digit][::-1], 0, 16, name="ink", hoverinfo="skip")],
         "The handwritten digit behind the chosen dot", f"Digit {batch.digit + 1} of the training set.",
         plot.axis(-0.5, 37.5 if narrow else 29.5, **plain), plot.axis(-0.5, 7.5, **plain),
-        place="side", height=90,
+        place="side", height=90, margin={"l": 8, "r": 14, "t": 10, "b": 8},
     )  # fmt: skip

@@ -76,11 +76,15 @@ class Place(NamedTuple):
 
     def paper(self, share: float) -> float:
         """Return a height in the whole picture."""
-        return self.low + share * (self.high - self.low)
+        return round(self.low + share * (self.high - self.low), 5)  # a tenth of a pixel is not sent
 
     def across(self, value: float) -> float:
         """Return where a value is drawn: at the axis's end what lies beyond it."""
         return min(max(value, LOW / self.factor), HIGH / self.factor)
+
+    def under(self, value: float) -> float:
+        """Return where a value is drawn on the axis that all rows share."""
+        return round(self.across(value) * self.factor, 4)
 
     @property
     def axes(self) -> dict[str, str]:

@@ -42,7 +42,7 @@ def rows_figure(
     rows = WALK if walk else ROWS
     reached = len(OPERATIONS) + 1 if operation is None else OPERATIONS.index(operation)
     places = lay_out(batch, rows, pooled, narrow)
-    data: list[Trace] = []
+    data = _legend(places[0])
     shapes, notes = grid(places, narrow), []
     if walk:
         shapes += _threads(batch, rows, places, NEWEST[reached])
@@ -123,15 +123,33 @@ def _bars(batch: Batch, row: Row, place: Place, pooled: Pooled | None) -> list[T
 def _spread(batch: Batch, row: Row, place: Place, reached: int) -> list[Trace]:
     """Mark the mean, and one standard deviation to either side."""
     mean, std = batch.numbers[f"{row.array}_mean"], batch.numbers[f"{row.array}_std"]
-    more: dict[str, Any] = {"hoverinfo": "skip", "showlegend": row.array == "x", **place.axes}
     marks = []
     if reached >= row.mean and place.across(mean) == mean:
-        stick = {"symbol": "line-ns", "size": STICK, "edge": plot.BLUE}
-        marks.append(plot.dots([mean], [place.at(place.stick)], "mean", plot.BLUE, **stick, **more))
+        marks.append(_mean([mean], [place.at(place.stick)], False, **place.axes))
     if reached >= row.spread:
         ends, height = [place.across(mean - std), place.across(mean + std)], place.at(place.line)
-        marks.append(plot.line(ends, [height, height], "± σ", plot.BLUE, width=4, **more))
+        marks.append(_sigma(ends, [height, height], False, **place.axes))
     return marks
+
+
+def _legend(place: Place) -> list[Trace]:
+    """Name the marks of all rows, there now or not: a legend that comes and goes would move what is below."""
+    return [mark([np.nan], [np.nan], True, **place.axes) for mark in (_one, _mean, _sigma)]
+
+
+def _one(x: Any, y: Any, named: bool, **more: Any) -> Trace:
+    look = {"size": 16, "cliponaxis": False, "legendgroup": "chosen", "showlegend": named}
+    return plot.dots(x, y, "chosen dot", plot.ORANGE, **look, **more)
+
+
+def _mean(x: Any, y: Any, named: bool, **more: Any) -> Trace:
+    look = {"symbol": "line-ns", "size": STICK, "edge": plot.BLUE, "hoverinfo": "skip"}
+    return plot.dots(x, y, "mean", plot.BLUE, legendgroup="mean", showlegend=named, **look, **more)
+
+
+def _sigma(x: Any, y: Any, named: bool, **more: Any) -> Trace:
+    look = {"width": 4, "legendgroup": "spread", "showlegend": named, "hoverinfo": "skip"}
+    return plot.line(x, y, "± σ", plot.BLUE, **look, **more)
 
 
 def _dots(batch: Batch, row: Row, place: Place, reached: int) -> list[Trace]:
@@ -143,9 +161,8 @@ def _dots(batch: Batch, row: Row, place: Place, reached: int) -> list[Trace]:
     values, height = batch.arrays[row.array], place.at(place.dots)
     heights, value = np.full(batch.size, height), float(values[batch.chosen])
     more: dict[str, Any] = {**place.axes, "hovertemplate": f"{row.name} = %{{x}}<extra></extra>"}
-    first, shown = row.array == "x", values
-    every = more | {"showlegend": False}
-    if first:
+    shown, every = values, more | {"showlegend": False}
+    if row.array == "x":
         says = {str(batch.chosen): dot_words(batch, reached)}
         every["meta"] = {
             "drag": "moved", "axis": "x", "choose": "chosen", "chosen": batch.chosen, "says": says,
@@ -158,9 +175,7 @@ def _dots(batch: Batch, row: Row, place: Place, reached: int) -> list[Trace]:
         more |= _true(row, [value])
     return [
         plot.dots(shown, heights, f"dots of {row.name}", plot.INK, alpha=0.45, **every),
-        plot.dots(
-            [place.across(value)], [height], "chosen dot", plot.ORANGE, size=16, showlegend=first, **more
-        ),
+        _one([place.across(value)], [height], False, **more),
     ]
 
 
@@ -192,10 +207,12 @@ def _walls(batch: Batch, place: Place, narrow: bool) -> tuple[list[Any], list[An
         )
         edge = (plot.ORANGE, 4) if touched else (plot.faded(plot.INK, 0.6), 1.5)
         shapes.append(plot.mark(at, 0.03, at, 0.97, *edge, **shade))
-        outside = HIGH - bound > (4.4 if narrow else 2.9)  # room for the words there
+        outside = HIGH - bound > (4.0 if narrow else 2.9)  # room for the words there
         if side > 0 or (outside and not narrow):
             anchor = "left" if (side > 0) == outside else "right"
-            ends: dict[str, Any] = {"xanchor": anchor, "xshift": side * (8 if outside else -8), **top}
+            ends: dict[str, Any] = top | {"xanchor": anchor, "xshift": side * (8 if outside else -8)}
+            if narrow and not outside:
+                ends["yshift"] = -19  # below the row's name
             notes.append(plot.label(at, text=f"{minus}√(N−1) = {minus}{words}", colour=colour, **ends))
     return shapes, notes
 
@@ -256,7 +273,7 @@ def _names(row: Row, place: Place, count: int, narrow: bool, there: bool, pooled
 def _thread(batch: Batch, there: list[tuple[Row, Place]]) -> list[Any]:
     """Draw the way of the chosen dot through the rows."""
     at = [
-        (place.across(float(batch.arrays[row.array][batch.chosen])) * place.factor, place.paper(place.dots))
+        (place.under(float(batch.arrays[row.array][batch.chosen])), place.paper(place.dots))
         for row, place in there
     ]
     style: dict[str, Any] = {"xref": "x", "yref": "paper", "dash": "dot"}
@@ -274,16 +291,8 @@ def _threads(batch: Batch, rows: tuple[Row, ...], places: list[Place], newest: i
     before, above = rows[newest - 1], places[newest - 1]
     start, end = above.paper(above.dots), place.paper(place.dots)
     ways = zip(batch.arrays[before.array].tolist(), batch.arrays[row.array].tolist(), strict=True)
-    style: dict[str, Any] = {"xref": "x", "yref": "paper", "layer": "below"}
+    colour, style = plot.faded(plot.INK, 0.25), {"xref": "x", "yref": "paper", "layer": "below"}
     return [lit] + [
-        plot.mark(
-            above.across(there) * above.factor,
-            start,
-            place.across(here),
-            end,
-            plot.faded(plot.INK, 0.25),
-            1,
-            **style,
-        )
+        plot.mark(above.under(there), start, place.under(here), end, colour, 1, **style)
         for there, here in ways
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import time
@@ -22,7 +23,10 @@ log = logging.getLogger(__name__)
 # A finger asks 60 times a second; twice that leaves room for bursts and stops a loop gone wild.
 MESSAGES_PER_SECOND, BURST = 120, 240
 POLICY_VIOLATION, TOO_BIG = 1008, 1009
-LEFT = (WebSocketDisconnect, RuntimeError)  # what a socket raises when its page has left, perhaps in mid-answer
+LEFT = (
+    WebSocketDisconnect,
+    RuntimeError,
+)  # what a socket raises when its page has left, perhaps in mid-answer
 
 
 class Channel:
@@ -57,7 +61,7 @@ class Channel:
         session = LabSession(self.track, send)
         try:
             await _listen(websocket, session)
-        except (Gone, *LEFT) as error:
+        except Gone as error:
             log.debug("socket ended: %s", error)
         finally:
             self.open_sockets -= 1
@@ -68,22 +72,30 @@ async def _listen(websocket: WebSocket, session: LabSession) -> None:
     """Hand over messages until the page leaves, or sends too much."""
     allowance, last = float(BURST), time.monotonic()
     while True:
-        message = await websocket.receive()
+        try:
+            message = await websocket.receive()
+        except LEFT as error:
+            raise Gone(str(error)) from error
         if message["type"] == "websocket.disconnect":
             return
         now = time.monotonic()
         allowance, last = min(BURST, allowance + (now - last) * MESSAGES_PER_SECOND) - 1, now
         if allowance < 0:
             await session.tell("channel", f"more than {MESSAGES_PER_SECOND} messages a second; goodbye")
-            await websocket.close(POLICY_VIOLATION)
+            await _close(websocket, POLICY_VIOLATION)
             return
         text = message.get("text") or ""
         size = len(text) + len(message.get("bytes") or b"")
         if size > MAX_MESSAGE:
             await session.tell("channel", f"a message of {size} characters exceeds {MAX_MESSAGE}; goodbye")
-            await websocket.close(TOO_BIG)
+            await _close(websocket, TOO_BIG)
             return
         await session.handle(text)
+
+
+async def _close(websocket: WebSocket, code: int) -> None:
+    with contextlib.suppress(*LEFT):
+        await websocket.close(code)
 
 
 def same_origin(websocket: WebSocket) -> bool:

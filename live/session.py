@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import math
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
@@ -225,23 +226,27 @@ class Session:
 
         work = [asyncio.create_task(follow(name, config)) for name, config in runs.items()]
         work += [asyncio.create_task(fetch(name, job)) for name, job in jobs.items()]
-        sent = -PATIENCE
+        for task in work:
+            task.add_done_callback(lambda _: news.set())
         clock = asyncio.get_running_loop().time
-        began = clock()
+        began, sent, fresh = clock(), -math.inf, True
         try:
             while not all(task.done() for task in work):
-                waiting = [asyncio.create_task(news.wait()), *(task for task in work if not task.done())]
-                await asyncio.wait(waiting, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
-                waiting[0].cancel()
-                news.clear()
+                gaps = any(found is None for found in request.found.values())
+                due: float | None = max(sent + EVERY, began + PATIENCE * (gaps or request.draft))
+                if not fresh or (request.draft and gaps):
+                    due = None  # there is nothing to show before there is news
+                if due is not None and due <= clock():
+                    await self._send_view(request, waiting=True)
+                    sent, fresh = clock(), False
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout_at(due):
+                        await news.wait()
+                        news.clear()
+                        fresh = True
                 for task in work:
                     if task.done():
                         task.result()  # what failed ends the rest
-                missing = any(found is None for found in request.found.values())
-                soon = clock() - began < PATIENCE if missing or request.draft else clock() - sent < EVERY
-                if not soon and not (request.draft and missing):
-                    await self._send_view(request, waiting=True)
-                    sent = clock()
             for task in work:
                 task.result()
             await self._send_view(request)
@@ -268,7 +273,9 @@ class Session:
         await self.send(pack(header, arrays))
         if scene is not None and asked and "story" not in header and not waiting:
             story = told(chapter, values, await self.shelf.answer(chapter, scene))
-            await self.send(json.dumps({"kind": "story", "id": request.number, "scene": scene.name, "story": story}))
+            await self.send(
+                json.dumps({"kind": "story", "id": request.number, "scene": scene.name, "story": story})
+            )
 
     # ---- files -------------------------------------------------------------------------------------------
 
@@ -279,6 +286,8 @@ class Session:
             raise ValueError("; ".join(request.problems))
         if not isinstance(what, str) or what not in export.KINDS:
             raise ValueError(f"what={shown(what)} must be one of {', '.join(export.KINDS)}")
+        if what == "python" and request.chapter.script is None:
+            raise ValueError("this page has no script to take away; its numbers are in the CSV")
         self.one_file_at_a_time()
         self.taking = asyncio.create_task(self._hand_over(request, what))
 
@@ -296,7 +305,7 @@ class Session:
                 text = export.script_text(chapter, values)
             name = export.file_name(chapter, what)
             answered = json.dumps({"kind": "file", "id": request.number, "name": name, "text": text})
-        except (ComputationError, ValueError) as error:
+        except ComputationError as error:
             answered = problem("take", str(error), request.number)
         except Exception:
             log.exception("writing a file failed")
@@ -321,6 +330,7 @@ class Session:
         """End everything: the page has left."""
         if self.taking is not None:
             self.taking.cancel()
+            await asyncio.gather(self.taking, return_exceptions=True)
         await self.end()
 
 
@@ -331,7 +341,7 @@ def settings(message: dict[str, Any]) -> dict[str, Any]:
     """Return a message's settings."""
     values = message.get("values", {})
     if not isinstance(values, dict):
-        raise ValueError(f"values={str(values)[:40]} must be an object of settings")
+        raise ValueError(f"values={shown(values)} must be an object of settings")
     return values
 
 
@@ -339,5 +349,5 @@ def whole(message: dict[str, Any], name: str) -> int:
     """Return a whole number of a message."""
     value = message.get(name)
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value <= 2**53:
-        raise ValueError(f"{name}={str(value)[:40]} must be a whole number, 0 or more")
+        raise ValueError(f"{name}={shown(value)} must be a whole number, 0 or more")
     return value

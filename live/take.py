@@ -19,6 +19,7 @@ from book.controls import Values, read, shown, write
 from book.export import KINDS, comments, origin
 
 from . import lab
+from .bundle import packed_library
 from .lanes import ghost_of, lane_configs, lane_names
 from .verdict import measured
 from .worker import BANDS, CURVES
@@ -166,32 +167,54 @@ def lab_python(values: Values, step: int) -> str:
     """A script that runs the race on the screen up to ``step`` and prints what its lanes are judged by."""
     configs = lane_configs(values)
     lanes = "".join(
-        f"    {name!r}: {config_code(config, indent=4)},\n"
+        f"        {name!r}: {config_code(config, indent=8)},\n"
         for name, config in zip(lane_names(values), configs, strict=True)
     )
     return f"""{_docstring("A race of the training lab, run again", values)}
+import base64
 import os
+import sys
+import tempfile
 
 # One thread, as in the lab: with more, a matrix product may add up in another order.
 os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
 import numpy as np
 
-import bnlib
-
 STEP = {step}
-LANES = {{
-{lanes}}}
 
-for name, config in LANES.items():
-    # What belongs to a step is recorded just before its update.
-    run = bnlib.advance(bnlib.start(config), STEP + 1)
-    history = run.history
-    alive = np.isfinite(history["train_loss"][:, STEP // config.record_every])
-    validated = STEP // config.validate_every * config.validate_every
-    accuracy = history["val_accuracy"][:, validated // config.record_every]
-    by_seed = np.where(alive, accuracy, np.nan)
-    print(f"{{name}}: {measured(configs[0])} at step {{validated}}, by seed:", *by_seed)
+
+def lanes(bnlib):
+    return {{
+{lanes}    }}
+
+
+def race(bnlib):
+    for name, config in lanes(bnlib).items():
+        # What belongs to a step is recorded just before its update.
+        run = bnlib.advance(bnlib.start(config), STEP + 1)
+        history = run.history
+        alive = np.isfinite(history["train_loss"][:, STEP // config.record_every])
+        validated = STEP // config.validate_every * config.validate_every
+        accuracy = history["val_accuracy"][:, validated // config.record_every]
+        by_seed = np.where(alive, accuracy, np.nan)
+        print(f"{{name}}: {measured(configs[0])} at step {{validated}}, by seed:", *by_seed)
+
+
+# bnlib, the library that computed the race, as a zip file in base 85.
+BNLIB = '''
+{packed_library()}
+'''
+
+if __name__ == "__main__":
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "bnlib.zip")
+        with open(path, "wb") as file:
+            file.write(base64.b85decode("".join(BNLIB.split())))
+        sys.path.insert(0, path)
+        import bnlib
+
+        race(bnlib)
 """
 
 
@@ -223,8 +246,7 @@ def _docstring(title: str, values: Values) -> str:
     origin = "\n".join(_origin(values))
     return (
         f'"""{title}.\n\n{origin}\n\n'
-        "Put it into the folder of BatchNorm Lab and run it there; or run it anywhere after\n"
-        '`pip install ".[data]"` in that folder.\n"""\n'
+        'It needs NumPy and scikit-learn (for the digits); bnlib comes with it, at the end.\n"""\n'
     )
 
 

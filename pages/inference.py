@@ -5,16 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bnlib import RunConfig, evaluation, inference, network
+from bnlib import RunConfig, clinic, evaluation, inference, network
 from bnlib.stats import RunningStats
 from book.chapter import Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import EPS_STOPS, Control, Values
-from pages._inference_programs import pytorch, script
-from pages._inference_views import DRAWS, PATIENTS, VIEWS
+from pages._inference_clinic import PATIENTS
+from pages._inference_parts import DRAWS, STEP_BATCH, step_batch
+from pages._inference_programs import pytorch
+from pages._inference_scripts import script
+from pages._inference_views import VIEWS
 
 MOMENTA = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 SIZES = (1, 2, 4, 8, 16, 32, 64)
 RATES = (0.0, 0.01, 0.03, 0.1, 0.2, 0.3, 0.5, 1.0)
+# Digits between two classes, and a few that are sure of theirs.
+PINS = (5, 8, 50, 76, 98, 104, 137, 145, 149, 179, 200, 204, 214, 300, 301, 330, 332, 403, 420, 452, 465, 474)
 COMPANY = {"shuffled": "all classes", "pairs": "two classes", "sorted": "one class"}
 
 
@@ -24,14 +29,16 @@ def _torch_momentum(momentum: float) -> str:
 
 CONTROLS = (
     Control(
-        "mode", "choice", "train", "mode", choices=("train", "eval"), names=("train()", "eval()"), look="buttons",
+        "mode", "choice", "train", "mode", choices=("train", "eval"), names=("train()", "eval()"),
+        look="buttons",
     ),
     Control(
         "statistics", "choice", "running", "eval() uses", choices=("running", "precise"),
         names=("running averages", "recomputed"), look="buttons",
     ),
     Control(
-        "momentum", "number", 0.9, "momentum", "weight of the OLD value", 0, 0.999, MOMENTA, marks=(0.9, 0.99),
+        "momentum", "number", 0.9, "momentum", "weight of the OLD value", 0, 0.999, MOMENTA,
+        marks=(0.9, 0.99),
         says=_torch_momentum,
     ),
     Control(
@@ -46,12 +53,14 @@ CONTROLS = (
     Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, EPS_STOPS),
     Control("unit", "whole", 5, "unit", "of the first layer", 0, 63, tuple(range(64))),
     Control("draw", "next", 0, "other companions", "", 0, 10_000),
-    Control("pin", "whole", 109, "pinned digit", "of 500", 0, 499, tuple(range(0, 500, 7))),
+    Control("pin", "whole", 149, "pinned digit", "of 500", 0, 499, PINS),
     Control(
-        "network", "choice", "mlp", "network", choices=("mlp", "cnn"), names=("dense", "convolutional"), look="buttons",
+        "network", "choice", "mlp", "network", choices=("mlp", "cnn"), names=("dense", "convolutional"),
+        look="buttons",
     ),
     Control(
-        "test", "choice", "gap", "test", choices=("gap", "training", "batches", "recalibrate"), look="buttons",
+        "test", "choice", "gap", "test", choices=("gap", "training", "batches", "recalibrate"),
+        look="buttons",
         names=("gap of means", "eval() on training data", "larger batches in train()", "recompute"),
     ),
     Control("cell", "whole", -1, "remedy", "", -1, 17, unset="none"),
@@ -63,25 +72,26 @@ CONTROLS = (
 
 
 def config_of(values: Values, **more: Any) -> RunConfig:
-    """Return the network of these settings: 64 samples a step, whatever share their statistics."""
-    m, order = values["batch_size"], values["order"]
-    whole = m == 64 and order == "shuffled"
+    """Return the network of these settings: as many samples a step, whatever share their statistics."""
+    m, order, size = values["batch_size"], values["order"], step_batch(values)
+    whole = m == size and order == "shuffled"
     fields = {
-        "depth": 3, "width": 64, "batch_size": 64, "norm_batch": 0 if whole else m, "batch_order": order,
-        "lr": values["lr"], "momentum": values["momentum"], "eps": values["eps"], "replicas": 4, "dtype": "float64",
+        "depth": 3, "width": 64, "batch_size": size, "norm_batch": 0 if whole else m, "batch_order": order,
+        "lr": values["lr"], "momentum": values["momentum"], "eps": values["eps"], "replicas": 4,
+        "dtype": "float64",
     }  # fmt: skip
     return RunConfig(**(fields | more))
 
 
-def patients(values: Values) -> dict[str, inference.Patient]:
+def patients(values: Values) -> dict[str, clinic.Patient]:
     """Return the clinic's three networks: stale averages, averages of few samples, other data in use."""
     base = config_of(
         values | {"batch_size": 64, "order": "shuffled", "momentum": 0.9, "lr": 0.3, "eps": 1e-5}
     )
     cases = (
-        inference.Patient(replace(base, momentum=0.999), 20),
-        inference.Patient(replace(base, momentum=0.1, norm_batch=4), 100, first=True),
-        inference.Patient(base, 200, change=(0.5, 0.5)),
+        clinic.Patient(replace(base, momentum=0.999), 20),
+        clinic.Patient(replace(base, momentum=0.1, norm_batch=4, lr=0.1), 60, first=True),
+        clinic.Patient(base, 100, change=(0.5, 0.5)),
     )
     return dict(zip(PATIENTS, cases, strict=True))
 
@@ -90,7 +100,7 @@ def runs(values: Values) -> dict[str, RunConfig]:
     """Return the training run whose curves are drawn."""
     if values["scene"] not in ("stale", "free"):
         return {}
-    return {"run": config_of(values, dtype="float32", record_every=1, validate_every=5)}
+    return {"run": config_of(values, record_every=1, validate_every=5)}
 
 
 def jobs(values: Values) -> dict[str, Job]:
@@ -100,22 +110,30 @@ def jobs(values: Values) -> dict[str, Job]:
         return {"modes": Job(inference.modes, (config, step))}
     if scene == "lag":
         steps, one = max(step, 1), replace(config, replicas=1)
-        return {"lag": Job(inference.lag, (one, steps)), "gap": Job(inference.gaps, (one, steps))}
+        return {
+            "lag": Job(inference.lag, (replace(one, momentum=0.0), steps)),
+            "gap": Job(inference.gaps, (one, steps, STEP_BATCH)),
+        }
     if scene == "one_class":
         others = {"mixed": replace(config, batch_order="shuffled"), "layer": replace(config, norm="layer")}
-        return {
-            name: Job(inference.grouped, (one, step)) for name, one in ({"grouped": config} | others).items()
-        }
+        lanes = {"grouped": config} | others
+        found = {name: Job(inference.grouped, (one, step)) for name, one in lanes.items()}
+        return found | {"gap": Job(inference.gaps, (config, step, STEP_BATCH))}
     if scene == "roulette":
         m, pin, seed = values["batch_size"], values["pin"], values["draw"] // DRAWS
-        layer = replace(config, norm="layer", norm_batch=0, batch_order="shuffled")
+        layer = replace(config, norm="layer", norm_batch=0, batch_order="shuffled", replicas=1)
         return {
-            "roulette": Job(inference.roulette, (config, step, m, DRAWS, seed, pin)),
-            "layer": Job(inference.roulette, (layer, step, m, DRAWS, seed, pin)),
+            "pinned": Job(inference.pinned, (config, step, m, DRAWS, seed, pin)),
+            "roulette": Job(inference.roulette, (config, step, m, DRAWS, seed)),
+            "layer": Job(inference.roulette, (layer, step, m, DRAWS, seed)),
+            "gap": Job(inference.gaps, (config, step, STEP_BATCH)),
         }
     if scene == "alone":
         if values["network"] == "mlp":
-            return {"alone": Job(inference.alone, (config, step))}
+            return {
+                "alone": Job(inference.alone, (config, step)),
+                "gap": Job(inference.gaps, (config, step, STEP_BATCH)),
+            }
         images = config_of(values, network="cnn", width=8, replicas=1, norm_batch=0, batch_order="shuffled")
         return {
             "alone": Job(inference.alone, (images, step)),
@@ -123,9 +141,11 @@ def jobs(values: Values) -> dict[str, Job]:
         }
     if scene == "clinic":
         cases = patients(values)
-        found = {f"examine {name}": Job(inference.examine, (case,)) for name, case in cases.items()}
+        found = {f"examine {name}": Job(clinic.examine, (case,)) for name, case in cases.items()}
         for name, case in cases.items():
-            found |= {f"{name} {fix}": Job(inference.remedy, (case, fix)) for fix in inference.REMEDIES}
+            found |= {f"{name} {fix}": Job(clinic.remedy, (case, fix)) for fix in clinic.REMEDIES}
+        usual = cases["B"]._replace(config=replace(cases["B"].config, momentum=0.9))
+        found["usual"] = Job(clinic.examine, (usual,))
         return found
     return {}
 
@@ -139,11 +159,12 @@ def compute(values: Values, found: Found) -> View:
 
 STALE = Scene(
     "stale", "Stale averages",
-    "A network has trained for 20 steps with momentum 0.999. In train() it is right about nine digits in ten. "
-    "Switch to eval(): how many are right?",
+    "A network has trained for 20 steps with momentum 0.999. In train() it is right about nine digits in "
+    "ten. Switch to eval(): how many are right?",
     (
         Choice("as many: the weights are the same", "right_train",
-               "The weights are the same, and in training mode they work. But eval() divides by other numbers."),
+               "The weights are the same, and in training mode they work. But eval() divides by other "
+               "numbers."),
         Choice("a few per cent fewer", "slightly",
                "Running averages do lag, and a small lag would cost that. This one is not small."),
         Choice("fewer than half of them", 0.4),
@@ -153,67 +174,69 @@ STALE = Scene(
     "right", {"momentum": 0.999, "step": 20}, {"mode": "eval"},
     "In eval() {right:.0%} are right; in train() it was {before_right:.0%}.",
     "eval() normalizes with running averages, which start at mean 0 and variance 1. After {step:.0f} steps "
-    "{left:.0%} of them is still that start: in the first layer the variance is {batch_var}, the average says "
-    "{running_var}. Without the start in them eval() would be right about {corrected:.0%}.",
-    "It passes: after {gone} steps 1% of the start is left. With momentum 0.9, PyTorch’s default, {usual:.0f} "
-    "steps are enough.",
+    "{left:.0%} of them is still that start: in the first layer the variance is {batch_var}, the average "
+    "says {running_var}. Without the start in them eval() would be right for {corrected:.0%}.",
+    "It passes: after {gone} steps 1% of the start is left. With momentum 0.9, PyTorch’s default, "
+    "{usual:.0f} steps are enough.",
     "Let it train on: when does eval() catch up? Then set momentum to 0.9.",
     ("mode", "momentum", "lr", "batch_size", "step"),
 )  # fmt: skip
 
 LAG = Scene(
     "lag", "Lag and noise",
-    "The mean of a batch jumps, and stays there. With momentum 0.9, after how many steps has the running mean "
-    "gone half of the way?",
+    "The mean of a batch jumps, and stays there. With momentum 0.9, after how many steps has the running "
+    "mean gone half of the way?",
     (
         Choice("1: the new batch weighs 0.9", 0.3,
-               "So it would be in PyTorch with momentum=0.9: there momentum weighs the NEW value. Here it weighs "
-               "the old one, and 0.9 here is PyTorch’s 0.1."),
+               "So it would be in PyTorch with momentum=0.9: there momentum weighs the NEW value. Here it "
+               "weighs the old one, and 0.9 here is PyTorch’s 0.1."),
         Choice("about 7", 6.6),
         Choice("10: a step closes a tenth of it", 10.0,
                "A step closes a tenth of what is LEFT. After 10 steps 35% is left."),
         Choice("19: it averages so many batches", 19.0,
-               "An average of 19 batches would be as noisy as this one. But it gives the latest ones most weight."),
+               "An average of 19 batches would be as noisy as this one. But it gives the latest ones most "
+               "weight."),
     ),
     "half", {"lr": 0.0, "momentum": 0.0, "step": 200}, {"momentum": 0.9},
     "After {half:.1f} steps.",
-    "Each step keeps {momentum} of the distance: momentumᵗ = ½ at t = ln ½ / ln momentum = {half:.1f}, nearly "
-    "ln 2 / (1 − momentum) = {ratio:.1f}. The same number sets the noise: the standard deviation of a running mean "
-    "is that of batch means times √((1 − momentum) / (1 + momentum)). Less lag, more noise.",
-    "The formula takes batches as independent. Those of one epoch share no digit, so what one has too much of is "
-    "missing in the others: the running means here scatter only {noise:.2f} times as much. And PyTorch’s "
-    "momentum is 1 minus this one.",
-    "Drag momentum. Then raise the learning rate: a mean that moves steadily is followed momentum / (1 − momentum) "
-    "steps late.",
+    "Each step keeps {momentum} of the distance: momentumᵗ = ½ at t = ln ½ / ln momentum = {half:.1f}, "
+    "nearly ln 2 / (1 − momentum) = {ratio:.1f}. The same number sets the noise: the standard deviation of "
+    "a running mean is that of batch means times √((1 − momentum) / (1 + momentum)). Less lag, more noise.",
+    "The formula takes batches as independent. Those of one epoch share no digit, so what one has too much "
+    "of is missing in the others: the running means here scatter only {noise:.2f} times as much. And "
+    "PyTorch’s momentum is 1 minus this one.",
+    "Drag momentum. Then raise the learning rate: a mean that moves steadily is followed momentum / (1 − "
+    "momentum) steps late.",
     ("momentum", "lr", "unit", "step"),
 )  # fmt: skip
 
 RECALIBRATE = Scene(
     "recalibrate", "Recalibrate",
-    "The same stale network. Its training images pass through once more, the statistics are computed from them, and "
-    "no weight changes. What does eval() do now?",
+    "The same stale network. Its training images pass through once more, the statistics are computed from "
+    "them, and no weight changes. What does eval() do now?",
     (
         Choice("as before: it has learned nothing", "right_eval",
                "It has learned nothing new: the weights are the same. What was wrong were not the weights."),
         Choice("it comes half of the way back", "halfway",
-               "A few more steps of the running average would bring that. A pass over the data has no start to forget."),
+               "A few more steps of the running average would bring that. A pass over the data has no "
+               "start to forget."),
         Choice("it is as good as train()", "right_train"),
     ),
     "right", {"momentum": 0.999, "step": 20, "mode": "eval"}, {"statistics": "precise"},
     "From {before_right:.0%} to {right:.0%}; train() has {right_train:.0%}.",
-    "The weights were right all along; only the means and variances were not. Computed anew, a variance that the "
-    "average gave as {running_var} is {batch_var}. A pass over {images} images is more than the 64 of a batch, so "
-    "there is less noise than in train().",
-    "A pass mends averages that are late or noisy. It can’t mend weights that have learned behind statistics of "
-    "another kind: the next scene.",
+    "The weights were right all along; only the means and variances were not. Computed anew, a variance "
+    "that the average gave as {running_var} is {batch_var}. A pass over {images} images is more than the 64 "
+    "of a batch, so there is less noise than in train().",
+    "A pass mends averages that are late or noisy. It can’t mend weights that have learned behind "
+    "statistics of another kind: the next scene.",
     "Train longer, with momentum 0.9: is there anything left to gain?",
     ("statistics", "momentum", "lr", "batch_size", "step"),
 )  # fmt: skip
 
 ONE_CLASS = Scene(
     "one_class", "Companions of one class",
-    "Another network: in training the 4 samples of a norm batch were nearly always of one class. eval() is worse than "
-    "that of a network trained in mixed company. Does a pass over the training data rescue it?",
+    "Another network: in training the 8 samples of a norm batch were nearly always of one class. eval() is "
+    "worse than that of a network trained in mixed company. Does a pass over the training data rescue it?",
     (
         Choice("yes: up to mixed company’s", "mixed",
                "It did so for stale averages. But these averages are not stale."),
@@ -221,48 +244,51 @@ ONE_CLASS = Scene(
                "It would, if part of the trouble were lag. None of it is."),
         Choice("no: it stays where it was", "right_eval"),
     ),
-    "right", {"batch_size": 4, "order": "sorted", "step": 200}, {"statistics": "precise"},
+    "right", {"batch_size": 8, "order": "sorted", "step": 100}, {"statistics": "precise"},
     "No: {before_right:.0%} before, {right:.0%} after. In mixed company it would be {mixed:.0%}.",
-    "{classes:.1f} classes meet in a norm batch. Its mean is nearly the mean of a class, and the norm subtracts it: "
-    "what tells classes apart is gone before the weights see it. Among such companions train() itself is right "
-    "about {own:.0%} only. The weights learned behind these statistics; the population’s are others. Layer norm "
-    "looks at no companion: {layer:.0%}.",
-    "It is not that the network cheats in training: there it does worse than in eval(). Two things meet, signal "
-    "removed and statistics that differ (experiment E14). Where companions give answers away (E15: "
-    "python -m bnlib experiments run E15), training on shuffled groups did not improve inference here, against "
-    "Wu and Johnson’s advice.",
+    "{classes:.1f} classes meet in a norm batch, so that its mean is close to that of a class, and the norm "
+    "subtracts it: much of what tells classes apart is gone. Among such companions train() itself is right "
+    "about {own:.0%} only. The weights learned behind these statistics; the population’s are others. Layer "
+    "norm looks at no companion: {layer:.0%}.",
+    "It is not that the network cheats in training: there it does worse, {own:.0%} against {right:.0%}. Two "
+    "things meet, signal removed and statistics that differ (experiment E14). Where companions give answers "
+    "away (E15: python -m bnlib experiments run E15), training on shuffled groups did not improve inference "
+    "here, against Wu and Johnson’s advice.",
     "Larger norm batches: from which size on is it as good as in mixed company?",
     ("order", "statistics", "batch_size", "step"),
 )  # fmt: skip
 
 ROULETTE = Scene(
     "roulette", "Roulette",
-    "A digit is asked about 20 times in train(), each time among 15 other companions. The weights rest. How many of "
-    "500 digits change their class at least once?",
+    "A digit is asked about 20 times in train(), each time among 15 other companions. The weights rest. How "
+    "many of 500 digits change their class at least once?",
     (
         Choice("none: image and weights are the same", 0.0,
-               "The image is the same, and so are the weights. But in train() μ and σ come from the companions too."),
+               "The image is the same, and so are the weights. But in train() μ and σ come from the "
+               "companions too."),
         Choice("one in a hundred", 0.01,
-               "Statistics of 16 samples are not far off. But there are three norms, one behind another, and 20 draws."),
-        Choice("about a quarter", 0.27),
+               "Statistics of 16 samples are not far off. But there are three norms, one behind another, "
+               "and 20 draws."),
+        Choice("about a third", 0.33),
         Choice("nearly all", 0.95,
                "Every output changes with the companions. Most classes win by more than it moves."),
     ),
-    "changed", {"batch_size": 16, "step": 200}, {},
-    "{changed:.0%} of them. A single draw differs from eval() in {differs:.1%} of the cases.",
-    "In train() the output is a function of the whole batch: a mean of {m} samples scatters by σ / √{m}. In eval() "
-    "mean and variance are constants and no digit ever changes; with layer norm, which looks at one sample alone, "
-    "{layer_changed:.0%} do.",
-    "It is noise in use, but in training the same noise can regularize. A test in train() also depends on how the "
-    "data are sorted.",
+    "changed", {"batch_size": 16, "step": 100}, {},
+    "{changed:.0%} of them; the pinned one leaves eval()’s class in {others:.0f} of {draws:.0f} draws. Of "
+    "all single answers {differs:.1%} differ from eval()’s.",
+    "In train() the output is a function of the whole batch: a mean of {m} samples scatters by σ / √{m}. In "
+    "eval() mean and variance are constants and no digit ever changes; with layer norm, which looks at one "
+    "sample alone, {layer_changed:.0%} do.",
+    "It is noise in use, but training has the same noise, and there it can regularize. A test in train() "
+    "also depends on how the data are sorted.",
     "Click a companion to pin it. Then 4 samples, or eval().",
     ("mode", "batch_size", "draw", "step"),
 )  # fmt: skip
 
 ALONE = Scene(
     "alone", "A batch of one",
-    "A dense network, trained with batches of 64, is asked in train() about one digit at a time. How many different "
-    "outputs do 500 digits get?",
+    "A dense network, trained with batches of 64, is asked in train() about one digit at a time. How many "
+    "different outputs do 500 digits get?",
     (
         Choice("500: a digit is itself its batch", 500.0,
                "The digit is its batch, so it is its own mean: nothing is left when that is subtracted. A "
@@ -271,23 +297,23 @@ ALONE = Scene(
                "Ten is how many classes there are. But the network can’t see which one it is."),
         Choice("1: the same for all", 1.0),
     ),
-    "distinct", {"step": 200}, {},
+    "distinct", {"step": 100}, {},
     "{distinct:.0f}, and {right:.0%} are right. eval() has {right_eval:.0%}.",
-    "The mean of one number is that number: x − μ = 0, so x̂ = 0 / √(0 + ε) = 0 and y = β, whatever came in. The next "
-    "layer gets the same input for every digit. PyTorch refuses it: “Expected more than 1 value per channel "
-    "when training”.",
-    "In a convolutional network 8 × 8 positions share μ and σ, so that one image is enough: the norm is then "
-    "instance norm. It computes, but these weights learned behind statistics of 64 images: choose “convolutional” "
-    "and read how few answers are right.",
+    "The mean of one number is that number: x − μ = 0, so x̂ = 0 / √(0 + ε) = 0 and y = β, whatever came "
+    "in. The next layer gets the same input for every digit. PyTorch refuses it: “Expected more than 1 "
+    "value per channel when training”.",
+    "In a convolutional network 8 × 8 positions share μ and σ, so that one image is enough: the norm is "
+    "then instance norm. It computes, but these weights learned behind statistics of 64 images: choose "
+    "“convolutional” and read how few answers are right.",
     "The convolutional network: beside it the same one trained with instance norm from the start.",
     ("network", "step"),
 )  # fmt: skip
 
 CLINIC = Scene(
     "clinic", "Three patients",
-    "Three networks are good in train() with 64 samples and bad in eval(). A: 20 steps at momentum 0.999. B: 4 "
-    "samples a device, and momentum 0.1, PyTorch’s 0.9. C: contrast is halved in use, brightness raised. All get "
-    "statistics recomputed from the training images. Who stays bad?",
+    "Three networks are good in train() with 64 samples and bad in eval(). A: 20 steps at momentum 0.999. "
+    "B: 4 samples a device, and momentum 0.1, PyTorch’s 0.9. C: contrast is halved in use, brightness "
+    "raised. All get statistics recomputed from the training images. Who stays bad?",
     (
         Choice("A: it has trained too little", 0.0,
                "20 steps are few, but train() shows that its weights know the digits."),
@@ -299,12 +325,13 @@ CLINIC = Scene(
     ),
     "uncured", {"test": "gap"}, {"test": "recalibrate", "cell": 12},
     "C: {eval_C:.0%} before, {training_C:.0%} after. A comes to {training_A:.0%}, B to {training_B:.0%}.",
-    "The training images’ statistics are what C has already. Contrast and brightness change its first layer’s means "
-    "and variances. train() takes them from the data in use, and so undoes any change of both: {train_C:.1%} either "
-    "way. Recomputed from unlabelled images as in use, eval() has {use_C:.0%}.",
+    "The training images’ statistics are what C has already. Contrast and brightness change its first "
+    "layer’s means and variances. train() takes them from the data in use, and so undoes any change of "
+    "both: {train_C:.1%} either way. Recomputed from unlabelled images as in use, eval() has {use_C:.0%}.",
     "Its mirror image: in A, eval() on training data is bad as well ({eval_training_A:.0%}), in C it is not "
-    "({eval_training_C:.0%}). Small batches alone did not make a patient here: with momentum 0.9 B’s averages are "
-    "good, and in train() with its own 4 samples it is right about {train_own_B:.0%} only. No remedy is best for all.",
+    "({eval_training_C:.0%}). Small batches alone did not make a patient here: with momentum 0.9, B has "
+    "{usual_B:.0%} in eval(), and in train() with its own 4 samples it is right for {train_own_B:.0%} "
+    "only. No remedy is best for all.",
     "Choose other tests: which one tells B from A? Then click a remedy.",
     ("test",),
 )  # fmt: skip
@@ -312,8 +339,8 @@ CLINIC = Scene(
 FREE = Scene(
     "free",
     "Play",
-    task="When do train() and eval() part? Make them part by momentum, by small norm batches, by companions of one "
-    "class: only the first makes the lamp light.",
+    task="Make train() and eval() part: by momentum, by small norm batches, by companions of one class. "
+    "Which of these lights the lamp?",
     start={"step": 200},
     controls=("momentum", "batch_size", "lr", "order", "eps", "step"),
 )
@@ -325,10 +352,11 @@ CHAPTER = Chapter(
     icon=":material/swap_horiz:",
     order=40,
     lead=(
-        "Batch norm computes **two different functions**. In `train()` it normalizes with mean μ and variance σ² of the "
-        "batch; in `eval()` with running averages of them. The networks here have three layers of 64 ReLU units and "
-        "learn handwritten digits, 64 samples a step, from four seeds. The **norm batch** is how many of the 64 share "
-        "μ and σ, as on one device of data-parallel training: the step itself stays the same."
+        "Batch norm computes **two different functions**. In `train()` it normalizes with mean μ and "
+        "variance σ² of the batch; in `eval()` with running averages of them. The networks here have three "
+        "layers of 64 ReLU units and learn handwritten digits, 64 samples a step, from four seeds. The "
+        "**norm batch** is how many of the 64 share μ and σ, as on one device of data-parallel training: the "
+        "step itself stays the same."
     ),
     controls=CONTROLS,
     compute=compute,
@@ -348,18 +376,20 @@ CHAPTER = Chapter(
     pytorch=pytorch,
     script=script,
     ending=(
-        "You can say why train() and eval() differ: one normalizes with the batch, one with averages that start at 0 "
-        "and 1, lag, and know only the training data; and you can test which of these it is.",
-        "You can’t conclude from three layers and 1,297 digits how large the effect is in your network: measure "
-        "eval() on training data and recompute before you change the architecture.",
-        "Next: small batches, where the noise of train() itself is the trouble; or race the causes in the lab.",
+        "You can say why train() and eval() differ: one normalizes with the batch, one with averages that "
+        "start at 0 and 1, lag, and know only the training data; and you can test which of these it is.",
+        "You can’t conclude from three layers and 1,297 digits how large the effect is in your network: "
+        "measure eval() on training data and recompute before you change the architecture.",
+        "Next: small batches, where the noise of train() itself is the trouble; or race the causes in the "
+        "lab.",
     ),
     sources=(
         Source(
             "Ioffe & Szegedy 2015, Batch Normalization, Algorithm 2: training, then inference with averages"
         ),
         Source(
-            "Wu & Johnson 2021, Rethinking “Batch” in BatchNorm: precise statistics, who shares a batch, leaks"
+            "Wu & Johnson 2021, Rethinking “Batch” in BatchNorm: precise statistics, who shares a batch, "
+            "leaks"
         ),
         Source("PyTorch, torch.nn.BatchNorm1d: momentum weighs the new value; None: cumulative average"),
     ),

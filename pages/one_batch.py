@@ -200,7 +200,7 @@ def compute(values: Values) -> View:
         text = filled(WALK[said], batch.numbers)
     names = () if is_open else MEASURED.get(scene, ())
     found = {name: MEASURES[name](batch) for name in names}
-    numbers = batch.numbers | {"rest_spread": _rest_spread(batch)}
+    numbers = batch.numbers | ({"rest_spread": _rest_spread(batch)} if scene == "tug" else {})
     for one in found.values():
         numbers |= one.numbers
     pooled = found["shape"].pooled if "shape" in found else None

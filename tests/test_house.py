@@ -369,7 +369,7 @@ EVIDENCE = {
     *("bnlib.__main__", "bnlib.costs", "bnlib.evaluation", "bnlib.experiments", "bnlib.store"),
     *("bnlib.referee", "bnlib.sweep", "bnlib.theory", "bnlib.twin", "bnlib.workers"),
 }
-LESSONS = {"bnlib.inference"}
+LESSONS = {"bnlib.clinic", "bnlib.inference"}
 MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 5000, "lessons": 1500}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from textwrap import dedent
 from typing import Any
 
 import numpy as np
@@ -125,4 +126,4 @@ def source(function: Callable[..., Any]) -> str:
     """The text of ``function``; of one that NumPy has in machine code, its name."""
     if isinstance(function, np.ufunc):
         return f"numpy.{function.__name__}"
-    return inspect.getsource(function)
+    return dedent(inspect.getsource(function))  # of a method without its class's indent

@@ -8,13 +8,14 @@ import re
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
-from live.batch import sample
-from live.scenes import SCENES
+from book.batch import sample
+from pages.one_batch import CHAPTER
 from tests.browser.gestures import address, drag_slider, wait_for_address, watch_pictures
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
 
+SCENES = {scene.name: scene for scene in CHAPTER.scenes}
 ASKED = [name for name, scene in SCENES.items() if scene.choices]
 # Links into scenes whose question has been answered.
 FIVE = "?scene=tug&guesses=tug:2&source=gaussian&batch_size=5"
@@ -33,6 +34,11 @@ def choose(page: Page, number: int) -> None:
 
 def dots(page: Page) -> Locator:
     return page.locator("canvas.dots")
+
+
+def handle(page: Page) -> Locator:
+    """What carries the chosen dot by keys, and says where it is."""
+    return page.locator("[role=slider][data-control=moved]")
 
 
 def picture(page: Page) -> str:
@@ -71,7 +77,7 @@ def test_a_prediction_comes_first(page: Page) -> None:
     pull(page, 1.3, 300)
     assert text_of(page.locator(".verdict")) == before, "nothing is given away before"
     choose(page, 0)
-    expect(page.locator(".said")).to_contain_text("You said “at 1,000”, a natural thought. It ends at 2.")
+    expect(page.locator(".said")).to_contain_text(re.compile("You said “at 1,000”.*It ends at 2"))
     expect(page.locator(".verdict")).to_contain_text("the farthest now is 2.00")
     expect(page.locator(".choices .right")).to_have_text("at 2")
     expect(page.locator(".choices .chosen")).to_have_text("at 1,000")
@@ -86,7 +92,7 @@ def test_the_settings_move_when_the_answer_is_given(page: Page, name: str) -> No
     pictures = watch_pictures(page)
     first = picture(page)
     choose(page, 1)
-    expect(page.locator(".said b")).to_be_visible()
+    expect(page.locator(".said b").first).to_be_visible()
     wait_for_address(page, rf"guesses={name}%3A1")
     page.locator(".chapter:not(.moving)").wait_for()
     assert pictures() >= 5 and picture(page) != first
@@ -112,7 +118,7 @@ def test_who_wants_no_motion_sees_the_end_at_once(chromium: Browser, server: Ser
     pictures = watch_pictures(page)
     choose(page, 0)
     expect(page.locator(".verdict")).to_contain_text("standard deviation 0.302")
-    assert pictures() == 1
+    assert pictures() <= 2, "the answer, and the state that it was measured in; nothing between"
     context.close()
 
 
@@ -276,10 +282,10 @@ def test_the_microscope_shows_a_spread_of_three_tenths(page: Page) -> None:
 
 def test_tiny_numbers_are_dragged_on_an_axis_of_their_own(page: Page) -> None:
     open_chapter(page, "?scene=free&source=gaussian&scale=1e-6&moved=0:0")
-    expect(dots(page)).to_have_attribute("aria-valuemax", "0.00001225")
-    dots(page).focus()
+    expect(handle(page)).to_have_attribute("aria-valuemax", "0.00001225")
+    handle(page).focus()
     page.keyboard.press("Shift+ArrowRight")
-    expect(dots(page)).to_have_attribute("aria-valuenow", "0.000002")
+    expect(handle(page)).to_have_attribute("aria-valuenow", "0.000002")
 
 
 # --- links, history, keyboard, phone --------------------------------------------------------------------
@@ -353,7 +359,7 @@ def test_the_keyboard_is_enough(page: Page) -> None:
 
 def test_keys_carry_a_dot_to_the_wall(page: Page) -> None:
     open_chapter(page, FIVE)
-    canvas = dots(page)
+    canvas = handle(page)
     canvas.focus()
     for _ in range(20):
         before = canvas.get_attribute("aria-valuenow") or ""
@@ -368,19 +374,19 @@ def test_keys_carry_a_dot_to_the_wall(page: Page) -> None:
 def test_the_chosen_disc_takes_the_chosen_dot(page: Page, away: int, taken: int) -> None:
     """Another dot is nearer in both places; only the first is within the disc."""
     open_chapter(page, FIVE + "&moved=0:3,1:3.1,2:-3,3:-4,4:-5")
-    expect(dots(page)).to_have_attribute("aria-valuetext", re.compile("dot 1 of 5"))
+    expect(handle(page)).to_have_attribute("aria-valuetext", re.compile("dot 1 of 5"))
     x, y = dot_at(page, 3)
     page.mouse.move(x + away, y)
     page.mouse.down()
     page.mouse.move(x + 150, y)
     page.mouse.up()
-    expect(dots(page)).to_have_attribute("aria-valuetext", re.compile(f"dot {taken + 1} of 5"))
+    expect(handle(page)).to_have_attribute("aria-valuetext", re.compile(f"dot {taken + 1} of 5"))
     wait_for_address(page, rf"moved=.*{taken}%3A5\.")
 
 
 def test_hints_wait_for_the_answer(page: Page) -> None:
     open_chapter(page)
-    hints = page.locator("figure .help, .arithmetic.hint")
+    hints = page.locator("figure.main .hint, .arithmetic.hint")
     assert hints.count() == 2
     for hint in hints.all():
         expect(hint).not_to_be_visible()
@@ -395,9 +401,13 @@ def test_the_legend_is_taken_along_in_its_colours(page: Page) -> None:
     with page.expect_download() as download:
         page.get_by_role("button", name="SVG").click()
     drawn = download.value.path().read_text()
-    colours = dict(re.findall(r'fill="([^"]+)"[^>]*>([●❘▬■—])</text>', drawn)[i][::-1] for i in range(5))
-    assert len(colours) == 5 and len(set(colours.values())) == 4, "mean and ± σ share theirs"
-    assert colours["❘"] == colours["▬"]
+    words = ("chosen dot", "mean", "± σ", "many batches")
+    assert all(f">{name}" in drawn for name in words), "the legend is written"
+    shown = page.locator("figure[data-figure=dots]").evaluate(
+        "(node) => getComputedStyle(node).getPropertyValue('--st-chart-categorical-colors').split(',')"
+    )
+    for number in (0, 1, 2):
+        assert shown[number].strip().lower() in drawn.lower(), "in the page's own colours"
 
 
 @pytest.mark.parametrize("size", [(1366, 768), (1280, 720), (1024, 768), (1440, 900)])

@@ -3,10 +3,8 @@
 from hypothesis import strategies as st
 
 from bnlib.config import LAYER_NORMS
-from live.batch import BATCH_LIMIT, MAX_MOVED
 from book.controls import write
 from live.lab import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN_CONTROLS
-from live.scenes import SCENES
 
 RUN = {control.name: control for control in RUN_CONTROLS}
 NORMS = LAYER_NORMS
@@ -30,23 +28,38 @@ def edits():
     return some.map(lambda found: tuple(sorted(found, key=lambda edit: edit[:2])))
 
 
-def moved():
+def accepts(control, raw):
+    try:
+        control.parse(raw)
+    except ValueError:
+        return False
+    return True
+
+
+def points(control):
+    """Moved points: how many, and which, the control itself says."""
+    places = [place for place in range(1000) if accepts(control, [[place, 0]])]
+    most = max(count for count in range(len(places)) if accepts(control, [[k, 0] for k in places[:count]]))
     numbers = st.floats(-1e6, 1e6).map(lambda x: x + 0.0)
-    points = st.dictionaries(st.integers(0, BATCH_LIMIT - 1), numbers, max_size=MAX_MOVED)
-    return points.map(lambda found: tuple(sorted(found.items())))
+    moved = st.dictionaries(st.sampled_from(places), numbers, max_size=most)
+    return moved.map(lambda found: tuple(sorted(found.items())))
 
 
-def guesses():
-    asked = {name: st.integers(0, len(s.choices) - 1) for name, s in SCENES.items() if s.choices}
+def guesses(control):
+    """Guesses of the scenes that ask: which these are, and of how many choices, the control itself says."""
+    scenes = control.codec.parse.__self__.scenes
+    asked = {scene.name: st.integers(0, len(scene.choices) - 1) for scene in scenes if scene.choices}
     drawn = st.fixed_dictionaries({}, optional=asked)
-    return drawn.map(lambda found: tuple((name, found[name]) for name in SCENES if name in found))
+    return drawn.map(
+        lambda found: tuple((scene.name, found[scene.name]) for scene in scenes if scene.name in found)
+    )
 
 
 SPECIAL = {
-    "lanes": lanes,
-    "edits": edits,
-    "before": lambda: pairs_of(tuple(RUN)),
-    "moved": moved,
+    "lanes": lambda control: lanes(),
+    "edits": lambda control: edits(),
+    "before": lambda control: pairs_of(tuple(RUN)),
+    "points": points,
     "guesses": guesses,
 }
 
@@ -54,10 +67,10 @@ SPECIAL = {
 def values_of(control):
     """Any value that the control can have."""
     if control.codec is not None:
-        return SPECIAL[control.kind]()
+        return SPECIAL[control.kind](control)
     if control.kind == "choice":
         return st.sampled_from(control.choices)
-    if control.kind == "whole":
+    if control.kind in ("whole", "step", "next"):
         return st.integers(int(control.low), int(control.high))
     return st.floats(control.low, control.high).map(lambda x: x + 0.0)  # -0.0 is 0.0
 

@@ -16,12 +16,13 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from bnlib import advance, start
 from bnlib.data import load
 from bnlib.telemetry import SURFACE_EDGES
+from book.chapter import packed_figures
+from book.registry import chapters
 from live import messages, worker
 from live.channel import BURST, Channel
 from live.desk import Desk
 from live.lab import LAB_CONTROLS, LAB_STEPS
 from live.lanes import ghost_of, lane_configs, lane_names
-from live.scenes import ONE_BATCH_CONTROLS, picture
 from live.verdict import ARRAYS_NEEDED, frames_needed, verdict
 
 SETTINGS = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "lanes": "none,batch"}
@@ -94,18 +95,42 @@ def still(server):
     return before
 
 
+def view(number=1, values=None, chapter="home", **more):
+    """A quick question: a batch is on the screen at once."""
+    return {"kind": "view", "id": number, "chapter": chapter, "values": values or {}} | more
+
+
 # --- answers are what bnlib computes --------------------------------------------------------------------
 
 
-def test_a_batch_is_what_bnlib_computes(client):
+@pytest.mark.parametrize("chapter", ["home", "one_batch"])
+def test_a_view_is_what_its_chapter_computes(client, chapter):
+    table = chapters()[chapter].table
     for number, settings in enumerate([{}, {"batch_size": 5, "moved": [[1, 2.5], [4, -1e6]], "gamma": -2}]):
-        header, arrays = client.ask({"kind": "batch", "id": number, "values": settings})
-        expected, here = picture(messages.read(ONE_BATCH_CONTROLS, settings)[0])
-        assert (header["kind"], header["id"], header["problems"]) == ("batch", number, [])
-        assert {name: header[name] for name in expected} == json.loads(json.dumps(expected))
-        assert {name: array.tobytes() for name, array in arrays.items()} == {
-            name: array.astype("<f4").tobytes() for name, array in here.items()
-        }
+        for narrow in (False, True):
+            header, arrays = client.ask(view(number, settings, chapter, narrow=narrow))
+            assert (header["kind"], header["id"], header["chapter"]) == ("view", number, chapter)
+            assert (header["problems"], header["growing"], header["waiting"]) == ([], False, "")
+            expected = chapters()[chapter].view(messages.read(table, settings)[0] | {"narrow": narrow})
+            figures, here = packed_figures(expected.figures)
+            assert header["figures"] == json.loads(json.dumps(figures))
+            assert header["text"] == expected.text and header["notes"] == dict(expected.notes)
+            described = [equation.describe() for equation in expected.equations]
+            assert header["equations"] == json.loads(json.dumps(described))
+            for name in ("lights", "meters"):
+                rows = [row._asdict() for row in getattr(expected, name)]
+                assert header[name] == json.loads(json.dumps(rows))
+            assert {name: array.tobytes() for name, array in arrays.items()} == {
+                name: array.astype("<f4").tobytes() for name, array in here.items()
+            }
+
+
+def test_an_answered_scene_comes_with_its_story_and_an_open_one_without(client):
+    asked = next(scene for scene in chapters()["one_batch"].scenes if scene.choices)
+    header, _ = client.ask(view(1, {"scene": asked.name}, "one_batch"))
+    assert "story" not in header
+    header, _ = client.ask(view(2, {"scene": asked.name, "guesses": f"{asked.name}:0"}, "one_batch"))
+    assert header["story"]["because"] and header["story"]["right"] in range(len(asked.choices))
 
 
 def test_a_race_is_what_bnlib_computes_in_order(client, settings):
@@ -301,7 +326,7 @@ def test_the_verdict_tells_of_the_ghost(client, settings):
 
 
 def test_problems_of_settings_come_with_the_answer(client):
-    header, _ = client.ask({"kind": "batch", "id": 1, "values": {"batch_size": -3, "gamma": 2}})
+    header, _ = client.ask(view(1, {"batch_size": -3, "gamma": 2}))
     assert header["problems"] == ["batch_size=-3 is outside 1 to 256; 32 is used"]
 
 
@@ -337,7 +362,7 @@ def test_work_stops_when_nobody_wants_it(server, settings, way, patiently):
             patiently(lambda: server.health()["sockets"] == 0, "the socket's end")
         before = still(server)
         assert server.health()["computed_steps"] == before
-        assert way != "stop" or client.ask({"kind": "batch", "id": 5, "values": {}})[0]["id"] == 5
+        assert way != "stop" or client.ask(view(5))[0]["id"] == 5
     with server.client() as client:
         race(client, heavy, until=2000)
         client.receive()
@@ -415,21 +440,19 @@ BAD = [
     (b"\x00\x01", "channel"),
     ("[" * 4000, "channel"),
     ("[]", "channel"),
-    ('"batch"', "channel"),
+    ('"view"', "channel"),
     ("null", "channel"),
     ("{}", "channel"),
     ('{"kind": "nonsense"}', "channel"),
-    ('{"kind": ["batch"]}', "channel"),
+    ('{"kind": ["view"]}', "channel"),
+    ('{"kind": "batch", "id": 1, "values": {}}', "channel"),
     ('{"kind": NaN}', "channel"),
     ('{"kind": "handle"}', "channel"),
-    ('{"kind": "batch"}', "batch"),
-    ('{"kind": "batch", "id": "1"}', "batch"),
-    ('{"kind": "batch", "id": true, "values": {}}', "batch"),
-    ('{"kind": "batch", "id": -1, "values": {}}', "batch"),
-    ('{"kind": "batch", "id": 1.5, "values": {}}', "batch"),
-    ('{"kind": "batch", "id": 1' + "0" * 4000 + ', "values": {}}', "batch"),
-    ('{"kind": "batch", "id": 1, "values": []}', "batch"),
-    ('{"kind": "batch", "id": 1, "values": "x"}', "batch"),
+    ('{"kind": "view"}', "view"),
+    ('{"kind": "view", "id": 1, "values": {}}', "view"),
+    ('{"kind": "take", "id": 1, "what": "csv", "values": {}}', "take"),
+    ('{"kind": "take", "picture": "lab", "id": 1, "what": "csv", "values": {}}', "take"),
+    ('{"kind": "take", "picture": ["lab"], "id": 1, "what": "csv", "step": 1}', "take"),
     ('{"kind": "lab", "id": 1, "values": {}}', "lab"),
     ('{"kind": "lab", "id": 1, "values": {}, "until": "all"}', "lab"),
     ('{"kind": "lab", "id": 1, "values": {}, "until": Infinity}', "lab"),
@@ -450,16 +473,81 @@ def test_what_is_no_message_is_told_and_the_socket_lives_on(client):
         problem, _ = client.ask(text)
         assert (problem["kind"], problem["of"]) == ("problem", kind), text
         assert problem["message"], text
-    header, _ = client.ask({"kind": "batch", "id": 7, "values": {}})
-    assert (header["kind"], header["id"]) == ("batch", 7)
+    header, _ = client.ask(view(7))
+    assert (header["kind"], header["id"]) == ("view", 7)
 
 
-def test_deep_values_are_told_and_the_socket_lives_on(client):
-    for depth in (100, 500, 900, 950, 980, 1990):
-        values = '{"moved": ' + "[" * depth + "]" * depth + "}"
-        header, _ = client.ask('{"kind": "batch", "id": 1, "values": ' + values + "}")
-        assert header["kind"] in ("batch", "problem")
-    assert client.ask({"kind": "batch", "id": 7, "values": {}})[0]["id"] == 7
+BAD_IDS = (
+    "null",
+    '"1"',
+    "true",
+    "-1",
+    "1.5",
+    "NaN",
+    "Infinity",
+    "[]",
+    "{}",
+    "1" + "0" * 4000,
+    str(2**53 + 1),
+)
+BAD_VALUES = ("null", "[]", '"x"', '"\\u202e\\u0000"', "3", "true", "NaN", '[["gamma", 2]]')
+BAD_CHAPTERS = (
+    *("null", "3", "true", '""', '"lab"', '"zoo"', '"../home"', '["home"]', '{"home": 1}', "NaN", '"Home"'),
+)
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_broken_questions_to_a_chapter_are_told_and_the_socket_lives_on(client, chapter):
+    for kind in ("view", "take"):
+        fine = {"kind": f'"{kind}"', "chapter": f'"{chapter}"', "what": '"csv"', "id": "1", "values": "{}"}
+        broken = [{"id": bad} for bad in BAD_IDS] + [{"values": bad} for bad in BAD_VALUES]
+        broken += [{"chapter": bad} for bad in BAD_CHAPTERS]
+        for change in broken:
+            text = ", ".join(f'"{name}": {value}' for name, value in (fine | change).items())
+            problem, _ = client.ask("{" + text + "}")
+            assert (problem["kind"], problem["of"]) == ("problem", kind), text[:200]
+            assert problem["message"] and len(problem["message"]) < 250, text[:200]
+            assert problem["message"].isprintable(), text[:200]
+        for missing in ("id", "chapter"):
+            text = ", ".join(f'"{name}": {value}' for name, value in fine.items() if name != missing)
+            problem, _ = client.ask("{" + text + "}")
+            assert (problem["kind"], problem["of"]) == ("problem", kind) and missing in problem["message"]
+    assert client.ask(view(7))[0]["id"] == 7
+
+
+@pytest.mark.parametrize("chapter", chapters())
+def test_broken_settings_of_a_chapter_are_named_and_a_file_is_refused(client, chapter):
+    """Anything may stand for a setting: the others still count. A file is of what was asked for, or none."""
+    table = chapters()[chapter].table
+    anything = [None, True, [], {}, "x" * 60, "\u202e\u0000", -1e300, 10**99, [[1, {"x": []}]], math.nan]
+    for bad in anything:
+        raw = {control.name: bad for control in table} | {"nonsense": bad}
+        _, expected = messages.read(table, json.loads(json.dumps(raw)))
+        problem, _ = client.ask(view(1, raw, chapter, kind="take", what="csv"))
+        assert (problem["kind"], problem["of"], problem["id"]) == ("problem", "take", 1)
+        assert problem["message"] == "; ".join(expected) and problem["message"].isprintable()
+        if not chapters()[chapter].has_waits:
+            header, _ = client.ask(view(2, raw, chapter))
+            assert (header["kind"], header["id"], header["problems"]) == ("view", 2, expected)
+    assert client.ask(view(7))[0]["id"] == 7
+
+
+DEEP = (100, 500, 900, 950, 980, 990, 995, 1990)
+
+
+@pytest.mark.parametrize("place", ["values", "setting", "id", "chapter", "what", "narrow", "draft", "more"])
+@pytest.mark.parametrize("kind", ["view", "take"])
+def test_deep_messages_are_told_and_the_socket_lives_on(client, kind, place):
+    for depth in DEEP:
+        fine = {"kind": f'"{kind}"', "chapter": '"home"', "what": '"python"', "id": "1", "values": "{}"}
+        deep = "[" * depth + "]" * depth
+        changed = {"values": '{"moved": ' + deep + "}"} if place == "setting" else {place: deep}
+        text = ", ".join(f'"{name}": {value}' for name, value in (fine | changed).items())
+        header, _ = client.ask("{" + text + "}")
+        assert header["kind"] in ("view", "file", "problem")
+        if place in ("values", "id", "chapter"):
+            assert header["kind"] == "problem"
+    assert client.ask(view(7))[0]["id"] == 7
 
 
 @pytest.mark.parametrize("name", ["lanes", "edits", "before"])
@@ -497,8 +585,8 @@ def test_a_message_that_is_too_long_ends_the_socket(server, message):
         (problem,), code = closing(client)
     assert code == 1009 and problem["kind"] == "problem" and str(messages.MAX_MESSAGE) in problem["message"]
     with server.client() as client:
-        fine = json.dumps({"kind": "batch", "id": 1, "values": {}})
-        assert client.ask(fine + " " * (messages.MAX_MESSAGE - len(fine)))[0]["kind"] == "batch"
+        fine = json.dumps(view())
+        assert client.ask(fine + " " * (messages.MAX_MESSAGE - len(fine)))[0]["kind"] == "view"
 
 
 def test_a_flood_ends_the_socket_and_no_other(server, client):
@@ -511,13 +599,13 @@ def test_a_flood_ends_the_socket_and_no_other(server, client):
         came, code = closing(flood)
     assert code == 1008 and BURST <= len(came) < 20 * BURST
     assert "messages a second" in came[-1]["message"]
-    assert client.ask({"kind": "batch", "id": 7, "values": {}})[0]["id"] == 7
+    assert client.ask(view(7))[0]["id"] == 7
 
 
 def test_a_reader_that_does_not_read_holds_up_nobody(server, settings):
     with server.client(max_queue=1) as slow:  # buffers fill, and its session must wait
         for number in range(100):
-            slow.send({"kind": "batch", "id": number, "values": {"batch_size": 256}})
+            slow.send(view(number, {"batch_size": 256}))
         slow.send({"kind": "lab", "id": 1, "values": settings | {"depth": 20}, "until": 2000})
         with server.client() as quick:
             check(frames(quick, race(quick, settings, until=60), 60), configs_of(settings), 60)
@@ -528,15 +616,15 @@ def test_a_reader_that_does_not_read_holds_up_nobody(server, settings):
 
 
 def test_a_new_server_gives_the_same_bytes_and_ends_with_its_workers(server, start_server, ended, settings):
-    questions = [{"kind": "batch", "id": 1, "values": {"batch_size": 99, "moved": "3:2.25"}}]
+    question = view(1, {"batch_size": 99, "moved": "3:2.25"})
     answers = []
     other = start_server()
     for one in (server, other):
         with one.client() as client:
-            client.send(questions[0])
-            batch_bytes = client.socket.recv()
+            client.send(question)
+            view_bytes = client.socket.recv()
             rows = frames(client, race(client, settings, until=30), 30)
-        answers.append((batch_bytes, [np.concatenate(lane).tobytes() for lane in rows]))
+        answers.append((view_bytes, [np.concatenate(lane).tobytes() for lane in rows]))
     assert answers[0] == answers[1]
 
     workers = other.workers()

@@ -12,8 +12,7 @@ from hypothesis import given
 from bnlib import RunConfig, start
 from bnlib.config import FIELDS
 from bnlib.plan import plan
-from live import channel as channels
-from live import messages, worker
+from live import messages, race, worker
 from live.desk import ComputationError
 from live.lab import LAB_CONTROLS
 from live.lanes import lane_configs
@@ -127,7 +126,7 @@ def test_each_lane_is_told_its_cost_once(client):
     while header["kind"] != "lab" or header["id"] != 5:
         header, _ = client.receive()
     costs = client.receive_costs(4)
-    assert client.ask({"kind": "batch", "id": 6, "values": {}})
+    assert client.ask({"kind": "view", "id": 6, "chapter": "home", "values": {}})
     assert client.costs == costs, "and no more"
     assert [set(cost) for cost in costs] == [{"kind", "id", "lane", "parameters", "seconds"}] * 4
     assert [(cost["kind"], cost["id"], cost["lane"]) for cost in costs] == [("cost", 5, k) for k in range(4)]
@@ -148,9 +147,9 @@ def test_two_sockets_cause_one_measurement(server):
 def test_what_is_asked_for_at_once_is_measured_once(measured):
     async def scenario(channel):
         config = configs_of(SMALL)[0]
-        found = await asyncio.gather(*(channel.cost(replace(config, seed=seed)) for seed in range(8)))
+        found = await asyncio.gather(*(channel.track.cost(replace(config, seed=seed)) for seed in range(8)))
         assert len(measured) == 1 and set(found) == {(1, 0.5)}
-        assert await channel.cost(config) == (1, 0.5) and len(measured) == 1
+        assert await channel.track.cost(config) == (1, 0.5) and len(measured) == 1
         assert measured == [worker.cost_alike(config)]
 
     with_channel(scenario)
@@ -171,22 +170,22 @@ def test_costs_are_measured_one_after_another(monkeypatch):
 
     async def scenario(channel):
         config = configs_of(SMALL)[0]
-        await asyncio.gather(*(channel.cost(replace(config, depth=depth)) for depth in (1, 2, 3, 4)))
+        await asyncio.gather(*(channel.track.cost(replace(config, depth=depth)) for depth in (1, 2, 3, 4)))
         assert most == [1] * 4
 
     with_channel(scenario)
 
 
 def test_only_so_many_costs_are_kept(measured, monkeypatch):
-    monkeypatch.setattr(channels, "MOST_COSTS", 2)
+    monkeypatch.setattr(race, "MOST_COSTS", 2)
 
     async def scenario(channel):
         config = configs_of(SMALL)[0]
         one, two, three = (replace(config, depth=depth) for depth in (1, 2, 3))
         for asked in (one, two, three, three, two, one, three):
-            await channel.cost(asked)
+            await channel.track.cost(asked)
         assert [config.depth for config in measured] == [1, 2, 3, 1]
-        assert len(channel._costs) == 2
+        assert len(channel.track._costs) == 2
 
     with_channel(scenario)
 
@@ -241,9 +240,9 @@ def test_after_a_failure_it_is_measured_again(monkeypatch, measured):
 
         monkeypatch.setattr(channel.desk, "run", fail)
         with pytest.raises(ComputationError):
-            await channel.cost(config)
+            await channel.track.cost(config)
         monkeypatch.setattr(channel.desk, "run", run)
-        assert await channel.cost(config) == (1, 0.5)
+        assert await channel.track.cost(config) == (1, 0.5)
 
     with_channel(scenario)
 

@@ -10,7 +10,7 @@ from bnlib.experiments import EXPERIMENTS
 from live.evidence import RACES, Link, address_of, listed, open_link, settings_of
 from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES
 from live.lanes import lane_configs, lane_names, notes
-from live.messages import CONTROLS, EXTRAS, follow, read, write
+from live.messages import CONTROLS, LAB, follow, read, write
 
 IDS = [f"{name}-{number}" for name, number in RACES]
 
@@ -147,7 +147,7 @@ def test_only_the_lab_has_links_to_experiments():
 
 
 def test_the_page_is_told_what_each_race_is():
-    told = EXTRAS["lab"]["experiments"]
+    told = LAB["experiments"]
     assert told == listed() and len(told) == len(RACES)
     for entry, ((name, number), (experiment, race)) in zip(told, RACES.items(), strict=True):
         expected = settings_of(race) | {"experiment": name, "race": number}

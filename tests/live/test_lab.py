@@ -278,7 +278,7 @@ def test_a_setting_concerns_the_norms_that_it_changes_the_runs_of(norm):
 
 def test_a_norm_that_is_added_to_the_table_is_in_the_lab_too(tmp_path):
     """Two rows more, and nothing else: they are offered, named, raced, and have their own settings."""
-    for room in ("bnlib", "live", "assets"):
+    for room in ("bnlib", "book", "live", "pages", "assets"):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
     with (tmp_path / "bnlib" / "norms.py").open("a", encoding="utf-8") as module:
         module.write(
@@ -300,7 +300,7 @@ print(json.dumps({
     "losses": [block["train_loss"].min() > 0 for block in blocks],
     "choices": next(control.choices for control in lab.LAB_CONTROLS if control.name == "lanes"),
     "concerns": lab.CONCERNS,
-    "told": messages.EXTRAS["lab"]["norms"],
+    "told": messages.LAB["norms"],
 }, default=bool))
 """
     done = subprocess.run(

@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from live import messages
+from book.chapter import packed_figures
 from book.controls import MAX_UNKNOWN, SHOWN, shown
+from book.registry import chapters
+from live import messages
 from live.messages import CONTROLS, read, write
-from live.scenes import ONE_BATCH_CONTROLS, picture
 from tests.live.drawn import addresses_of, broken_settings, settings_of
 
 EVERY = [
@@ -19,7 +20,7 @@ EVERY = [
     for page in CONTROLS
     for control in CONTROLS[page]
 ]
-BATCH = CONTROLS["batch"]
+HOME = CONTROLS["home"]
 
 
 # --- addresses ------------------------------------------------------------------------------------------
@@ -61,42 +62,42 @@ def test_every_default_and_every_stop_is_a_value_of_its_own_control(page, contro
 
 
 def test_minus_zero_is_zero():
-    values, problems = read(BATCH, {"beta": "-0.0", "moved": "3:-0.0"})
+    values, problems = read(HOME, {"beta": "-0.0", "moved": "3:-0.0"})
     assert problems == [] and math.copysign(1, values["beta"]) == math.copysign(1, values["moved"][0][1]) == 1
 
 
 BROKEN = [
-    ("batch", "batch_size", "0", "is outside 1 to 256"),
-    ("batch", "batch_size", "257", "is outside 1 to 256"),
-    ("batch", "batch_size", "2.5", "is not a whole number"),
-    ("batch", "batch_size", "many", "is not a whole number"),
-    ("batch", "batch_size", "", "is not a whole number"),
-    ("batch", "batch_size", True, "is not a whole number"),
-    ("batch", "batch_size", None, "is not a whole number"),
-    ("batch", "batch_size", [32], "is not a whole number"),
-    ("batch", "batch_size", 10**400, "is not a whole number"),
-    ("batch", "gamma", "1,5", "is not a number"),
-    ("batch", "gamma", "nan", "is outside -4 to 4"),
-    ("batch", "gamma", "inf", "is outside -4 to 4"),
-    ("batch", "gamma", float("nan"), "is outside -4 to 4"),
-    ("batch", "gamma", {}, "is not a number"),
-    ("batch", "eps", "-1e-9", "is outside 0 to 1"),
-    ("batch", "eps", "1e999", "is outside 0 to 1"),
-    ("batch", "moved", "3", "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", "3:", "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", "3:1:2", "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", "1.5:2", "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", [[1.5, 2]], "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", [[True, 2]], "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", {"35": 1}, "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", ["35"], "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", 7, "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", None, "must be pairs such as 3:2.5,7:-1"),
-    ("batch", "moved", "256:1", "needs point numbers 0 to 255 and values within a million"),
-    ("batch", "moved", "-1:1", "needs point numbers 0 to 255 and values within a million"),
-    ("batch", "moved", "3:1e7", "needs point numbers 0 to 255 and values within a million"),
-    ("batch", "moved", "3:nan", "needs point numbers 0 to 255 and values within a million"),
-    ("batch", "moved", "0:0,1:0,2:0,3:0,4:0,5:0,6:0,7:0,8:0", "moves 9 points, at most 8 can be"),
+    ("home", "batch_size", "0", "is outside 1 to 256"),
+    ("home", "batch_size", "257", "is outside 1 to 256"),
+    ("home", "batch_size", "2.5", "is not a whole number"),
+    ("home", "batch_size", "many", "is not a whole number"),
+    ("home", "batch_size", "", "is not a whole number"),
+    ("home", "batch_size", True, "is not a whole number"),
+    ("home", "batch_size", None, "is not a whole number"),
+    ("home", "batch_size", [32], "is not a whole number"),
+    ("home", "batch_size", 10**400, "is not a whole number"),
+    ("home", "gamma", "1,5", "is not a number"),
+    ("home", "gamma", "nan", "is outside -4 to 4"),
+    ("home", "gamma", "inf", "is outside -4 to 4"),
+    ("home", "gamma", float("nan"), "is outside -4 to 4"),
+    ("home", "gamma", {}, "is not a number"),
+    ("home", "eps", "-1e-9", "is outside 0 to 1"),
+    ("home", "eps", "1e999", "is outside 0 to 1"),
+    ("home", "moved", "3", "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", "3:", "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", "3:1:2", "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", "1.5:2", "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", [[1.5, 2]], "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", [[True, 2]], "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", {"35": 1}, "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", ["35"], "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", 7, "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", None, "must be pairs such as 3:2.5,7:-1"),
+    ("home", "moved", "256:1", "needs point numbers 0 to 255 and values within a million"),
+    ("home", "moved", "-1:1", "needs point numbers 0 to 255 and values within a million"),
+    ("home", "moved", "3:1e7", "needs point numbers 0 to 255 and values within a million"),
+    ("home", "moved", "3:nan", "needs point numbers 0 to 255 and values within a million"),
+    ("home", "moved", "0:0,1:0,2:0,3:0,4:0,5:0,6:0,7:0,8:0", "moves 9 points, at most 8 can be"),
     ("lab", "lanes", "none,nonsense", "must be norms out of none, batch, layer, group, instance, rms, "),
     ("lab", "lanes", "", "must be norms out of none, batch, layer, group, instance, rms, "),
     ("lab", "lanes", "none,Batch", "must be norms out of"),
@@ -199,7 +200,7 @@ USED = {
 
 @pytest.mark.parametrize(("page", "name", "raw", "rule"), BROKEN)
 def test_a_broken_field_falls_back_alone_and_says_why(page, name, raw, rule):
-    fine = {"batch": ("beta", "2.5", 2.5), "lab": ("depth", "7", 7)}[page]
+    fine = {"home": ("beta", "2.5", 2.5), "lab": ("depth", "7", 7)}[page]
     values, (problem,) = read(CONTROLS[page], {name: raw, fine[0]: fine[1]})
     default = {control.name: control.default for control in CONTROLS[page]}
     assert values == default | {fine[0]: fine[2]}
@@ -225,9 +226,9 @@ def test_what_was_received_is_shown_short_and_printable(raw, expected):
 
 
 def test_unknown_fields_are_named_but_not_without_end():
-    values, problems = read(BATCH, {"momentun": "0.9", "gamma": "2"})
+    values, problems = read(HOME, {"momentun": "0.9", "gamma": "2"})
     assert problems == ["momentun is no setting of this page and is ignored"] and values["gamma"] == 2
-    _, problems = read(BATCH, {f"x{n}": "1" for n in range(1000)})
+    _, problems = read(HOME, {f"x{n}": "1" for n in range(1000)})
     assert len(problems) == MAX_UNKNOWN + 1 and problems[-1] == "992 more are no settings either"
 
 
@@ -250,7 +251,7 @@ def test_reading_never_raises_and_always_gives_valid_settings(page, data):
 @pytest.mark.parametrize(
     ("page", "names"),
     [
-        ("batch", ("batch_size", "gamma", "moved")),
+        ("home", ("batch_size", "gamma", "moved")),
         ("lab", ("lanes", "edits", "before", "activation", "seed")),
     ],
 )
@@ -265,13 +266,28 @@ def test_values_nested_without_end_are_only_broken_values(page, names):
             assert values[name] == read(CONTROLS[page], {})[0][name]
 
 
-@given(raw=broken_settings(ONE_BATCH_CONTROLS) | addresses_of(ONE_BATCH_CONTROLS))
-def test_whatever_was_read_is_a_batch_that_can_be_sent(raw):
+AT_ONCE = [name for name, chapter in chapters().items() if not (chapter.has_waits or chapter.slow)]
+
+
+@pytest.mark.parametrize("name", AT_ONCE)
+@given(data=st.data())
+def test_whatever_was_read_is_a_view_that_can_be_sent(name, data):
     """Headers are JSON, which has no NaN: none may come up, however far the points are moved."""
-    values, _ = read(ONE_BATCH_CONTROLS, raw)
-    sent, received = messages.unpack(messages.pack(*picture(values)))
-    assert all(math.isfinite(number) for number in sent["numbers"].values())
-    assert all(np.isfinite(array).all() for array in received.values())
+    chapter = chapters()[name]
+    values, _ = read(chapter.table, data.draw(broken_settings(chapter.table) | addresses_of(chapter.table)))
+    view = chapter.view(values)
+    figures, arrays = packed_figures(view.figures)
+    header = {
+        "figures": figures,
+        "text": view.text,
+        "equations": [equation.describe() for equation in view.equations],
+        "lights": view.lights,
+        "meters": view.meters,
+    }
+    sent, received = messages.unpack(messages.pack(header, arrays))
+    assert sent["text"] == view.text and len(received) == len(arrays)
+    assert all(math.isfinite(number) for number in view.numbers.values())
+    assert not any(np.isinf(array).any() for array in received.values())
 
 
 # --- messages -------------------------------------------------------------------------------------------
@@ -281,6 +297,27 @@ def test_controls_are_plain_json_for_the_browser():
     for page in CONTROLS.values():
         described = json.loads(json.dumps(messages.describe(page), allow_nan=False))
         assert [row["name"] for row in described] == [control.name for control in page]
+
+
+@pytest.mark.parametrize("page", CONTROLS)
+def test_what_a_picture_is_given_when_it_opens_is_plain_json(page):
+    values = read(CONTROLS[page], {})[0]
+    given = messages.opening(page, values, "A title")
+    plain = json.loads(json.dumps(given, allow_nan=False))
+    assert (plain["picture"], plain["title"]) == (page, "A title")
+    assert plain["values"] == plain["defaults"] == json.loads(json.dumps(values))
+    assert [row["name"] for row in plain["controls"]] == [control.name for control in CONTROLS[page]]
+    if page == "lab":
+        assert plain["presets"] and plain["experiments"] and "story" not in plain
+        return
+    chapter = chapters()[page]
+    assert plain["chapter"] == page and plain["ending"] == list(chapter.ending)
+    assert [scene["name"] for scene in plain["story"]] == [scene.name for scene in chapter.scenes]
+    for told, scene in zip(plain["story"], chapter.scenes, strict=True):
+        assert told["choices"] == [choice.label for choice in scene.choices]
+        assert read(chapter.table, told["start"])[1] == [], "a start is settings that can be chosen"
+        for kept in (scene.said, scene.because, scene.but):
+            assert not kept or kept not in json.dumps(plain, ensure_ascii=False), "not before an answer"
 
 
 ARRAYS = st.dictionaries(

@@ -9,7 +9,7 @@ import pytest
 from bnlib import advance, start
 from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, extras
 from live.lanes import lane_configs, lane_names
-from live.messages import EXTRAS, read
+from live.messages import LAB, read
 from live.presets import PRESETS
 from live.verdict import NOISE
 
@@ -26,7 +26,7 @@ def test_a_preset_is_a_link_that_reads_back(name):
 
 
 def test_the_page_knows_every_preset():
-    assert list(EXTRAS["lab"]["presets"]) == list(PRESETS)
+    assert list(LAB["presets"]) == list(PRESETS)
     assert len({tuple(lane_configs(DEFAULTS | preset.settings)) for preset in PRESETS.values()}) == 8
 
 

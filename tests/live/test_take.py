@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 import bnlib
-from live import batch, lab, lanes, take
+from book.batch import transform
+from book.registry import chapters
+from live import lab, lanes, take
 from live.desk import Desk
-from live.messages import CONTROLS, LAB_CONTROLS, read
+from live.messages import LAB_CONTROLS, read
 from live.worker import BANDS, CURVES
 from tests.server import ROOT
 
@@ -37,13 +39,13 @@ def table(text):
     return comments, list(csv.DictReader(lines[len(comments) :]))
 
 
-def run_script(text, folder):
+def run_script(text, folder, modules=("os", "numpy", "bnlib")):
     """What the script prints, run where only bnlib is at hand."""
     path = folder / "taken.py"
     path.write_text(text, encoding="utf-8")
     tree = ast.parse(text)
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
-    assert imported <= {"os", "numpy", "bnlib"}
+    assert imported <= set(modules)
     done = subprocess.run(
         [sys.executable, "-W", "error", str(path)],
         env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
@@ -198,11 +200,11 @@ def test_the_script_repeats_the_recording_to_the_last_digit(client, tmp_path, ch
 
 
 @pytest.mark.parametrize(
-    ("picture", "name"), [("one_batch", "batchnorm-one-batch.csv"), ("batch", "batchnorm-batch.csv")]
+    ("chapter", "name"), [("one_batch", "batchnorm-one-batch.csv"), ("home", "batchnorm-home.csv")]
 )
-def test_the_csv_of_a_batch_holds_the_transform(client, picture, name):
+def test_the_csv_of_a_batch_holds_the_transform(client, chapter, name):
     values = {"batch_size": 9, "gamma": -1.5, "beta": 0.25, "eps": 0.01, "moved": "3:2.5"}
-    request = {"kind": "take", "id": 1, "what": "csv", "picture": picture, "values": values, "step": 0}
+    request = {"kind": "take", "id": 1, "what": "csv", "chapter": chapter, "values": values}
     file, _ = client.ask(request)
     assert file["name"] == name
     comments, rows = table(file["text"])
@@ -216,16 +218,25 @@ def test_the_csv_of_a_batch_holds_the_transform(client, picture, name):
 
 
 @pytest.mark.parametrize("size", [1, 2, 256])
-def test_the_script_of_a_batch_prints_its_csv(size, tmp_path):
-    values = settings(CONTROLS["one_batch"], batch_size=size, gamma=0.7, beta=-1.2, eps=3e-4)
-    _, arrays = batch.transform(values)
-    printed = run_script(take.batch_python(values, arrays), tmp_path)
-    csv_lines = take.batch_csv(values, arrays).splitlines()
-    assert printed[1:] == [line for line in csv_lines if not line.startswith("#")]
-    mean, variance = float(printed[0].split()[1]), float(printed[0].split()[3])
-    x = arrays["x"]
-    assert mean == pytest.approx(x.mean(), rel=1e-12)
-    assert variance == pytest.approx(np.square(x - x.mean()).mean(), rel=1e-12)
+def test_the_script_of_a_batch_prints_its_csv(client, size, tmp_path):
+    chosen = {"batch_size": size, "gamma": 0.7, "beta": -1.2, "eps": 3e-4}
+    request = {"kind": "take", "chapter": "one_batch", "values": chosen}
+    file, _ = client.ask(request | {"id": 1, "what": "csv"})
+    script, _ = client.ask(request | {"id": 2, "what": "python"})
+    assert script["name"] == "batchnorm-one-batch.py"
+    printed = run_script(script["text"], tmp_path, ("numpy",))
+    said = dict(line.split(" = ") for line in printed if " = " in line)
+    table_lines = [line for line in printed if " = " not in line]
+    _, here = table("\n".join(table_lines))
+    _, rows = table(file["text"])
+    assert table_lines[0] == "index,x,x_hat,y" and len(here) == len(rows) == size
+    assert [row["index"] for row in here] == [row["index"] for row in rows]
+    for name in ("x", "x_hat", "y"):
+        computed, sent = (np.array([float(row[name]) for row in lines]) for lines in (here, rows))
+        np.testing.assert_allclose(computed, sent, rtol=1e-12, atol=1e-12)
+    x = transform(settings(chapters()["one_batch"].table, **chosen)).arrays["x"]
+    assert float(said["x_mean"]) == pytest.approx(x.mean(), rel=1e-12)
+    assert float(said["x_var"]) == pytest.approx(np.square(x - x.mean()).mean(), rel=1e-12)
 
 
 # ---- the channel ------------------------------------------------------------------------------------
@@ -236,8 +247,18 @@ def test_the_script_of_a_batch_prints_its_csv(size, tmp_path):
     [
         ({"what": "pdf"}, "what=pdf must be one of csv, python"),
         ({"what": None}, "what=None must be"),
-        ({"picture": "zoo"}, "picture=zoo must be one of"),
-        ({"picture": ["lab"]}, "picture="),
+        ({"picture": "zoo"}, "chapter=None must be one of home, one_batch"),
+        ({"picture": ["lab"]}, "chapter=None must be one of"),
+        ({"picture": "lab", "chapter": "home", "step": None}, "step=None must be a whole number"),
+        ({"picture": None, "chapter": "lab"}, "chapter=lab must be one of home, one_batch"),
+        ({"picture": None, "chapter": ["home"]}, "chapter=['home'] must be one of"),
+        (
+            {"picture": None, "chapter": "home", "values": {}, "what": "pdf"},
+            "what=pdf must be one of csv, python",
+        ),
+        ({"picture": None, "chapter": "home", "values": {}, "what": ["csv"]}, "what=['csv'] must be"),
+        ({"picture": None, "chapter": "home", "values": {"gamma": 9}}, "gamma=9 is outside -4 to 4"),
+        ({"picture": None, "chapter": "home", "values": {"depth": 3}}, "depth is no setting of this page"),
         ({"values": {"depth": 99}}, "depth=99 is outside 1 to 20"),
         ({"values": 3}, "values=3 must be an object"),
         ({"step": -1}, "step=-1 must be a whole number"),
@@ -272,8 +293,8 @@ def test_one_file_at_a_time_and_others_are_answered_meanwhile(server):
         refused, _ = client.ask(request | {"id": 2})
         assert (refused["kind"], refused["id"]) == ("problem", 2)
         assert "one file at a time" in refused["message"]
-        picture, _ = client.ask({"kind": "batch", "id": 3, "values": {}})
-        assert picture["kind"] == "batch"
+        shown, _ = client.ask({"kind": "view", "id": 3, "chapter": "home", "values": {}})
+        assert shown["kind"] == "view"
         file, _ = client.receive()
         assert (file["kind"], file["id"]) == ("file", 1)
 
@@ -285,7 +306,7 @@ def test_who_leaves_has_nothing_computed_any_more(server, patiently):
         client.ask(request | {"step": 1})  # now the pool is awake
         computed = server.health()["computed_steps"]
         client.send(request | {"step": 2000})
-        client.ask({"kind": "batch", "id": 2, "values": {}})
+        client.ask({"kind": "view", "id": 2, "chapter": "home", "values": {}})
 
     def at_rest():
         before = server.health()

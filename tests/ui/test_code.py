@@ -1,6 +1,7 @@
 """ "Show the code": the source that is shown is that of what ran, chosen by the settings."""
 
 import inspect
+import re
 import sys
 
 import pytest
@@ -8,9 +9,12 @@ from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from bnlib import layers, network, norms, optimizer, train, units
+from book.registry import chapters
 from live import lanes
 from live.messages import LAB_CONTROLS, read
 from ui import code
+
+OF_CHAPTERS = [passage for chapter in chapters().values() for passage in chapter.code]
 
 
 def of_lab(**address):
@@ -70,9 +74,9 @@ def test_settings_of_single_lanes_count_too():
 def test_the_text_is_the_function_that_runs():
     assert code.source(norms.normalize) == inspect.getsource(norms.normalize)
     assert code.source(layers.ACTIVATIONS["tanh"].forward) == "numpy.tanh"
-    for passage in (*of_lab(lanes="batch,group", activation="sigmoid"), *code.batch_code()):
+    for passage in (*of_lab(lanes="batch,group", activation="sigmoid"), *OF_CHAPTERS):
         text = code.source(passage.function)
-        text = text.removeprefix("@lru_cache(maxsize=512)\n")
+        text = re.sub(r"^(@\w+(\(.*\))?\n)*", "", text)  # decorators
         assert text.startswith(f"def {passage.function.__name__}(")
         compile(text, "shown", "exec")
 

@@ -9,10 +9,11 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
-from live.messages import CONTROLS, EXTRAS, read
+from book.registry import chapters
+from live.messages import CONTROLS, LAB, read
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGES = {"batch": "home", "one_batch": "one_batch", "lab": "training_lab"}
+PAGES = {name: name for name in chapters()} | {"lab": "training_lab"}
 
 
 @pytest.fixture(params=PAGES)
@@ -23,7 +24,7 @@ def page(request):
 
 def opened(picture, **address):
     app = AppTest.from_file(str(ROOT / "ui" / "main.py"), default_timeout=60).run()
-    if picture != "batch":
+    if picture != "home":
         app.switch_page(f"../pages/{PAGES[picture]}.py")
     return visited(app, address)
 
@@ -76,7 +77,7 @@ def test_an_address_restores_its_settings():
 
 def test_the_lab_hands_over_its_presets_and_each_is_a_link_into_it():
     told = handed_over(opened("lab"))
-    assert told["presets"] == json.loads(json.dumps(EXTRAS["lab"]["presets"]))
+    assert told["presets"] == json.loads(json.dumps(LAB["presets"]))
     assert told["editable"] and told["differing"] and told["run"]
     for preset in told["presets"].values():
         app = opened("lab", **dict(parse_qsl(preset["address"].removeprefix("?"))))
@@ -165,12 +166,12 @@ def test_broken_fields_are_named_and_the_others_kept():
     ("picture", "changes", "address"),
     [
         (
-            "batch",
+            "home",
             {"gamma": 2.5, "moved": [[3, -1.25], [7, 40]]},
             {"gamma": "2.5", "moved": "3:-1.25,7:40.0"},
         ),
-        ("batch", {"eps": 0.000123456789}, {"eps": "0.000123456789"}),
-        ("batch", {}, {}),
+        ("home", {"eps": 0.000123456789}, {"eps": "0.000123456789"}),
+        ("home", {}, {}),
         (
             "one_batch",
             {"scene": "undo", "guesses": [["tug", 2], ["undo", 0]], "draw": 12, "source": "skewed"},
@@ -207,8 +208,29 @@ def test_what_the_reader_chooses_is_in_the_address(picture, changes, address):
     )
 
 
+def test_only_what_comes_from_elsewhere_is_an_arrival():
+    """The picture takes new settings over when the number of arrivals changes; all else is its own echo."""
+    app = opened("home")
+    first = handed_over(app)["arrival"]
+    values = handed_over(app)["values"]
+    for gamma in (2.0, 3.0):
+        app = chosen(app, values | {"gamma": gamma})
+        told = handed_over(app)
+        assert (told["values"]["gamma"], told["arrival"]) == (gamma, first), "an echo"
+    visited(app, {"gamma": "3.0"})
+    assert handed_over(app)["arrival"] == first, "the page was run again"
+    visited(app, {"gamma": "2.0"})
+    told = handed_over(app)
+    assert (told["values"]["gamma"], told["arrival"]) == (2.0, first + 1), "the browser's way back"
+    visited(app, {"gamma": "2.0", "beta": "9"})
+    assert handed_over(app)["arrival"] == first + 1, "what can't be used changes nothing"
+    visited(app, {})
+    told = handed_over(app)
+    assert (told["values"], told["arrival"]) == (told["defaults"], first + 2)
+
+
 def test_a_setting_put_back_leaves_the_address():
-    app = opened("batch", gamma="2.5", beta="1.0")
+    app = opened("home", gamma="2.5", beta="1.0")
     app = chosen(app, handed_over(app)["values"] | {"gamma": 1.0})
     assert app.query_params == {"beta": "1.0"}
 

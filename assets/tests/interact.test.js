@@ -1,0 +1,580 @@
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { stepped, valueAt, withPoint } from "../handles.js";
+import { attach } from "../interact.js";
+import { geometry } from "../painter.js";
+
+// As much of a page's node as a figure's hands need.
+class Node {
+  /** @param {string} tag @param {any} [owner] */
+  constructor(tag, owner) {
+    this.tag = tag;
+    this.ownerDocument = owner;
+    this.className = this.textContent = "";
+    /** @type {Record<string, string>} */
+    this.attributes = {};
+    /** @type {Node[]} */
+    this.children = [];
+    /** @type {any} */
+    this.parent = undefined;
+    this.style = { cursor: "" };
+    /** @type {Record<string, ((event: any) => void)[]>} */
+    this.listeners = {};
+    this.captured = -1;
+  }
+
+  get id() {
+    return this.attributes.id;
+  }
+
+  createElement(/** @type {string} */ tag) {
+    return new Node(tag, this);
+  }
+
+  querySelector(/** @type {string} */ tag) {
+    return this.children.find((child) => child.tag === tag);
+  }
+
+  appendChild(/** @type {Node} */ child) {
+    this.children.push(child);
+    child.parent = this;
+  }
+
+  remove() {
+    this.parent.children = this.parent.children.filter((/** @type {Node} */ child) => child !== this);
+  }
+
+  getAttribute(/** @type {string} */ name) {
+    return this.attributes[name] ?? null;
+  }
+
+  setAttribute(/** @type {string} */ name, /** @type {string} */ value) {
+    this.attributes[name] = value;
+  }
+
+  removeAttribute(/** @type {string} */ name) {
+    delete this.attributes[name];
+  }
+
+  addEventListener(/** @type {string} */ type, /** @type {(event: any) => void} */ listen) {
+    this.listeners[type] = [...(this.listeners[type] ?? []), listen];
+  }
+
+  removeEventListener(/** @type {string} */ type, /** @type {(event: any) => void} */ listen) {
+    this.listeners[type] = (this.listeners[type] ?? []).filter((other) => other !== listen);
+  }
+
+  setPointerCapture(/** @type {number} */ id) {
+    this.captured = id;
+  }
+
+  focus() {
+    this.fire("focus");
+  }
+
+  /** @param {string} type @param {Record<string, any>} [event] @returns {boolean} whether the default is prevented */
+  fire(type, event = {}) {
+    let prevented = false;
+    const whole = {
+      timeStamp: 7,
+      button: 0,
+      pointerId: 3,
+      pointerType: "mouse",
+      composedPath: () => [],
+      preventDefault: () => {
+        prevented = true;
+      },
+      ...event,
+    };
+    for (const listen of this.listeners[type] ?? []) listen(whole);
+    return prevented;
+  }
+}
+
+const axis = (/** @type {number} */ low, /** @type {number} */ high, /** @type {any} */ more = {}) => ({
+  type: "linear",
+  range: [low, high],
+  tickvals: [],
+  ticktext: [],
+  ...more,
+});
+const figure = (/** @type {any[]} */ data, /** @type {any} */ layout = {}) => ({
+  data,
+  layout: { xaxis: axis(-6.125, 6.125), yaxis: axis(0, 1), margin: { l: 56, r: 14, t: 10, b: 44 }, ...layout },
+});
+const dots = (/** @type {any} */ meta = {}, /** @type {any} */ more = {}) => ({
+  type: "scatter",
+  mode: "markers",
+  name: "x",
+  x: new Float32Array([-2, 0, 0.5, 3]),
+  y: [0.5, 0.5, 0.5, 0.5],
+  meta: { drag: "moved", axis: "x", choose: "chosen", ...meta },
+  ...more,
+});
+const CONTROLS = [
+  { name: "moved", kind: "points" },
+  { name: "chosen", kind: "whole" },
+  { name: "level", kind: "number", stops: [0, 0.25, 0.5, 1], shown: ["none", "a quarter", "half", "all"] },
+  { name: "norm", kind: "choice", choices: ["none", "batch", "layer"] },
+  { name: "bin", kind: "whole" },
+  { name: "steps", kind: "range" },
+];
+
+/** @param {any} shown @param {Record<string, any>} [values] */
+function play(shown, values = {}) {
+  const document = new Node("document"),
+    host = new Node("div", document),
+    canvas = new Node("canvas", document);
+  host.appendChild(canvas);
+  /** @type {any[]} */
+  const said = [];
+  const page = {
+    document,
+    host,
+    canvas,
+    said,
+    figure: shown,
+    locked: false,
+    state: /** @type {any} */ ({}),
+    repaints: 0,
+    values: /** @type {Record<string, any>} */ ({
+      moved: [],
+      chosen: -1,
+      level: 0.5,
+      norm: "batch",
+      bin: 0,
+      steps: null,
+      ...values,
+    }),
+    at: () => geometry(page.figure, 640, 360),
+    node: (/** @type {number} */ k = 0) => host.children[1 + k],
+    key: (/** @type {string} */ key, /** @type {any} */ more = {}, /** @type {number} */ k = 0) =>
+      page.node(k).fire("keydown", { key, ...more }),
+    drain: () => said.splice(0),
+    hands: /** @type {any} */ (undefined),
+  };
+  page.hands = attach(/** @type {any} */ (host), {
+    getFigure: () => page.figure,
+    getGeometry: () => page.at(),
+    getControls: () => CONTROLS,
+    getValues: () => page.values,
+    onInput: (control, value, time) => {
+      assert.equal(time, 7);
+      page.values = { ...page.values, [control]: value };
+      said.push([control, value]);
+    },
+    onChange: () => said.push("change"),
+    isLocked: () => page.locked,
+    repaint: (state) => {
+      page.state = state;
+      page.repaints += 1;
+    },
+  });
+  page.hands.update();
+  return page;
+}
+const place = (/** @type {any} */ page, /** @type {number} */ x, /** @type {number} */ y) => {
+  const { axes } = page.at();
+  return { offsetX: axes.x.scale(x), offsetY: axes.y.scale(y) };
+};
+
+// ---- numbers ------------------------------------------------------------------------------------------------------
+
+test("beyond the frame a pixel is worth more and more, on either side", () => {
+  const { x } = geometry(figure([]), 640, 360).axes;
+  assert.equal(valueAt(x, x.scale(0)), 0);
+  assert.ok(Math.abs(valueAt(x, x.right + 40) - 6.125 * Math.E) < 1e-9);
+  assert.ok(Math.abs(valueAt(x, x.left - 80) + 6.125 * Math.E ** 2) < 1e-9);
+  const { y } = geometry(figure([], { yaxis: axis(0, 10) }), 640, 360).axes;
+  assert.ok(Math.abs(valueAt(y, y.top - 40) - 10 * Math.E) < 1e-9);
+  assert.ok(valueAt(y, y.bottom + 10) < 0); // zero can't grow: the axis goes on
+});
+
+test("a key is a tenth of a unit, with Shift a unit, and grows with the distance outside the frame", () => {
+  const { x } = geometry(figure([]), 640, 360).axes;
+  assert.ok(Math.abs(stepped(x, 1, 1, false) - 1.1) < 1e-12);
+  assert.ok(Math.abs(stepped(x, 1, -1, true)) < 1e-12);
+  assert.ok(Math.abs(stepped(x, 100, 1, false) - 110) < 1e-9);
+  assert.ok(Math.abs(stepped(x, -100, 1, true)) < 1e-9);
+  const { x: tiny } = geometry(figure([], { xaxis: axis(-0.06125, 0.06125) }), 640, 360).axes;
+  assert.ok(Math.abs(stepped(tiny, 0.01, 1, false) - 0.011) < 1e-12);
+});
+
+test("eight points are kept, in order of their number, with four digits and within a million", () => {
+  const eight = /** @type {[number, number][]} */ (Array.from({ length: 8 }, (_, i) => [i, i]));
+  assert.deepEqual(withPoint(eight, 20, 1.23456), [...eight.slice(1), [20, 1.235]]);
+  assert.deepEqual(
+    withPoint(
+      [
+        [5, 1],
+        [2, 1],
+      ],
+      3,
+      1e9,
+    ),
+    [
+      [2, 1],
+      [3, 1e6],
+      [5, 1],
+    ],
+  );
+  assert.deepEqual(withPoint([[5, 1]], 5, 2), [[5, 2]]);
+});
+
+// ---- dragging -----------------------------------------------------------------------------------------------------
+
+test("a dot is taken within 28 pixels, chosen, and follows the pointer until it is let go", () => {
+  const page = play(figure([dots()]));
+  const { offsetX, offsetY } = place(page, 3, 0.5);
+  assert.equal(page.canvas.fire("pointerdown", { offsetX: offsetX + 27, offsetY: offsetY - 28 }), true);
+  assert.equal(page.canvas.captured, 3);
+  page.canvas.fire("pointermove", place(page, 4, 0.9));
+  page.canvas.fire("pointerup", place(page, 4, 0.9));
+  assert.deepEqual(page.drain(), [["chosen", 3], ["moved", [[3, 4]]], "change"]);
+  page.canvas.fire("pointermove", place(page, 5, 0.5));
+  for (const [dx, dy] of [
+    [28, 0],
+    [0, 29],
+  ]) {
+    const spot = { offsetX: offsetX + dx, offsetY: offsetY + dy };
+    assert.equal(page.canvas.fire("pointerdown", spot), false);
+    page.canvas.fire("pointerup", spot);
+  }
+  assert.deepEqual(page.drain(), []);
+});
+
+test("near the chosen dot it is that one that is taken, by a finger from farther away", () => {
+  const shown = figure([dots({}, { x: [0, 0.2, 3, 4] })]),
+    { x } = geometry(shown, 640, 360).axes;
+  const apart = x.scale(0.2) - x.scale(0);
+  for (const [pointerType, reach] of /** @type {[string, number][]} */ ([
+    ["mouse", 10],
+    ["pen", 14],
+    ["touch", 20],
+  ])) {
+    for (const [away, taken] of [
+      [reach - 0.5, 0],
+      [reach + 0.5, 1],
+    ]) {
+      const page = play(shown, { chosen: 0 }),
+        spot = place(page, 0, 0.5);
+      assert.ok(apart < 10);
+      page.canvas.fire("pointerdown", { pointerType, offsetX: spot.offsetX + away, offsetY: spot.offsetY });
+      assert.deepEqual(page.drain(), taken ? [["chosen", 1]] : [], `${pointerType} ${away}`);
+    }
+  }
+});
+
+test("a dot that has left the frame waits at its edge", () => {
+  const page = play(figure([dots({}, { x: [-2, 0, 0.5, 5000] })]));
+  page.canvas.fire("pointerdown", place(page, 6.1, 0.5));
+  assert.deepEqual(page.drain(), [["chosen", 3]]);
+});
+
+test("points have numbers of their own where the figure says so", () => {
+  const page = play(figure([dots({ ids: [40, 30, 20, 10] })]), { chosen: 30 });
+  assert.match(page.node().attributes["aria-valuetext"], /^point 2 of 4/);
+  page.canvas.fire("pointerdown", place(page, -2, 0.5));
+  page.canvas.fire("pointermove", place(page, -1, 0.5));
+  assert.deepEqual(page.drain(), [
+    ["chosen", 40],
+    ["moved", [[40, -1]]],
+  ]);
+});
+
+test("a number takes the nearest of its stops, up and down, and a finger doesn't scroll meanwhile", () => {
+  const handle = dots({ drag: "level", axis: "y", choose: undefined, index: 0 }, { x: [0], y: [0.5] });
+  const page = play(figure([handle])),
+    spot = { ...place(page, 0, 0.5), pointerType: "touch" };
+  assert.equal(page.canvas.fire("touchstart"), false);
+  page.canvas.fire("pointerdown", spot);
+  assert.equal(page.canvas.fire("touchstart"), true);
+  page.canvas.fire("pointermove", place(page, 3, 0.3));
+  page.canvas.fire("pointercancel");
+  assert.deepEqual(page.drain(), [["level", 0.25], "change"]);
+  const across = play(figure([dots()]));
+  across.canvas.fire("pointerdown", { ...place(across, 0, 0.5), pointerType: "touch" });
+  assert.equal(across.canvas.fire("touchstart"), false); // a swipe up or down still scrolls the page
+});
+
+test("keys: arrows move, Page Up and Down choose, letting go commits", () => {
+  const page = play(figure([dots()]), { chosen: 1 });
+  assert.ok(page.key("ArrowRight"));
+  assert.ok(page.key("ArrowRight", { shiftKey: true })); // from what was asked for, not from what is still shown
+  page.node().fire("keyup", { key: "ArrowRight" });
+  assert.deepEqual(page.drain(), [["moved", [[1, 0.1]]], ["moved", [[1, 1.1]]], "change"]);
+  page.key("PageDown");
+  page.key("PageDown");
+  page.node().fire("keyup", { key: "PageDown" });
+  assert.deepEqual(page.drain(), [["chosen", 0], ["chosen", 3], "change"]);
+  page.node().fire("keyup", { key: "PageDown" });
+  for (const key of ["ArrowUp", "a", "Tab"]) assert.equal(page.key(key), false, key);
+  assert.equal(page.key("ArrowRight", { ctrlKey: true }), false);
+  assert.deepEqual(page.drain(), []);
+});
+
+test("without a control that names it, the point at hand is remembered", () => {
+  const page = play(figure([dots({ choose: undefined })]), { moved: [[2, 0.5]] });
+  page.key("ArrowRight"); // the one that was moved
+  page.key("PageUp");
+  page.key("ArrowRight");
+  assert.deepEqual(
+    page.drain().map(([, value]) => value),
+    [
+      [[2, 0.6]],
+      [
+        [2, 0.6],
+        [3, 3.1],
+      ],
+    ],
+  );
+});
+
+test("keys of a number go from stop to stop", () => {
+  const page = play(figure([dots({ drag: "level", choose: undefined, index: 0 })]), { level: 0.5 });
+  for (const key of ["ArrowRight", "ArrowRight", "ArrowDown", "Home", "End", "PageDown"]) page.key(key);
+  assert.deepEqual(
+    page.drain().map(([, value]) => value),
+    [1, 1, 0.5, 0, 1, 0],
+  );
+});
+
+// ---- clicks and brushes -------------------------------------------------------------------------------------------
+
+const names = axis(-0.5, 2.5, { type: "category", categoryarray: ["none", "batch", "layer"] });
+const bars = figure(
+  [
+    {
+      type: "bar",
+      name: "accuracy",
+      x: ["none", "batch", "layer"],
+      y: [0.9, 0.7, 0.8],
+      width: 0.8,
+      meta: { click: "norm" },
+    },
+  ],
+  { xaxis: names },
+);
+
+test("a click on a bar chooses its category; a swipe over it doesn't", () => {
+  const page = play(bars),
+    spot = place(page, /** @type {any} */ ("layer"), 0.4);
+  assert.equal(page.canvas.fire("pointerdown", spot), false);
+  page.canvas.fire("pointerup", spot);
+  assert.deepEqual(page.drain(), [["norm", "layer"], "change"]);
+  page.canvas.fire("pointerdown", spot);
+  page.canvas.fire("pointermove", { ...spot, offsetY: spot.offsetY + 20 });
+  page.canvas.fire("pointerup", { ...spot, offsetY: spot.offsetY + 20 });
+  page.canvas.fire("pointerdown", { ...spot, pointerType: "touch" });
+  page.canvas.fire("pointercancel"); // the browser scrolls
+  page.canvas.fire("pointerup", spot);
+  assert.deepEqual(page.drain(), []);
+});
+
+test("values speak for points and cells; without them it is the x", () => {
+  const cells = {
+    type: "heatmap",
+    x: [-3, 3],
+    y: [0.25, 0.75],
+    z: [
+      [1, 2],
+      [3, 4],
+    ],
+    zmin: 0,
+    zmax: 4,
+    colorscale: [],
+  };
+  for (const [meta, value] of [
+    [{ click: "bin", values: [5, 6, 7, 8] }, 8],
+    [{ click: "bin" }, 3],
+  ]) {
+    const page = play(figure([{ ...cells, meta }]));
+    page.canvas.fire("pointerdown", place(page, 2, 0.8));
+    page.canvas.fire("pointerup", place(page, 2, 0.8));
+    assert.deepEqual(page.drain(), [["bin", value], "change"]);
+  }
+  const page = play(figure([dots({ drag: undefined, click: "bin" }, { x: new Float32Array([0.1, 2, 4, 6]) })]));
+  page.canvas.fire("pointerdown", place(page, 0.1, 0.5));
+  page.canvas.fire("pointerup", place(page, 0.1, 0.5));
+  assert.deepEqual(page.drain(), [["bin", 0.1], "change"]); // not 0.10000000149
+});
+
+test("keys go from bar to bar and over a heat map's cells as they lie, Enter and Space choose", () => {
+  const page = play(bars);
+  page.key("ArrowRight");
+  assert.deepEqual(page.state.focus, { trace: 0, point: 2 }); // from the one that is chosen
+  page.key("ArrowRight");
+  page.key("Enter");
+  page.key("Home");
+  page.key(" ");
+  assert.deepEqual(page.drain(), [["norm", "layer"], "change", ["norm", "none"], "change"]);
+  const z = [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+    cells = { type: "heatmap", x: [-4, 0, 4], y: [0.25, 0.75], z, meta: { click: "bin", values: [0, 1, 2, 3, 4, 5] } };
+  const field = play(figure([cells]), { bin: 1 });
+  const walked = ["ArrowUp", "ArrowRight", "ArrowRight", "ArrowDown", "ArrowDown", "ArrowRight"].map((key) => {
+    field.key(key);
+    return field.state.focus.point;
+  });
+  assert.deepEqual(walked, [4, 5, 5, 2, 2, 2]);
+});
+
+test("a brush selects from where it is pressed to where it is let go; its ends can be moved, two clicks take all", () => {
+  const page = play(figure([{ ...dots(), mode: "lines", meta: { brush: "steps" } }]));
+  const stroke = (/** @type {number} */ from, /** @type {number} */ to) => {
+    page.canvas.fire("pointerdown", place(page, from, 0.2));
+    page.canvas.fire("pointermove", place(page, to, 0.3));
+    page.canvas.fire("pointerup", place(page, to, 0.3));
+    return page.drain();
+  };
+  assert.deepEqual(stroke(3, -2), [["steps", [-2, 3]], "change"]);
+  assert.deepEqual(stroke(3.05, 20), [["steps", [-2, 6.125]], "change"]);
+  assert.deepEqual(stroke(-2.05, -4), [["steps", [-4, 6.125]], "change"]);
+  assert.deepEqual(stroke(1, 1.01), []);
+  page.canvas.fire("dblclick", place(page, 1, 0.2));
+  assert.deepEqual(page.drain(), [["steps", [-6.125, 6.125]], "change"]);
+  page.values.steps = [-1, 1];
+  for (const key of ["ArrowRight", "ArrowUp", "ArrowDown"]) page.key(key, { shiftKey: true });
+  assert.deepEqual(
+    page.drain().map(([, range]) => range),
+    [
+      [0.225, 2.225],
+      [-1, 3.45],
+      [0.225, 2.225],
+    ],
+  );
+  page.hands.update();
+  assert.equal(page.node().attributes["aria-valuetext"], "0.225 to 2.225");
+});
+
+test("a brush and clicks on the same axes: without a stroke it is a click", () => {
+  const page = play(
+    figure([
+      { ...bars.data[0], x: [-3, 0, 3], width: 2, meta: { click: "bin" } },
+      { ...dots(), mode: "lines", meta: { brush: "steps" } },
+    ]),
+  );
+  page.canvas.fire("pointerdown", place(page, 3, 0.2));
+  page.canvas.fire("pointerup", place(page, 3, 0.2));
+  page.canvas.fire("pointerdown", place(page, 3, 0.2));
+  page.canvas.fire("pointermove", place(page, 0, 0.2));
+  page.canvas.fire("pointerup", place(page, 0, 0.2));
+  assert.deepEqual(page.drain(), [["bin", 3], "change", ["steps", [0, 3]], "change"]);
+});
+
+// ---- reading ------------------------------------------------------------------------------------------------------
+
+test("a mouse shows values while it is there, a finger until it is put elsewhere, the keyboard at its point", () => {
+  const page = play(bars),
+    spot = place(page, /** @type {any} */ ("batch"), 0.4);
+  const shown = { px: spot.offsetX, py: spot.offsetY };
+  page.canvas.fire("pointermove", spot);
+  assert.deepEqual(page.state.hover, shown);
+  assert.equal(page.canvas.style.cursor, "pointer");
+  page.canvas.fire("pointerleave");
+  assert.equal(page.state.hover, undefined);
+  page.canvas.fire("pointerdown", { ...spot, pointerType: "touch" });
+  page.canvas.fire("pointerup", { ...spot, pointerType: "touch" });
+  page.canvas.fire("pointerleave", { pointerType: "touch" });
+  assert.deepEqual(page.state.hover, shown);
+  page.document.fire("pointerdown", { composedPath: () => [page.host] });
+  assert.deepEqual(page.state.hover, shown);
+  page.document.fire("pointerdown");
+  assert.equal(page.state.hover, undefined);
+  page.node().fire("focus");
+  assert.equal(page.state.hover.px, spot.offsetX);
+  page.node().fire("blur");
+  assert.deepEqual([page.state.hover, page.state.focus], [undefined, undefined]);
+});
+
+test("a figure without controls can be read with keys, too", () => {
+  const page = play(figure([{ ...dots(), mode: "lines", meta: undefined }]));
+  assert.equal(page.host.children.length, 2);
+  assert.deepEqual([page.node().attributes.role, page.node().attributes["data-control"]], ["slider", undefined]);
+  page.key("End");
+  assert.equal(page.node().attributes["aria-valuetext"], "3; x: 0.5");
+  assert.deepEqual(page.drain(), []);
+});
+
+// ---- for those who don't see it -----------------------------------------------------------------------------------
+
+test("one element for each interactive trace, where it is, with true values", () => {
+  const says = ["a", "b", "c", "d"].map((name) => `dot ${name}`);
+  const page = play(
+    figure([dots({ says }), { ...dots({ drag: undefined, click: "bin" }), name: "cloud" }, dots({ drag: undefined })]),
+    { chosen: 3 },
+  );
+  assert.deepEqual(
+    page.host.children
+      .slice(1)
+      .map(({ attributes }) => [
+        attributes.role,
+        attributes.tabindex,
+        attributes["data-control"],
+        attributes["aria-label"],
+      ]),
+    [
+      ["slider", "0", "moved", "x"],
+      ["listbox", "0", "bin", "cloud"],
+    ],
+  );
+  const now = () => ["min", "max", "now", "text"].map((end) => page.node().attributes[`aria-value${end}`]);
+  assert.deepEqual(now(), ["-6.125", "6.125", "3", "dot d"]);
+  assert.match(page.node().attributes.style, /^left:56px;top:10px;width:570px;height:306px$/);
+  page.figure = figure([dots({}, { x: [-2, 0, 0.5, 5000] })]);
+  page.hands.update();
+  assert.deepEqual(now(), ["-6.125", "5000", "5000", "point 4 of 4: 5000, 0.5"]);
+  assert.equal(page.host.children.length, 2);
+  page.hands.destroy();
+  assert.equal(page.host.children.length, 1);
+  assert.deepEqual(Object.values(page.canvas.listeners).flat(), []);
+});
+
+test("stops are said in the control's words; a listbox names the option that keys are at", () => {
+  const level = play(figure([dots({ drag: "level", choose: undefined, index: 0 })]), { level: 0.25 });
+  assert.deepEqual(
+    ["min", "max", "now", "text"].map((end) => level.node().attributes[`aria-value${end}`]),
+    ["0", "1", "0.25", "a quarter"],
+  );
+  const page = play(bars);
+  const active = () => page.node().children.find(({ id }) => id === page.node().attributes["aria-activedescendant"]);
+  const said = () => [
+    active()?.textContent,
+    active()?.attributes["aria-selected"],
+    active()?.attributes["aria-posinset"],
+  ];
+  assert.deepEqual(said(), ["batch, 0.7", "true", "2"]);
+  const before = active();
+  page.key("ArrowRight");
+  assert.deepEqual(said(), ["layer, 0.8", "false", "3"]);
+  assert.notEqual(active(), before);
+  page.key("Enter");
+  assert.deepEqual(said(), ["layer, 0.8", "true", "3"]);
+});
+
+test("a locked figure takes no pointer and no key", () => {
+  const page = play(figure([dots()]), { chosen: 1 });
+  page.locked = true;
+  page.hands.update();
+  assert.equal(page.node().attributes["aria-disabled"], "true");
+  assert.equal(page.canvas.fire("pointerdown", place(page, 0, 0.5)), false);
+  page.canvas.fire("pointermove", place(page, 1, 0.5));
+  page.canvas.fire("pointerup", place(page, 1, 0.5));
+  assert.equal(page.key("ArrowRight"), false);
+  page.node().fire("keyup", { key: "ArrowRight" });
+  assert.deepEqual(page.drain(), []);
+  assert.equal(page.state.hover, undefined);
+  page.locked = false;
+  page.hands.update();
+  assert.equal(page.node().attributes["aria-disabled"], undefined);
+});
+
+test("a right button and a second finger change nothing", () => {
+  const page = play(figure([dots()]));
+  for (const odd of [{ button: 2 }, { isPrimary: false }]) {
+    assert.equal(page.canvas.fire("pointerdown", { ...place(page, 0, 0.5), ...odd }), false);
+  }
+  assert.deepEqual(page.drain(), []);
+});

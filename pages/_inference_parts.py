@@ -1,0 +1,189 @@
+"""What the scenes of "Training and inference" are drawn with."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+
+from bnlib.data import load
+from bnlib.inference import SHOWN, expected_gap
+from book import figure as fig
+from book.chapter import Light, Numbers
+from book.controls import Values
+from book.equations import Equation, row, told
+from book.figure import BLUE, GREEN, INK, ORANGE, PURPLE, Figure
+
+STEP_BATCH, SEEDS, DRAWS = 64, 4, 20
+WAITING = "Networks are being trained."
+TRAIN, EVAL, ANEW = "train()", "eval()", "recomputed"
+# The first that a name holds is its colour.
+COLOURS = {
+    ANEW: GREEN,
+    TRAIN: BLUE,
+    EVAL: ORANGE,
+    "mixed": ORANGE,
+    "layer norm": PURPLE,
+    "instance norm": PURPLE,
+}
+
+
+def step_batch(values: Values) -> int:
+    """Return how many samples a step has: where classes shall fill whole norm batches, 128."""
+    return 2 * STEP_BATCH if values["scene"] == "one_class" else STEP_BATCH
+
+
+@lru_cache(maxsize=1)
+def digits() -> Any:
+    return load("digits", dtype="float64")
+
+
+@lru_cache(maxsize=1)
+def pixels() -> tuple[float, float]:
+    """Return the mean pixel of the first 1,280 training images, and the variance in the first 64."""
+    x = digits().x_train[:1280]
+    return float(x.mean()), float(x[:64].var(axis=0).mean())
+
+
+def percent(low: float = 0.0, title: str = "right answers") -> fig.Axis:
+    ticks = [share for share in (0, 0.2, 0.4, 0.6, 0.8, 1.0) if share >= low]
+    return fig.axis(low, 1.02, title, ticks, words=[f"{share:.0%}" for share in ticks])
+
+
+def bars(shares: dict[str, Any], title: str, narrow: bool, **more: Any) -> Figure:
+    """Draw means over seeds as bars, the seeds as dots; what isn't there yet has a place without a bar."""
+    names = list(shares)
+    found = [np.full(1, np.nan) if own is None else np.atleast_1d(own) for own in shares.values()]
+    means = [float(own.mean()) for own in found]
+    colours = [next((c for word, c in COLOURS.items() if word in name), BLUE) for name in names]
+    seeds_x = [name for name, own in zip(names, found, strict=True) for _ in own]
+    data = [
+        fig.bars(names, means, "mean of the seeds", colours, alpha=0.75, width=0.6),
+        fig.dots(seeds_x, np.concatenate(found), "one seed", INK, size=5),
+    ]
+    above = [
+        fig.label(name, mean, f"{mean:.0%}", yshift=12 if mean < 0.9 else -14, xshift=-22 if narrow else -30)
+        for name, mean in zip(names, means, strict=True)
+        if np.isfinite(mean)
+    ]
+    told_ = "; ".join(f"{n}: {m:.1%}" for n, m in zip(names, means, strict=True) if np.isfinite(m))
+    alt = f"Bars of the share of right answers. {told_ or 'Nothing is computed yet'}."
+    axes = (fig.category_axis(names), percent())
+    return fig.figure(data, title, alt, *axes, annotations=above, bargap=0, barmode="overlay", **more)
+
+
+def tiles(images: Any, columns: int) -> Any:
+    """Lay images (n, 64) out in rows of so many; row 0 is at the bottom."""
+    rows = -(-len(images) // columns)
+    canvas = np.zeros((rows * 9 + 1, columns * 9 + 1))
+    for place, image in enumerate(images):
+        y, x = divmod(place, columns)
+        canvas[y * 9 + 1 : y * 9 + 9, x * 9 + 1 : x * 9 + 9] = image.reshape(8, 8)
+    return canvas[::-1]
+
+
+def corner(place: int, columns: int, rows: int) -> tuple[float, float]:
+    """Return the lower left corner of a tile in cells."""
+    y, x = divmod(place, columns)
+    return x * 9 + 0.5, (rows - 1 - y) * 9 + 0.5
+
+
+def answers(said: Any, mode: str, narrow: bool) -> Figure:
+    """Draw the first validation digits; a wrong answer stands in a frame with what was said."""
+    data, columns = digits(), 8 if narrow else 10
+    rows = -(-SHOWN // columns)
+    shapes, notes, wrong = [], [], 0
+    for place, answer in enumerate([] if said is None else said):
+        if answer != data.y_val[place]:
+            x, y = corner(place, columns, rows)
+            wrong += 1
+            shapes.append(
+                {
+                    "type": "rect",
+                    "x0": x,
+                    "y0": y,
+                    "x1": x + 8,
+                    "y1": y + 8,
+                    "line": {"color": ORANGE, "width": 2},
+                }
+            )
+            notes.append(
+                fig.label(x + 7.5, y + 0.5, str(int(answer)), ORANGE, 13, xanchor="right", yanchor="bottom")
+            )
+    z = tiles(data.x_val[:SHOWN], columns)
+    hidden: Any = {"visible": False, "showgrid": False}
+    title = (
+        f"{SHOWN} of the validation digits in {mode}: {wrong} wrong, with the wrong answer in their corner"
+    )
+    if said is None:
+        title = f"{SHOWN} of the validation digits"
+    return fig.figure(
+        [fig.cells(z, 0, 1, name="digits", hoverinfo="skip")], title, f"{title}.",
+        fig.axis(-0.5, z.shape[1] - 0.5, ticks=[], **hidden),
+        fig.axis(-0.5, z.shape[0] - 0.5, ticks=[], **hidden),
+        shapes=shapes, annotations=notes, margin={"l": 8, "r": 8, "t": 8, "b": 8},
+    )  # fmt: skip
+
+
+def curves(run: Any, values: Values, hide: bool, low: float = 0.0) -> Figure:
+    """Draw validation accuracy over training, with batch and with running statistics, and the playhead."""
+    data: list[fig.Trace] = []
+    step, told_ = values["step"], []
+    names = {"val_accuracy_batch": TRAIN} | ({} if hide else {"val_accuracy": EVAL})
+    for key, name in names.items():
+        if run is None or key not in run:
+            continue
+        some = np.isfinite(run[key]).all(axis=0)
+        x, y = run["step"][some], run[key][:, some]
+        if not len(x):
+            continue
+        colour = COLOURS[name]
+        dash = {"dash": "dash"} if name == EVAL else {}
+        data += fig.band(x, y.min(axis=0), y.max(axis=0), colour)
+        data.append(fig.line(x, y.mean(axis=0), name, colour, **dash))
+        told_.append(f"{name} ends at {y[:, -1].mean():.1%} at step {int(x[-1])}")
+    high = max(20, step)
+    return fig.figure(
+        data, "Right answers on validation digits: mean of 4 seeds, shade from lowest to highest",
+        f"Curves of accuracy over steps. {'; '.join(told_) or 'Nothing is computed yet'}.",
+        fig.axis(0, high * 1.04, "step"), percent(low), showlegend=True,
+        shapes=[fig.mark(step, low, step, 1.02, INK, 1, dash="dot")],
+    )  # fmt: skip
+
+
+def gap_light(gap: Any, momentum: float) -> tuple[Light, ...]:
+    """Light a lamp where running and batch means differ by more than twice what sampling makes."""
+    if gap is None:
+        return ()
+    size, sampling = float(np.mean(gap, axis=0).max()), expected_gap(STEP_BATCH, momentum)
+    on = size > 2 * sampling
+    text = (
+        f"Batch and running means differ by {size:.2f} running σ in the worst layer. Means of 64 samples "
+        f"scatter: that alone makes {sampling:.2f}, √(2 / (64 · (1 + momentum))). The lamp is on above twice "
+        "that."
+    )
+    return (Light("gap", on, text, "warning"),)
+
+
+def gap_numbers(gap: Any, momentum: float) -> Numbers:
+    """Return the lamp's numbers."""
+    if gap is None:
+        return {}
+    return {"gap": float(np.mean(gap, axis=0).max()), "gap_expected": expected_gap(STEP_BATCH, momentum)}
+
+
+def raised(number: float, power: int) -> str:
+    """Write a power: 0.999²⁰."""
+    return f"{number:g}{str(power).translate(str.maketrans('0123456789', '⁰¹²³⁴⁵⁶⁷⁸⁹'))}"
+
+
+def start_left(momentum: float, steps: int) -> Equation:
+    left = momentum**steps
+    return Equation(
+        "left", "weight of the start", row("momentumᵗ"), left, (row(raised(momentum, steps)), told(left))
+    )
+
+
+def average(values: Any) -> float:
+    return float(np.mean(values))

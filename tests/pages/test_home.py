@@ -1,0 +1,79 @@
+"""The home page: its picture, its short equations, and that its links keep their meaning."""
+
+import math
+
+import numpy as np
+import plotly.graph_objects as go
+import pytest
+
+from book.batch import DIGITS
+from book.controls import read, write
+from pages import home, training_lab
+from tests.figures import problems_of, words_of
+
+CHAPTER = home.CHAPTER
+
+
+def view(**raw):
+    values, problems = read(CHAPTER.table, raw)
+    assert problems == []
+    return CHAPTER.view(values)
+
+
+def test_links_from_before_open_the_same_picture():
+    link = {"batch_size": "7", "gamma": "-1.5", "beta": "0.25", "eps": "0.01", "moved": "3:2.75"}
+    values, problems = read(CHAPTER.table, link)
+    assert problems == [] and write(CHAPTER.table, values) == link
+    shown = CHAPTER.view(values)
+    x = DIGITS[:7].copy()
+    x[3] = 2.75
+    np.testing.assert_array_equal(shown.table["x"], x)
+    x_hat = (x - x.mean()) / math.sqrt(x.var() + 0.01)
+    np.testing.assert_allclose(shown.table["y"], -1.5 * x_hat + 0.25)
+    assert shown.text.startswith("7 numbers with mean")
+
+
+def test_short_equations_are_those_of_the_batch():
+    shown = view(batch_size=10, moved="0:7")
+    x = shown.table["x"]
+    told = {one.key: one.describe() for one in shown.equations}
+    assert list(told) == ["mean", "std", "bound"]
+    assert [one.value for one in shown.equations] == pytest.approx([x.mean(), x.std(), 3])
+    assert told["bound"]["shown"] == "3" and told["bound"]["sign"] == "="
+    assert told["std"]["shown"] == f"{x.std():.3g}"
+    assert all(one["known"] and one["steps"] for one in told.values())
+
+
+@pytest.mark.parametrize("size", [1, 2, 5, 32, 99, 101, 256])
+def test_the_bound_has_one_value_wherever_it_stands(size):
+    shown = view(batch_size=size, moved="0:1000")
+    steps = {one.key: one.describe()["steps"] for one in shown.equations}["bound"]
+    exact = math.isqrt(size - 1) ** 2 == size - 1
+    assert steps[-2] == ("=" if exact else "≈")
+    if size > 1:
+        assert f"√({size}−1) = {steps[-1]} of 0" in shown.text
+        notes = [note["text"] for note in shown.figures["dots"]["layout"]["annotations"]]
+        assert any(steps[-1] in note for note in notes)
+
+
+@pytest.mark.parametrize("size", [1, 2, 32, 256])
+@pytest.mark.parametrize(
+    "extreme", [{}, {"eps": 0, "moved": "0:3,1:3"}, {"moved": "0:1e6,1:-1e6", "gamma": -4}]
+)
+@pytest.mark.parametrize("narrow", [False, True])
+def test_every_picture_is_plotlys(size, extreme, narrow):
+    values, _ = read(CHAPTER.table, {"batch_size": size, **extreme})
+    shown = CHAPTER.view(values | {"narrow": narrow})
+    assert list(shown.figures) == ["dots", "digit"]
+    for figure in shown.figures.values():
+        assert problems_of(figure) == []
+        go.Figure(figure)
+        assert not any("nan" in words for words in words_of(figure))
+    assert all(type(value) is float and math.isfinite(value) for value in shown.numbers.values())
+
+
+def test_the_way_leads_on():
+    assert [address for _, address in CHAPTER.links] == ["/one-batch", "/training-lab"]
+    assert "Chapter one" in CHAPTER.links[0][0] and "Watch networks learn" in CHAPTER.links[1][0]
+    assert not CHAPTER.scenes and CHAPTER.path == ""
+    assert training_lab.CHAPTER.path == "training-lab"
