@@ -219,6 +219,7 @@ export class Chapter {
     const guesses = [...this.values.guesses, [scene.name, number]];
     this.values.guesses = guesses.sort((one, other) => names.indexOf(one[0]) - names.indexOf(other[0]));
     this.due = scene.name;
+    this.frame.classList.add("moving"); // from now on until what was measured is shown
     const known = this.stories[scene.name];
     if (known) this.reveal(known);
     else this.settle();
@@ -311,7 +312,7 @@ export class Chapter {
   async explore(name) {
     const { explore } = await import("./explore.js");
     const figure = this.stage.view?.figures[name];
-    if (figure) explore(this.container, figure, { plotly: this.data.plotly });
+    if (figure) explore(this.container, figure, { plotly: this.data.plotly, name: `batchnorm-${this.data.chapter.replaceAll("_", "-")}-${name}` });
   }
 
   figures() {

@@ -296,6 +296,7 @@ function drawNote(pen, { x, y, xref = "x", yref = "y", text, font = {}, bgcolor,
   const start = across.at + (note.xshift ?? 0) - before;
   const left = Math.min(Math.max(start, 4), places.width - 4 - wide); // on a narrow screen, too, all of it is there
   const middle = down.at - (note.yshift ?? 0) + (rest === "top" ? 1 : rest === "bottom" ? -1 : 0) * (size / 2 + 2);
+  const ink = colour(font.color ?? INK);
   if (bgcolor) {
     pen.globalAlpha = 1;
     pen.fillStyle = colour(bgcolor);
@@ -303,9 +304,9 @@ function drawNote(pen, { x, y, xref = "x", yref = "y", text, font = {}, bgcolor,
   }
   write(pen, words, left + before, middle, {
     font: sized(theme.small, size),
-    colour: colour(font.color ?? INK),
+    colour: ink,
     align: anchor,
-    halo: bgcolor ? "" : theme.page,
+    halo: bgcolor || ink === theme.page ? "" : theme.page, // words in the page's colour stand on something dark
   });
 }
 

@@ -13,6 +13,7 @@ export class Transition {
 
   /** @param {Record<string, any>} from @param {Record<string, any>} to */
   play(from, to) {
+    this.stop();
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
     const ways = Object.keys(to).map((name) => this.way(name, from[name], to[name])).filter((way) => way !== undefined);
     if (!ways.length) return;

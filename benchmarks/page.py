@@ -94,7 +94,7 @@ async def size_of_a_view(url: str) -> None:
 
 async def drag_the_chapter(browser: Browser, url: str) -> None:
     """Settings of "Training and inference" over curves that are computed meanwhile."""
-    print("\nDragging in Training and inference: what is recorded again, and what is computed from a recording")
+    print("\nDragging in Training and inference: curves that are recorded again, or looked at again")
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
     await page.goto(url + "/inference?scene=free&step=200")
     await page.locator(".lab").evaluate(RECORD)

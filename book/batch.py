@@ -44,7 +44,7 @@ BATCH_CONTROLS = (
     Control("beta", "number", 0.0, "β beta", "shift after normalizing", -4, 4, even_stops(-4, 4, 160)),
     Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, EPS_STOPS),
     points_control("moved", "moved points", BATCH_LIMIT),
-    Control("chosen", "whole", -1, "chosen dot", "", -1, BATCH_LIMIT - 1),
+    Control("chosen", "whole", -1, "chosen dot", "", -1, BATCH_LIMIT - 1, group="view"),
 )
 
 # A source's samples, any number of batches at once: (generator, batch size, batches) -> (size, batches).

@@ -22,7 +22,9 @@ from .figure import Figure
 from .words import filled
 
 Numbers = dict[str, float]
-Found = Mapping[str, Any]  # by name: a recording (arrays by name), what a job returned, or None: not there yet
+Found = Mapping[
+    str, Any
+]  # by name: a recording (arrays by name), what a job returned, or None: not there yet
 
 
 class Choice(NamedTuple):
@@ -159,8 +161,8 @@ class Chapter(Page):
 
     lead : a paragraph of Markdown above the picture
     controls : the table of settings; the mechanism adds those of the scenes
-    compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there yet is
-        None. ``values["open"]`` says whether the scene's question is unanswered: nothing shown may answer it
+    compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there
+        yet is None. ``values["open"]`` says whether the scene's question is unanswered: nothing shown may answer it
     runs : values -> training runs by name; their recordings are shared, streamed and replayed
     kept : which of the recorded arrays `compute` looks at
     jobs : values -> `Job` by name, for the pool
@@ -296,8 +298,12 @@ def _number(value: Any, numbers: Numbers) -> Any:
 
 
 def holds(chapter: Chapter, values: Values, reveal: Values) -> bool:
-    """Say whether settings are those of the reveal, so that what was said of it is still true."""
-    return all(values[control.name] == reveal[control.name] for control in chapter.controls)
+    """Say whether settings are those of the reveal, so that what was said of it is still true.
+
+    What only changes the way of looking (group "view") doesn't count.
+    """
+    counting = (control.name for control in chapter.controls if control.group != "view")
+    return all(values[name] == reveal[name] for name in counting)
 
 
 def story(chapter: Chapter) -> list[dict[str, Any]]:

@@ -169,7 +169,7 @@ def describe(controls: Sequence[Control]) -> list[dict[str, Any]]:
 
 
 def points_control(name: str, label: str, count: int, most: int = 8) -> Control:
-    """Make the setting of points dragged away: at most ``most`` pairs of index (below ``count``) and value."""
+    """Make the setting of dragged points: at most ``most`` pairs of an index below ``count`` and a value."""
 
     def parse(raw: Any) -> tuple[tuple[int, float], ...]:
         try:

@@ -126,8 +126,9 @@ class Equation:
             chain.append(step.node)
         return {
             "key": self.key, "name": self.name, "formula": self.formula.node, "active": self.active,
-            "shown": brief(self.value) if self.value is not None else "?",
-            "sign": "=" if self.value is None or is_exact(self.value) else "≈", "known": known, "steps": chain,
+            "shown": "?" if self.value is None else brief(self.value),
+            "sign": "=" if self.value is None or is_exact(self.value) else "≈",
+            "known": known, "steps": chain,
         }  # fmt: skip
 
 

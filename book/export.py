@@ -1,4 +1,4 @@
-"""What a reader takes away from a chapter: the view's numbers as CSV, and a script that computes them again."""
+"""What a reader takes away from a chapter: its numbers as CSV, and a script that computes them again."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
 """Figures in Plotly's schema, as dicts with NumPy arrays, kept short by a few helpers.
 
-The browser's painter draws them while they move, and real Plotly opens the same object. Both find every range
-and tick in it: nothing is left to a default that the two would choose differently. ``assets/schema.json`` lists
-the attributes that may be used.
+The browser's painter draws them while they move, and real Plotly opens the same object. Both find every
+range and tick in it: nothing is left to a default that the two would choose differently.
+``assets/schema.json`` lists the attributes that may be used.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ Axis = dict[str, Any]
 # The light theme's colours; the browser exchanges them for the reader's own (assets/schema.json).
 INK, PAPER, GRID, PRIMARY = "#1b2430", "#ffffff", "#d5dbe3", "#0b5cad"
 COLOURS = (
-    "#0072b2", "#d55e00", "#21a17e", "#865a76", "#222222", "#e69f00", "#56b4e9", "#5d500e", "#4d235a", "#adadad",
+    "#0072b2", "#d55e00", "#21a17e", "#865a76", "#222222",
+    "#e69f00", "#56b4e9", "#5d500e", "#4d235a", "#adadad",
 )  # fmt: skip
 BLUE, ORANGE, GREEN, PURPLE, BLACK = COLOURS[:5]
 GREYS = ((0.0, "#ffffff"), (1.0, "#222222"))
@@ -37,13 +38,22 @@ def faded(colour: str, alpha: float) -> str:
 
 
 def line(x: ArrayLike, y: ArrayLike, name: str = "", colour: str = BLUE, **more: Any) -> Trace:
-    """Make a line; ``dash``, ``width`` and ``shape`` are those of Plotly's line, all else goes to the trace."""
+    """Make a line; ``dash``, ``width`` and ``shape`` are of Plotly's line, all else goes to the trace."""
     style = {"color": colour, "width": more.pop("width", 2)}
     style |= {key: more.pop(key) for key in ("dash", "shape") if key in more}
-    return {"type": "scatter", "mode": "lines", "x": _array(x), "y": _array(y), "name": name, "line": style} | more
+    return {
+        "type": "scatter",
+        "mode": "lines",
+        "x": _array(x),
+        "y": _array(y),
+        "name": name,
+        "line": style,
+    } | more
 
 
-def band(x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str = BLUE, alpha: float = 0.18) -> list[Trace]:
+def band(
+    x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str = BLUE, alpha: float = 0.18
+) -> list[Trace]:
     """Make the area between two curves: two traces without lines."""
     edge: dict[str, Any] = {"showlegend": False, "hoverinfo": "skip", "width": 0}
     fill: dict[str, Any] = {"fill": "tonexty", "fillcolor": faded(colour, alpha)}
@@ -51,7 +61,7 @@ def band(x: ArrayLike, low: ArrayLike, high: ArrayLike, colour: str = BLUE, alph
 
 
 def dots(x: ArrayLike, y: ArrayLike, name: str = "", colour: Any = BLUE, **more: Any) -> Trace:
-    """Make dots; ``size``, ``symbol``, ``alpha`` and ``edge`` are of the marker, all else goes to the trace."""
+    """Make dots; ``size``, ``symbol``, ``alpha``, ``edge`` are of the marker, all else goes to the trace."""
     marker = {"color": colour, "size": more.pop("size", 9), "symbol": more.pop("symbol", "circle")}
     marker["opacity"] = more.pop("alpha", 1)
     if "edge" in more:
@@ -66,7 +76,9 @@ def bars(x: ArrayLike, y: ArrayLike, name: str = "", colour: Any = BLUE, **more:
     return {"type": "bar", "x": _array(x), "y": _array(y), "name": name, "marker": marker} | more
 
 
-def cells(z: ArrayLike, low: float, high: float, colours: Sequence[Any] = GREYS, name: str = "", **more: Any) -> Trace:
+def cells(
+    z: ArrayLike, low: float, high: float, colours: Sequence[Any] = GREYS, name: str = "", **more: Any
+) -> Trace:
     """Make a heat map of ``z`` (rows, columns), coloured from ``low`` to ``high``; row 0 is at y = 0."""
     scale = [[share, colour] for share, colour in colours]
     trace = {"type": "heatmap", "z": np.asarray(z, dtype=float), "zmin": low, "zmax": high, "name": name}
@@ -80,7 +92,9 @@ def axis(low: float, high: float, title: str = "", ticks: Sequence[float] | None
     return _finished({"type": "linear", "range": [low, high], "tickvals": at, "ticktext": words}, title, more)
 
 
-def log_axis(low: float, high: float, title: str = "", ticks: Sequence[float] | None = None, **more: Any) -> Axis:
+def log_axis(
+    low: float, high: float, title: str = "", ticks: Sequence[float] | None = None, **more: Any
+) -> Axis:
     """Make a logarithmic axis; ``low`` and ``high`` are values, as are ``ticks``."""
     at = list(log_ticks(low, high) if ticks is None else ticks)
     words = list(more.pop("words", [brief(value) for value in at]))
@@ -119,7 +133,9 @@ def label(x: Any, y: Any, text: str, colour: str = INK, size: int = 12, **more: 
     return {"x": x, "y": y, "text": text, "showarrow": False, "font": font} | more
 
 
-def mark(x0: Any, y0: Any, x1: Any, y1: Any, colour: str = INK, width: float = 1.5, **more: Any) -> dict[str, Any]:
+def mark(
+    x0: Any, y0: Any, x1: Any, y1: Any, colour: str = INK, width: float = 1.5, **more: Any
+) -> dict[str, Any]:
     """Make a straight line as a shape; ``dash`` is the line's."""
     style = {"color": colour, "width": width}
     if "dash" in more:
@@ -129,7 +145,15 @@ def mark(x0: Any, y0: Any, x1: Any, y1: Any, colour: str = INK, width: float = 1
 
 def area(x0: Any, y0: Any, x1: Any, y1: Any, colour: str, **more: Any) -> dict[str, Any]:
     """Make a filled rectangle as a shape, without an outline."""
-    return {"type": "rect", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "fillcolor": colour, "line": {"width": 0}} | more
+    return {
+        "type": "rect",
+        "x0": x0,
+        "y0": y0,
+        "x1": x1,
+        "y1": y1,
+        "fillcolor": colour,
+        "line": {"width": 0},
+    } | more
 
 
 def nice_ticks(low: float, high: float, most: int = 7) -> list[float]:

@@ -9,7 +9,7 @@ _RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def brief(number: float) -> str:
-    """Write three digits, a real minus, thousands in full, a power of ten for what is tiny: −1,000, 3×10⁻⁶."""
+    """Write three digits, a real minus, thousands in full, a power of ten for what is tiny: 3×10⁻⁶."""
     size = abs(number)
     if not math.isfinite(size):
         return "not a number" if math.isnan(number) else "−∞" if number < 0 else "∞"

@@ -2,17 +2,17 @@
 
 Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
 
-    {"kind": "view", "id": n, "chapter": name,                  answered by one "view", or by several while what
-     "values": {...}, "narrow": bool, "draft": bool}            it needs is still computed; "draft": recordings
-                                                                with every tenth step; an answered scene whose
-                                                                answer takes time is told by a "story"
+    {"kind": "view", "id": n, "chapter": name,                  answered by one "view", or by several while
+     "values": {...}, "narrow": bool, "draft": bool}            what it needs is computed; "draft": recordings
+                                                                of every tenth step; an answer that takes
+                                                                time is told by a "story"
     {"kind": "lab", "id": n, "values": {...}, "until": step}    answered by "lab", then "frames" as they come;
                                                                 "draft": true: every DRAFT_EVERYth step only,
                                                                 without the ghost
     {"kind": "until", "id": n, "step": step}                    go on to that step
     {"kind": "verdict", "id": n, "step": step}                  answered by one "verdict"
     {"kind": "check", "id": n, "values": {...}, "step": step}   answered by one "check" a lane
-    {"kind": "take", "id": n, "picture": "lab", "what": "csv"   answered by one "file", with its name and text;
+    {"kind": "take", "id": n, "picture": "lab", "what": "csv"   answered by one "file": its name and text;
      or "python", "values": {...}, "step": step}                of a chapter: "chapter": name for "picture"
     {"kind": "stop"}                                            nothing more is wanted
 

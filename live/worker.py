@@ -60,7 +60,7 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     """Advance ``run``: the run without frames, and its new history block with a "picture".
 
     A configuration stands for its run before the first step. The block holds "step", what each seed has of
-    WATCHED, the "picture" (1, frames, numbers) and, of two-dimensional data, the "surface" (1, frames, cells):
+    WATCHED, the "picture" (1, frames, numbers) and, of 2-D data, the "surface" (1, frames, cells):
     `bnlib.telemetry`'s decision surface in half precision; of a GAN instead the "cloud" (1, frames, n, 2).
     What else single seeds have recorded is dropped: nine tenths of a recording's bytes.
     """

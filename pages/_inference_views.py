@@ -204,7 +204,8 @@ def recalibrate(values: Values, found: Found) -> View:
         "right_train": train, "right_eval": running, "right_anew": precise, "right": average(modes[key]),
         "halfway": (train + running) / 2, "corrected": average(modes["corrected"]), "pixel_mean": pixels()[0],
         "running_var": float(modes["running"][1]), "batch_var": float(modes["batch"][1]),
-        "images": float(len(digits().x_train)), "step": float(values["step"]), "momentum": values["momentum"],
+        "images": float(len(digits().x_train) // 64 * 64), "step": float(values["step"]),
+        "momentum": values["momentum"],
     }  # fmt: skip
     text = f"eval() with {ANEW if anew else 'running'} statistics: {numbers['right']:.1%} are right."
     table = {"seed": np.arange(SEEDS), "train": modes["train"], "eval": modes["eval"]}

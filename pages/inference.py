@@ -159,7 +159,7 @@ def compute(values: Values, found: Found) -> View:
 
 STALE = Scene(
     "stale", "Stale averages",
-    "A network has trained for 20 steps with momentum 0.999. In train() it is right about nine digits in "
+    "A network has trained for 20 steps with momentum 0.999. In train() it is right for about nine digits in "
     "ten. Switch to eval(): how many are right?",
     (
         Choice("as many: the weights are the same", "right_train",

@@ -89,7 +89,7 @@ SCENES = (
         "y_mean",
         {"batch_size": 12, "gamma": 2.0, "beta": 1.0, "operation": "x"},
         {"operation": "beta"},
-        "At {y_mean}.",
+        "The mean of y is at {y_mean}.",
         "x̂ has mean {normalized_mean} whatever came in, γ stretches around 0, and β alone says where y is.",
         "this holds for the batch that μ and σ were taken from. Put another one through with these μ and σ, "
         "as at inference, and its mean need not be β.",
@@ -110,8 +110,8 @@ SCENES = (
         "kurtosis",
         {"source": "gaussian", "batch_size": 64},
         {"batch_size": 4},
-        "Batches of four have {kurtosis}.",
-        "The kurtosis tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Each number has a "
+        "Batches of four have {kurtosis} as their kurtosis.",
+        "It tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Each number has a "
         "share in the σ that it is divided by, so that of Gaussian numbers 3·(N−1)/(N+1) is left.",
         "the larger the batch, the less of this is seen: its x̂ has the shape of its x, moved and scaled. "
         "Batch norm doesn’t make numbers Gaussian.",
@@ -148,7 +148,7 @@ SCENES = (
         "share",
         {"source": "gaussian", "batch_size": 128},
         {"batch_size": 2},
-        "{share:.1%} of it.",
+        "Here {share:.1%} of it gets through.",
         "Two dots end up at −1 and 1 wherever they were, so moving them changes nothing: no layer below can "
         "learn from it, only γ and β here.",
         "it is numbers that count, not images: a convolution’s channel has one at each position, and of two "
@@ -170,7 +170,7 @@ SCENES = (
         "normalized_std",
         {"source": "gaussian", "draw": 88, "batch_size": 100},
         {"scale": 0.001},
-        "It spreads {normalized_std}.",
+        "x̂ spreads {normalized_std}.",
         "There σ² = {x_var} is small beside ε, so that the division is by {root}, not by σ. ε doesn’t only "
         "prevent a division by zero.",
         "before, σ² was {before_x_var}, far above ε, and x̂ spread {before_normalized_std}: of numbers "

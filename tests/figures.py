@@ -13,6 +13,7 @@ import numpy as np
 SCHEMA = json.loads((Path(__file__).parents[1] / "assets" / "schema.json").read_text("utf-8"))
 AXIS = re.compile(r"[xy]axis\d*$")
 _RGBA = re.compile(r"rgba\((\d+),(\d+),(\d+),([\d.e-]+)\)$")
+_PLACES = re.compile(r"%\{[^{}]*\}|<extra></extra>")  # what Plotly fills in
 _MISSING = object()
 
 
@@ -198,10 +199,7 @@ def words_of(figure: Mapping[str, Any]) -> list[str]:
     for trace in figure["data"]:
         text = trace.get("text", ())
         said = trace.get("meta", {}).get("says", ())
-        found += [
-            trace.get("name", ""),
-            trace.get("hovertemplate", ""),
-            *([text] if isinstance(text, str) else text),
-        ]
+        template = _PLACES.sub("", trace.get("hovertemplate", ""))
+        found += [trace.get("name", ""), template, *([text] if isinstance(text, str) else text)]
         found += [str(one) for one in said]
     return [text for text in found if text]

@@ -272,6 +272,20 @@ def test_nothing_answers_an_open_question(name):
     assert SCENES[name].choices[found.right].label not in said
 
 
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [("stale", {"mode": "eval"}), ("recalibrate", {"statistics": "precise"}), ("roulette", {"mode": "eval"}),
+     ("one_class", {"statistics": "precise"}), ("clinic", {"test": "recalibrate", "cell": 12})],
+)  # fmt: skip
+def test_no_switch_answers_an_open_question(name, changes):
+    plain, switched = complete(opened(name)), complete(CHAPTER.settings(SCENES[name], changes))
+    assert switched.text == plain.text and set(switched.figures) == set(plain.figures)
+    assert "recomputed" not in everything_said(switched)
+    for figure, other in zip(plain.figures.values(), switched.figures.values(), strict=True):
+        if name != "clinic":
+            assert words_of(figure) == words_of(other)
+
+
 @pytest.mark.parametrize("name", SCENES)
 @pytest.mark.parametrize("narrow", [False, True])
 def test_figures_are_ones_that_the_painter_and_plotly_draw(name, narrow):

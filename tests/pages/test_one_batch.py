@@ -84,8 +84,8 @@ def test_the_known_answers_come_out(name, right):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("tug", "ends at 2."), ("steps", "At 1."), ("shape", "Batches of four have 1.8"), ("undo", "is 0.000 σ"),
-     ("cliff", "0.0% of it"), ("microscope", "spreads 0.302")],
+    [("tug", "ends at 2."), ("steps", "is at 1."), ("shape", "Batches of four have 1.8"),
+     ("undo", "is 0.000 σ"), ("cliff", "0.0% of it"), ("microscope", "spreads 0.302")],
 )  # fmt: skip
 def test_the_answer_has_the_number_in_it(name, words):
     found = answered(name)[0]

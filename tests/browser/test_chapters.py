@@ -1,0 +1,158 @@
+"""Every chapter in a real browser: what all of them promise. A new chapter is taken along by itself."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from book.registry import chapters
+from tests.browser.gestures import wait_for_address
+
+pytestmark = pytest.mark.browser
+
+CHAPTERS = chapters()
+SCENES = [(name, scene.name) for name, chapter in CHAPTERS.items() for scene in chapter.scenes]
+ASKED = [(name, scene.name) for name, chapter in CHAPTERS.items() for scene in chapter.scenes if scene.choices]
+FIRST = [next(pair for pair in ASKED if pair[0] == name) for name, one in CHAPTERS.items() if one.scenes]
+
+
+def open_scene(page: Page, chapter: str, scene: str = "", query: str = "") -> None:
+    """Open a scene and wait until all that belongs to its picture is there."""
+    asked = "&".join(filter(None, [f"scene={scene}" if scene else "", query]))
+    page.goto(f"/{CHAPTERS[chapter].path}" + (f"?{asked}" if asked else ""))
+    settled(page)
+
+
+def settled(page: Page) -> None:
+    expect(page.locator(".lab[data-shown]")).to_be_visible()
+    page.locator(".chapter:not(.growing):not(.moving)").wait_for()
+
+
+def answered(page: Page) -> None:
+    expect(page.locator(".choices .right")).to_be_visible()
+    settled(page)
+
+
+# Plotly's own reading of an opened figure, beside what was sent: ranges, ticks and marks.
+OPENED = """() => {
+  const root = document.querySelector("[data-testid=stBidiComponentRegular], .stBidiComponent")?.shadowRoot
+    ?? [...document.querySelectorAll("*")].find((node) => node.shadowRoot?.querySelector("dialog"))?.shadowRoot ?? document;
+  const plot = root.querySelector("dialog .js-plotly-plot");
+  if (!plot?._fullLayout) return null;
+  const axes = {};
+  for (const [name, axis] of Object.entries(plot._fullLayout)) {
+    if (/^[xy]axis\\d*$/.test(name) && axis.range) {
+      axes[name] = { range: axis.range.map(Number), ticks: (axis.tickvals ?? []).length, sent: plot.layout[name].range.map(Number) };
+    }
+  }
+  return { axes, traces: plot._fullData.length, sent: plot.data.length, shapes: (plot._fullLayout.shapes ?? []).length };
+}"""
+
+
+@pytest.mark.parametrize(("chapter", "scene"), ASKED)
+def test_a_prediction_is_measured_played_and_remembered(
+    page: Page, context: BrowserContext, chapter: str, scene: str
+) -> None:
+    open_scene(page, chapter, scene)
+    assert page.locator(".choices .right").count() == 0
+    expect(page.locator(".controls")).to_be_disabled()
+    page.locator(".choices button").nth(1).click()
+    answered(page)
+    expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
+    expect(page.locator(".said .but")).to_be_visible()
+    wait_for_address(page, rf"guesses={scene}%3A1")
+    said = page.locator(".said").inner_text()
+    assert "nan" not in said and "{" not in said and len(said) > 40
+    other = context.new_page()
+    other.goto(page.url)
+    answered(other)
+    expect(other.locator(".said")).to_have_text(re.sub(r"\s+", " ", said), use_inner_text=True)
+
+
+@pytest.mark.parametrize(("chapter", "scene"), SCENES)
+def test_real_plotly_opens_each_figure_as_the_painter_draws_it(page: Page, chapter: str, scene: str) -> None:
+    query = f"guesses={scene}:0" if (chapter, scene) in ASKED else ""
+    open_scene(page, chapter, scene, query)
+    shown = page.locator("figure[data-figure]").count()
+    assert shown
+    for number in range(shown):
+        figure = page.locator("figure[data-figure]").nth(number)
+        figure.locator(".explore").click()
+        dialog = page.locator("dialog.exploring")
+        expect(dialog.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+        found = page.evaluate(OPENED)
+        assert found and found["traces"] == found["sent"] > 0
+        for name, axis in found["axes"].items():
+            assert axis["range"] == pytest.approx(axis["sent"]), name
+        expect(dialog.locator("table tr").first).to_be_visible()
+        page.keyboard.press("Escape")
+        expect(dialog).to_have_count(0)
+        expect(figure.locator(".explore")).to_be_focused()
+
+
+@pytest.mark.parametrize(("chapter", "scene"), SCENES)
+def test_a_scene_fits_a_phone(page: Page, chapter: str, scene: str) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    query = f"guesses={scene}:0" if (chapter, scene) in ASKED else ""
+    open_scene(page, chapter, scene, query)
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    for part in page.locator(
+        ".choices button:visible, .ways button:visible, .chapter input:visible, .chapter select:visible, "
+        "figure canvas:visible, .explore:visible"
+    ).all():
+        box = part.bounding_box()
+        assert box is None or (box["x"] >= -0.5 and box["x"] + box["width"] <= 390.5)
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_nonsense_in_the_address_is_named_and_survived(page: Page, chapter: str) -> None:
+    open_scene(page, chapter, query="scene=nowhere&guesses=%3Cb%3E:9&step=1e400&momentum=NaN&zzz=%22%27")
+    warning = page.get_by_text("Part of this address could not be used").locator("..")
+    expect(warning).to_contain_text("zzz is no setting")
+    assert page.locator("figure canvas").count()
+
+
+@pytest.mark.parametrize(("chapter", "scene"), FIRST)
+def test_keys_answer_and_lead_on(page: Page, chapter: str, scene: str) -> None:
+    open_scene(page, chapter, scene)
+    page.keyboard.press("?")
+    expect(page.locator(".keys")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator(".keys")).to_be_hidden()
+    page.keyboard.press("2")
+    answered(page)
+    expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
+    page.locator("body").press("ArrowRight")
+    second = CHAPTERS[chapter].scenes[1].name
+    expect(page.locator(".scenes [aria-current]")).to_have_attribute("data-scene", second)
+    settled(page)
+    page.locator("body").press("ArrowLeft")
+    expect(page.locator(".scenes [aria-current]")).to_have_attribute("data-scene", scene)
+    expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
+
+
+@pytest.mark.parametrize(("chapter", "scene"), SCENES)
+def test_figures_say_in_words_what_they_show(page: Page, chapter: str, scene: str) -> None:
+    open_scene(page, chapter, scene)
+    for canvas in page.locator("figure canvas[role=img]").all():
+        expect(canvas).to_have_attribute("aria-label", re.compile(r"\S{2,} \S+"))
+        assert "nan" not in (canvas.get_attribute("aria-label") or "").split()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_the_layout_holds_still_while_a_slider_moves(page: Page, chapter: str) -> None:
+    """In the last scene, or the only one: no slider is moved away from under the finger."""
+    scenes = CHAPTERS[chapter].scenes
+    scene = scenes[-1].name if scenes else ""
+    open_scene(page, chapter, scene)
+    for slider in page.locator(".controls input[type=range]:visible").all():
+        slider.scroll_into_view_if_needed()
+        before = slider.bounding_box()
+        assert before
+        for key in ("Home", "End"):
+            slider.press(key)
+            settled(page)
+            after = slider.bounding_box()
+            assert after and abs(after["y"] - before["y"]) <= 1, slider.get_attribute("data-control")
