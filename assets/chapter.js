@@ -147,8 +147,11 @@ export class Chapter {
   // A scene whose question is open, and that nobody has given other settings, begins at its start.
   enter() {
     const { defaults } = this.data;
-    const plain = Object.keys(defaults).every((name) => ["scene", "guesses"].includes(name) || same(this.values[name], defaults[name]));
-    if (this.scene && plain && this.guess() === undefined) Object.assign(this.values, structuredClone(this.scene.start));
+    const plain = Object.keys(defaults).every(
+      (name) => ["scene", "guesses"].includes(name) || same(this.values[name], defaults[name]),
+    );
+    if (this.scene && plain && this.guess() === undefined)
+      Object.assign(this.values, structuredClone(this.scene.start));
     this.showScene();
   }
 
@@ -259,8 +262,12 @@ export class Chapter {
     this.asked = { ...this.values, ...this.motion.now };
     this.number += 1;
     this.waiting = this.send({
-      kind: "view", id: this.number, chapter: this.data.chapter, values: this.asked,
-      narrow: this.stage.narrow, draft: this.dragging,
+      kind: "view",
+      id: this.number,
+      chapter: this.data.chapter,
+      values: this.asked,
+      narrow: this.stage.narrow,
+      draft: this.dragging,
     });
   }
 
@@ -312,7 +319,11 @@ export class Chapter {
   async explore(name) {
     const { explore } = await import("./explore.js");
     const figure = this.stage.view?.figures[name];
-    if (figure) explore(this.container, figure, { plotly: this.data.plotly, name: `batchnorm-${this.data.chapter.replaceAll("_", "-")}-${name}` });
+    if (figure)
+      explore(this.container, figure, {
+        plotly: this.data.plotly,
+        name: `batchnorm-${this.data.chapter.replaceAll("_", "-")}-${name}`,
+      });
   }
 
   figures() {

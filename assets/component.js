@@ -15,11 +15,15 @@ export function mount(root, data) {
   /** @type {(name: string, value: any) => void} */
   let report = () => {};
   let { arrival } = data;
+  let revision = 0;
 
   const Frame = data.picture === "lab" ? Race : Chapter;
   const picture = new Frame(container, data, {
     // The gesture has ended: Python hears of it, and so the address.
-    commit: (/** @type {any} */ values) => report("values", structuredClone(values)),
+    commit(/** @type {any} */ values) {
+      revision += 1;
+      report("values", { ...structuredClone(values), revision });
+    },
     ask: (/** @type {any} */ message) => channel.send(message),
   });
   const channel = openChannel(data.channel, {

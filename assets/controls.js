@@ -72,6 +72,10 @@ export function slider(parent, control, { onInput, onChange }) {
   element(head, "span", "name", {}, control.label);
   if (control.hint) element(head, "span", "hint", {}, control.hint);
   const output = element(head, "output");
+  // Room for the longest of them: what stands beside it doesn't move while the value changes.
+  const longest = Math.max(...(control.shown ?? []).map((words) => words.length), 0);
+  output.style.minWidth = `${0.9 * longest}ch`;
+  output.style.textAlign = "right";
   const input = element(row, "input", "", {
     type: "range",
     min: 0,

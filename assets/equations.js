@@ -13,7 +13,9 @@ const HINT = "Touch a number above: its arithmetic opens here.";
 
 /** @type {Record<string, (parent: HTMLElement, parts: any[]) => void>} */
 const SETTERS = {
-  row: (parent, parts) => parts.forEach((part) => set(parent, part)),
+  row(parent, parts) {
+    for (const part of parts) set(parent, part);
+  },
   frac(parent, [top, bottom]) {
     const box = element(parent, "span", "frac");
     set(element(box, "span"), top);
@@ -44,7 +46,10 @@ function set(parent, node) {
 export class Equations {
   /** @param {HTMLElement} parent */
   constructor(parent) {
-    this.strip = element(parent, "div", "equations", { role: "group", "aria-label": "The equations with their numbers" });
+    this.strip = element(parent, "div", "equations", {
+      role: "group",
+      "aria-label": "The equations with their numbers",
+    });
     this.arithmetic = element(parent, "div", "arithmetic", { id: "arithmetic" });
     /** @type {Record<string, {card: HTMLElement, formula: HTMLElement, equals: HTMLElement, number: HTMLButtonElement}>} */
     this.cards = {};
@@ -65,7 +70,8 @@ export class Equations {
   /** @param {string | undefined} key */
   open(key) {
     this.opened = key;
-    for (const [name, { number }] of Object.entries(this.cards)) number.setAttribute("aria-expanded", String(name === key));
+    for (const [name, { number }] of Object.entries(this.cards))
+      number.setAttribute("aria-expanded", String(name === key));
     this.tell();
   }
 
@@ -102,7 +108,10 @@ export class Equations {
       const formula = element(card, "span", "formula", { "aria-hidden": "true" });
       const equals = element(card, "span", "", { "aria-hidden": "true" }, "=");
       const number = element(card, "button", "number", {
-        type: "button", "data-opens": key, "aria-expanded": "false", "aria-controls": "arithmetic",
+        type: "button",
+        "data-opens": key,
+        "aria-expanded": "false",
+        "aria-controls": "arithmetic",
         title: "Touch: how it comes about",
       });
       this.cards[key] = { card, formula, equals, number };

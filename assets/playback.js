@@ -1,6 +1,6 @@
 // The controls that Python's table asks for: sliders, choices, rows of buttons, a button for the next one, and a
 // playhead that plays.
-import { ICONS, button, choice, element, slider } from "./controls.js";
+import { button, choice, element, ICONS, slider } from "./controls.js";
 
 const STEPS_A_SECOND = 30;
 
@@ -23,7 +23,12 @@ export function build(parent, control, listener) {
   if (control.kind === "next") return next(parent, control, listener);
   if (control.kind === "choice" && control.look === "buttons") return row(parent, control, listener);
   if (control.kind === "choice" && control.group !== "hidden") {
-    return choice(parent, control, listener, Object.fromEntries(control.choices.map((value, i) => [value, control.names[i] ?? value])));
+    return choice(
+      parent,
+      control,
+      listener,
+      Object.fromEntries(control.choices.map((value, i) => [value, control.names[i] ?? value])),
+    );
   }
   return control.stops.length ? slider(parent, control, listener) : undefined;
 }
@@ -31,23 +36,43 @@ export function build(parent, control, listener) {
 /** @param {HTMLElement} parent @param {Control} control @param {Listener} listener @returns {Made} */
 function next(parent, control, { onInput, onChange }) {
   let now = control.default;
-  const node = button(parent, control.label, control.hint ? `${control.label}: ${control.hint}` : control.label, (event) => {
-    onInput(now < control.high ? now + 1 : control.low, event.timeStamp);
-    onChange();
-  });
+  const node = button(
+    parent,
+    control.label,
+    control.hint ? `${control.label}: ${control.hint}` : control.label,
+    (event) => {
+      onInput(now < control.high ? now + 1 : control.low, event.timeStamp);
+      onChange();
+    },
+  );
   node.dataset.control = control.name;
-  return { row: node, show: (value) => { now = value; } };
+  return {
+    row: node,
+    show: (value) => {
+      now = value;
+    },
+  };
 }
 
 /** @param {HTMLElement} parent @param {Control} control @param {Listener} listener @returns {Made} */
 function row(parent, control, { onInput, onChange }) {
-  const group = element(parent, "div", "control switch", { role: "radiogroup", "aria-label": control.label, "data-control": control.name });
+  const group = element(parent, "div", "control switch", {
+    role: "radiogroup",
+    "aria-label": control.label,
+    "data-control": control.name,
+  });
   const head = element(group, "span", "head");
   element(head, "span", "name", {}, control.label);
   if (control.hint) element(head, "span", "hint", {}, control.hint);
   const box = element(group, "span", "options");
   const options = control.choices.map((value, i) => {
-    const option = element(box, "button", "", { type: "button", role: "radio", "data-value": value }, control.names[i] ?? value);
+    const option = element(
+      box,
+      "button",
+      "",
+      { type: "button", role: "radio", "data-value": value },
+      control.names[i] ?? value,
+    );
     option.addEventListener("click", (event) => {
       onInput(value, event.timeStamp);
       onChange();
@@ -64,29 +89,40 @@ function row(parent, control, { onInput, onChange }) {
     to.focus();
     to.click();
   });
-  const show = (/** @type {string} */ value) => options.forEach((option, i) => {
-    const on = control.choices[i] === value;
-    option.setAttribute("aria-checked", String(on));
-    option.tabIndex = on ? 0 : -1;
-  });
+  const show = (/** @type {string} */ value) =>
+    options.forEach((option, i) => {
+      const on = control.choices[i] === value;
+      option.setAttribute("aria-checked", String(on));
+      option.tabIndex = on ? 0 : -1;
+    });
   return { row: group, show };
 }
 
 /** @param {HTMLElement} parent @param {Control} control @param {Listener} listener @returns {Made} */
 function playhead(parent, control, { onInput, onChange }) {
   const box = element(parent, "div", "playhead", { role: "group", "aria-label": control.label });
-  let now = control.default, playing = 0, began = 0, from = 0;
+  let now = control.default,
+    playing = 0,
+    began = 0,
+    from = 0;
   const play = button(box, "", "Play", () => toggle());
   play.innerHTML = ICONS.play;
-  const step = (/** @type {string} */ label, /** @type {string} */ title, /** @type {number} */ by) => button(box, label, title, (event) => {
-    stop();
-    go(now + by, event.timeStamp);
-    onChange();
-  });
+  const step = (/** @type {string} */ label, /** @type {string} */ title, /** @type {number} */ by) =>
+    button(box, label, title, (event) => {
+      stop();
+      go(now + by, event.timeStamp);
+      onChange();
+    });
   step("−1", "One step back", -1);
   step("+1", "One step on", 1);
-  const scrub = slider(box, /** @type {any} */ (control), {
-    onInput: (value, time) => { stop(); onInput(value, time); },
+  const stops = control.stops.length
+    ? control.stops
+    : Array.from({ length: control.high - control.low + 1 }, (_, i) => control.low + i);
+  const scrub = slider(box, /** @type {any} */ ({ ...control, stops }), {
+    onInput: (value, time) => {
+      stop();
+      onInput(value, time);
+    },
     onChange,
   });
 
@@ -118,5 +154,13 @@ function playhead(parent, control, { onInput, onChange }) {
     play.title = playing ? "Pause" : "Play";
     play.setAttribute("aria-label", play.title);
   }
-  return { row: box, show: (value) => { now = value; scrub.show(value); }, stop, toggle };
+  return {
+    row: box,
+    show: (value) => {
+      now = value;
+      scrub.show(value);
+    },
+    stop,
+    toggle,
+  };
 }

@@ -74,7 +74,18 @@ export class Scenes {
     this.offer(scene, guess, story);
     this.said.replaceChildren();
     if (guess !== undefined && story) this.answer(scene, guess, story);
-    else element(this.said, "p", "task", {}, guess !== undefined ? "It is being measured …" : chapter.open ? "Choose an answer; then it is measured." : scene.task);
+    else
+      element(
+        this.said,
+        "p",
+        "task",
+        {},
+        guess !== undefined
+          ? "It is being measured …"
+          : chapter.open
+            ? "Choose an answer; then it is measured."
+            : scene.task,
+      );
   }
 
   /** @param {Scene} scene @param {number | undefined} guess @param {Story | undefined} story */

@@ -84,7 +84,8 @@ export class Stage {
       getGeometry: () => frame.geometry,
       getControls: () => this.chapter.data.controls,
       getValues: () => this.chapter.values,
-      onInput: (/** @type {string} */ control, /** @type {any} */ value, /** @type {number} */ time) => this.chapter.input(control, value, time),
+      onInput: (/** @type {string} */ control, /** @type {any} */ value, /** @type {number} */ time) =>
+        this.chapter.input(control, value, time),
       onChange: () => this.chapter.release(),
       isLocked: () => this.chapter.locked,
       repaint: (/** @type {any} */ state) => {
@@ -108,7 +109,8 @@ export class Stage {
 
   /** @param {string} name */
   drawOne(name) {
-    const figure = this.view?.figures[name], frame = this.frames[name];
+    const figure = this.view?.figures[name],
+      frame = this.frames[name];
     if (!figure || !frame) return;
     const { title, hint, height } = { ...figure.layout.meta, height: figure.layout.height };
     if (frame.title.textContent !== title) frame.title.textContent = title;
@@ -142,7 +144,10 @@ export class Stage {
       box.hidden = !box.childElementCount;
     }
     for (const [name, { canvas, hands }] of Object.entries(this.frames)) {
-      canvas.setAttribute("aria-label", `${view.figures[name].layout.meta.title}. ${view.figures[name].layout.meta.alt}`);
+      canvas.setAttribute(
+        "aria-label",
+        `${view.figures[name].layout.meta.title}. ${view.figures[name].layout.meta.alt}`,
+      );
       hands.update();
     }
   }
@@ -157,7 +162,8 @@ export class Stage {
       if (box.firstElementChild !== lamp && !box.querySelector("figure")) box.prepend(lamp);
     }
     const named = lights.map(({ name }) => name);
-    for (const [name, box] of Object.entries(this.boxes)) if (!named.includes(name)) box.querySelector(".lamp")?.remove();
+    for (const [name, box] of Object.entries(this.boxes))
+      if (!named.includes(name)) box.querySelector(".lamp")?.remove();
   }
 
   showMeters() {
@@ -166,7 +172,12 @@ export class Stage {
       const box = this.box(name);
       let gauge = /** @type {HTMLElement | null} */ (box.querySelector(".gauge"));
       if (!gauge) {
-        gauge = element(box, "div", "gauge", { role: "meter", "aria-label": title, "aria-valuemin": 0, "aria-valuemax": 1 });
+        gauge = element(box, "div", "gauge", {
+          role: "meter",
+          "aria-label": title,
+          "aria-valuemin": 0,
+          "aria-valuemax": 1,
+        });
         element(gauge, "span", "fill");
         element(gauge, "span", "mark", { title: "theory" });
         element(gauge, "span", "words");
@@ -179,7 +190,8 @@ export class Stage {
       gauge.setAttribute("aria-valuetext", text);
     }
     const named = meters.map(({ name }) => name);
-    for (const [name, box] of Object.entries(this.boxes)) if (!named.includes(name)) box.querySelector(".gauge")?.remove();
+    for (const [name, box] of Object.entries(this.boxes))
+      if (!named.includes(name)) box.querySelector(".gauge")?.remove();
   }
 
   // What can be taken away: [{title, hint, width, height, draw(canvas, colours)}].

@@ -33,7 +33,8 @@ export class SvgCanvas {
       else groups.push({ clip, marks: [mark] });
     }
     const body = groups.map(({ clip, marks: inside }) =>
-      clip ? `<g clip-path="url(#${clip})">${inside.join("")}</g>` : inside.join(""));
+      clip ? `<g clip-path="url(#${clip})">${inside.join("")}</g>` : inside.join(""),
+    );
     return (defs.length ? `<defs>${defs.join("")}</defs>` : "") + body.join("\n");
   }
 }
@@ -155,7 +156,8 @@ class Pen {
     };
     this.lineTo(...at(0));
     const size = round(radius * this.size());
-    for (const share of [0.5, 1]) { // an SVG arc can't be a whole circle: two halves always can
+    for (const share of [0.5, 1]) {
+      // an SVG arc can't be a whole circle: two halves always can
       this.path.push(`A${size} ${size} 0 0 ${backwards ? 0 : 1} ${this.place(...at(share))}`);
     }
   }
@@ -199,12 +201,18 @@ class Pen {
 
   /** @param {[number, number, number, number]} box */
   fillRect(...box) {
-    this.aside(() => this.rect(...box), () => this.fill());
+    this.aside(
+      () => this.rect(...box),
+      () => this.fill(),
+    );
   }
 
   /** @param {[number, number, number, number]} box */
   strokeRect(...box) {
-    this.aside(() => this.rect(...box), () => this.stroke());
+    this.aside(
+      () => this.rect(...box),
+      () => this.stroke(),
+    );
   }
 
   /** Rectangles leave the present path alone. @param {() => void} draw @param {() => void} mark */
@@ -245,9 +253,11 @@ class Pen {
     const [, style, size, family] = /** @type {RegExpExecArray} */ (parts); // as a canvas writes every font
     const slant = /italic|oblique/.test(style) ? ' font-style="italic"' : "";
     const weight = /bold|\d{3}/.exec(style);
-    this.write(`<text x="${round(x)}" y="${round(y + feet - here)}"${this.moved()} text-anchor="${ANCHORS[this.textAlign]}"`
-      + ` font-family="${escaped(family)}" font-size="${size}"${slant}${weight ? ` font-weight="${weight[0]}"` : ""}`
-      + `${paint}>${escaped(words)}</text>`);
+    this.write(
+      `<text x="${round(x)}" y="${round(y + feet - here)}"${this.moved()} text-anchor="${ANCHORS[this.textAlign]}"` +
+        ` font-family="${escaped(family)}" font-size="${size}"${slant}${weight ? ` font-weight="${weight[0]}"` : ""}` +
+        `${paint}>${escaped(words)}</text>`,
+    );
   }
 
   /** @param {string} words */
@@ -280,7 +290,8 @@ class Pen {
     const pixels = sheet(image.width, image.height);
     pixels.putImageData(image, 0, 0);
     this.written.marks.push({
-      clip: "", mark: `<image ${place} ${size} preserveAspectRatio="none" href="${pixels.canvas.toDataURL()}"/>`,
+      clip: "",
+      mark: `<image ${place} ${size} preserveAspectRatio="none" href="${pixels.canvas.toDataURL()}"/>`,
     });
   }
 
@@ -296,8 +307,10 @@ class Pen {
     const pixels = sheet(across, down);
     pixels.drawImage(image, left, top, across, down, 0, 0, across, down);
     const smooth = this.imageSmoothingEnabled ? "" : ' style="image-rendering:pixelated"';
-    this.write(`<image x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}"`
-      + `${this.moved()} opacity="${round(this.globalAlpha)}" preserveAspectRatio="none"${smooth} href="${pixels.canvas.toDataURL()}"/>`);
+    this.write(
+      `<image x="${round(x)}" y="${round(y)}" width="${round(width)}" height="${round(height)}"` +
+        `${this.moved()} opacity="${round(this.globalAlpha)}" preserveAspectRatio="none"${smooth} href="${pixels.canvas.toDataURL()}"/>`,
+    );
   }
 
   // ---- how it is written --------------------------------------------------------------------------
@@ -309,7 +322,9 @@ class Pen {
 
   moved() {
     const { a, b, c, d, e, f, isIdentity } = this.matrix;
-    return isIdentity ? "" : ` transform="matrix(${[a, b, c, d, e, f].map((number) => Number(number.toFixed(6))).join(" ")})"`;
+    return isIdentity
+      ? ""
+      : ` transform="matrix(${[a, b, c, d, e, f].map((number) => Number(number.toFixed(6))).join(" ")})"`;
   }
 
   /** @param {"fill" | "stroke"} which @param {unknown} style */
@@ -321,10 +336,14 @@ class Pen {
 
   outline() {
     const size = this.size();
-    const dash = this.dash.length ? ` stroke-dasharray="${this.dash.map((length) => round(length * size)).join(" ")}"` : "";
+    const dash = this.dash.length
+      ? ` stroke-dasharray="${this.dash.map((length) => round(length * size)).join(" ")}"`
+      : "";
     const cap = this.lineCap === "butt" ? "" : ` stroke-linecap="${this.lineCap}"`;
-    return `${this.paint("stroke", this.strokeStyle)} stroke-width="${round(this.lineWidth * size)}"`
-      + ` stroke-linejoin="${this.lineJoin}" stroke-miterlimit="10"${cap}${dash}`;
+    return (
+      `${this.paint("stroke", this.strokeStyle)} stroke-width="${round(this.lineWidth * size)}"` +
+      ` stroke-linejoin="${this.lineJoin}" stroke-miterlimit="10"${cap}${dash}`
+    );
   }
 
   /** Any colour of CSS as #rrggbb and opacity, which every reader of SVG understands. @param {unknown} style */
@@ -362,7 +381,9 @@ const UNPRINTABLE = /[\u0000-\u0008\u000b\u000c\u000e-\u001f\ufffe\uffff]/g;
 
 /** Text for SVG. @param {unknown} words */
 export function escaped(words) {
-  return String(words).replace(UNPRINTABLE, "").replace(/[&<>"]/g, (found) => ENTITIES[found]);
+  return String(words)
+    .replace(UNPRINTABLE, "")
+    .replace(/[&<>"]/g, (found) => ENTITIES[found]);
 }
 
 /** A whole file. @param {number} width @param {number} height @param {string} content */

@@ -2,9 +2,11 @@
 // script that computes them again come from the server.
 import { button, element } from "./controls.js";
 import { theme } from "./draw.js";
-import { SvgCanvas, escaped, svgFile } from "./svg.js";
+import { escaped, SvgCanvas, svgFile } from "./svg.js";
 
-const MARGIN = 24, GAP = 28, WIDEST = 1280;
+const MARGIN = 24,
+  GAP = 28,
+  WIDEST = 1280;
 const SHARPNESS = 2; // pixels of the PNG for each of the screen
 /** @type {Record<string, [string, string]>} */
 const KINDS = {
@@ -100,8 +102,10 @@ export class TakeAway {
     const colours = theme(this.picture.container);
     const figures = this.picture.figures().filter(({ width, height }) => width && height); // those in sight
     const across = Math.max(...figures.map((figure) => figure.width));
-    const columns = Math.max(1, Math.min(
-      Math.ceil(Math.sqrt(figures.length)), Math.floor((WIDEST + GAP) / (across + GAP))));
+    const columns = Math.max(
+      1,
+      Math.min(Math.ceil(Math.sqrt(figures.length)), Math.floor((WIDEST + GAP) / (across + GAP))),
+    );
     const inner = columns * across + (columns - 1) * GAP;
     const sheet = new SvgCanvas(inner + 2 * MARGIN, 1); // its height follows from what is written
     const pen = sheet.getContext("2d");
@@ -116,7 +120,10 @@ export class TakeAway {
      * @param {string} words
      * @param {{left?: number, from?: number, room?: number, size: number, weight?: string, alpha?: number, anywhere?: boolean}} how
      */
-    const write = (words, { left = MARGIN, from = top, room = inner, size, weight = "", alpha = 1, anywhere = false }) => {
+    const write = (
+      words,
+      { left = MARGIN, from = top, room = inner, size, weight = "", alpha = 1, anywhere = false },
+    ) => {
       pen.font = `${weight} ${size}px ${family}`;
       pen.fillStyle = colours.text;
       pen.globalAlpha = alpha;
@@ -139,13 +146,16 @@ export class TakeAway {
         const canvas = new SvgCanvas(figure.width, figure.height);
         figure.draw(canvas, colours);
         const name = escaped(figure.title);
-        parts.push(`<g class="figure" role="img" aria-label="${name}" transform="translate(${places[column]} ${top})">\n${canvas.content()}\n</g>`);
+        parts.push(
+          `<g class="figure" role="img" aria-label="${name}" transform="translate(${places[column]} ${top})">\n${canvas.content()}\n</g>`,
+        );
       });
       top += Math.max(...row.map((figure) => figure.height)) + 16;
     }
     top = write(this.picture.summary(), { size: 14 }) + 6;
     top = write(location.href, { size: 11, alpha: 0.8, anywhere: true });
-    const width = sheet.clientWidth, height = top + MARGIN;
+    const width = sheet.clientWidth,
+      height = top + MARGIN;
     const page = `<rect width="100%" height="100%" fill="${escaped(colours.page)}"/>`;
     const content = [`<title>${escaped(this.title)}</title>`, page, sheet.content(), ...parts].join("\n");
     return { text: svgFile(width, height, content), width, height };

@@ -1,6 +1,7 @@
 // Settings on their way from one state to another: over the stops of their sliders, so that a reveal is seen.
 
-const REVEAL_MS = 1600, STEP_MS = 700;
+const REVEAL_MS = 1600,
+  STEP_MS = 700;
 
 export class Transition {
   /** @param {import("./chapter.js").Chapter} chapter */
@@ -15,13 +16,17 @@ export class Transition {
   play(from, to) {
     this.stop();
     if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
-    const ways = Object.keys(to).map((name) => this.way(name, from[name], to[name])).filter((way) => way !== undefined);
+    const ways = Object.keys(to)
+      .map((name) => this.way(name, from[name], to[name]))
+      .filter((way) => way !== undefined);
     if (!ways.length) return;
     const walked = this.chapter.walk.control;
     const steps = walked && ways.some(([name]) => name === walked.name) ? walked.choices.length - 1 : 0;
-    const began = performance.now(), lasts = steps ? STEP_MS * steps : REVEAL_MS;
+    const began = performance.now(),
+      lasts = steps ? STEP_MS * steps : REVEAL_MS;
     const frame = (/** @type {number} */ now) => {
-      const time = Math.min((now - began) / lasts, 1), share = steps ? time : 1 - (1 - time) ** 3;
+      const time = Math.min((now - began) / lasts, 1),
+        share = steps ? time : 1 - (1 - time) ** 3;
       this.now = time < 1 ? Object.fromEntries(ways.map(([name, at]) => [name, at(share)])) : {};
       this.chapter.frame.classList.toggle("moving", time < 1);
       this.chapter.showValues();
@@ -44,13 +49,20 @@ export class Transition {
     if (JSON.stringify(from) === JSON.stringify(to)) return undefined;
     const control = this.chapter.control(name);
     if (control?.kind === "points" && to.length === 1) {
-      const [[index, end]] = to, start = this.place(name, index);
+      const [[index, end]] = to,
+        start = this.place(name, index);
       return [name, (share) => [[index, start + (end - start) * share ** 3]]];
     }
     const stops = control === this.chapter.walk.control ? control?.choices : control?.stops;
     if (!stops?.length) return undefined;
-    const nearest = (/** @type {any} */ value) => typeof value === "string" ? stops.indexOf(value)
-      : stops.reduce((/** @type {number} */ best, /** @type {number} */ stop, /** @type {number} */ i) => (Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best), 0);
+    const nearest = (/** @type {any} */ value) =>
+      typeof value === "string"
+        ? stops.indexOf(value)
+        : stops.reduce(
+            (/** @type {number} */ best, /** @type {number} */ stop, /** @type {number} */ i) =>
+              Math.abs(stop - value) < Math.abs(stops[best] - value) ? i : best,
+            0,
+          );
     const [first, last] = [nearest(from), nearest(to)];
     return [name, (share) => stops[Math.round(first + (last - first) * share)]];
   }

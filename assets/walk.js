@@ -21,7 +21,9 @@ export class Walk {
   // The setting that is walked through: the one whose choices the scene has words for.
   get control() {
     const words = Object.keys(this.chapter.scene?.walk ?? {}).join();
-    return words ? this.chapter.data.controls.find((/** @type {any} */ one) => one.choices.join() === words) : undefined;
+    return words
+      ? this.chapter.data.controls.find((/** @type {any} */ one) => one.choices.join() === words)
+      : undefined;
   }
 
   /** @param {number} by */
@@ -39,7 +41,8 @@ export class Walk {
     this.box.hidden = !control;
     this.box.inert = chapter.locked;
     if (!control) return;
-    const now = values[control.name], at = control.choices.indexOf(now);
+    const now = values[control.name],
+      at = control.choices.indexOf(now);
     this.words.textContent = chapter.scene?.walk[now] ?? "";
     this.steps.forEach((step, i) => {
       step.setAttribute("aria-disabled", String(i < 2 ? at === 0 : at === control.choices.length - 1));

@@ -148,7 +148,7 @@ def _fixes(z: Any, cell: int, narrow: bool) -> Figure:
     return fig.figure(
         [trace | {"meta": {"click": "cell", "values": [int(n) for n in numbers]}}],
         "Right answers in eval() after each remedy, tried on each network",
-        f"A table of right answers; columns {', '.join(names)}. {done}.",
+        f"A table of right answers; columns {', '.join(FIXES.values())}. {done}.",
         fig.axis(-0.5, len(names) - 0.5, "", list(range(len(names))), words=list(names), showgrid=False),
         fig.axis(-0.5, 2.5, "", [0, 1, 2], words=list(PATIENTS[::-1]), showgrid=False),
         annotations=notes, shapes=[frame],

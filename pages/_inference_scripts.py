@@ -114,7 +114,7 @@ def mean(numbers):
 def table(**columns):
     print(",".join(columns))
     for row in zip(*columns.values()):
-        print(",".join(map(repr, row)))
+        print(",".join(map(str, row)))
 
 
 '''
@@ -231,6 +231,9 @@ for name in "ABC":
     found["frozen_" + name] = [net.train(50, net.rate / 3).right(0, change(VAL_X)) for net in nets]
 for name, shares in found.items():
     print(name, "=", mean(shares))
+cured = [mean(found["training_" + name]) for name in "ABC"]
+worst = min(range(3), key=cured.__getitem__)
+print("uncured =", worst if cured[worst] < 0.8 * mean(found["train_" + "ABC"[worst]]) else 3)
 kinds = ("train", "eval", "training", "use", "cumulative", "sync", "group", "frozen")
 table(patient=list("ABC"), **{{kind: [mean(found[kind + "_" + name]) for name in "ABC"] for kind in kinds}})
 """,

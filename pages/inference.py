@@ -37,12 +37,12 @@ CONTROLS = (
         names=("running averages", "recomputed"), look="buttons",
     ),
     Control(
-        "momentum", "number", 0.9, "momentum", "weight of the OLD value", 0, 0.999, MOMENTA,
+        "momentum", "number", 0.9, "momentum", "of the old value", 0, 0.999, MOMENTA,
         marks=(0.9, 0.99),
         says=_torch_momentum,
     ),
     Control(
-        "batch_size", "whole", 64, "norm batch", "samples that share μ and σ, of 64 a step", 1, 64, SIZES,
+        "batch_size", "whole", 64, "norm batch", "samples that share μ and σ", 1, 64, SIZES,
         says=lambda m: f"{m:g} of 64",
     ),
     Control("lr", "number", 0.3, "learning rate", "0: the weights rest", 0, 1, RATES),

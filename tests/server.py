@@ -54,12 +54,13 @@ def wait_for(condition: Callable[[], T | None], what: str) -> T:
 
 
 class Server:
-    """The app as `make run` starts it, in a process of its own, on a port of its own."""
+    """The app (or a copy) as `make run` starts it, in a process of its own, on a port of its own."""
 
-    def __init__(self, log: Path | None = None) -> None:
+    def __init__(self, log: Path | None = None, house: Path = ROOT) -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
+        self.house = house
         self.start()
 
     def start(self) -> None:
@@ -70,8 +71,9 @@ class Server:
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         with self.log.open("ab") if self.log else contextlib.nullcontext() as output:
             self.process = subprocess.Popen(
-                command, cwd=ROOT, env=environment, stdin=subprocess.DEVNULL, stdout=output, stderr=output
-            )
+                command, cwd=self.house, env=environment,
+                stdin=subprocess.DEVNULL, stdout=output, stderr=output,
+            )  # fmt: skip
         wait_for(self._answers, "the server")
 
     def _answers(self) -> dict[str, int] | None:

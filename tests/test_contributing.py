@@ -1,39 +1,36 @@
-"""CONTRIBUTING's example of a norm: added to a copy of the house, it is picked up by everything."""
+"""CONTRIBUTING's examples, added to a copy of the house: all picks them up, and notices their mistakes."""
+
+from __future__ import annotations
 
 import json
-import os
 import re
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parent.parent
+from tests.house import attempt, copy_of_the_house, example, house_with_a_chapter, run
+
+PYTEST = ("-m", "pytest", "-q", "-p", "no:cacheprovider")
+
+
+def swapped(file: Path, right: str, wrong: str) -> str:
+    """Put a mistake into a file; return what it was before."""
+    before = file.read_text("utf-8")
+    assert before.count(right) == 1, right
+    file.write_text(before.replace(right, wrong), encoding="utf-8")
+    return before
+
+
+# ---- a norm --------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
-def house(tmp_path_factory):
+def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A copy of the house with the example's lines at the end of bnlib/zoo.py."""
-    folder = tmp_path_factory.mktemp("house")
-    for room in ("bnlib", "live", "tests"):
-        shutil.copytree(ROOT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copy(ROOT / "pyproject.toml", folder)
-    text = (ROOT / "CONTRIBUTING.md").read_text()
-    (example,) = re.findall(r"```python\n(def l1_forward.*?)```", text, re.DOTALL)
-    with (folder / "bnlib" / "zoo.py").open("a") as zoo:
-        zoo.write(f"\n\n{example}")
+    folder = copy_of_the_house(tmp_path_factory.mktemp("norm"))
+    with (folder / "bnlib" / "zoo.py").open("a", encoding="utf-8") as zoo:
+        zoo.write(f"\n\n{example('def l1_forward')}")
     return folder
-
-
-def run(house, *command):
-    answer = subprocess.run(
-        [sys.executable, *command], cwd=house, capture_output=True, text=True,
-        env=os.environ | {"OPENBLAS_NUM_THREADS": "1", "PYTHONPATH": str(house)},
-    )  # fmt: skip
-    assert answer.returncode == 0, answer.stdout[-3000:] + answer.stderr[-3000:]
-    return answer.stdout
 
 
 PROGRAM = """
@@ -53,7 +50,7 @@ print(json.dumps({"problems": problems, "names": lane_names(values), "offered": 
 """
 
 
-def test_a_pair_and_a_row_are_a_norm_in_the_library_and_in_the_lab(house):
+def test_a_pair_and_a_row_are_a_norm_in_the_library_and_in_the_lab(house: Path) -> None:
     found = json.loads(run(house, "-c", PROGRAM))
     assert found == {
         "problems": [],
@@ -64,22 +61,94 @@ def test_a_pair_and_a_row_are_a_norm_in_the_library_and_in_the_lab(house):
     }
 
 
-def test_the_generic_tests_run_over_it(house):
+def passed(out: str) -> int:
+    found = re.search(r"(\d+) passed", out)
+    return int(found[1]) if found else 0
+
+
+def test_the_generic_tests_run_over_a_norm(house: Path) -> None:
     chosen = "l1 and (gradients or replica or pickle or fixed)"
-    engine = "tests/bnlib/test_engine.py"
-    out = run(house, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, engine)
-    passed = int(re.search(r"(\d+) passed", out).group(1))
-    assert passed >= 20, out
+    out = run(house, *PYTEST, "-k", chosen, "tests/bnlib/test_engine.py")
+    assert passed(out) >= 20, out
 
 
-def test_they_find_a_mistake_in_it(house):
+def test_they_find_a_mistake_in_it(house: Path) -> None:
     zoo = house / "bnlib" / "zoo.py"
-    right = zoo.read_text()
-    assert right.count("np.sign(xhat) * ") == 1
+    right = swapped(zoo, "np.sign(xhat) * ", "")
     try:
-        zoo.write_text(right.replace("np.sign(xhat) * ", ""))
-        command = ["-m", "pytest", "-q", "-x", "-k", "l1 and gradients", "tests/bnlib/test_engine.py"]
-        answer = subprocess.run([sys.executable, *command], cwd=house, capture_output=True, text=True)
+        answer = attempt(house, *PYTEST, "-x", "-k", "l1 and gradients", "tests/bnlib/test_engine.py")
         assert answer.returncode == 1 and "1 failed" in answer.stdout, answer.stdout[-2000:]
     finally:
-        zoo.write_text(right)
+        zoo.write_text(right, encoding="utf-8")
+
+
+# ---- a chapter -----------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def book(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the house with the example as a page."""
+    return house_with_a_chapter(tmp_path_factory.mktemp("chapter"))
+
+
+VISIT = """
+import json
+from streamlit.testing.v1 import AppTest
+from book.registry import chapters
+app = AppTest.from_file("ui/main.py", default_timeout=60).run()
+app.switch_page("../pages/scatter.py").run()
+assert not app.exception, app.exception
+(picture,) = app.get("bidi_component")
+told = json.loads(picture.proto.json)
+links = " ".join(part.proto.body for part in app.get("html"))
+print(json.dumps({
+    "chapters": list(chapters()), "linked": 'href="/scatter"' in links,
+    "title": [one.value for one in app.title], "picture": told["picture"],
+    "scenes": [scene["name"] for scene in told["story"]],
+    "controls": [control["name"] for control in told["controls"]],
+}))
+"""
+
+
+def test_a_file_is_a_chapter_in_the_registry_and_in_the_navigation(book: Path) -> None:
+    found = json.loads(run(book, "-c", VISIT).splitlines()[-1])
+    assert "scatter" in found.pop("chapters")
+    assert found == {
+        "linked": True,
+        "title": ["How far is a batch’s mean from the mean of all?"],
+        "picture": "scatter",
+        "scenes": ["four"],
+        "controls": ["batch_size", "scene", "guesses"],
+    }
+
+
+GENERIC = ("-k", "scatter", "tests/test_chapters.py", "tests/live/test_session.py")
+
+
+def test_the_generic_test_takes_it_through(book: Path) -> None:
+    assert passed(run(book, *PYTEST, *GENERIC)) >= 10
+    run(book, *PYTEST, "-k", "arrows or short or session or chapters", "tests/test_house.py")
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "told"),
+    [
+        ("theory.batch_mean_variance(size) ** 0.5", "theory.batch_mean_variance(size)", "scatter"),
+        ('f"Means of {m} numbers', 'f"Soon half as far. Means of {m} numbers', "gives 'half as far' away"),
+        ('measured="scatter"', 'measured="spread"', "KeyError"),
+        ("torch.full(({m},), 1 / {m})", "torch.full(({m},), 2 / {m})", "PyTorch of four"),
+        ('"drag": "batch_size"', '"drag": "size"', "size"),
+        ("axis(0, 1,", "axis(0, float('inf'),", "inf"),
+        ('"That is the variance; its root scatters."', '""', "nothing is right about"),
+    ],
+    ids=["law", "giveaway", "measured", "pytorch", "control", "range", "credit"],
+)
+def test_the_generic_test_finds_a_mistake_in_it(book: Path, right: str, wrong: str, told: str) -> None:
+    page = book / "pages" / "scatter.py"
+    before = swapped(page, right, wrong)
+    try:
+        answer = attempt(book, *PYTEST, "-x", "-k", "scatter", "tests/test_chapters.py")
+        assert answer.returncode == 1 and "1 failed" in answer.stdout, answer.stdout[-2000:]
+        assert told in answer.stdout
+    finally:
+        page.write_text(before, encoding="utf-8")

@@ -10,6 +10,10 @@ import streamlit as st
 from live.messages import CONTROLS, Control, Values, follow, opening, read, write
 from ui import assets
 
+# Each report has a number of its own. Streamlit tells of changes only, and runs the script with the address that
+# the browser had when it reported: a report that says the same once more must not bring that one back.
+REVISION = "revision"
+
 _STYLE = "".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css")))
 
 # The component itself only loads the picture's module; see assets/component.js for what happens then.
@@ -74,7 +78,13 @@ def picture(name: str, *, title: str) -> Values:
 
 
 def _to_address(name: str, controls: Sequence[Control], state: Any) -> None:
-    values, _ = read(controls, state.get("values") or {})
+    reported = state.get("values")
+    said = (
+        {key: value for key, value in reported.items() if key != REVISION}
+        if isinstance(reported, dict)
+        else {}
+    )
+    values, _ = read(controls, said)
     address = write(controls, values)
     st.query_params.from_dict(address)
     st.session_state[f"address-{name}"] = address

@@ -81,7 +81,7 @@ from live.desk import Desk
 from bnlib import RunConfig
 
 async def ask():
-    return await Channel(Desk()).checks.report(RunConfig(depth=1, width=8, batch_size=8), 2)
+    return await Channel(Desk()).track.checks.report(RunConfig(depth=1, width=8, batch_size=8), 2)
 
 found = asyncio.run(ask())
 print(json.dumps([found["agrees"], bool(found["torch"]), "torch" in sys.modules]))
@@ -250,8 +250,8 @@ def test_a_second_request_of_one_page_is_refused_in_words(asked):
         (problem,) = await page.first("problem")
         assert (problem["of"], problem["id"]) == ("check", 2)
         assert problem["message"] == "one check at a time: the one before is still on its way"
-        page.ask("batch", id=3, values={})
-        await page.first("batch")
+        page.ask("view", id=3, chapter="home", values={})
+        await page.first("view")
         assert len(page.of("check")) < 2, "other questions needn't wait"
         await other.first("check", 2)
         await page.first("check", 2)

@@ -4,7 +4,6 @@ import ast
 import asyncio
 import csv
 import json
-import os
 import subprocess
 import sys
 import time
@@ -20,7 +19,6 @@ from live import lab, lanes, take
 from live.desk import Desk
 from live.messages import LAB_CONTROLS, read
 from live.worker import BANDS, CURVES
-from tests.server import ROOT
 
 SMALL = {"depth": 3, "width": 16, "replicas": 2}
 
@@ -39,19 +37,22 @@ def table(text):
     return comments, list(csv.DictReader(lines[len(comments) :]))
 
 
-def run_script(text, folder, modules=("os", "numpy", "bnlib")):
-    """What the script prints, run where only bnlib is at hand."""
+PACKED = ("base64", "os", "sys", "tempfile", "numpy", "bnlib")  # bnlib comes along in the script
+
+
+def run_script(text, folder, modules=PACKED):
+    """What the script prints, run in an empty folder where nothing of ours is at hand."""
     path = folder / "taken.py"
     path.write_text(text, encoding="utf-8")
     tree = ast.parse(text)
     imported = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
     assert imported <= set(modules)
     done = subprocess.run(
-        [sys.executable, "-W", "error", str(path)],
-        env=os.environ | {"PYTHONPATH": str(ROOT), "PYTHONIOENCODING": "utf-8"},
+        [sys.executable, "-I", "-X", "utf8", "-W", "error", str(path)],
         cwd=folder, capture_output=True, encoding="utf-8", timeout=300,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
+    assert list(folder.iterdir()) == [path], "it leaves nothing behind"
     return done.stdout.splitlines()
 
 

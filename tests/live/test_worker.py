@@ -89,7 +89,7 @@ def test_extending_goes_on_where_it_stopped_and_carries_no_frames():
     whole, block = worker.extend(start(SMALL), 12)
     assert run.frames == later.frames == () and later.step == 12
     assert later.flat.tobytes() == whole.flat.tobytes()
-    assert set(block) == {"step", *worker.CURVES, *worker.BANDS, "picture", "surface"}
+    assert set(block) == {"step", *worker.WATCHED, "picture", "surface"}
     for name in block:
         joined = np.concatenate([first[name], second[name]], axis=0 if name == "step" else 1)
         assert joined.tobytes() == block[name].tobytes(), name
