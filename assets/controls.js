@@ -74,8 +74,9 @@ export function slider(parent, control, { onInput, onChange }) {
   const output = element(head, "output");
   // Room for the longest of them: what stands beside it doesn't move while the value changes.
   const longest = Math.max(...(control.shown ?? []).map((words) => words.length), 0);
-  output.style.minWidth = `${0.9 * longest}ch`;
+  output.style.minWidth = `${0.8 * longest}ch`;
   output.style.textAlign = "right";
+  row.classList.toggle("wordy", longest > WORDY);
   const input = element(row, "input", "", {
     type: "range",
     min: 0,
@@ -130,6 +131,7 @@ export function slider(parent, control, { onInput, onChange }) {
   return { row, show };
 }
 
+const WORDY = 10; // characters: beside longer values there is no room for a hint
 const SURE = 8; // pixels after which it is clear where a finger wants to go
 
 /**

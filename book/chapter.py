@@ -162,7 +162,8 @@ class Chapter(Page):
     lead : a paragraph of Markdown above the picture
     controls : the table of settings; the mechanism adds those of the scenes
     compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there
-        yet is None. ``values["open"]`` says whether the scene's question is unanswered: nothing shown may answer it
+        yet is None. ``values["open"]``: the scene's question is unanswered, and nothing shown may answer it;
+        ``values["narrow"]``: there is little room
     runs : values -> training runs by name; their recordings are shared, streamed and replayed
     kept : which of the recorded arrays `compute` looks at
     jobs : values -> `Job` by name, for the pool

@@ -27,7 +27,7 @@ COLOURS = (
     "#e69f00", "#56b4e9", "#5d500e", "#4d235a", "#adadad",
 )  # fmt: skip
 BLUE, ORANGE, GREEN, PURPLE, BLACK = COLOURS[:5]
-GREYS = ((0.0, "#ffffff"), (1.0, "#222222"))
+GREYS = ((0.0, PAPER), (1.0, INK))
 MARGIN = {"l": 56, "r": 14, "t": 10, "b": 44}
 
 

@@ -342,6 +342,8 @@ def test_a_chapter_declares_all_that_a_reader_needs(name: str) -> None:
     assert not [text for text in texts if BROKEN.search(text)]
     names = [control.name for control in chapter.table]
     assert len(set(names)) == len(names)
+    if chapter.runs is not None:
+        assert any(control.kind == "step" for control in chapter.controls), "how far runs are watched"
     for control in chapter.controls:
         assert control.label and control.parse(control.write(control.default)) == control.default
         assert all(control.low <= stop <= control.high for stop in (*control.stops, *control.marks))

@@ -93,7 +93,7 @@ def imports_in(source: str, module: str, is_package: bool = False) -> Iterator[I
 
 
 def own_part(module: str, target: str) -> bool:
-    """Whether a page's module imports a private file of that page, as pages/_zoo_views.py is of pages/zoo.py."""
+    """Whether a page's module imports a private file of it, as pages/_zoo_views.py is of pages/zoo.py."""
     stem = module.removeprefix("pages.")
     pages = [path.stem for path in modules_of("pages") if stem.startswith(f"_{path.stem}")]
     page = max(pages, key=len, default=stem)

@@ -10,8 +10,8 @@ import streamlit as st
 from live.messages import CONTROLS, Control, Values, follow, opening, read, write
 from ui import assets
 
-# Each report has a number of its own. Streamlit tells of changes only, and runs the script with the address that
-# the browser had when it reported: a report that says the same once more must not bring that one back.
+# Each report has a number of its own. Streamlit tells of changes only, and runs the script with the address
+# that the browser had when it reported: a report that says the same again must not bring that one back.
 REVISION = "revision"
 
 _STYLE = "".join(path.read_text() for path in sorted(assets.FOLDER.glob("*.css")))

@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from urllib.parse import parse_qsl
 
@@ -9,8 +10,9 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
-from book.registry import chapters
-from live.messages import CONTROLS, LAB, read
+import ui.chapters
+from book.registry import chapters, pages
+from live.messages import CONTROLS, LAB, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
 PAGES = {name: name for name in chapters()} | {"lab": "training_lab"}
@@ -63,6 +65,48 @@ def test_pages_render(page):
     assert not told["paused"] and app.query_params == {}
 
 
+ASKED = [(name, scene) for name, one in chapters().items() for scene in one.scenes if scene.choices]
+
+
+@pytest.mark.parametrize(("name", "scene"), ASKED, ids=[f"{name}-{scene.name}" for name, scene in ASKED])
+def test_the_pytorch_program_is_shown_once_a_question_is_answered(name, scene):
+    chapter = chapters()[name]
+    values = chapter.settings(scene, {})
+    app = opened(name, **write(chapter.table, values))
+    assert "In PyTorch" not in [expander.label for expander in app.expander]
+    visited(app, write(chapter.table, values | {"guesses": ((scene.name, 0),)}))
+    assert "In PyTorch" in [expander.label for expander in app.expander] and not app.exception
+    answered, _ = read(chapter.table, dict(app.query_params))
+    assert chapter.pytorch(answered).strip() in [code.value.strip() for code in app.code]
+
+
+def test_sources_and_ways_on_are_on_the_page(page):
+    picture, app = page
+    if picture not in chapters():
+        return
+    chapter = chapters()[picture]
+    listed = "\n".join(f"- {source.text}" for source in chapter.sources)
+    assert not listed or listed in [text.value for text in app.markdown]
+    assert chapter.lead in [text.value for text in app.markdown] or not chapter.lead
+    assert [button.label for button in app.button] == [words for words, _ in chapter.links]
+
+
+@pytest.mark.parametrize(
+    ("name", "address"), [(name, address) for name, one in chapters().items() for _, address in one.links]
+)
+def test_a_way_on_leads_there_with_its_settings(name, address):
+    app = opened(name)
+    app.button(key=f"way-{name}-{address}").click().run()
+    assert not app.exception and not app.warning
+    path, _, query = address.partition("?")
+    there = next(one for one in pages().values() if one.path == path.strip("/"))
+    assert app.title[0].value == there.question
+    told = handed_over(app)
+    assert told["picture"] == ("lab" if there.name == "training_lab" else there.name)
+    if query:
+        assert told["values"] != told["defaults"], "the link is a state"
+
+
 def test_an_address_restores_its_settings():
     address = {"lanes": "none,rms~depth:3~lr:2", "lr": "0.0123456789012345", "seed": "17", "step": "250"}
     app = opened("lab", **address, edits="20:lr:0.7,9:eps:0.1", before="activation:tanh,lr:0.1")
@@ -84,6 +128,34 @@ def test_the_lab_hands_over_its_presets_and_each_is_a_link_into_it():
         there = handed_over(app)
         assert not app.warning and there["paused"], "a reader predicts before it starts"
         assert there["values"] == told["defaults"] | preset["values"]
+
+
+def bar_of(app):
+    return "".join(part.proto.body for part in app.get("html"))
+
+
+def test_every_page_is_linked_in_reading_order():
+    bar = bar_of(opened("home"))
+    row = bar[bar.index('class="row"') : bar.index('class="menu"')]
+    links = re.findall(r'<a href="/([\w-]*)"(?: aria-current="page")?>([^<]*)</a>', row)
+    assert links == [(page.path, page.title) for page in pages().values()]
+    assert '<a href="/" aria-current="page">' in row and "<summary>" not in row
+
+
+def test_many_pages_are_in_groups_that_open(monkeypatch):
+    grouped = {
+        name: replace(page, group="" if name == "home" else "Batches & more")
+        for name, page in pages().items()
+    }
+    monkeypatch.setattr(ui.chapters, "pages", lambda: grouped)
+    monkeypatch.setattr(ui.chapters, "MOST_IN_ONE_ROW", len(grouped) - 1)
+    app = opened("one_batch")
+    assert not app.exception
+    bar = bar_of(app)
+    row = bar[bar.index('class="row"') : bar.index('class="menu"')]
+    assert row.count("<summary>Batches &amp; more</summary>") == 1 and 'class="here"' in row
+    for page in grouped.values():
+        assert bar.count(f'<a href="/{page.path}"') == 2, "in the row and in the menu"
 
 
 # --- links to the experiments' races --------------------------------------------------------------------
