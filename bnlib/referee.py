@@ -30,8 +30,9 @@ from .units import Trace
 Quantities = dict[str, Array]  # by name: "kind of which"
 
 # Where a network amplifies rounding, PyTorch's own float32 is off its float64, too: ours may be by so many
-# times that; float64 rounds 2^-29 times as much. What is wrong is off by far more.
-TOLERANCE, SLACK = {"float32": 1e-2, "float64": 1e-9}, {"float32": 10.0, "float64": 1e3 * 2.0**-29}
+# times that (of 16 networks with 40 layers two were off by 13 and 18 times it); float64 rounds 2^-29 times as
+# much. What is wrong is off by far more.
+TOLERANCE, SLACK = {"float32": 1e-2, "float64": 1e-9}, {"float32": 30.0, "float64": 1e3 * 2.0**-29}
 FLOOR = 1e-3  # what is smaller than this in all layers may be rounding alone
 
 

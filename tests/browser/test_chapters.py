@@ -46,7 +46,7 @@ OPENED = """() => {
   for (const [name, axis] of Object.entries(plot._fullLayout)) {
     if (/^[xy]axis\\d*$/.test(name) && axis.range) {
       const sent = plot.layout[name];
-      const ticks = plot.querySelectorAll(`.${axis._id}tick`).length;
+      const ticks = plot.querySelectorAll(`g.${axis._id}tick`).length;
       const [range, asked] = [axis.range, sent.range].map((ends) => ends.map(Number));
       axes[name] = { range, sent: asked, ticks, said: sent.tickvals.length };
     }
