@@ -226,7 +226,7 @@ export class Chapter {
     const known = this.stories[scene.name];
     if (known) this.reveal(known);
     else this.settle();
-    this.scenes?.next.focus({ preventScroll: true }); // the answers can't be used any more
+    this.scenes?.said.focus({ preventScroll: true }); // the answers can't be used any more; what is said is read next
   }
 
   // What was measured is played: the settings go from where they are to those of the reveal.
@@ -241,7 +241,8 @@ export class Chapter {
 
   /** @param {string} name @param {Story} story */
   learn(name, story) {
-    this.stories[name] = story;
+    // On its way to the reveal a picture is other than it, but nobody has chosen anything else.
+    this.stories[name] = this.motion.running ? { ...story, holds: true } : story;
     if (name !== this.values.scene || this.guess() === undefined) return;
     if (this.due === name) this.reveal(story);
     else if (this.jump) {

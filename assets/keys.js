@@ -1,12 +1,6 @@
 // Keys as people expect them; a list of them opens with "?".
 import { element } from "./controls.js";
 
-const LIST = [
-  ["1 – 4", "answer the question"],
-  ["← →", "scene before, next scene; in “Step by step” the operations"],
-  ["space", "play, pause"],
-  ["?", "this list"],
-];
 const TAKES_KEYS = "input, select, textarea, [contenteditable], [role=slider], [role=radio], [role=listbox], dialog";
 
 export class Keys {
@@ -15,15 +9,40 @@ export class Keys {
     this.chapter = chapter;
     this.listen = (/** @type {KeyboardEvent} */ event) => this.press(event);
     document.addEventListener("keydown", this.listen);
-    this.list = element(chapter.frame, "dl", "keys", { "aria-label": "Keys" });
+    this.list = element(null, "dl", "keys", { "aria-label": "Keys" });
     this.list.hidden = true;
-    for (const [key, what] of LIST) {
-      element(this.list, "dt", "", {}, key);
-      element(this.list, "dd", "", {}, what);
-    }
+    (chapter.scenes?.box ?? chapter.frame).append(this.list);
+  }
+
+  // The keys that do something here.
+  /** @returns {[string, string][]} */
+  known() {
+    const { chapter } = this;
+    const answers = chapter.scene?.choices.length ?? 0;
+    /** @type {[string | false | undefined, string][]} */
+    const keys = [
+      [chapter.open && `1 – ${answers}`, "answer the question"],
+      [
+        chapter.data.story.length > 0 && "← →",
+        chapter.walk.control ? "operation before, next operation" : "scene before, next scene",
+      ],
+      [this.playhead && "space", "play, pause"],
+      ["Tab, ← →, Page Up, Page Down", "reach a figure, a slider; move what is chosen; choose another"],
+      ["?", "this list; Escape closes it"],
+    ];
+    return keys.filter((row) => row[0]).map(([key, what]) => [String(key), what]);
+  }
+
+  get playhead() {
+    return this.chapter.shows.find(({ row, toggle }) => toggle && !row.hidden);
   }
 
   toggle() {
+    this.list.replaceChildren();
+    for (const [key, what] of this.known()) {
+      element(this.list, "dt", "", {}, key);
+      element(this.list, "dd", "", {}, what);
+    }
     this.list.hidden = !this.list.hidden;
     this.chapter.scenes?.help.setAttribute("aria-expanded", String(!this.list.hidden));
   }
@@ -48,9 +67,8 @@ export class Keys {
       else if (chapter.data.story.length) chapter.move(way);
       else return false;
     } else if (key === " " && !target?.closest("button, a, summary")) {
-      const playhead = chapter.shows.find(({ row, toggle }) => toggle && !row.hidden);
-      if (!playhead?.toggle || chapter.locked) return false;
-      playhead.toggle();
+      if (!this.playhead?.toggle || chapter.locked) return false;
+      this.playhead.toggle();
     } else return false;
     return true;
   }

@@ -62,6 +62,8 @@ export function readout(figure, places, px, py) {
     { title } = words(figure, places, lead.trace, lead.point);
   const cells = figure.data[lead.trace].type === "heatmap",
     [axis] = axesOf(figure.data[lead.trace], places);
+  const told = figure.data[lead.trace].meta?.says?.[lead.point]; // where Python has words for it, those
+  if (told) return { title: told, rows: [], guide: undefined, axis };
   const rows = found
     .filter((each) => Math.abs(each.px - lead.px) <= SHARED)
     .map((each) => {

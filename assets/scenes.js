@@ -28,15 +28,17 @@ export class Scenes {
       return tab;
     });
     new ResizeObserver(() => this.centre()).observe(this.list);
-    const box = element(parent, "section", "prediction", { "aria-label": "Prediction" });
+    this.box = element(parent, "section", "prediction", { "aria-label": "Prediction" });
+    const { box } = this;
     this.question = element(box, "h2");
     this.choices = element(box, "div", "choices", { role: "group", "aria-label": "Your prediction" });
-    this.said = element(box, "div", "said", { role: "status" });
+    this.said = element(box, "div", "said", { role: "status", tabindex: -1 });
     const ways = element(box, "div", "ways");
     this.back = button(ways, "← Back", "Back to the scene before", () => chapter.move(-1));
     this.next = button(ways, "Next →", "Next scene", () => chapter.move(1));
     button(ways, "Start over", "Start over with this scene", () => chapter.startOver());
     this.help = button(ways, "?", "Keys", () => chapter.keys.toggle());
+    this.help.setAttribute("aria-expanded", "false");
   }
 
   /** @param {Scene} scene */
@@ -92,7 +94,9 @@ export class Scenes {
   offer(scene, guess, story) {
     this.choices.replaceChildren();
     scene.choices.forEach((label, i) => {
-      const answer = button(this.choices, label, label, () => this.chapter.predict(i));
+      const answer = button(this.choices, "", label, () => this.chapter.predict(i));
+      if (guess === undefined) element(answer, "kbd", "", { "aria-hidden": "true" }, i + 1);
+      answer.append(label);
       answer.dataset.choice = String(i);
       if (guess === undefined) return;
       answer.disabled = true;
@@ -108,7 +112,9 @@ export class Scenes {
   answer(scene, guess, story) {
     const line = element(this.said, "p");
     element(line, "b", "", {}, guess === story.right ? "As you said. " : `You said “${scene.choices[guess]}”. `);
-    line.append([story.credit, story.said, story.because].filter(Boolean).join(" "));
+    if (story.credit) line.append(`${story.credit} `);
+    // The reveal has gone when other settings are chosen: what was said of it is then said of the past.
+    line.append(story.holds ? `${story.said} ` : `Measured at the reveal: ${story.said} `, story.because);
     if (story.but) {
       const limit = element(this.said, "p", "but");
       element(limit, "b", "", {}, "But: ");

@@ -97,7 +97,8 @@ class Scene:
     measured : which of the view's numbers decides, at the settings of the reveal
     start : settings while the question is open, where they aren't the defaults
     reveal : settings that change then; the name of a number stands for that number at the start
-    said : what came out, with the numbers at the reveal; it goes when other settings are chosen
+    said : what came out, in the past tense, with the numbers at the reveal; where other settings are chosen,
+        the page says that it was measured before
     because : the reason, with the numbers at the reveal
     but : the limit, or the side that disagrees
     task : what to try next
@@ -329,7 +330,7 @@ def told(chapter: Chapter, values: Values, measured: Answer) -> dict[str, Any]:
     here = holds(chapter, values, measured.reveal)
     return {
         "right": measured.right, "credit": credit, "because": measured.because, "but": measured.but,
-        "said": measured.said if here else f"It was measured: {scene.choices[measured.right].label}.",
+        "said": measured.said,
         "holds": here, "reveal": measured.reveal,
     }  # fmt: skip
 

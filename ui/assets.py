@@ -5,6 +5,8 @@ from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
 
+import streamlit as st
+
 FOLDER = Path(__file__).parent.parent / "assets"
 
 
@@ -22,6 +24,12 @@ def plotly_file() -> Path:
     if package is None or package.origin is None:
         raise ModuleNotFoundError("plotly is missing; install requirements.txt")
     return Path(package.origin).parent / "package_data" / "plotly.min.js"
+
+
+def base() -> str:
+    """Return the path below which the app is served, without a slash at its end."""
+    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
+    return f"/{path}" if path else ""
 
 
 MOUNT = f"/lab-assets/{version()}"

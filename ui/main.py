@@ -11,7 +11,7 @@ _STYLE = """<style>
 .stMainBlockContainer h1 { padding: 0 0 .2rem; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; }
   .stMainBlockContainer h1 { font-size: 1.6rem; } }
-@media (max-height: 480px) { .stMainBlockContainer h1 { font-size: 1.3rem; } }
+@media (max-height: 480px) { .stMainBlockContainer h1 { font-size: 1.3rem; } .st-key-lead { display: none; } }
 </style>"""
 
 st.set_page_config(page_title="BatchNorm Lab", page_icon="📊", layout="wide")

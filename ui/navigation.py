@@ -11,6 +11,8 @@ from html import escape
 
 import streamlit as st
 
+from . import assets
+
 Groups = Mapping[str, Sequence[st.Page]]
 
 # Streamlit's variables of the theme's colours exist in components only; its `color-scheme` is everywhere.
@@ -157,8 +159,7 @@ def bar(groups: Groups, current: st.Page) -> str:
 
 
 def _links(pages: Iterable[st.Page], current: st.Page) -> str:
-    base = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    base = f"/{base}/" if base else "/"
+    base = f"{assets.base()}/"
     items = []
     for page in pages:
         mark = ' aria-current="page"' if page.url_path == current.url_path else ""

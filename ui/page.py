@@ -17,7 +17,8 @@ def show(chapter: Chapter) -> None:
     """Show a chapter: what a page's script does."""
     st.title(chapter.question)
     if chapter.lead:
-        st.markdown(chapter.lead)
+        with st.container(key="lead"):
+            st.markdown(chapter.lead)
     values = picture(chapter.name, title=chapter.question)
     if chapter.pytorch is not None and not chapter.is_open(values):
         with st.expander("In PyTorch", icon=":material/terminal:"):

@@ -68,9 +68,9 @@ def picture(name: str, *, title: str) -> Values:
         | {
             "paused": "step" in link.address,
             "arrival": arrival,
-            "assets": _base() + assets.MOUNT,
-            "channel": _base() + "/live",
-            "plotly": _base() + assets.PLOTLY,
+            "assets": assets.base() + assets.MOUNT,
+            "channel": assets.base() + "/live",
+            "plotly": assets.base() + assets.PLOTLY,
         },
         on_values_change=lambda: _to_address(name, controls, st.session_state[key]),
     )
@@ -110,11 +110,6 @@ def _restore_address(name: str) -> None:
     if saved and not st.query_params and st.session_state.get("picture") != name:
         st.query_params.from_dict(saved)
     st.session_state["picture"] = name
-
-
-def _base() -> str:
-    path = str(st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{path}" if path else ""
 
 
 def _plain(text: str) -> str:

@@ -633,3 +633,29 @@ test("the point that keys are at is ringed", () => {
   );
   drawn(figure([curve()]), { focus: { trace: 0, point: 99 } }); // a figure that has become shorter
 });
+
+test("a point that Python has words for is read in those words", () => {
+  const trace = {
+    type: "scatter",
+    mode: "markers",
+    x: [1, 2],
+    y: [0.2, 0.8],
+    meta: { says: ["", "C, recomputed: 43%"] },
+  };
+  const shown = figure([trace]);
+  const places = geometry(shown, 640, 360);
+  const [x, y] = [places.axes.x.scale(2), places.axes.y.scale(0.8)];
+  assert.deepEqual(readout(shown, places, x, y)?.rows, []);
+  assert.equal(readout(shown, places, x, y)?.title, "C, recomputed: 43%");
+  assert.equal(readout(shown, places, places.axes.x.scale(1), places.axes.y.scale(0.2))?.rows.length, 1);
+});
+
+test("words in the page's colour stand on something dark and have no halo", () => {
+  const font = (/** @type {string} */ color) => ({ x: 5, y: 0.5, text: "92%", showarrow: false, font: { color } });
+  const halos = (/** @type {string} */ colour) =>
+    drawn(figure([], { annotations: [font(colour)] }), {}, DARK)
+      .calls("strokeText")
+      .filter(([, [words]]) => words === "92%").length;
+  assert.equal(halos("#ffffff"), 0);
+  assert.equal(halos("#1b2430"), 1);
+});

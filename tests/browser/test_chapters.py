@@ -9,6 +9,7 @@ from playwright.sync_api import BrowserContext, Page, expect
 
 from book.registry import chapters
 from tests.browser.gestures import wait_for_address
+from tests.server import Server
 
 pytestmark = pytest.mark.browser
 
@@ -161,3 +162,43 @@ def test_the_layout_holds_still_while_a_slider_moves(page: Page, chapter: str) -
             settled(page)
             after = slider.bounding_box()
             assert after and abs(after["y"] - before["y"]) <= 1, slider.get_attribute("data-control")
+
+
+def test_the_picture_goes_on_when_the_server_is_back(context: BrowserContext, server: Server) -> None:
+    page = context.new_page()
+    open_scene(page, "one_batch", "free")
+    before = page.locator(".verdict").inner_text()
+    server.kill()
+    away = page.get_by_text("The server is away; the picture goes on when it is back")
+    expect(away).to_be_visible()
+    slider = page.locator("input[data-control=batch_size]")
+    slider.press("Home")
+    server.start()
+    expect(away).to_have_count(0)
+    expect(page.locator(".verdict")).not_to_have_text(before)
+    expect(page.locator(".verdict")).to_contain_text("A batch of one")
+    page.close()
+
+
+def test_a_view_that_fails_offers_the_way_back(page: Page) -> None:
+    """The server's word that a picture could not be computed, put into the channel's place."""
+    page.add_init_script(
+        """const send = WebSocket.prototype.send;
+        WebSocket.prototype.send = function (text) {
+          const asked = typeof text === "string" && text.startsWith("{") ? JSON.parse(text) : {};
+          if (asked.kind !== "view" || asked.values.batch_size !== 13) return send.call(this, text);
+          const problem = { kind: "problem", of: "view", id: asked.id, message: "It could not be computed." };
+          setTimeout(() => this.onmessage({ data: JSON.stringify(problem) }));
+        };"""
+    )
+    open_scene(page, "one_batch", "free", "batch_size=12")
+    before = page.locator(".verdict").inner_text()
+    page.locator("input[data-control=batch_size]").press("ArrowRight")
+    alert = page.get_by_role("alert")
+    expect(alert).to_contain_text("It could not be computed.")
+    assert page.locator(".verdict").inner_text() == before, "the picture before stays"
+    alert.get_by_role("button", name="Go back").click()
+    expect(alert).to_have_count(0)
+    wait_for_address(page, "batch_size=12")
+    page.locator("input[data-control=batch_size]").press("ArrowLeft")
+    expect(page.locator(".verdict")).to_contain_text("11 numbers")

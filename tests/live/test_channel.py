@@ -661,3 +661,29 @@ def test_a_killed_server_takes_its_workers_along_and_a_killed_worker_is_replaced
         assert len(workers) >= 2
         doomed.kill()
         ended(workers)
+
+
+def test_a_chapter_outlives_killed_workers_and_a_new_server_shows_the_same(start_server):
+    settings = {"scene": "free", "step": 400, "lr": 0.2, "momentum": 0.95}
+
+    def last(client):
+        while (answer := client.receive())[0].get("growing", True):
+            assert answer[0]["kind"] == "view", answer[0]
+        return answer
+
+    server = start_server()
+    with server.client(max_size=None) as client:
+        client.send(view(1, settings, "inference"))
+        first, _ = client.receive()
+        assert first["growing"], "it is still being recorded"
+        for process in server.workers():
+            process.kill()
+        header, arrays = last(client)
+    server.stop()
+    with start_server().client(max_size=None) as client:
+        client.send(view(1, settings, "inference"))
+        again, same = last(client)
+    assert again["text"] == header["text"] and again["figures"] == header["figures"]
+    assert {name: array.tobytes() for name, array in same.items()} == {
+        name: array.tobytes() for name, array in arrays.items()
+    }

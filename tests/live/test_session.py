@@ -614,7 +614,7 @@ def test_a_story_that_takes_time_follows_the_view() -> None:
         message = await visit.page.next()
         assert (message["kind"], message["id"], message["scene"]) == ("story", 4, "asks")
         story = message["story"]
-        assert (story["right"], story["said"], story["credit"]) == (1, "It was measured: nine.", "it grows")
+        assert (story["right"], story["said"], story["credit"]) == (1, "It is 9.", "it grows")
         assert not story["holds"] and story["reveal"]["x"] == 3
         await visit.ask("jobs", {"scene": "asks", "guesses": "asks:1", "x": 3}, number=5)
         assert (await visit.page.last())["id"] == 5
