@@ -310,7 +310,7 @@ def roulette(config: RunConfig, step: int, m: int, draws: int, seed: int) -> Fou
     """Ask about every validation sample ``draws`` times in train(), among other companions each time.
 
     Returns ``changed`` (R,), the share of samples that got more than one answer, and ``differs`` (R,), the
-    share of single answers that differ from eval()'s.
+    share of single answers that differ from eval()'s; ``differs_by_draw`` (draws,), the same of each draw.
     """
     run = trained(config, step)
     x = config.data().x_val
@@ -325,6 +325,7 @@ def roulette(config: RunConfig, step: int, m: int, draws: int, seed: int) -> Fou
     return {
         "changed": (highest > lowest).mean(axis=1),
         "differs": differs.sum(axis=(1, 2)) / asked.sum(axis=(1, 2)),
+        "differs_by_draw": differs.sum(axis=(0, 1)) / asked.sum(axis=(0, 1)),
     }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -40,9 +40,9 @@ SIZES = (*range(1, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, BATCH
 
 BATCH_CONTROLS = (
     Control("batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, SIZES),
-    Control("gamma", "number", 1.0, "γ gamma", "scale after normalizing", -4, 4, even_stops(-4, 4, 160)),
-    Control("beta", "number", 0.0, "β beta", "shift after normalizing", -4, 4, even_stops(-4, 4, 160)),
-    Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, EPS_STOPS),
+    Control("gamma", "number", 1.0, "γ gamma", "scale", -4, 4, even_stops(-4, 4, 160)),
+    Control("beta", "number", 0.0, "β beta", "shift", -4, 4, even_stops(-4, 4, 160)),
+    Control("eps", "number", 1e-5, "ε eps", "added to σ²", 0, 1, EPS_STOPS),
     points_control("moved", "moved points", BATCH_LIMIT),
     Control("chosen", "whole", -1, "chosen dot", "", -1, BATCH_LIMIT - 1, group="view"),
 )
@@ -61,10 +61,8 @@ _ANEW = ("moved", "chosen")  # goes when other numbers come
 
 SOURCE_CONTROLS = (
     Control("source", "choice", "digits", "the numbers", choices=tuple(SOURCES), names=_NAMES, resets=_ANEW),
-    Control(
-        "draw", "next", 0, "Next batch", "other numbers from the same source", 0, DRAW_LIMIT, resets=_ANEW
-    ),
-    Control("scale", "number", 1.0, "scale", "x is multiplied by it", 1e-8, 1, log_stops(-8, 0, 20)),
+    Control("draw", "next", 0, "Next batch", "same source", 0, DRAW_LIMIT, resets=_ANEW),
+    Control("scale", "number", 1.0, "scale", "times x", 1e-8, 1, log_stops(-8, 0, 20)),
 )
 _DEFAULTS: Values = {control.name: control.default for control in SOURCE_CONTROLS}
 
@@ -102,6 +100,10 @@ class Batch(NamedTuple):
         """Columns for the CSV."""
         x, x_hat, y = (self.arrays[name] for name in ("x", "normalized", "y"))
         return {"index": np.arange(len(x)), "x": x, "x_hat": x_hat, "y": y}
+
+    def column(self, name: str) -> Array:
+        """Return a further column: an array's name, or y_minus_x."""
+        return self.arrays["y"] - self.arrays["x"] if name == "y_minus_x" else self.arrays[name]
 
 
 @lru_cache(maxsize=256)
@@ -292,9 +294,9 @@ numbers |= {"largest": np.abs(x_hat).max(), "bound": np.sqrt(len(x) - 1)}
 
 _PRINTED = """
 for name, number in numbers.items():
-    print(f"{name} = {float(number)!r}")
-print("index,x,x_hat,y")
-for index, row in enumerate(zip(x, x_hat, y)):
+    print(f"{{name}} = {{float(number)!r}}")
+print("index,x,x_hat,y{names}")
+for index, row in enumerate(zip(x, x_hat, y{values})):
     print(index, *row, sep=",")
 """
 
@@ -308,13 +310,19 @@ def listed(x: Array, digits: int = 17, width: int = 100) -> str:
     )  # fmt: skip
 
 
-def script(values: Values, more: str = "") -> str:
-    """Write a script that computes the batch with NumPy alone; ``more`` adds to its ``numbers``."""
+def script(values: Values, more: str = "", columns: Sequence[str] = ()) -> str:
+    """Write a script that computes the batch with NumPy alone.
+
+    ``more`` adds to its ``numbers``, ``columns`` are arrays of the script that its table has besides.
+    """
     values = _DEFAULTS | values
+    printed = _PRINTED.format(
+        names="".join(f",{name}" for name in columns), values="".join(f", {name}" for name in columns)
+    )
     return (
         f"import numpy as np\n\nx = np.array([\n{listed(batch_of(values))},\n])\n"
         f"gamma, beta, eps = {values['gamma']!r}, {values['beta']!r}, {values['eps']!r}\n\n"
-        f"{_COMPUTED}{more}{_PRINTED}"
+        f"{_COMPUTED}{more}{printed}"
     )
 
 

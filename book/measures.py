@@ -115,8 +115,8 @@ def shape(batch: Batch) -> Measured:
         words += f"Two numbers end at −1 and 1, whatever the source: {pool.at_wall:.1%} of all x̂ are "
         words += "that far out" + (", the others are kept from it by ε." if pool.at_wall < 0.9995 else ".")
     else:
-        words += f"The share of x̂ below any point is within {distance:.1%} of theory; as many "
-        words += f"independent values would stray up to {chance:.1%}. {_verdict(source, distance <= chance)}"
+        words += f"The share of x̂ below any point is within {distance:.1%} of theory; chance "
+        words += f"alone would give up to {chance:.1%}. {_verdict(source, distance <= chance)}"
     found = {"kurtosis": pool.kurtosis, "distance": distance, "chance": chance}
     return Measured(found, words, Pooled(size * pool.bars / total, size * bars))
 
@@ -139,7 +139,10 @@ def _gradients(size: int) -> Array:
 
 @lru_cache(maxsize=64)
 def _passed(x: bytes, eps: float) -> float:
-    """Return the mean share of random gradients' energy that gets back through the batch ``x`` (float64)."""
+    """Return the mean share of random gradients' energy that gets back through the batch ``x`` (float64).
+
+    Energy is the sum of squares; that all of it is divided by √(σ² + ε) doesn't count.
+    """
     batch = np.frombuffer(x)
     upstream = _gradients(len(batch))
     _, cache = batch_norm(np.repeat(batch[:, None], upstream.shape[1], axis=1), eps=eps)
@@ -163,7 +166,7 @@ def share(batch: Batch) -> Measured:
     else:
         theory = 0.0
         words += f"σ² + ε is 0, and theory divides by it: {UNDEFINED}."
-    title = "Share of the gradient that gets through"
+    title = "Energy that gets through"
     meter = Meter("share", title, measured, theory, f"{measured:.1%}")
     ticks = [1, 2, 4, 8, 16, 32, 64, 128, 256]
     drawn = _curve(
@@ -184,9 +187,10 @@ def spread(batch: Batch) -> Measured:
     """Measure how far x̂ spreads, against σ."""
     numbers, eps = batch.numbers, batch.values["eps"]
     theory = float(output_spread(np.array(numbers["x_std"]), eps))
-    words = f"σ = {brief(numbers['x_std'])} and √ε = {brief(math.sqrt(eps))}: "
+    words = f"σ = {brief(numbers['x_std'])}, √ε = {brief(math.sqrt(eps))}. "
     if numbers["root"]:
-        words += f"x̂ spreads {numbers['normalized_std']:.2f}; σ / √(σ² + ε) {equals(theory, 2)}."
+        words += f"Standard deviation of x̂: {numbers['normalized_std']:.2f}; "
+        words += f"σ / √(σ² + ε) {equals(theory, 2)}."
     else:
         words += f"σ / √(σ² + ε) is {UNDEFINED}. The curve stands for every σ above 0."
     at = max(numbers["x_std"], STDS[0]), numbers["normalized_std"]
@@ -205,9 +209,9 @@ def undo(batch: Batch) -> Measured:
     away = math.sqrt(float(np.mean(np.square(batch.arrays["y"] - batch.arrays["x"]))))
     distance = min(away / root, 999.0) if root else 0.0 if away == 0 else 999.0
     lit, exact = distance <= LAMP, distance < EXACT
-    words = f"On average y is {distance:.3f} σ away from x; the lamp needs {LAMP:g} or less."
+    words = f"y is {distance:.3f} σ away from x (root mean square); the lamp needs {LAMP:g} or less."
     if not root:
-        words = f"σ and ε are 0, no unit to measure in; on average y is {brief(away)} away from x."
+        words = f"σ and ε are 0, no unit to measure in; y is {brief(away)} away from x (root mean square)."
     told = f"The lamp is on: y {'=' if exact else '≈'} x" if lit else "The lamp is off"
     found = {"undo_distance": distance, "lamp": float(lit), "exact": float(exact)}
     return Measured(found, words, lights=(Light("undo", lit, told),))
@@ -243,7 +247,8 @@ def digit_figure(batch: Batch, narrow: bool = False) -> Figure:
     plain: dict[str, Any] = {"ticks": (), "visible": False, "showgrid": False}
     return plot.figure(
         [plot.cells(PIXELS[batch.digit][::-1], 0, 16, name="ink", hoverinfo="skip")],
-        "The handwritten digit behind the chosen dot", f"Digit {batch.digit + 1} of the training set.",
+        "Its digit",
+        f"The handwritten digit behind the chosen dot: number {batch.digit + 1} of the training set.",
         plot.axis(-0.5, 37.5 if narrow else 29.5, **plain), plot.axis(-0.5, 7.5, **plain),
         place="side", height=90, margin={"l": 8, "r": 14, "t": 10, "b": 8},
     )  # fmt: skip

@@ -42,7 +42,8 @@ def rows_figure(
     rows = WALK if walk else ROWS
     reached = len(OPERATIONS) + 1 if operation is None else OPERATIONS.index(operation)
     places = lay_out(batch, rows, pooled, narrow)
-    data = _legend(places[0])
+    # First the numbers that are asked for: who reads the figure as a table meets them before bars and marks.
+    first, data = [], _legend(places[0])
     shapes, notes = grid(places, narrow), []
     if walk:
         shapes += _threads(batch, rows, places, NEWEST[reached])
@@ -61,13 +62,15 @@ def rows_figure(
             shapes += more
             notes += words
         data += _spread(batch, row, place, reached)
-        data += _dots(batch, row, place, reached)
-        notes += _outside(batch, row, place, reached)
+        every, one = _dots(batch, row, place, reached)
+        first.append(every)
+        data.append(one)
+        notes += _outside(batch, row, place, reached, narrow)
     shapes += _thread(batch, [pair for pair in zip(rows, places, strict=True) if reached >= pair[0].since])
     alt = f"{len(rows)} rows of dots on one axis: {', '.join(row.name for row in rows)}. {text} Chosen: "
     return plot.figure(
-        data,
-        "One batch, before and after batch normalization",
+        first + data,
+        "Before and after",
         f"{alt}{dot_words(batch, reached)}.",
         main_axis(places[-1].y),
         row_axis(places[0]),
@@ -152,8 +155,8 @@ def _sigma(x: Any, y: Any, named: bool, **more: Any) -> Trace:
     return plot.line(x, y, "± σ", plot.BLUE, **look, **more)
 
 
-def _dots(batch: Batch, row: Row, place: Place, reached: int) -> list[Trace]:
-    """Draw the dots; what lies beyond the axis is at its end. Those of x can be dragged.
+def _dots(batch: Batch, row: Row, place: Place, reached: int) -> tuple[Trace, Trace]:
+    """Draw all dots and the chosen one; what lies beyond the axis is at its end. Those of x can be dragged.
 
     Dots that can be dragged keep their values, and whoever draws them keeps them in the frame. Of what is
     said of them there is only the chosen one's sentence, by its number: nobody hears the others.
@@ -173,10 +176,10 @@ def _dots(batch: Batch, row: Row, place: Place, reached: int) -> list[Trace]:
             every |= _true(row, values)
     if place.across(value) != value:
         more |= _true(row, [value])
-    return [
+    return (
         plot.dots(shown, heights, f"dots of {row.name}", plot.INK, alpha=0.45, **every),
         _one([place.across(value)], [height], False, **more),
-    ]
+    )
 
 
 def _true(row: Row, values: Any) -> dict[str, Any]:
@@ -189,6 +192,8 @@ def _walls(batch: Batch, place: Place, narrow: bool) -> tuple[list[Any], list[An
     bound, (words, _) = batch.numbers["bound"], bound_words(batch.numbers)
     height: dict[str, Any] = {"yref": f"{place.y} domain", "xref": "x"}
     top: dict[str, Any] = {"y": 1, "yanchor": "top", "yshift": -3, **height}
+    if batch.magnified > 1:  # the ticks of x's own axis are where the row begins
+        top = {"y": 0.62, "yanchor": "middle", **height}
     shapes, notes = [], []
     for side in (-1, 1):
         minus = "−" if side < 0 else ""
@@ -207,18 +212,20 @@ def _walls(batch: Batch, place: Place, narrow: bool) -> tuple[list[Any], list[An
         )
         edge = (plot.ORANGE, 4) if touched else (plot.faded(plot.INK, 0.6), 1.5)
         shapes.append(plot.mark(at, 0.03, at, 0.97, *edge, **shade))
-        outside = HIGH - bound > (4.0 if narrow else 2.9)  # room for the words there
+        outside = HIGH - bound > (3.6 if narrow else 2.9)  # room for the words there
         if side > 0 or (outside and not narrow):
             anchor = "left" if (side > 0) == outside else "right"
             ends: dict[str, Any] = top | {"xanchor": anchor, "xshift": side * (8 if outside else -8)}
-            if narrow and not outside:
-                ends["yshift"] = -19  # below the row's name
             notes.append(plot.label(at, text=f"{minus}√(N−1) = {minus}{words}", colour=colour, **ends))
     return shapes, notes
 
 
-def _outside(batch: Batch, row: Row, place: Place, reached: int) -> list[Any]:
-    """Say at the axis's ends what is farther out: the chosen dot, the mean, how many other dots."""
+def _outside(batch: Batch, row: Row, place: Place, reached: int, narrow: bool) -> list[Any]:
+    """Say at the axis's ends what is farther out: the chosen dot, the mean, how many other dots.
+
+    That is above the bars; where there are none, or ticks are above them, just above the dots.
+    """
+    above = place.floor > 0 and (batch.magnified == 1 or row.array == "x")
     low, high = LOW / place.factor, HIGH / place.factor
     chosen, mean = float(batch.arrays[row.array][batch.chosen]), batch.numbers[f"{row.array}_mean"]
     notes = []
@@ -232,12 +239,16 @@ def _outside(batch: Batch, row: Row, place: Place, reached: int) -> list[Any]:
         said += [(f"mean {brief(mean)}", plot.BLUE)] if beyond(mean) and reached >= row.mean else []
         said += [(f"{others} beyond", plot.INK)] if others > 0 else []
         shift = 0.0
+        up: dict[str, Any] = {"yanchor": "middle", "yshift": 17}
+        if above:
+            below_name = narrow and side < 0
+            up = {"yanchor": "top", "yshift": -19 if below_name else -3}
         for words, colour in said:
             shown = f"← {words}" if side < 0 else f"{words} →"
             notes.append(
                 plot.label(
-                    end, place.at(place.dots), shown, colour, xref=place.x, yref=place.y, yshift=17,
-                    xshift=-side * shift, xanchor="left" if side < 0 else "right", yanchor="middle",
+                    end, place.at(1 if above else place.dots), shown, colour, xref=place.x, yref=place.y,
+                    xshift=-side * shift, xanchor="left" if side < 0 else "right", **up,
                 )
             )  # fmt: skip
             shift += len(shown) * LETTER + 10

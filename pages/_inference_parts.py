@@ -34,6 +34,11 @@ def step_batch(values: Values) -> int:
     return 2 * STEP_BATCH if values["scene"] == "one_class" else STEP_BATCH
 
 
+def conv_steps(step: int) -> int:
+    """Return how long convolutional networks train: they learn more slowly, so four times as many steps."""
+    return 4 * step
+
+
 @lru_cache(maxsize=1)
 def digits() -> Any:
     return load("digits", dtype="float64")
@@ -73,56 +78,52 @@ def bars(shares: dict[str, Any], title: str, narrow: bool, **more: Any) -> Figur
     return fig.figure(data, title, alt, *axes, annotations=above, bargap=0, barmode="overlay", **more)
 
 
-def tiles(images: Any, columns: int) -> Any:
-    """Lay images (n, 64) out in rows of so many; row 0 is at the bottom."""
-    rows = -(-len(images) // columns)
-    canvas = np.zeros((rows * 9 + 1, columns * 9 + 1))
+def tiles(images: Any, columns: int, gutter: int = 1) -> Any:
+    """Lay images (n, 64) out in rows of so many, ``gutter`` cells apart; row 0 is at the bottom."""
+    rows, pitch = -(-len(images) // columns), 8 + gutter
+    canvas = np.zeros((rows * 9 + 1, columns * pitch + 1))
     for place, image in enumerate(images):
         y, x = divmod(place, columns)
-        canvas[y * 9 + 1 : y * 9 + 9, x * 9 + 1 : x * 9 + 9] = image.reshape(8, 8)
+        canvas[y * 9 + 1 : y * 9 + 9, x * pitch + 1 : x * pitch + 9] = image.reshape(8, 8)
     return canvas[::-1]
 
 
-def corner(place: int, columns: int, rows: int) -> tuple[float, float]:
+def corner(place: int, columns: int, rows: int, gutter: int = 1) -> tuple[float, float]:
     """Return the lower left corner of a tile in cells."""
     y, x = divmod(place, columns)
-    return x * 9 + 0.5, (rows - 1 - y) * 9 + 0.5
+    return x * (8 + gutter) + 0.5, (rows - 1 - y) * 9 + 0.5
+
+
+def frame(x0: float, y0: float, x1: float, y1: float, width: float = 3) -> dict[str, Any]:
+    """Draw an orange frame."""
+    return {
+        "type": "rect", "x0": x0, "y0": y0, "x1": x1, "y1": y1, "line": {"color": ORANGE, "width": width},
+    }  # fmt: skip
+
+
+GUTTER = 4  # cells beside a digit, where a wrong answer is written
 
 
 def answers(said: Any, mode: str, narrow: bool) -> Figure:
-    """Draw the first validation digits; a wrong answer stands in a frame with what was said."""
+    """Draw the first validation digits; a wrong one is framed, and what was said stands beside the frame."""
     data, columns = digits(), 8 if narrow else 10
     rows = -(-SHOWN // columns)
     shapes, notes, wrong = [], [], 0
     for place, answer in enumerate([] if said is None else said):
         if answer != data.y_val[place]:
-            x, y = corner(place, columns, rows)
+            x, y = corner(place, columns, rows, GUTTER)
             wrong += 1
-            shapes.append(
-                {
-                    "type": "rect",
-                    "x0": x,
-                    "y0": y,
-                    "x1": x + 8,
-                    "y1": y + 8,
-                    "line": {"color": ORANGE, "width": 2},
-                }
-            )
-            notes.append(
-                fig.label(x + 7.5, y + 0.5, str(int(answer)), ORANGE, 13, xanchor="right", yanchor="bottom")
-            )
-    z = tiles(data.x_val[:SHOWN], columns)
+            shapes.append(frame(x, y, x + 8, y + 8, 2))
+            notes.append(fig.label(x + 10, y + 4, str(int(answer)), ORANGE, 13))
+    z = tiles(data.x_val[:SHOWN], columns, GUTTER)
     hidden: Any = {"visible": False, "showgrid": False}
-    title = (
-        f"{SHOWN} of the validation digits in {mode}: {wrong} wrong, with the wrong answer in their corner"
-    )
-    if said is None:
-        title = f"{SHOWN} of the validation digits"
+    title = f"{SHOWN} validation digits" + ("" if said is None else f" in {mode}: {wrong} wrong")
+    hint = "A wrong digit is framed; the number beside it is the network’s answer." if wrong else ""
     return fig.figure(
         [fig.cells(z, 0, 1, name="digits", hoverinfo="skip")], title, f"{title}.",
         fig.axis(-0.5, z.shape[1] - 0.5, ticks=[], **hidden),
         fig.axis(-0.5, z.shape[0] - 0.5, ticks=[], **hidden),
-        shapes=shapes, annotations=notes, margin={"l": 8, "r": 8, "t": 8, "b": 8},
+        shapes=shapes, annotations=notes, margin={"l": 8, "r": 8, "t": 8, "b": 8}, hint=hint,
     )  # fmt: skip
 
 
@@ -145,23 +146,42 @@ def curves(run: Any, values: Values, hide: bool, low: float = 0.0) -> Figure:
         told_.append(f"{name} ends at {y[:, -1].mean():.1%} at step {int(x[-1])}")
     high = max(20, step)
     return fig.figure(
-        data, "Right answers on validation digits: mean of 4 seeds, shade from lowest to highest",
+        data, "Right answers on validation digits",
         f"Curves of accuracy over steps. {'; '.join(told_) or 'Nothing is computed yet'}.",
         fig.axis(0, high * 1.04, "step"), percent(low), showlegend=True,
+        hint="Lines: mean of 4 seeds. Shades: lowest to highest seed.",
+        hint="Lines: mean of 4 seeds. Shades: lowest to highest seed.",
         shapes=[fig.mark(step, low, step, 1.02, INK, 1, dash="dot")],
     )  # fmt: skip
+
+
+def unfinished(run: Any, step: int) -> str:
+    """Say how far a recording has come that has not reached the step of the slider."""
+    if run is None or not len(run["step"]):
+        return WAITING
+    steps = run["step"]
+    every, last = int(steps[1] - steps[0]) if len(steps) > 1 else 1, int(steps[-1])
+    return f"{last} of {step} steps are computed." if last + every <= step else ""
+
+
+def unfinished(run: Any, step: int) -> str:
+    """Say how far a recording has come that has not reached the step of the slider."""
+    if run is None or not len(run["step"]):
+        return WAITING
+    steps = run["step"]
+    every, last = int(steps[1] - steps[0]) if len(steps) > 1 else 1, int(steps[-1])
+    return f"{last} of {step} steps are computed." if last + every <= step else ""
 
 
 def gap_light(gap: Any, momentum: float) -> tuple[Light, ...]:
     """Light a lamp where running and batch means differ by more than twice what sampling makes."""
     if gap is None:
         return ()
-    size, sampling = float(np.mean(gap, axis=0).max()), expected_gap(STEP_BATCH, momentum)
-    on = size > 2 * sampling
+    size, normal = float(np.mean(gap, axis=0).max()), 2 * expected_gap(STEP_BATCH, momentum)
+    on = size > normal
     text = (
-        f"Batch and running means differ by {size:.2f} running σ in the worst layer. Means of 64 samples "
-        f"scatter: that alone makes {sampling:.2f}, √(2 / (64 · (1 + momentum))). The lamp is on above twice "
-        "that."
+        f"{'Alarm' if on else 'No alarm'}: batch and running means differ by {size:.2f} σ; up to "
+        f"{normal:.2f} is normal for {STEP_BATCH} samples."
     )
     return (Light("gap", on, text, "warning"),)
 
@@ -179,10 +199,8 @@ def raised(number: float, power: int) -> str:
 
 
 def start_left(momentum: float, steps: int) -> Equation:
-    left = momentum**steps
-    return Equation(
-        "left", "weight of the start", row("momentumᵗ"), left, (row(raised(momentum, steps)), told(left))
-    )
+    left, name = momentum**steps, "weight of the start after t steps, m: momentum"
+    return Equation("left", name, row("mᵗ"), left, (row(raised(momentum, steps)), told(left)))
 
 
 def average(values: Any) -> float:

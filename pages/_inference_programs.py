@@ -36,14 +36,18 @@ print("update =", bn.running_mean.item())
 
 RECOMPUTE = """\
 net = nn.Sequential(nn.BatchNorm1d(64, dtype=torch.float64))  # any network
-for module in net.modules():
-    if isinstance(module, nn.BatchNorm1d):
-        module.reset_running_stats()
-        module.momentum = None  # a plain average of all batches
-net.train()
+norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]  # 1d, 2d, 3d, Sync
+usual = [norm.momentum for norm in norms]
+net.eval()  # dropout stays off; measure the accuracy here, and again below
+for norm in norms:
+    norm.reset_running_stats()
+    norm.momentum = None  # a plain average of all batches
+    norm.train()
 with torch.no_grad():
     for x in {images}.split(64):
         net(x)
+for norm, momentum in zip(norms, usual):
+    norm.momentum = momentum
 net.eval()
 print("{name} =", net[0].running_mean.mean().item())
 """
@@ -94,11 +98,16 @@ FIXED = {
     + COMPANIONS.format(others=15).replace("nn.LayerNorm(64)", "norm"),
     "frozen": HEAD
     + dedent("""\
-        net = nn.Sequential(nn.Linear(64, 64, bias=False), nn.BatchNorm1d(64))
+        class Net(nn.Sequential):
+            def train(self, mode=True):  # else the next net.train() would thaw the statistics
+                super().train(mode)
+                for module in self.modules():
+                    if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                        module.eval()  # its statistics stay; weights, γ and β go on learning
+                return self
+
+        net = Net(nn.Linear(64, 64, bias=False), nn.BatchNorm1d(64))
         net.train()
-        for module in net.modules():
-            if isinstance(module, nn.BatchNorm1d):
-                module.eval()  # its statistics stay; weights, gamma and beta go on learning
         before = net[1].running_mean.clone()
         net(torch.randn(64, 64)).square().mean().backward()
         print("moved =", (net[1].running_mean - before).abs().max().item())

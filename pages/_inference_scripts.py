@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from book.controls import Values
-from pages._inference_parts import DRAWS, step_batch
+from pages._inference_parts import DRAWS, conv_steps, step_batch
 
 NETWORK = '''\
 import numpy as np
@@ -131,7 +131,16 @@ print("right_anew =", mean(precise))
 
 SCRIPTS = {
     "stale": MODES
-    + 'print("left =", {momentum!r} ** {step})\ntable(seed=range(4), train=train, eval=evaluated)\n',
+    + """\
+print("left =", {momentum!r} ** {step})
+nets = [Network(seed, m={m}, order={order!r}) for seed in range(4)]
+rows = []
+for step in range(0, {step} + 1, 5):
+    for seed, net in enumerate(nets):
+        net.train(step - net.step)
+        rows.append((step, seed, net.right({m}), net.average({momentum!r}).right()))
+table(**dict(zip(("step", "seed", "train", "eval"), zip(*rows))))
+""",
     "recalibrate": MODES + "table(seed=range(4), train=train, eval=evaluated, precise=precise)\n",
     "lag": """\
 net = Network(0, m={m}, order={order!r}).train(max({step}, 1))
@@ -172,7 +181,7 @@ print("layer =", mean(grouped("layer", {order!r})[1]))
 table(seed=range(4), own=own, eval=evaluated, precise=precise)
 """,
     "roulette": """\
-changed, differs, rows = [], [], range(500)
+changed, differs, different, answered = [], [], 0, 0
 for seed in range(4):
     net = Network(seed, m={m}, order={order!r}).train({step}).average({momentum!r})
     rng = np.random.default_rng(({spin}, 5))
@@ -184,10 +193,21 @@ for seed in range(4):
             votes[order, draw] = net.forward(VAL_X[order], {m}).argmax(1).numpy()
     asked = votes >= 0
     changed.append(np.mean([len(set(own[own >= 0])) > 1 for own in votes]))
-    differs.append(((votes != usual[:, None]) & asked).sum() / asked.sum())
+    other = (votes != usual[:, None]) & asked
+    differs.append(other.sum() / asked.sum())
+    different, answered = different + other.sum(0), answered + asked.sum(0)
+    if seed == 0:  # the digit that is framed, among other companions at each draw
+        rng, rest, logits = np.random.default_rng(({spin}, 6)), np.delete(np.arange(500), {pin}), []
+        with torch.no_grad():
+            for draw in range({draws}):
+                rows = [{pin}, *rng.choice(rest, {m} - 1, replace=False)]
+                logits.append(net.forward(VAL_X[rows], {m} if {mode!r} == "train" else 0)[0])
+        odds = torch.stack(logits).softmax(1)
+        said, share = odds.argmax(1).tolist(), odds[:, usual[{pin}]].tolist()
 print("changed =", float(mean(changed)))
 print("differs =", float(mean(differs)))
-table(seed=range(4), changed=list(map(float, changed)))
+by_draw = (different / answered if {mode!r} == "train" else 0 * different).tolist()
+table(draw=range(1, {draws} + 1), pinned_class=said, eval_class_probability=share, differs=by_draw)
 """,
     "alone": """\
 nets = [Network(seed, m={m}, order={order!r}).train({step}).average({momentum!r}) for seed in range(4)]
@@ -234,8 +254,13 @@ for name, shares in found.items():
 cured = [mean(found["training_" + name]) for name in "ABC"]
 worst = min(range(3), key=cured.__getitem__)
 print("uncured =", worst if cured[worst] < 0.8 * mean(found["train_" + "ABC"[worst]]) else 3)
-kinds = ("train", "eval", "training", "use", "cumulative", "sync", "group", "frozen")
-table(patient=list("ABC"), **{{kind: [mean(found[kind + "_" + name]) for name in "ABC"] for kind in kinds}})
+kinds = {{"train": "as found: train()", "eval": "as found: eval()"}}
+kinds |= {{kind: kind for kind in ("training", "use", "cumulative", "sync", "group", "frozen")}}
+rows = [
+    (name, told, seed, right)
+    for name in "ABC" for kind, told in kinds.items() for seed, right in enumerate(found[kind + "_" + name])
+]
+table(**dict(zip(("patient", "remedy", "seed", "right"), zip(*rows))))
 """,
     "free": """\
 nets, steps, train, evaluated = [Network(seed, m={m}, order={order!r}) for seed in range(4)], [], [], []
@@ -320,10 +345,11 @@ def script(values: Values) -> str:
     given = {
         "m": values["batch_size"], "order": values["order"], "momentum": values["momentum"],
         "step": values["step"],
-        "unit": values["unit"], "draws": DRAWS, "spin": values["draw"] // DRAWS,
+        "unit": values["unit"], "draws": DRAWS, "spin": values["draw"] // DRAWS, "pin": values["pin"],
+        "mode": values["mode"],
     }  # fmt: skip
     fixed = {"lr": 0.3, "eps": 1e-5} if scene == "clinic" else {"lr": values["lr"], "eps": values["eps"]}
     if scene == "alone" and values["network"] == "cnn":
-        return CONVOLUTIONAL.format(**fixed, **given)
+        return CONVOLUTIONAL.format(**fixed, **given | {"step": conv_steps(values["step"])})
     head = NETWORK.format(size=step_batch(values), **fixed)
     return head + SCRIPTS[scene].format(**given)

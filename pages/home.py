@@ -1,40 +1,42 @@
 """Home: what this is, on one screen, with a picture to touch."""
 
-import math
-
 from book.arithmetic import mean_steps
-from book.batch import BATCH_CONTROLS, bound_words, describe, pytorch, script, transform
+from book.batch import BATCH_CONTROLS, Batch, bound_words, describe, pytorch, script, transform
 from book.chapter import Chapter, View
 from book.controls import Values
-from book.equations import Equation, Term, root, row, told
+from book.equations import Equation, Term, root, told
 from book.measures import digit_figure
 from book.rows import rows_figure
 
-HINT = (
-    "Drag any dot of the top row, out of the frame too. Keys: ← → move the chosen dot (Shift: faster; far "
-    "out, ever faster), Page Up and Down choose another."
-)
+HINT = "Drag a dot of x, out of the frame too."
 
 
 def compute(values: Values) -> View:
     """Put the batch through batch norm."""
     batch = transform(values)
-    numbers, size, narrow = batch.numbers, batch.size, values.get("narrow", False)
-    text = describe(batch)
-    wall = Term(bound_words(numbers)[0], rounded=math.isqrt(size - 1) ** 2 != size - 1)
+    numbers, narrow = batch.numbers, values.get("narrow", False)
+    text = describe(batch, given_away=False) + _farthest(batch)
     short = (
         Equation("mean", "the mean μ", Term("μ"), numbers["x_mean"], mean_steps(batch)),
         Equation(
             "std", "the standard deviation σ", Term("σ"), numbers["x_std"],
             (Term("σ"), root(told(numbers["x_var"])), told(numbers["x_std"])),
         ),
-        Equation(
-            "bound", "the farthest that x̂ can be from 0", Term("√(N−1)"), numbers["bound"],
-            (Term("√(N−1)"), root(row(str(size), " − 1")), wall),
-        ),
     )  # fmt: skip
-    figures = {"dots": rows_figure(batch, text, HINT, narrow=narrow), "digit": digit_figure(batch, narrow)}
+    figures = {
+        # Chapter one asks how far a dot can get, so no wall is shown here.
+        "dots": rows_figure(batch, text, HINT, narrow=narrow, walls=False),
+        "digit": digit_figure(batch, narrow),
+    }
     return View(numbers, text, figures, batch.table, short)
+
+
+def _farthest(batch: Batch) -> str:
+    """Say how far the farthest x̂ is, once a dot has been dragged."""
+    dragged = any(index < batch.size for index, _ in batch.values["moved"])
+    if not dragged or batch.size == 1 or not batch.numbers["root"]:
+        return ""
+    return f" The farthest x̂ is {bound_words(batch.numbers)[1]} away from 0."
 
 
 CHAPTER = Chapter(
@@ -45,9 +47,8 @@ CHAPTER = Chapter(
     order=0,
     lead=(
         "Each dot is what **one unit of a network** receives from one **handwritten digit**. Batch norm "
-        "moves the batch to mean 0 and spread 1 (x̂), then scales and shifts it by what the network learns "
-        "(y). "
-        "**Drag a dot** or a slider: everything is computed anew while your finger moves."
+        "gives the batch mean 0 and standard deviation 1 (x̂). Then it scales and shifts it by what the "
+        "network learns (y). **Drag a dot** or a slider: everything is computed anew while you move it."
     ),
     controls=BATCH_CONTROLS,
     compute=compute,

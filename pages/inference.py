@@ -10,7 +10,7 @@ from bnlib.stats import RunningStats
 from book.chapter import Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import EPS_STOPS, Control, Values
 from pages._inference_clinic import PATIENTS
-from pages._inference_parts import DRAWS, STEP_BATCH, step_batch
+from pages._inference_parts import DRAWS, STEP_BATCH, conv_steps, step_batch
 from pages._inference_programs import pytorch
 from pages._inference_scripts import script
 from pages._inference_views import VIEWS
@@ -42,9 +42,7 @@ CONTROLS = (
         says=_torch_momentum,
     ),
     Control(
-        "batch_size", "whole", 64, "norm batch", "samples that share μ and σ", 1, 64, SIZES,
-        says=lambda m: f"{m:g} of 64",
-    ),
+        "batch_size", "whole", 64, "norm batch", "samples that share μ and σ", 1, 64, SIZES),
     Control("lr", "number", 0.3, "learning rate", "0: the weights rest", 0, 1, RATES),
     Control(
         "order", "choice", "shuffled", "who shares a norm batch", choices=tuple(COMPANY),
@@ -59,9 +57,9 @@ CONTROLS = (
         look="buttons",
     ),
     Control(
-        "test", "choice", "gap", "test", choices=("gap", "training", "batches", "recalibrate"),
+        "test", "choice", "training", "test", choices=("training", "gap", "batches", "recalibrate"),
         look="buttons",
-        names=("gap of means", "eval() on training data", "larger batches in train()", "recompute"),
+        names=("eval() on training data", "gap of means", "larger batches in train()", "recompute"),
     ),
     Control("cell", "whole", -1, "remedy", "", -1, 17, unset="none"),
     Control("step", "step", 20, "step", "", 0, 400),
@@ -136,8 +134,8 @@ def jobs(values: Values) -> dict[str, Job]:
             }
         images = config_of(values, network="cnn", width=8, replicas=1, norm_batch=0, batch_order="shuffled")
         return {
-            "alone": Job(inference.alone, (images, step)),
-            "instance": Job(inference.alone, (replace(images, norm="instance"), step)),
+            "alone": Job(inference.alone, (images, conv_steps(step))),
+            "instance": Job(inference.alone, (replace(images, norm="instance"), conv_steps(step))),
         }
     if scene == "clinic":
         cases = patients(values)
@@ -159,7 +157,7 @@ def compute(values: Values, found: Found) -> View:
 
 STALE = Scene(
     "stale", "Stale averages",
-    "A network has trained for 20 steps with momentum 0.999. In train() it is right for about nine digits in "
+    "A network has trained for 20 steps with momentum 0.999. In train() it is right on about nine digits in "
     "ten. Switch to eval(): how many are right?",
     (
         Choice("as many: the weights are the same", "right_train",
@@ -169,23 +167,24 @@ STALE = Scene(
                "Running averages do lag, and a small lag would cost that. This one is not small."),
         Choice("fewer than half of them", 0.4),
         Choice("one in ten: it guesses", 0.1,
-               "What the norms put out is far off. But signs and proportions within a layer partly survive."),
+               "The outputs of the norms are far off. But signs and proportions within a layer partly "
+               "survive."),
     ),
     "right", {"momentum": 0.999, "step": 20}, {"mode": "eval"},
-    "In eval() {right:.0%} are right; in train() it was {before_right:.0%}.",
-    "eval() normalizes with running averages, which start at mean 0 and variance 1. After {step:.0f} steps "
-    "{left:.0%} of them is still that start: in the first layer the variance is {batch_var}, the average "
-    "says {running_var}. Without the start in them eval() would be right for {corrected:.0%}.",
-    "It passes: after {gone} steps 1% of the start is left. With momentum 0.9, PyTorch’s default, "
-    "{usual:.0f} steps are enough.",
-    "Let it train on: when does eval() catch up? Then set momentum to 0.9.",
+    "eval() was right on {right:.0%} of the digits; train() on {before_right:.0%}.",
+    "eval() normalizes with running averages that start at mean 0 and variance 1; after {step:.0f} steps "
+    "{left:.0%} of that start is left. In the first layer the batches have variance {batch_var}, but the "
+    "running average is {running_var}.",
+    "The start fades: after {gone} steps 1% of it is left. With momentum 0.9 (PyTorch’s default, written 0.1 "
+    "there), {usual:.0f} steps are enough.",
+    "Set momentum to 0.99 and train on: at which step does eval() catch up with train()?",
     ("mode", "momentum", "lr", "batch_size", "step"),
 )  # fmt: skip
 
 LAG = Scene(
     "lag", "Lag and noise",
-    "The mean of a batch jumps, and stays there. With momentum 0.9, after how many steps has the running "
-    "mean gone half of the way?",
+    "The running mean starts at 0. The batches have another mean: a jump. With momentum 0.9, after how many "
+    "steps has the running mean gone half of the way?",
     (
         Choice("1: the new batch weighs 0.9", 0.3,
                "So it would be in PyTorch with momentum=0.9: there momentum weighs the NEW value. Here it "
@@ -197,16 +196,13 @@ LAG = Scene(
                "An average of 19 batches would be as noisy as this one. But it gives the latest ones most "
                "weight."),
     ),
-    "half", {"lr": 0.0, "momentum": 0.0, "step": 200}, {"momentum": 0.9},
-    "After {half:.1f} steps.",
-    "Each step keeps {momentum} of the distance: momentumᵗ = ½ at t = ln ½ / ln momentum = {half:.1f}, "
-    "nearly ln 2 / (1 − momentum) = {ratio:.1f}. The same number sets the noise: the standard deviation of "
-    "a running mean is that of batch means times √((1 − momentum) / (1 + momentum)). Less lag, more noise.",
-    "The formula takes batches as independent. Those of one epoch share no digit, so what one has too much "
-    "of is missing in the others: the running means here scatter only {noise:.2f} times as much. And "
-    "PyTorch’s momentum is 1 minus this one.",
-    "Drag momentum. Then raise the learning rate: a mean that moves steadily is followed momentum / (1 − "
-    "momentum) steps late.",
+    "half", {"lr": 0.0, "step": 60}, {},
+    "The running mean had gone half of the way after {half:.1f} steps.",
+    "Each step keeps {momentum} of the distance, so that half of it is left after ln ½ / ln {momentum} "
+    "steps. The same number sets the noise: less lag means more noise.",
+    "The formula for the noise takes batches as independent. Batches of one epoch share no digit, so the "
+    "running means scatter only {noise:.2f} times as much.",
+    "Set momentum to 0.98: how do lag and noise change?",
     ("momentum", "lr", "unit", "step"),
 )  # fmt: skip
 
@@ -216,45 +212,46 @@ RECALIBRATE = Scene(
     "them, and no weight changes. What does eval() do now?",
     (
         Choice("as before: it has learned nothing", "right_eval",
-               "It has learned nothing new: the weights are the same. What was wrong were not the weights."),
+               "It has learned nothing new: the weights are the same. But the weights were not what was "
+               "wrong."),
         Choice("it comes half of the way back", "halfway",
                "A few more steps of the running average would bring that. A pass over the data has no "
                "start to forget."),
         Choice("it is as good as train()", "right_train"),
     ),
     "right", {"momentum": 0.999, "step": 20, "mode": "eval"}, {"statistics": "precise"},
-    "From {before_right:.0%} to {right:.0%}; train() has {right_train:.0%}.",
-    "The weights were right all along; only the means and variances were not. Computed anew, a variance "
-    "that the average gave as {running_var} is {batch_var}. A pass over {images} images is more than the 64 "
-    "of a batch, so there is less noise than in train().",
-    "A pass mends averages that are late or noisy. It can’t mend weights that have learned behind "
-    "statistics of another kind: the next scene.",
-    "Train longer, with momentum 0.9: is there anything left to gain?",
+    "eval() went from {before_right:.0%} to {right:.0%}; train() had {right_train:.0%}.",
+    "The weights were right all along; only the means and variances were wrong: a running variance was "
+    "{running_var} where the data have {batch_var}. A pass over {images} images is also less noisy than a "
+    "batch of 64.",
+    "A pass mends averages that are late or noisy. It can’t mend weights that were trained with statistics "
+    "of another kind: see the next scene.",
+    "Set momentum to 0.9 and train on: how much does recomputing still gain?",
     ("statistics", "momentum", "lr", "batch_size", "step"),
 )  # fmt: skip
 
 ONE_CLASS = Scene(
     "one_class", "Companions of one class",
-    "Another network: in training the 8 samples of a norm batch were nearly always of one class. eval() is "
-    "worse than that of a network trained in mixed company. Does a pass over the training data rescue it?",
+    "Another network trains with 128 samples a step, in norm batches of 8 that are nearly always of one "
+    "class. Its eval() is worse than that of a network trained in mixed company. Does it help to recompute "
+    "the statistics on the training data?",
     (
-        Choice("yes: up to mixed company’s", "mixed",
+        Choice("yes: as good as in mixed company", "mixed",
                "It did so for stale averages. But these averages are not stale."),
         Choice("half of the way", "halfway",
                "It would, if part of the trouble were lag. None of it is."),
         Choice("no: it stays where it was", "right_eval"),
     ),
     "right", {"batch_size": 8, "order": "sorted", "step": 100}, {"statistics": "precise"},
-    "No: {before_right:.0%} before, {right:.0%} after. In mixed company it would be {mixed:.0%}.",
-    "{classes:.1f} classes meet in a norm batch, so that its mean is close to that of a class, and the norm "
-    "subtracts it: much of what tells classes apart is gone. Among such companions train() itself is right "
-    "about {own:.0%} only. The weights learned behind these statistics; the population’s are others. Layer "
-    "norm looks at no companion: {layer:.0%}.",
-    "It is not that the network cheats in training: there it does worse, {own:.0%} against {right:.0%}. Two "
-    "things meet, signal removed and statistics that differ (experiment E14). Where companions give answers "
-    "away (E15: python -m bnlib experiments run E15), training on shuffled groups did not improve inference "
-    "here, against Wu and Johnson’s advice.",
-    "Larger norm batches: from which size on is it as good as in mixed company?",
+    "eval() was right on {before_right:.0%} before and on {right:.0%} after; in mixed company, on "
+    "{mixed:.0%}.",
+    "A norm batch contains {classes:.1f} classes on average, so its mean is close to the mean of a class, "
+    "and the norm subtracts what tells classes apart. The weights are trained with these statistics, and the "
+    "statistics of all digits differ.",
+    "The network doesn’t cheat in training: among such companions train() is right on only {own:.0%}. Where "
+    "companions give answers away (E15: python -m bnlib experiments run E15), training on shuffled groups "
+    "did not improve inference here, against Wu and Johnson’s advice.",
+    "Increase the norm batch: how close does eval() come to mixed company?",
     ("order", "statistics", "batch_size", "step"),
 )  # fmt: skip
 
@@ -271,17 +268,16 @@ ROULETTE = Scene(
                "and 20 draws."),
         Choice("about a third", 0.33),
         Choice("nearly all", 0.95,
-               "Every output changes with the companions. Most classes win by more than it moves."),
+               "Every output changes with the companions. But most classes win by a larger margin."),
     ),
     "changed", {"batch_size": 16, "step": 100}, {},
-    "{changed:.0%} of them; the pinned one leaves eval()’s class in {others:.0f} of {draws:.0f} draws. Of "
-    "all single answers {differs:.1%} differ from eval()’s.",
-    "In train() the output is a function of the whole batch: a mean of {m} samples scatters by σ / √{m}. In "
-    "eval() mean and variance are constants and no digit ever changes; with layer norm, which looks at one "
-    "sample alone, {layer_changed:.0%} do.",
-    "It is noise in use, but training has the same noise, and there it can regularize. A test in train() "
-    "also depends on how the data are sorted.",
-    "Click a companion to pin it. Then 4 samples, or eval().",
+    "{changed:.0%} of the digits changed their class; the framed one left eval()’s class in {others:.0f} of "
+    "{draws:.0f} draws.",
+    "In train() the output depends on the whole batch: a mean of {m} samples scatters by σ / √{m}. In eval() "
+    "mean and variance are constants; with layer norm, which uses no companions, {layer_changed:.0%} change.",
+    "Most single answers stay: only {differs:.1%} differ from eval()’s. In training the same noise can "
+    "regularize.",
+    "Choose 4 samples, then 64: how many digits change their class?",
     ("mode", "batch_size", "draw", "step"),
 )  # fmt: skip
 
@@ -294,53 +290,49 @@ ALONE = Scene(
                "The digit is its batch, so it is its own mean: nothing is left when that is subtracted. A "
                "convolution would give 500."),
         Choice("10: one for each class", 10.0,
-               "Ten is how many classes there are. But the network can’t see which one it is."),
+               "There are ten classes. But the network can’t see which one it is."),
         Choice("1: the same for all", 1.0),
     ),
     "distinct", {"step": 100}, {},
-    "{distinct:.0f}, and {right:.0%} are right. eval() has {right_eval:.0%}.",
-    "The mean of one number is that number: x − μ = 0, so x̂ = 0 / √(0 + ε) = 0 and y = β, whatever came "
-    "in. The next layer gets the same input for every digit. PyTorch refuses it: “Expected more than 1 "
-    "value per channel when training”.",
-    "In a convolutional network 8 × 8 positions share μ and σ, so that one image is enough: the norm is "
-    "then instance norm. It computes, but these weights learned behind statistics of 64 images: choose "
-    "“convolutional” and read how few answers are right.",
-    "The convolutional network: beside it the same one trained with instance norm from the start.",
+    "The 500 digits got {distinct:.0f} output, and {right:.0%} were right; eval() had {right_eval:.0%}.",
+    "The mean of one number is that number: x − μ = 0, so x̂ = 0 and y = β, whatever came in. PyTorch "
+    "refuses: “Expected more than 1 value per channel when training”.",
+    "In a convolutional network 8 × 8 positions share μ and σ, so one image is enough. The norm is then "
+    "instance norm, but the weights were trained with statistics of 64 images.",
+    "Choose “convolutional”: how good is a network trained with instance norm from the start?",
     ("network", "step"),
 )  # fmt: skip
 
 CLINIC = Scene(
     "clinic", "Three patients",
-    "Three networks are good in train() with 64 samples and bad in eval(). A: 20 steps at momentum 0.999. "
-    "B: 4 samples a device, and momentum 0.1, PyTorch’s 0.9. C: contrast is halved in use, brightness "
-    "raised. All get statistics recomputed from the training images. Who stays bad?",
+    "Three networks are good in train() with batches of 64 and bad in eval(). A: trained 20 steps, momentum "
+    "0.999. B: trained 60 steps in norm batches of 4, momentum 0.1 (PyTorch: 0.9). C: trained 100 steps, "
+    "momentum 0.9; the camera in use is another one. All get their statistics recomputed on the training "
+    "images. Who stays bad?",
     (
         Choice("A: it has trained too little", 0.0,
                "20 steps are few, but train() shows that its weights know the digits."),
-        Choice("B: its batches were too small", 1.0,
+        Choice("B: its norm batches were too small", 1.0,
                "Its averages are noisy: they span little more than one batch of 4. A pass has 1,297 images."),
-        Choice("C: its data in use are others", 2.0),
-        Choice("nobody: statistics are statistics", 3.0,
-               "So it is as long as the data in use are those that the statistics are of."),
+        Choice("C: its camera is another one", 2.0),
+        Choice("nobody: all get new statistics", 3.0,
+               "New statistics help where the data in use are like those that the statistics come from."),
     ),
-    "uncured", {"test": "gap"}, {"test": "recalibrate", "cell": 12},
-    "C: {eval_C:.0%} before, {training_C:.0%} after. A comes to {training_A:.0%}, B to {training_B:.0%}.",
-    "The training images’ statistics are what C has already. Contrast and brightness change its first "
-    "layer’s means and variances. train() takes them from the data in use, and so undoes any change of "
-    "both: {train_C:.1%} either way. Recomputed from unlabelled images as in use, eval() has {use_C:.0%}.",
-    "Its mirror image: in A, eval() on training data is bad as well ({eval_training_A:.0%}), in C it is not "
-    "({eval_training_C:.0%}). Small batches alone did not make a patient here: with momentum 0.9, B has "
-    "{usual_B:.0%} in eval(), and in train() with its own 4 samples it is right for {train_own_B:.0%} "
-    "only. No remedy is best for all.",
-    "Choose other tests: which one tells B from A? Then click a remedy.",
+    "uncured", {}, {"test": "recalibrate", "cell": 12},
+    "C stayed at {training_C:.0%}; A came to {training_A:.0%}, B to {training_B:.0%}.",
+    "C’s camera halves the contrast and raises the brightness, and C has the training images’ statistics "
+    "already. With statistics recomputed on unlabelled images in use, C is right on {use_C:.0%}.",
+    "Small norm batches alone don’t spoil eval(): with momentum 0.9, B is right on {usual_B:.0%}. No remedy "
+    "is best for all.",
+    "Choose another test: which one tells B from A?",
     ("test",),
 )  # fmt: skip
 
 FREE = Scene(
     "free",
     "Play",
-    task="Make train() and eval() part: by momentum, by small norm batches, by companions of one class. "
-    "Which of these lights the lamp?",
+    task="Pull train() and eval() apart: by momentum, by small norm batches, by companions of one class. "
+    "Which of these sets off the alarm?",
     start={"step": 200},
     controls=("momentum", "batch_size", "lr", "order", "eps", "step"),
 )
@@ -352,11 +344,11 @@ CHAPTER = Chapter(
     icon=":material/swap_horiz:",
     order=40,
     lead=(
-        "Batch norm computes **two different functions**. In `train()` it normalizes with mean μ and "
-        "variance σ² of the batch; in `eval()` with running averages of them. The networks here have three "
-        "layers of 64 ReLU units and learn handwritten digits, 64 samples a step, from four seeds. The "
-        "**norm batch** is how many of the 64 share μ and σ, as on one device of data-parallel training: the "
-        "step itself stays the same."
+        "Good in `train()`, bad in `eval()`? Scene 7. Loss stuck at batch size 2? "
+        "[Batch cliff](/one-batch?scene=cliff). Output depends on its neighbours? Scene 5.\n\n"
+        "Batch norm computes two functions: `train()` normalizes with mean μ and variance σ² of the batch, "
+        "`eval()` with running averages of them. Four networks (seeds) with three layers of 64 ReLU units "
+        "learn digits, mostly with 64 samples a step. A **norm batch** is the samples that share μ and σ."
     ),
     controls=CONTROLS,
     compute=compute,
@@ -376,11 +368,11 @@ CHAPTER = Chapter(
     pytorch=pytorch,
     script=script,
     ending=(
-        "You can say why train() and eval() differ: one normalizes with the batch, one with averages that "
-        "start at 0 and 1, lag, and know only the training data; and you can test which of these it is.",
+        "You can say why train() and eval() differ: one normalizes with the batch, the other with averages "
+        "that start at 0 and 1, lag, and know only the training data. You can test which of these it is.",
         "You can’t conclude from three layers and 1,297 digits how large the effect is in your network: "
         "measure eval() on training data and recompute before you change the architecture.",
-        "Next: small batches, where the noise of train() itself is the trouble; or race the causes in the "
+        "Go on to small batches, where the noise of train() itself is the trouble, or race the causes in the "
         "lab.",
     ),
     sources=(

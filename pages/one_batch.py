@@ -4,15 +4,7 @@ import numpy as np
 
 from bnlib import norms
 from book.arithmetic import equations
-from book.batch import (
-    BATCH_CONTROLS,
-    OPERATIONS,
-    SOURCE_CONTROLS,
-    UNDEFINED,
-    Batch,
-    describe,
-    transform,
-)
+from book.batch import BATCH_CONTROLS, OPERATIONS, SOURCE_CONTROLS, UNDEFINED, Batch, describe, transform
 from book.batch import pytorch as torch_program
 from book.batch import script as numpy_script
 from book.chapter import Chapter, Choice, Passage, Scene, Source, View
@@ -21,7 +13,7 @@ from book.measures import GRADIENTS, MEASURES, POOLED, digit_figure
 from book.rows import rows_figure
 from book.words import filled
 
-HINT = "Drag a dot of x, out of the frame too. Keys: ← → and Page Up, Down."
+HINT = "Drag a dot of x, out of the frame too."
 
 # What each scene measures beside the dots.
 MEASURED = {
@@ -31,6 +23,9 @@ MEASURED = {
     "microscope": ("spread",),
     "free": ("shape", "share"),
 }
+
+# What the CSV of a scene has beside x, x̂ and y.
+COLUMNS = {"steps": ("centred", "scaled"), "undo": ("y_minus_x",)}
 
 # The walk through the transform: what each operation is, and what it has come to.
 STEPS = {
@@ -46,9 +41,9 @@ STEPS = {
 WALK = {
     "x": "These numbers arrive.",
     "mean": "Their mean is μ = {x_mean}.",
-    "centred": "With μ subtracted, their mean is {centred_mean}; they spread as before, {centred_std}.",
-    "variance": "The mean of their squares is the variance σ² = {x_var}.",
-    "root": "ε added and the root taken makes {root}: what all of them are divided by.",
+    "centred": "With μ subtracted, they have mean {centred_mean} and still standard deviation {centred_std}.",
+    "variance": "The mean of all (x − μ)² is the variance σ² = {x_var}.",
+    "root": "√(σ² + ε) = {root} is what all of them are divided by.",
     "divide": "Divided, they have mean {normalized_mean} and standard deviation {normalized_std}.",
     "undivided": f"All of them are 0, and so is the divisor: {UNDEFINED}.",
     "gamma": "Times γ, they have mean {scaled_mean} and standard deviation {scaled_std}.",
@@ -61,19 +56,19 @@ SCENES = (
         "Five dots. One of them is pulled out to 1,000. Where does batch norm put it?",
         (
             Choice("at 1,000", 1000, "It does stay the farthest of the five."),
-            Choice("at about 31", 31, "A root does come into it: of the number of dots, not of how far."),
+            Choice("at about 31", 31, "A root is part of it, but that of the number of dots less one."),
             Choice("at 2", 2, "2 is √(5−1)."),
-            Choice("at 1", 1, "1 is how far x̂ spreads on the whole; a single dot may lie farther out."),
+            Choice("at 1", 1, "1 is the standard deviation of x̂. A single dot can lie farther out."),
         ),
         "largest",
         {"source": "gaussian", "batch_size": 5},
         {"moved": ((2, 1000.0),)},
-        "It ends at {largest}.",
-        "The dot that is pulled drags μ and σ along, and so of five dots none ever gets beyond "
-        "√(5−1) = {bound}, of N none beyond √(N−1).",
-        "the other four pay for it: their x̂ are all but the same, with a spread of {rest_spread}. "
-        "One outlier hides what tells them apart.",
-        "Drag any dot, as far as you like. Then make the batch larger: where is the wall now?",
+        "It ended at {largest}.",
+        "A dot that is pulled away takes μ and σ along. So no x̂ of five dots is beyond √(5−1) = {bound}, and "
+        "none of N dots is beyond √(N−1).",
+        "The x̂ of the other four became almost equal, with a standard deviation of {rest_spread}. One "
+        "outlier hides the differences between all others.",
+        "Drag any dot as far as you like, then make the batch larger: where is the wall now?",
         ("batch_size",),
     ),
     Scene(
@@ -81,18 +76,19 @@ SCENES = (
         "Step by step",
         "γ is 2 and β is 1. When all is computed, where is the mean of y?",
         (
-            Choice("at 0", 0, "There x̂ has its mean, before γ and β."),
-            Choice("where it was before", "x_mean", "There it would be with β = μ, which can be learned."),
+            Choice("at 0", 0, "0 is the mean of x̂, before γ and β."),
+            Choice("where it was before", "x_mean", "It would be there with β = μ, and β can learn that."),
             Choice("at 1", 1, "1 is β."),
-            Choice("at 3", 3, "γ + β is 3: there goes a dot whose x̂ is 1."),
+            Choice("at 3", 3, "3 is where a dot with x̂ = 1 lands."),
         ),
         "y_mean",
         {"batch_size": 12, "gamma": 2.0, "beta": 1.0, "operation": "x"},
         {"operation": "beta"},
-        "The mean of y is at {y_mean}.",
-        "x̂ has mean {normalized_mean} whatever came in, γ stretches around 0, and β alone says where y is.",
-        "this holds for the batch that μ and σ were taken from. Put another one through with these μ and σ, "
-        "as at inference, and its mean need not be β.",
+        "The mean of y was {y_mean}.",
+        "The mean of x̂ is {normalized_mean}, whatever came in. γ stretches x̂ around 0, so β alone sets the "
+        "mean of y.",
+        "This holds for the batch that μ and σ were taken from. Another batch that is normalized with the "
+        "same μ and σ, as at inference, can have another mean.",
         "Go back and forth, one operation at a time, and touch the numbers.",
         ("gamma", "beta", "draw"),
         STEPS,
@@ -100,22 +96,22 @@ SCENES = (
     Scene(
         "shape",
         "Shape",
-        "This batch has 64 numbers from a bell curve. Now come many batches of four: which shape have all "
-        "their x̂ together?",
+        "This batch has 64 numbers from a bell curve. Now come many batches of four: what shape do all "
+        "their x̂ make together?",
         (
-            Choice("a bell", 3, "A bell is what comes in, and of large batches it is what comes out."),
-            Choice("flat", 1.8, "Flat is what theory has for four Gaussian numbers."),
+            Choice("a bell", 3, "A bell is what comes in, and large batches keep it."),
+            Choice("flat", 1.8, "Flat is what theory gives for four Gaussian numbers."),
             Choice("two spikes", 1, "Two spikes are what batches of two make."),
         ),
         "kurtosis",
         {"source": "gaussian", "batch_size": 64},
         {"batch_size": 4},
-        "Batches of four have {kurtosis} as their kurtosis.",
-        "It tells shapes apart: a bell has 3, a flat one 1.8, two spikes have 1. Each number has a "
-        "share in the σ that it is divided by, so that of Gaussian numbers 3·(N−1)/(N+1) is left.",
-        "the larger the batch, the less of this is seen: its x̂ has the shape of its x, moved and scaled. "
-        "Batch norm doesn’t make numbers Gaussian.",
-        "Try other batch sizes, 2, 3 and 5 too, and sources that are no bell.",
+        "The x̂ of batches of four had kurtosis {kurtosis}; a bell has 3, a flat shape 1.8, two spikes 1.",
+        "Each number helps to set the σ that it is divided by. That holds extremes back: the kurtosis falls "
+        "from 3 to 3(N−1)/(N+1).",
+        "In large batches this is hardly seen: x̂ has the shape of x, moved and scaled. Batch norm doesn’t "
+        "make numbers Gaussian.",
+        "Try other batch sizes, 2, 3 and 5 too, and other sources.",
         ("source", "batch_size", "draw"),
     ),
     Scene(
@@ -123,65 +119,67 @@ SCENES = (
         "Undo it",
         "Can γ and β undo batch norm, so that every y is where its x was?",
         (
-            Choice("yes, exactly", 0, "γ and β may be any numbers, those of this batch included."),
-            Choice("only roughly", 0.3, "Of every other batch it is true: γ and β stay, μ and σ change."),
-            Choice("no, y keeps mean 0 and spread 1", 1, "Of x̂ that is true, and where γ = 1 and β = 0."),
+            Choice("yes, exactly", 0, "γ and β can be any numbers, also √(σ² + ε) and μ of this batch."),
+            Choice("only roughly", 0.3, "Roughly is right for other batches: γ and β stay, μ and σ change."),
+            Choice("no, y keeps mean 0 and spread 1", 1, "It is so for x̂, and for y while γ = 1 and β = 0."),
         ),
         "undo_distance",
         {"source": "skewed"},
         {"gamma": "root", "beta": "x_mean"},
-        "The lamp is on: y is {undo_distance:.3f} σ away from x.",
-        "γ = √(σ² + ε) and β = μ bring every dot back. What the network could express before, it still can.",
-        "this is so for one batch. The next one has a μ and σ of its own, and γ and β don’t follow.",
-        "Take the next batch: same γ, same β. Then mend it by hand.",
+        "The lamp came on: y was {undo_distance:.3f} σ away from x.",
+        "With γ = √(σ² + ε) and β = μ every y equals its x. So the network can still express what it could "
+        "without batch norm.",
+        "This works for one batch at a time. The next one has its own μ and σ, and γ and β don’t follow.",
+        "Take the next batch with the same γ and β, then move them until the lamp is on again.",
         ("draw", "gamma", "beta"),
     ),
     Scene(
         "cliff",
         "Batch cliff",
-        "The batch shrinks to two. How much of a random gradient still gets through to x?",
+        "The batch shrinks to two. A gradient of random numbers arrives at y. How much of its energy, the "
+        "sum of its squares, gets through to x in units of σ?",
         (
-            Choice("all of it", 1, "Of a large batch’s gradient nearly all gets through."),
-            Choice("half of it", 0.5, "Half of it is what batches of four let through."),
-            Choice("nothing", 0, "Two directions are lost in any batch, and two dots have no more."),
+            Choice("all of it", 1, "Large batches let nearly all of it through."),
+            Choice("half of it", 0.5, "Batches of four let half of the energy through."),
+            Choice("nothing", 0, "Every batch loses two directions, and two dots have only two."),
         ),
         "share",
         {"source": "gaussian", "batch_size": 128},
         {"batch_size": 2},
-        "Here {share:.1%} of it gets through.",
-        "Two dots end up at −1 and 1 wherever they were, so moving them changes nothing: no layer below can "
-        "learn from it, only γ and β here.",
-        "it is numbers that count, not images: a convolution’s channel has one at each position, and of two "
-        "images with 8 × 8 positions (128−2)/128 gets through.",
-        "Move the batch size: 1, 2, 3, 4, 8. Push the two dots together: a large ε then lets "
-        "something through.",
+        "Next to nothing got through: {share:.1%} of its energy.",
+        "Apart from ε, two dots end at −1 and 1 wherever they are, so moving them changes nothing. Layers "
+        "below learn next to nothing; γ and β still learn.",
+        "What counts is numbers, not images. A convolution’s channel has one at each position: two images of "
+        "8 × 8 positions let 126/128 of the energy through.",
+        "Try batch sizes 1, 2, 3, 4 and 8, then push two dots together and raise ε.",
         ("batch_size", "eps", "draw"),
     ),
     Scene(
         "microscope",
         "ε microscope",
-        "σ is 1, and x̂ spreads 1. Now x is multiplied by 0.001; ε stays 0.00001. How far does x̂ spread?",
+        "σ is 1, and so is the standard deviation of x̂. Now x is multiplied by 0.001, and ε stays 0.00001. "
+        "What is the standard deviation of x̂ then?",
         (
-            Choice("1, as always", 1, "So it would be without ε: dividing by σ undoes any scale."),
+            Choice("1, as always", 1, "Without ε it would be 1: dividing by σ undoes any scale."),
             Choice("0.9", 0.9, "ε does make it less than 1."),
             Choice("0.3", 0.3, "0.3 is about 0.001 / √(0.001² + 0.00001)."),
-            Choice("0.001", 0.001, "So far x itself spreads, and ε does keep x̂ from regaining it all."),
+            Choice("0.001", 0.001, "x itself has 0.001, and ε does keep x̂ from getting back to 1."),
         ),
         "normalized_std",
         {"source": "gaussian", "draw": 88, "batch_size": 100},
         {"scale": 0.001},
-        "x̂ spreads {normalized_std}.",
-        "There σ² = {x_var} is small beside ε, so that the division is by {root}, not by σ. ε doesn’t only "
-        "prevent a division by zero.",
-        "before, σ² was {before_x_var}, far above ε, and x̂ spread {before_normalized_std}: of numbers "
-        "around 1 nobody sees that there is an ε.",
-        "Move scale and ε. Where the curve bends, σ² = ε.",
+        "The standard deviation of x̂ fell to {normalized_std}.",
+        "With x that small, σ² = {x_var} is below ε: x is divided by {root}, not by σ. So ε does more than "
+        "prevent division by zero.",
+        "Before, σ² was {before_x_var}, far above ε, and the standard deviation of x̂ was "
+        "{before_normalized_std}. With σ near 1, ε changes nothing you can see.",
+        "Move scale and ε: the curve bends where σ² = ε.",
         ("scale", "eps", "batch_size", "draw"),
     ),
     Scene(
         "free",
         "Play",
-        task="Everything in one place. Every state of this page is in its address: share it.",
+        task="Change anything here; the page’s address keeps what you see, so you can share it.",
         controls=("source", "batch_size", "scale", "eps", "gamma", "beta", "draw"),
     ),
 )  # fmt: skip
@@ -219,7 +217,7 @@ def compute(values: Values) -> View:
         numbers,
         text,
         figures,
-        batch.table,
+        batch.table | {name: batch.column(name) for name in COLUMNS.get(scene, ())},
         equations(batch, operation),
         tuple(light for one in found.values() for light in one.lights),
         tuple(meter for one in found.values() for meter in one.meters),
@@ -306,7 +304,8 @@ rest = np.delete(x_hat, np.abs(x_hat).argmax())
 numbers["rest_spread"] = rest.std() if len(rest) else 0.0
 """,
     "undo": """
-away = np.sqrt(np.square(y - x).mean())
+y_minus_x = y - x
+away = np.sqrt(np.square(y_minus_x).mean())
 distance = min(away / root, 999.0) if root else 0.0 if away == 0 else 999.0
 numbers |= {"undo_distance": distance, "lamp": distance <= 0.1, "exact": distance < 1e-5}
 """,
@@ -325,7 +324,7 @@ def script(values: Values) -> str:
     if scene in ("shape", "free") and source in DRAWN:
         drawn = DRAWN[source].format(batches=max(1, POOLED // size))
         more += SHAPE.format(drawn=drawn, scale=values["scale"])
-    return numpy_script(values, more)
+    return numpy_script(values, more, COLUMNS.get(scene, ()))
 
 
 _NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
@@ -364,9 +363,9 @@ CHAPTER = Chapter(
     script=script,
     ending=(
         "You can say now where batch norm puts every number of a batch, what γ, β and ε do to it, and why "
-        "a batch of two teaches the layers below nothing.",
+        "the layers below learn next to nothing from a batch of two.",
         "You can’t say yet whether a network learns better with it: nothing here was trained.",
-        "Go to the training lab and see, with the same data and the same weights, with it and without.",
+        "Go to the training lab and watch the same network learn with it and without it.",
     ),
     sources=(
         Source(

@@ -474,6 +474,39 @@ def test_tiny_numbers_have_an_axis_of_their_own_with_room_for_its_ticks():
     assert bars[0]["y"].sum() == 100
 
 
+@pytest.mark.parametrize("size", [32, 100])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_words_about_the_wall_are_below_the_ticks_of_an_own_axis(size, narrow):
+    for scale, share in ((1, 1), (1e-3, 0.62)):
+        figure = rows_figure(
+            transform(source="gaussian", scale=scale, batch_size=size), "", "", narrow=narrow
+        )
+        notes = [
+            one for one in figure["layout"]["annotations"] if "wall at" in one["text"] or "√(N" in one["text"]
+        ]
+        assert notes and {one["y"] for one in notes} == {share}
+
+
+@pytest.mark.parametrize("far", [1e3, -1e3])
+@pytest.mark.parametrize("narrow", [False, True])
+def test_what_is_farther_out_is_said_above_the_bars(far, narrow):
+    figure = rows_figure(transform(batch_size=5, moved=f"2:{far}", source="gaussian"), "", "", narrow=narrow)
+    notes = [one for one in figure["layout"]["annotations"] if "→" in one["text"] or "←" in one["text"]]
+    low, high = figure["layout"]["yaxis"]["range"]
+    assert len(notes) == 2 and all(one["yref"] == "y" and one["y"] == pytest.approx(high) for one in notes)
+    assert all(one["yshift"] == (-19 if narrow and far < 0 else -3) for one in notes), "below the row's name"
+    (bars, *_) = (one for one in figure["data"] if one["type"] == "bar")
+    assert (bars["y"].max() - low) / (high - low) < (0.72 if narrow else 0.84), "there is room"
+
+
+@pytest.mark.parametrize("operation", [None, *OPERATIONS])
+def test_the_numbers_that_are_asked_for_come_first(operation):
+    names = [one["name"] for one in rows_figure(transform(), "", "", operation=operation)["data"]]
+    dots = [name for name in names if name.startswith("dots of ")]
+    assert names[: len(dots)] == dots and dots[0] == "dots of x"
+    assert names[len(dots) : len(dots) + 3] == ["chosen dot", "mean", "± σ"], "as in the legend"
+
+
 def walls(figure):
     shapes = figure["layout"]["shapes"]
     return [one for one in shapes if one["type"] == "rect" and one["xref"] == "x"]

@@ -56,12 +56,13 @@ def test_a_slider_redraws_while_it_moves(page: Page, control: str) -> None:
 
 def test_a_pulled_dot_stops_at_the_bound(page: Page) -> None:
     open_home(page)
+    expect(page.locator(".verdict")).not_to_contain_text("farthest")
     x, y = dot_at(page, -1.15)
     page.mouse.move(x, y)
     page.mouse.down()
     for step in range(1, 30):
         page.mouse.move(x + 30 * step, y)
-    expect(page.locator(".verdict")).to_contain_text("√(32−1) = 5.57 of 0; the farthest now is 5.57")
+    expect(page.locator(".verdict")).to_contain_text("The farthest x̂ is 5.57 away from 0.")
     page.mouse.up()
     wait_for_address(page, "moved=")
 

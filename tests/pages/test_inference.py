@@ -18,7 +18,8 @@ from bnlib import advance, inference, start
 from book.chapter import answer, measured_states, packed_figures, story
 from book.controls import read, write
 from pages import inference as page
-from pages._inference_clinic import FIXES, HISTORIES
+from pages._inference_clinic import FIXES, PATIENTS, verdict
+from pages._inference_parts import unfinished
 from pages.inference import CHAPTER
 from tests.figures import problems_of, words_of
 
@@ -81,7 +82,7 @@ def each_seed(job, name):
     [("stale", "fewer than half of them"), ("lag", "about 7"), ("recalibrate", "it is as good as train()"),
      ("one_class", "no: it stays where it was"), ("roulette", "about a third"),
      ("alone", "1: the same for all"),
-     ("clinic", "C: its data in use are others")],
+     ("clinic", "C: its camera is another one")],
 )  # fmt: skip
 def test_the_answer_is_what_is_measured_and_no_close_call(name, right):
     found, before, view, _ = answered(name)
@@ -126,6 +127,15 @@ def test_half_of_a_lag_is_gone_after_the_time_of_the_formula():
     for batch in view.table["batch_mean"]:
         now = 0.9 * now + 0.1 * batch
     assert running[-1] == pytest.approx(now, abs=1e-12) and len(running) == values["step"]
+
+
+def test_a_jump_is_seen_before_the_way_of_the_running_mean_is():
+    figure = complete(opened("lag")).figures["following"]
+    seen, begin, half = figure["data"]
+    numbers = answered("lag")[2].numbers
+    assert begin["x"].tolist() == [0] and begin["y"].tolist() == [0]
+    assert (seen["y"] < half["y"][0]).all() and half["y"][0] == numbers["population_mean"] / 2
+    assert opened("lag")["momentum"] == 0.9, "the slider stands where the question is"
 
 
 def test_the_noise_of_a_running_mean_is_the_formulas_but_for_epochs():
@@ -189,6 +199,10 @@ def test_a_batch_of_one_is_nothing_in_a_dense_network_and_instance_norm_in_a_con
         "right_eval"
     ]
     assert conv["distinct"] == 500 and conv["right"] < conv["right_eval"] - 0.2
+    assert conv["instance"] > 0.7 > 0.3 > conv["right"], "trained with it, a network works"
+    text = complete(settings("alone", network="cnn")).text
+    assert text.startswith("Convolutional, 400 steps, one seed.") and f"{conv['instance']:.1%}" in text
+    assert "needs more steps" in complete(settings("alone", network="cnn", step=10)).text
 
 
 @pytest.mark.parametrize(("name", "bound"), [("A", 0.6), ("B", 0.78), ("C", 0.65)])
@@ -219,18 +233,45 @@ def test_each_remedy_mends_what_it_can():
 def test_a_click_chooses_a_remedy_and_its_program():
     values = settings("clinic", cell=7)  # the second row, the second column
     view = complete(values)
-    assert view.text.startswith(f"B, {FIXES['use']}: {view.numbers['use_B']:.1%}")
+    assert view.text.endswith(f"B, {FIXES['use']}: {view.numbers['use_B']:.1%} right in eval().")
     assert view.numbers["right"] == view.numbers["use_B"] and "in_use" in CHAPTER.pytorch(values)
     (trace,) = view.figures["fixes"]["data"]
     flat = dict(zip(trace["meta"]["values"], trace["z"].ravel(), strict=True))
     assert flat[7] == view.numbers["use_B"] and flat[17] == view.numbers["frozen_C"]
+    said = dict(zip(trace["meta"]["values"], trace["meta"]["says"], strict=True))
+    assert said[7] == f"B, {FIXES['use']}: {view.numbers['use_B']:.0%} right" and len(said) == 18
+    assert said[12].startswith(f"C, {FIXES['training']}")
 
 
 @pytest.mark.parametrize("test", ["gap", "training", "batches", "recalibrate"])
 def test_a_test_shows_two_findings_of_each_patient(test):
-    figure = complete(settings("clinic", test=test)).figures["test"]
+    view = complete(settings("clinic", test=test))
+    figure = view.figures["test"]
     assert [len(trace["y"]) for trace in figure["data"]] == [3, 3]
-    assert all(HISTORIES[name] in "".join(figure["layout"]["xaxis"]["ticktext"]) for name in "ABC")
+    assert figure["layout"]["xaxis"]["ticktext"] == ["A", "B", "C"], "names that give no cause away"
+    assert view.text.startswith(verdict(test, view.numbers))
+
+
+def test_each_test_has_a_verdict_that_names_the_patients():
+    numbers = answered("clinic")[2].numbers
+    training, gap, batches, anew = (
+        verdict(test, numbers) for test in ("training", "gap", "batches", "recalibrate")
+    )
+    assert "good for C (100%)" in training and "A (44%) and B (66%)" in training
+    assert f"small for C ({numbers['gap_training_C']:.2f})" in gap and numbers["gap_training_C"] < 0.26
+    assert batches == (
+        f"With larger batches only B improves from {numbers['train_own_B']:.0%} to {numbers['train_B']:.0%}: "
+        "its own 4 samples are too noisy."
+    )
+    assert "A improves from 41% to 92%" in anew and "C (43%)" in anew
+
+
+def test_until_the_answer_the_clinic_shows_train_and_eval_alone():
+    for test in ("training", "gap", "batches", "recalibrate"):
+        view = complete(CHAPTER.settings(SCENES["clinic"], {"test": test}))
+        found = {trace["name"]: trace["y"].tolist() for trace in view.figures["test"]["data"]}
+        assert set(view.figures) == {"test"} and set(found) == {"train()", "eval()"} and not view.lights
+        assert found["eval()"] == [view.numbers[f"eval_{name}"] for name in PATIENTS]
 
 
 def test_the_lamp_watches_staleness():
@@ -240,6 +281,47 @@ def test_the_lamp_watches_staleness():
     assert stale.numbers["gap"] > 2 * stale.numbers["gap_expected"] > anew.numbers["gap"]
     assert complete(settings("free", momentum=0.999, step=40)).lights[0].on
     assert not complete(settings("free", step=40)).lights[0].on
+    normal = f"up to {2 * stale.numbers['gap_expected']:.2f} is normal"
+    assert stale.lights[0].text.startswith("Alarm:") and normal in stale.lights[0].text
+    assert anew.lights[0].text.startswith("No alarm:")
+
+
+def test_an_unfinished_recording_says_so_and_lights_no_lamp():
+    values = settings("free", momentum=0.999, step=200)
+    run = recording(page.runs(values)["run"], 40)
+    view = CHAPTER.view(values, {"run": run})
+    assert view.waiting == "40 of 200 steps are computed." and not view.lights
+    assert unfinished(run, 40) == "" and unfinished({"step": np.arange(0, 201, 10)}, 205) == ""
+
+
+def test_with_momentum_099_eval_catches_up_within_the_slider():
+    """What the first scene's task asks for can be found: a point at most between both from some step on."""
+    run = recording(page.runs(settings("stale", momentum=0.99, step=400))["run"], 400)
+    behind = (run["val_accuracy_batch"] - run["val_accuracy"]).mean(axis=0)
+    caught = run["step"][np.isfinite(behind) & (behind < 0.01)]
+    some = caught[caught > 20].min()
+    assert 100 < some < 250, some
+
+
+def test_the_files_have_the_curves_the_cells_and_the_draws():
+    stale, clinic, roulette = (answered(name)[2].table for name in ("stale", "clinic", "roulette"))
+    assert list(stale) == ["step", "seed", "train", "eval"] and len(stale["step"]) == 5 * SEEDS
+    cured = [r for p, f, r in zip(clinic["patient"], clinic["remedy"], clinic["right"], strict=True)
+             if (p, f) == ("C", "use")]  # fmt: skip
+    assert len(cured) == SEEDS and np.mean(cured) == pytest.approx(answered("clinic")[2].numbers["use_C"])
+    assert roulette["draw"].tolist() == list(range(1, 21))
+    assert np.mean(roulette["differs"]) == pytest.approx(answered("roulette")[2].numbers["differs"], rel=0.02)
+
+
+def test_a_wrong_answer_stands_beside_its_digit():
+    figure = complete(settings("stale", mode="eval")).figures["digits"]
+    z, shapes = figure["data"][0]["z"], figure["layout"]["shapes"]
+    assert len(shapes) == len(figure["layout"]["annotations"]) > 0
+    for note, box in zip(figure["layout"]["annotations"], shapes, strict=True):
+        assert note["x"] > box["x1"] and box["y0"] < note["y"] < box["y1"]
+        assert not z[
+            round(box["y0"] + 0.5) : round(box["y1"]), round(note["x"]) - 1 : round(note["x"]) + 2
+        ].any()
 
 
 def test_play_draws_both_curves_and_the_gap_of_each_layer():
@@ -261,12 +343,11 @@ def test_nothing_answers_an_open_question(name):
     view = complete(opened(name))
     said = everything_said(view)
     decisive = shown.numbers[SCENES[name].measured]
-    for text in (
-        (f"{decisive:.1%}", f"{decisive:.0%}") if decisive < 1 else ("different output", "C, recompute")
-    ):
+    for text in (f"{decisive:.1%}", f"{decisive:.0%}") if decisive < 1 else ("same output", "C, recompute"):
         if name != "one_class":  # there the question is whether this number moves
             assert text not in said, text
-    assert "eval()" not in [trace["name"] for f in view.figures.values() for trace in f["data"]]
+    if name != "clinic":  # there eval() is the complaint
+        assert "eval()" not in [trace["name"] for f in view.figures.values() for trace in f["data"]]
     assert "recomputed" not in said and "formula" not in said and "differs" not in view.table
     assert "fixes" not in view.figures and not view.equations
     assert SCENES[name].choices[found.right].label not in said
@@ -354,6 +435,10 @@ def taken(text):
     return [(name, float(value)) for name, value in named], rows
 
 
+# Over 400 steps with instance norm rounding grows: a few of the 500 digits may differ.
+NEAR = {"instance": 0.012}
+
+
 def same_table(rows, table):
     head, *body = rows
     for name, column in zip(head, zip(*body, strict=True), strict=True):
@@ -381,7 +466,7 @@ def test_the_pytorch_on_the_page_prints_the_views_numbers(name, changes):
     values = settings(name, **changes)
     numbers, _ = printed(CHAPTER.pytorch(values))
     known = complete(values).numbers
-    assert numbers and len(CHAPTER.pytorch(values).splitlines()) <= 22
+    assert numbers and len(CHAPTER.pytorch(values).splitlines()) <= 26
     for one, value in numbers:
         assert value == pytest.approx(known[one], rel=1e-3, abs=1e-12), one
 
@@ -396,7 +481,7 @@ def test_the_script_computes_numbers_and_table_again(name):
     numbers, rows = printed(CHAPTER.script(values))
     assert len(numbers) >= 2 and "bnlib" not in CHAPTER.script(values)
     for one, value in numbers:
-        assert value == pytest.approx(view.numbers[one], rel=1e-3, abs=1e-9), one
+        assert value == pytest.approx(view.numbers[one], rel=1e-3, abs=NEAR.get(one, 1e-9)), one
     same_table(rows, view.table)
 
 

@@ -84,8 +84,8 @@ def test_the_known_answers_come_out(name, right):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("tug", "ends at 2."), ("steps", "is at 1."), ("shape", "Batches of four have 1.8"),
-     ("undo", "is 0.000 σ"), ("cliff", "0.0% of it"), ("microscope", "spreads 0.302")],
+    [("tug", "ended at 2."), ("steps", "of y was 1."), ("shape", "of four had kurtosis 1.8"),
+     ("undo", "was 0.000 σ"), ("cliff", "0.0% of its energy"), ("microscope", "fell to 0.302")],
 )  # fmt: skip
 def test_the_answer_has_the_number_in_it(name, words):
     found = answered(name)[0]
@@ -99,7 +99,7 @@ def test_another_measurement_has_another_right_choice(monkeypatch):
         measures.MEASURES, "share", lambda found: measures.share(found)._replace(numbers={"share": 0.6})
     )
     found = answered("cliff")[0]
-    assert STORY["cliff"]["choices"][found.right] == "half of it" and "60.0% of it" in found.said
+    assert STORY["cliff"]["choices"][found.right] == "half of it" and "60.0% of its energy" in found.said
     assert nearest([1, 0.5, 0], 0.6) == 1
 
 
@@ -134,10 +134,10 @@ def test_what_credit_says_is_so():
 
 def test_the_next_batch_takes_back_what_was_said_of_this_one():
     found = answered("undo")[0]
-    assert "lamp is on" in found.said and "lamp" not in found.because
+    assert found.said.startswith("The lamp came on: y was ") and "lamp" not in found.because
     there = found.reveal | {"guesses": (("undo", 0),)}
     shown = told(CHAPTER, there | {"draw": 1}, found)
-    assert not shown["holds"] and "lamp is on" not in shown["said"]
+    assert not shown["holds"] and shown["said"] == found.said, "of the past, as the frame says before it"
     assert shown["because"] == found.because, "the reason stays true"
     assert "The lamp is off" in everything_said(CHAPTER.view(there | {"draw": 1}))
 
@@ -167,6 +167,31 @@ def test_the_open_walk_is_at_its_beginning():
     assert shown.text == "These numbers arrive."
     assert [one.describe()["shown"] for one in shown.equations] == ["?"] * 5
     assert ", y " not in everything_said(shown)
+
+
+# --- sentences ------------------------------------------------------------------------------------------
+
+
+def sentences(text):
+    return re.findall(r"[^.?!]+(?:[.](?=\d)[^.?!]*)*[.?!]", text)
+
+
+@pytest.mark.parametrize("name", ASKED)
+def test_answers_are_short_and_each_sentence_stands_alone(name):
+    """What was measured stands after "Measured then:", or before the reason; the limit after "But:"."""
+    found, task = answered(name)[0], SCENES[name].task
+    assert len(sentences(found.said)) == len(sentences(task)) == 1
+    assert len(sentences(found.because)) <= 2 and len(sentences(found.but)) <= 2
+    for text in (found.said, found.because, found.but, task):
+        assert text == "".join(sentences(text)) and not text[0].islower() or text[0] in "γ"
+    assert re.search(r"\b(was|had|ended|came|fell|got)\b", found.said), "in the past tense"
+    assert not re.match(r"(It|That|This)\b", found.because), "the reason doesn't lean on what was measured"
+
+
+def test_sentences_are_counted():
+    assert sentences("It ended at 2.5. So √(5−1) = 2.00. Why?") == [
+        "It ended at 2.5.", " So √(5−1) = 2.00.", " Why?",
+    ]  # fmt: skip
 
 
 # --- scenes ---------------------------------------------------------------------------------------------
@@ -238,6 +263,18 @@ def test_a_scene_measures_what_it_is_about(name):
     many = [one["name"] for one in shown.figures["dots"]["data"] if one["name"] == "many batches"]
     theory = [one for one in shown.figures["dots"]["data"] if one["name"] == "theory for Gaussian x"]
     assert (len(many), len(theory)) == {"shape": (1, 1), "free": (0, 1)}.get(name, (0, 0))
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_the_table_holds_what_the_scene_is_about(name):
+    shown = view(name, batch_size=9, gamma=2, beta=1, moved="0:4")
+    x, x_hat, y = (shown.table[column] for column in ("x", "x_hat", "y"))
+    more = {
+        "steps": {"centred": x - np.mean(x), "scaled": 2 * x_hat}, "undo": {"y_minus_x": y - x},
+    }.get(name, {})  # fmt: skip
+    assert list(shown.table) == ["index", "x", "x_hat", "y", *more]
+    for column, expected in more.items():
+        np.testing.assert_allclose(shown.table[column], expected, atol=1e-12)
 
 
 def test_the_digit_behind_the_dot_is_there_where_there_is_one():
@@ -338,7 +375,7 @@ def measured(name, **raw):
 def test_gaussian_batches_agree_with_theory(size):
     found = measured("shape", source="gaussian", batch_size=size)
     assert found.numbers["distance"] <= found.numbers["chance"] and "They agree." in found.note
-    assert f"batches of {size}:" in found.note and "independent values would stray up to" in found.note
+    assert f"batches of {size}:" in found.note and "chance alone would give up to" in found.note
 
 
 def test_batches_of_one_and_two_have_no_distribution_to_compare():
@@ -432,7 +469,7 @@ def test_eps_lets_part_of_a_gradient_through():
 @pytest.mark.parametrize("constant", [{"batch_size": 1}, {"batch_size": 2, "moved": "0:3,1:3"}])
 def test_what_is_divided_by_nothing_is_said_to_be(constant):
     words = measured("spread", eps=0, **constant).note
-    assert "0/0, which is undefined (bnlib returns 0)" in words and "x̂ spreads" not in words
+    assert "0/0, which is undefined (bnlib returns 0)" in words and "Standard deviation" not in words
     found = measured("share", eps=0, **constant)
     assert found.numbers["share"] == found.numbers["share_theory"] == 0
     assert "0/0" in found.note or "none can" in found.note
@@ -445,7 +482,7 @@ def test_the_spread_and_its_curve(scale):
     std = np.std(batch.sample("gaussian", 0)[0][:64]) * scale
     spread = found.numbers["spread_theory"]
     assert spread == pytest.approx(std / math.sqrt(std**2 + 1e-5), rel=1e-9)
-    assert f"x̂ spreads {spread:.2f};" in found.note
+    assert f"Standard deviation of x̂: {spread:.2f};" in found.note
     curve, _, point = found.figure["data"]
     np.testing.assert_allclose(curve["y"], curve["x"] / np.sqrt(curve["x"] ** 2 + 1e-5), rtol=1e-9)
     assert point["x"] == pytest.approx([std]) and point["y"] == pytest.approx([spread])
@@ -524,7 +561,7 @@ def test_the_script_computes_the_view_again(state, tmp_path):
     assert set(shown.numbers) - set(numbers) <= {"kurtosis", "distance", "chance"}
     for name, number in numbers.items():
         assert number == pytest.approx(shown.numbers[name], rel=1e-6, abs=1e-12), name
-    assert header == ",".join(shown.table) == "index,x,x_hat,y"
+    assert header == ",".join(shown.table) and header.startswith("index,x,x_hat,y")
     rows = np.array([line.split(",") for line in lines], dtype=float)
     np.testing.assert_allclose(rows, np.column_stack(list(shown.table.values())), rtol=1e-7, atol=1e-9)
 
