@@ -104,9 +104,9 @@ def frame(x0: float, y0: float, x1: float, y1: float, width: float = 3) -> dict[
 GUTTER = 4  # cells beside a digit, where a wrong answer is written
 
 
-def answers(said: Any, mode: str, narrow: bool) -> Figure:
+def answers(said: Any, mode: str) -> Figure:
     """Draw the first validation digits; a wrong one is framed, and what was said stands beside the frame."""
-    data, columns = digits(), 8 if narrow else 10
+    data, columns = digits(), 5  # with the gutters about as wide as high
     rows = -(-SHOWN // columns)
     shapes, notes, wrong = [], [], 0
     for place, answer in enumerate([] if said is None else said):
@@ -150,18 +150,8 @@ def curves(run: Any, values: Values, hide: bool, low: float = 0.0) -> Figure:
         f"Curves of accuracy over steps. {'; '.join(told_) or 'Nothing is computed yet'}.",
         fig.axis(0, high * 1.04, "step"), percent(low), showlegend=True,
         hint="Lines: mean of 4 seeds. Shades: lowest to highest seed.",
-        hint="Lines: mean of 4 seeds. Shades: lowest to highest seed.",
         shapes=[fig.mark(step, low, step, 1.02, INK, 1, dash="dot")],
     )  # fmt: skip
-
-
-def unfinished(run: Any, step: int) -> str:
-    """Say how far a recording has come that has not reached the step of the slider."""
-    if run is None or not len(run["step"]):
-        return WAITING
-    steps = run["step"]
-    every, last = int(steps[1] - steps[0]) if len(steps) > 1 else 1, int(steps[-1])
-    return f"{last} of {step} steps are computed." if last + every <= step else ""
 
 
 def unfinished(run: Any, step: int) -> str:
