@@ -104,9 +104,9 @@ def frame(x0: float, y0: float, x1: float, y1: float, width: float = 3) -> dict[
 GUTTER = 4  # cells beside a digit, where a wrong answer is written
 
 
-def answers(said: Any, mode: str) -> Figure:
+def answers(said: Any, mode: str, narrow: bool) -> Figure:
     """Draw the first validation digits; a wrong one is framed, and what was said stands beside the frame."""
-    data, columns = digits(), 5  # with the gutters about as wide as high
+    data, columns = digits(), 5 if narrow else 8  # a digit is about as wide as high
     rows = -(-SHOWN // columns)
     shapes, notes, wrong = [], [], 0
     for place, answer in enumerate([] if said is None else said):

@@ -44,7 +44,10 @@ def stale(values: Values, found: Found) -> View:
     in_eval = values["mode"] == "eval" and not hide
     mode = EVAL if in_eval else TRAIN
     said = None if modes is None else modes["answers_eval" if in_eval else "answers_train"]
-    figures = {"curves": curves(found.get("run"), values, hide), "digits": answers(said, mode)}
+    figures = {
+        "curves": curves(found.get("run"), values, hide),
+        "digits": answers(said, mode, values.get("narrow", False)),
+    }
     if modes is None:
         return View(figures=figures, waiting=WAITING)
     gone = float(np.log(0.01) / np.log(momentum)) if momentum else 1.0
@@ -226,7 +229,7 @@ def recalibrate(values: Values, found: Found) -> View:
         shares[f"{EVAL}, {ANEW}"] = modes and modes["precise"]
     figures = {
         "bars": bars(shares, "Right answers, the same weights each time", narrow),
-        "digits": answers(modes and modes[f"answers_{key}"], EVAL),
+        "digits": answers(modes and modes[f"answers_{key}"], EVAL, values.get("narrow", False)),
     }
     if modes is None:
         return View(figures=figures, waiting=WAITING)
