@@ -262,6 +262,7 @@ export class Chapter {
     this.drafted = this.dragging;
     this.asked = { ...this.values, ...this.motion.now };
     this.number += 1;
+    this.container.dataset.asked = String(this.number);
     this.waiting = this.send({
       kind: "view",
       id: this.number,

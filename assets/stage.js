@@ -41,6 +41,7 @@ export class Stage {
     this.telling = undefined;
     /** @type {ReturnType<typeof theme> | undefined} */
     this.theme = undefined;
+    this.place = ""; // the scene and the width that boxes keep their room for
   }
 
   get narrow() {
@@ -130,6 +131,7 @@ export class Stage {
   tell() {
     const { view } = this;
     if (!view) return;
+    this.chapter.container.dataset.told = String(view.id);
     const words = view.waiting || view.text;
     if (this.words.textContent !== words) this.words.textContent = words;
     this.equations.show(view.equations);
@@ -141,14 +143,28 @@ export class Stage {
     }
     for (const [name, box] of Object.entries(this.boxes)) {
       if (!(name in view.notes)) box.querySelector(".note")?.remove();
-      box.hidden = !box.childElementCount;
     }
+    this.keepRoom();
     for (const [name, { canvas, hands }] of Object.entries(this.frames)) {
       canvas.setAttribute(
         "aria-label",
         `${view.figures[name].layout.meta.title}. ${view.figures[name].layout.meta.alt}`,
       );
       hands.update();
+    }
+  }
+
+  // What is beside the figures keeps the room that it once took in this scene: what is below it, the sliders, stays
+  // under the finger however long a sentence becomes.
+  keepRoom() {
+    const place = `${this.chapter.values.scene} ${this.main.clientWidth}`;
+    const again = place === this.place;
+    this.place = place;
+    for (const box of Object.values(this.boxes)) {
+      const before = again ? Number.parseFloat(box.style.minHeight) || 0 : 0;
+      box.style.minHeight = "0";
+      box.hidden = !before && !box.childElementCount;
+      box.style.minHeight = `${Math.max(before, box.offsetHeight)}px`;
     }
   }
 

@@ -21,6 +21,22 @@ def wait_for_address(page: Page, part: str) -> None:
     page.wait_for_function("(part) => new RegExp(part).test(location.href)", arg=part)
 
 
+def at_rest(page: Page) -> None:
+    """Wait until a chapter shows and says what was asked for last."""
+    page.locator(".lab[data-shown]").wait_for()
+    page.locator(".lab").evaluate(
+        """(lab) => new Promise((done) => {
+          const look = () => {
+            const { asked, shown, told } = lab.dataset;
+            const busy = lab.querySelector(".chapter.growing, .chapter.moving");
+            if (!busy && asked === shown && shown === told) done();
+            else requestAnimationFrame(look);
+          };
+          look();
+        })"""
+    )
+
+
 def drag_slider(
     page: Page, control: str, start: float, end: float, *, hold: bool = False, moves: int = 25
 ) -> Callable[[], None]:

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from book.registry import chapters
-from tests.browser.gestures import wait_for_address
+from tests.browser.gestures import at_rest, wait_for_address
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -30,7 +30,7 @@ def open_scene(page: Page, chapter: str, scene: str = "", query: str = "") -> No
 
 def settled(page: Page) -> None:
     expect(page.locator(".lab[data-shown]")).to_be_visible()
-    page.locator(".chapter:not(.growing):not(.moving)").wait_for()
+    at_rest(page)
 
 
 def answered(page: Page) -> None:

@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
 from book.batch import sample
 from pages.one_batch import CHAPTER
-from tests.browser.gestures import address, drag_slider, wait_for_address, watch_pictures
+from tests.browser.gestures import address, at_rest, drag_slider, wait_for_address, watch_pictures
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -295,8 +295,8 @@ def test_tiny_numbers_are_dragged_on_an_axis_of_their_own(page: Page) -> None:
 def test_a_link_restores_a_scene_with_its_guess(page: Page, context: BrowserContext, name: str) -> None:
     open_chapter(page, f"?scene={name}&guesses=free:0")
     choose(page, 0)
-    page.locator(".chapter:not(.moving)").wait_for()
     wait_for_address(page, rf"guesses={name}%3A0")
+    at_rest(page)
     said, verdict = text_of(page.locator(".said")), text_of(page.locator(".verdict"))
     other = context.new_page()
     open_chapter(other, page.evaluate("location.search"))
