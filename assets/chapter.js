@@ -295,7 +295,7 @@ export class Chapter {
     this.trouble?.remove();
     this.stage.show(view); // at once: waiting for the next frame would only show it a frame later
     this.frame.classList.toggle("growing", view.growing);
-    this.container.dataset.shown = String(view.id);
+    Object.assign(this.container.dataset, { shown: String(view.id), told: "" }); // the words follow a little later
     this.container.dispatchEvent(new CustomEvent("bnlab:picture", { detail: this.askedFor }));
     if (view.story) this.learn(this.values.scene, view.story);
   }

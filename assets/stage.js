@@ -41,7 +41,7 @@ export class Stage {
     this.telling = undefined;
     /** @type {ReturnType<typeof theme> | undefined} */
     this.theme = undefined;
-    this.place = ""; // the scene and the width that boxes keep their room for
+    this.place = ""; // the scene, and whether it is narrow, that boxes keep their room for
   }
 
   get narrow() {
@@ -157,7 +157,7 @@ export class Stage {
   // What is beside the figures keeps the room that it once took in this scene: what is below it, the sliders, stays
   // under the finger however long a sentence becomes.
   keepRoom() {
-    const place = `${this.chapter.values.scene} ${this.main.clientWidth}`;
+    const place = `${this.chapter.values.scene} ${this.narrow}`;
     const again = place === this.place;
     this.place = place;
     for (const box of Object.values(this.boxes)) {
