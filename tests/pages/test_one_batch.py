@@ -568,7 +568,6 @@ def test_the_script_computes_the_view_again(state, tmp_path):
 
 @pytest.mark.parametrize("state", STATES, ids=WORDS)
 def test_pytorch_says_the_same(state):
-    pytest.importorskip("torch")
     values = settings(**state)
     shown = CHAPTER.view(values)
     program, output = CHAPTER.pytorch(values), io.StringIO()
