@@ -68,6 +68,13 @@ def test_a_prediction_is_measured_played_and_remembered(
     expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
     expect(page.locator(".said .but")).to_be_visible()
     wait_for_address(page, rf"guesses={scene}%3A1")
+    controls = {control.name: control for control in CHAPTERS[chapter].controls}
+    (asked,) = (one for one in CHAPTERS[chapter].scenes if one.name == scene)
+    for name, value in asked.reveal.items():  # the address follows what was played
+        if value != controls[name].default:
+            plain = isinstance(value, (int, float)) or value in controls[name].choices
+            written = controls[name].write(controls[name].parse(value)) if plain else ""
+            wait_for_address(page, rf"[?&]{name}={re.escape(written)}")
     said = page.locator(".said").inner_text()
     assert "nan" not in said and "{" not in said and len(said) > 40
     other = context.new_page()
