@@ -58,8 +58,9 @@ class Shelf:
 
     def _settle(self, key: Any, done: asyncio.Future[Any]) -> None:
         """Forget what failed: who asks again has it tried again."""
-        if done.cancelled() or done.exception() is not None:
-            self._results.pop(key, None)
+        failed = done.cancelled() or done.exception() is not None
+        if failed and self._results.get(key) is done:
+            del self._results[key]
 
     async def job(self, job: Job) -> Any:
         """Return what a job returns."""
