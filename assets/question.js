@@ -4,7 +4,7 @@
 import { button, element } from "./controls.js";
 
 const LEVEL = -1,
-  UNDECIDED = -2; // guesses that are no lane's number; live/verdict.py knows the first, too
+  UNDECIDED = -2; // guesses that are no lane's number; book/race/verdict.py knows the first, too
 
 export class Question {
   constructor(parent, race, presets, experiments) {

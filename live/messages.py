@@ -29,11 +29,11 @@ from typing import Any
 
 from book.chapter import Chapter, story
 from book.controls import Control, Values, describe, read, write
+from book.race.evidence import Link, listed, open_link
+from book.race.lanes import lane_configs
+from book.race.settings import LAB_CONTROLS, extras
 from book.registry import chapters
 
-from .evidence import Link, listed, open_link
-from .lab import LAB_CONTROLS, extras
-from .lanes import lane_configs
 from .wire import MAX_MESSAGE, pack, problem, unpack
 
 __all__ = [

@@ -14,10 +14,12 @@ from bnlib import RunConfig
 from bnlib.data import PLANE
 from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES
 from book.controls import Values, read
+from book.race import frames, lanes
+from book.race import settings as lab
+from book.race import verdict as words
 
-from . import lab, lanes, worker
 from . import take as files
-from . import verdict as words
+from . import worker
 from .check import CheckError, Checks
 from .scheduler import ComputationError, Gone, Scheduler, Viewer
 from .session import Session, Shelf, settings, whole
@@ -122,7 +124,7 @@ class LabSession(Session):
                     "name": name,
                     "depth": config.depth,
                     "rings": bool(config.network == "gan" or (row := config.on_activations) and row.running),
-                    "layout": worker.layout(config, bins),
+                    "layout": frames.layout(config, bins),
                 }
                 for name, config in zip(race.names, race.configs, strict=True)
             ],
@@ -167,7 +169,7 @@ class LabSession(Session):
             async with contextlib.aclosing(self.shelf.scheduler.watch(config, viewer)) as blocks:
                 async for block in blocks:
                     rows = block["picture"][0]
-                    arrays = {"rows": rows[:, : worker.CURVE_COLUMNS] if ghost else rows}
+                    arrays = {"rows": rows[:, : frames.CURVE_COLUMNS] if ghost else rows}
                     steps = {}
                     for name in ("surface", "cloud"):
                         if name in block and not ghost:

@@ -17,12 +17,12 @@ from bnlib import RunConfig
 from bnlib.telemetry import Frame
 from book.controls import Values, read, shown, write
 from book.export import KINDS, comments, origin
+from book.race import settings as lab
+from book.race.frames import BANDS, CURVES
+from book.race.lanes import ghost_of, lane_configs, lane_names
+from book.race.verdict import measured
 
-from . import lab
 from .bundle import packed_library
-from .lanes import ghost_of, lane_configs, lane_names
-from .verdict import measured
-from .worker import BANDS, CURVES
 
 MOST_ROWS = 400_000  # about 20 MB
 PORTION = 1 << 18  # characters

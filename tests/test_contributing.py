@@ -37,8 +37,8 @@ PROGRAM = """
 import json
 import bnlib
 from bnlib.config import LAYER_NORMS
-from live.lab import CONCERNS, LAB_CONTROLS, extras
-from live.lanes import lane_configs, lane_names
+from book.race.settings import CONCERNS, LAB_CONTROLS, extras
+from book.race.lanes import lane_configs, lane_names
 from book.controls import read
 values, problems = read(LAB_CONTROLS, {"lanes": "none,l1~eps:0.1"})
 norms = [row["name"] for row in extras()["norms"] if row["norm"] == "l1"]

@@ -7,7 +7,7 @@ import re
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from live.evidence import RACES
+from book.race.evidence import RACES
 from tests.browser.gestures import (
     SMALL,
     address,

@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from bnlib.config import LAYER_NORMS
 from book.controls import write
-from live.lab import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN_CONTROLS
+from book.race.settings import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN_CONTROLS
 
 RUN = {control.name: control for control in RUN_CONTROLS}
 NORMS = LAYER_NORMS

@@ -17,13 +17,15 @@ from bnlib import advance, start
 from bnlib.data import load
 from bnlib.telemetry import SURFACE_EDGES
 from book.chapter import packed_figures
+from book.race.frames import CURVE_COLUMNS
+from book.race.frames import layout as row_layout
+from book.race.lanes import ghost_of, lane_configs, lane_names
+from book.race.settings import LAB_CONTROLS, LAB_STEPS
+from book.race.verdict import ARRAYS_NEEDED, frames_needed, verdict
 from book.registry import chapters
 from live import messages, worker
 from live.channel import BURST, Channel
 from live.desk import Desk
-from live.lab import LAB_CONTROLS, LAB_STEPS
-from live.lanes import ghost_of, lane_configs, lane_names
-from live.verdict import ARRAYS_NEEDED, frames_needed, verdict
 
 SETTINGS = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "lanes": "none,batch"}
 ROUND = itertools.count(1000)
@@ -156,7 +158,7 @@ def test_lanes_of_another_shape_have_a_layout_of_their_own(client, settings):
     assert len(header["notes"]) == 2
     got = frames(client, header, 12)
     for lane, config, rows in zip(header["lanes"], configs, got, strict=True):
-        layout = worker.layout(config, len(header["edges"]) - 1)
+        layout = row_layout(config, len(header["edges"]) - 1)
         assert lane["layout"] == json.loads(json.dumps(layout))
         assert {block.shape[1] for block in rows} == {sum(math.prod(shape) for _, shape in layout)}
     check(got, configs, 12)
@@ -175,7 +177,7 @@ def test_a_draft_has_every_tenth_frame(client, settings):
     got = frames(client, header, 45)
     for lane, config in zip(got, configs_of(settings), strict=True):
         drafted = rows_here(config, 45)[::10].copy()
-        drafted[1::2, 5 : worker.CURVE_COLUMNS] = np.nan  # of the curves, only the training loss every time
+        drafted[1::2, 5:CURVE_COLUMNS] = np.nan  # of the curves, only the training loss every time
         assert np.concatenate(lane).tobytes() == drafted.tobytes()
 
 
@@ -188,8 +190,8 @@ def test_changes_in_mid_run_branch_and_the_old_race_stays_as_a_ghost(client, set
     for lane, (config, base) in enumerate(zip(configs_of(edited), first_edit_only, strict=True)):
         rows, ghost = got[lane, False][0], got[lane, True][0]
         assert rows.tobytes() == rows_here(config, 40).tobytes()
-        assert ghost.tobytes() == rows_here(base, 40)[:, : worker.CURVE_COLUMNS].tobytes()
-        curves = rows[:, : worker.CURVE_COLUMNS]
+        assert ghost.tobytes() == rows_here(base, 40)[:, :CURVE_COLUMNS].tobytes()
+        curves = rows[:, :CURVE_COLUMNS]
         assert curves[:20].tobytes() == ghost[:20].tobytes() and curves[20:].tobytes() != ghost[20:].tobytes()
 
 
@@ -201,7 +203,7 @@ def test_a_ghost_that_is_no_other_is_left_out(client, settings):
     ghosts = lane_configs(ghost_of(values_of(settings)))
     assert [config.lr for config in ghosts] == [0.1, 0.5, 0.1]
     for lane in header["ghosts"]:
-        expected = rows_here(ghosts[lane], 20)[:, : worker.CURVE_COLUMNS]
+        expected = rows_here(ghosts[lane], 20)[:, :CURVE_COLUMNS]
         assert got[lane, True][0].tobytes() == expected.tobytes()
     check([[got[lane, False][0]] for lane in range(3)], configs_of(settings), 20)
     assert race(client, settings | {"before": "lr:0.2"}, until=0, number=2)["ghosts"] == []
@@ -252,7 +254,7 @@ def test_a_gan_comes_with_its_samples_and_without_a_surface(client, settings):
     while any(sum(map(len, rows)) < 17 for rows, _, _ in got):
         message, arrays = client.receive()
         if message["ghost"]:
-            assert set(arrays) == {"rows"} and arrays["rows"].shape[1] == worker.CURVE_COLUMNS
+            assert set(arrays) == {"rows"} and arrays["rows"].shape[1] == CURVE_COLUMNS
             ghosts[message["lane"]] += len(arrays["rows"])
         else:
             assert set(arrays) == {"rows", "clouds"} and "surface_steps" not in message

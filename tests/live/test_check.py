@@ -12,7 +12,9 @@ import psutil
 import pytest
 
 from bnlib import RunConfig
-from live import check, lab, lanes, messages
+from book.race import lanes
+from book.race import settings as lab
+from live import check, messages
 from live.check import CheckError, Checks
 from tests.live.pages import Page, with_channel
 from tests.server import ROOT

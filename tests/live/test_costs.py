@@ -12,10 +12,10 @@ from hypothesis import given
 from bnlib import RunConfig, start
 from bnlib.config import FIELDS
 from bnlib.plan import plan
+from book.race.lanes import lane_configs
+from book.race.settings import LAB_CONTROLS
 from live import messages, race, worker
 from live.desk import ComputationError
-from live.lab import LAB_CONTROLS
-from live.lanes import lane_configs
 from tests.live.drawn import addresses_of
 from tests.live.pages import Page, with_channel
 

@@ -15,7 +15,10 @@ import pytest
 
 from bnlib import RunConfig
 from bnlib.telemetry import VALIDATED
-from live import lab, lanes, messages, worker
+from book.race import lanes
+from book.race import settings as lab
+from book.race.frames import BANDS, CURVE_COLUMNS, CURVES
+from live import messages, worker
 from live.desk import (
     LARGEST_CHUNK,
     ROUND_SECONDS,
@@ -421,14 +424,12 @@ def test_drafts_are_every_tenth_frame_of_the_whole():
         for whole, draft in pairs:
             frames, tenth = await asyncio.gather(watched(desk, whole, 100), watched(desk, draft, 100))
             assert tenth["step"].tolist() == list(range(0, 101, 10))
-            for name in ("picture", *worker.CURVES, *worker.BANDS):
+            for name in ("picture", *CURVES, *BANDS):
                 drafted = frames[name][:, ::10].copy()
                 if name in VALIDATED:  # a draft is validated at every second of its frames
                     drafted[:, 1::2] = np.nan
                 elif name == "picture":
-                    drafted[:, 1::2, worker.CURVE_COLUMNS - 3 * len(VALIDATED) : worker.CURVE_COLUMNS] = (
-                        np.nan
-                    )
+                    drafted[:, 1::2, CURVE_COLUMNS - 3 * len(VALIDATED) : CURVE_COLUMNS] = np.nan
                 assert drafted.tobytes() == tenth[name].tobytes(), name
 
     with_desk(scenario)

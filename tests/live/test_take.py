@@ -14,8 +14,10 @@ import pytest
 
 import bnlib
 from book.batch import transform
+from book.race import lanes
+from book.race import settings as lab
 from book.registry import chapters
-from live import lab, lanes, take
+from live import take
 from live.desk import Desk
 from live.messages import LAB_CONTROLS, read
 from live.worker import BANDS, CURVES

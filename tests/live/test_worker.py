@@ -10,9 +10,10 @@ from bnlib import RunConfig, advance, start
 from bnlib.config import LAYER_NORMS
 from bnlib.data import load
 from bnlib.telemetry import HISTOGRAM_EDGES, SHOWN
+from book.race import frames
+from book.race.lanes import lane_configs
+from book.race.settings import LAB_CONTROLS
 from live import worker
-from live.lab import LAB_CONTROLS
-from live.lanes import lane_configs
 from live.messages import read
 
 SMALL = RunConfig(
@@ -24,7 +25,7 @@ BINS = len(HISTOGRAM_EDGES) - 1
 def fields(config, rows):
     """A picture's rows taken apart by its layout."""
     found, start_at = {}, 0
-    for name, shape in worker.layout(config, BINS):
+    for name, shape in frames.layout(config, BINS):
         size = math.prod(shape)
         found[name] = rows[:, start_at : start_at + size].reshape(len(rows), *shape)
         start_at += size
@@ -43,19 +44,19 @@ def with_a_lost_seed():
 
 def test_a_row_holds_what_its_layout_says():
     history = advance(start(SMALL), 12).history
-    rows = worker.picture(history)
+    rows = frames.picture(history)
     assert rows.dtype == np.float32 and len(rows) == 12
     found = fields(SMALL, rows)
-    assert list(found) == ["step", "seeds_left", *worker.CURVES, *worker.BANDS, *worker.HISTOGRAMS]
-    assert rows[:, worker.CURVE_COLUMNS].tolist() == found[worker.BANDS[0]][:, 0, 0].tolist()
+    assert list(found) == ["step", "seeds_left", *frames.CURVES, *frames.BANDS, *frames.HISTOGRAMS]
+    assert rows[:, frames.CURVE_COLUMNS].tolist() == found[frames.BANDS[0]][:, 0, 0].tolist()
     assert found["step"][:, 0].tolist() == list(range(12))
     assert found["seeds_left"][:, 0].tolist() == [3] * 12
-    for name in (*worker.CURVES, *worker.BANDS):
+    for name in (*frames.CURVES, *frames.BANDS):
         mean, low, high = np.moveaxis(found[name], -1, 0)
         np.testing.assert_allclose(mean, history[name].mean(axis=0), rtol=1e-6)
         np.testing.assert_array_equal(low, history[name].min(axis=0))
         np.testing.assert_array_equal(high, history[name].max(axis=0))
-    for name in worker.HISTOGRAMS:
+    for name in frames.HISTOGRAMS:
         np.testing.assert_allclose(found[name], history[name].mean(axis=0), rtol=1e-6, atol=1e-9)
         np.testing.assert_allclose(found[name].sum(axis=-1), 1, rtol=1e-5)
     assert np.isnan(found["val_accuracy"][1:5]).all() and np.isfinite(found["val_accuracy"][::5]).all()
@@ -63,14 +64,14 @@ def test_a_row_holds_what_its_layout_says():
 
 def test_a_lost_seed_is_left_out_and_counted():
     history = with_a_lost_seed()
-    found = fields(SMALL, worker.picture(history))
+    found = fields(SMALL, frames.picture(history))
     assert found["seeds_left"][:, 0].tolist() == [3] * 4 + [2] * 8
-    for name in (*worker.CURVES, *worker.BANDS):
+    for name in (*frames.CURVES, *frames.BANDS):
         left = history[name][[0, 2], 5]
         np.testing.assert_allclose(found[name][5, ..., 0], left.mean(axis=0), rtol=1e-6)
         np.testing.assert_array_equal(found[name][5, ..., 1], left.min(axis=0))
         np.testing.assert_array_equal(found[name][5, ..., 2], left.max(axis=0))
-    np.testing.assert_allclose(found[worker.HISTOGRAMS[0]][5].sum(axis=-1), 1, rtol=1e-5)
+    np.testing.assert_allclose(found[frames.HISTOGRAMS[0]][5].sum(axis=-1), 1, rtol=1e-5)
 
 
 @pytest.mark.filterwarnings("error")
@@ -120,7 +121,7 @@ def test_every_norm_can_be_a_lane_on_every_network(network):
         found = fields(config, block["picture"][0])
         # Instance norm without an image gives β: no gradient passes, and no hidden weight moves.
         stands = norm == "instance" and network != "cnn"
-        for name in (*worker.BANDS, *worker.HISTOGRAMS):
+        for name in (*frames.BANDS, *frames.HISTOGRAMS):
             assert found[name].shape[:2] == (2, 4), (norm, name)
             assert np.isfinite(found[name]).all() != (stands and name == "update_ratio"), (norm, name)
         assert (found["gradient_norm"] > 0).any() != stands, norm

@@ -9,8 +9,8 @@ from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 from bnlib import layers, network, norms, optimizer, train, units
+from book.race import lanes
 from book.registry import chapters
-from live import lanes
 from live.messages import LAB_CONTROLS, read
 from ui import code
 

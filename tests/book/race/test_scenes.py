@@ -7,11 +7,11 @@ from urllib.parse import parse_qsl
 import pytest
 
 from bnlib import advance, start
-from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, extras
-from live.lanes import lane_configs, lane_names
+from book.race.lanes import lane_configs, lane_names
+from book.race.scenes import PRESETS
+from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, extras
+from book.race.verdict import NOISE
 from live.messages import LAB, read
-from live.presets import PRESETS
-from live.verdict import NOISE
 
 
 @pytest.mark.parametrize("name", PRESETS)

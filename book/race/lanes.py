@@ -11,7 +11,7 @@ from bnlib.config import hidden_shapes
 from bnlib.data import PLANE, TRAIN_SIZES
 from book.controls import Values
 
-from .lab import CONCERNS, DEFAULTS, NAMES, NEEDS, RUN
+from .settings import CONCERNS, DEFAULTS, NAMES, NEEDS, RUN
 from .verdict import capital
 
 VALIDATE_EVERY = 5

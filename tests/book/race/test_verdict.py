@@ -5,10 +5,10 @@ import pytest
 
 from bnlib import RunConfig, advance, start
 from bnlib.data import load
-from live import verdict as words
+from book.race import verdict as words
+from book.race.settings import NAMES
+from book.race.verdict import LEVEL, NOISE, accuracy, frames_needed
 from live import worker
-from live.lab import NAMES
-from live.verdict import LEVEL, NOISE, accuracy, frames_needed
 
 BATCH = RunConfig(norm="batch", record_every=1, validate_every=5, replicas=2, lr=0.05)
 NONE, LAYER, GROUP = (

@@ -14,7 +14,9 @@ from hypothesis import given
 from bnlib import NORMS, advance, start
 from bnlib.config import EDITABLE, FIELDS, LAYER_NORMS
 from bnlib.data import PLANE, TRAIN_SIZES
-from live.lab import (
+from book.race.lanes import ghost_of, lane_configs, lane_names, notes, possible
+from book.race.lanes import settings as in_words
+from book.race.settings import (
     CONCERNS,
     DEFAULTS,
     EDIT_FIELDS,
@@ -28,8 +30,6 @@ from live.lab import (
     SHARED,
     extras,
 )
-from live.lanes import ghost_of, lane_configs, lane_names, notes, possible
-from live.lanes import settings as in_words
 from live.messages import MAX_MESSAGE, read, write
 from tests.live.drawn import RUN, addresses_of, broken_settings, lanes
 from tests.server import ROOT
@@ -287,7 +287,8 @@ def test_a_norm_that_is_added_to_the_table_is_in_the_lab_too(tmp_path):
         )
     program = """
 import json
-from live import lab, lanes, messages, worker
+from book.race import lanes, settings as lab
+from live import messages, worker
 values, problems = messages.read(lab.LAB_CONTROLS, {
     "lanes": "again~groups:5,kept,again", "width": "12", "depth": "2", "replicas": "1",
 })

@@ -7,9 +7,9 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from bnlib.experiments import EXPERIMENTS
-from live.evidence import RACES, Link, address_of, listed, open_link, settings_of
-from live.lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES
-from live.lanes import lane_configs, lane_names, notes
+from book.race.evidence import RACES, Link, address_of, listed, open_link, settings_of
+from book.race.lanes import lane_configs, lane_names, notes
+from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES
 from live.messages import CONTROLS, LAB, follow, read, write
 
 IDS = [f"{name}-{number}" for name, number in RACES]

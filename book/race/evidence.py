@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 from bnlib.experiments import EXPERIMENTS, Experiment, Race
 from book.controls import Values, shown, write
 
-from .lab import DEFAULTS, LAB_CONTROLS, LAB_STEPS, LANE_FIELDS, RUN_CONTROLS
+from .settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, LANE_FIELDS, RUN_CONTROLS
 
 _OF_BATCH_NORM = ("norm_batch", "batch_order")  # lanes with another norm have none
 

@@ -18,7 +18,7 @@ from bnlib.experiments import EXPERIMENTS
 from bnlib.table import WEIGHT_NORMS
 from book.controls import EPS_STOPS, Codec, Control, Values, even_stops, log_stops, number, shown, write
 
-from .presets import PRESETS
+from .scenes import PRESETS
 from .verdict import NOISE
 
 LAB_STEPS = 2000
