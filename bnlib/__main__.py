@@ -22,7 +22,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Without a command: the list. Finished parts are kept on disk; a stopped run resumes. "
         "BNLAB_DASK=tcp://HOST:PORT computes on a Dask cluster.",
     )
-    commands = room.add_subparsers(dest="command", metavar="run, report")
+    commands = room.add_subparsers(dest="command", metavar="run, report, keep")
     run = commands.add_parser("run", help="run some, or all: theory, measured, tolerance, verdict")
     run.add_argument("names", nargs="+", metavar="NAME", help="E1 ..., or all")
     report = commands.add_parser("report", help="run all and write one HTML page")
@@ -30,16 +30,19 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, default=Path("experiments.html"), help="default: %(default)s")
     report.add_argument("--lab", default="http://127.0.0.1:8501", metavar="URL",
                         help="where the training lab is, for links; default: %(default)s")  # fmt: skip
+    keep = commands.add_parser("keep", help="run all in full and keep what they find for the pages")
+    keep.set_defaults(names=["all"], reduced=False)
     for command in (run, report):
         command.add_argument("--reduced", action="store_true", help="smaller grids and fewer seeds: seconds")
+    for command in (run, report, keep):
         command.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
         command.add_argument("--fresh", action="store_true", help="neither use nor keep what is on disk")
     return parser
 
 
 def listing() -> str:
-    """The experiments, a line each, and what they bear on."""
-    lines = [f"{e.name:4} {e.title}\n     {e.bearing}" for e in experiments.EXPERIMENTS.values()]
+    """The experiments, a line each, and what they say of which claims."""
+    lines = [f"{e.name:4} {e.title}\n     {e.claimed}" for e in experiments.EXPERIMENTS.values()]
     return "\n".join([*lines, "", "python -m bnlib experiments run E3    (or several, or all)"])
 
 
@@ -63,6 +66,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             report.write(results, asked.out, lab=asked.lab)
             print(f"{asked.out}: {len(results)} experiments")
+        elif asked.command == "keep":
+            from .experiments import found
+
+            found.keep(results)
+            print(f"{found.FILE}: {len(results)} experiments")
         else:
             print("\n\n".join(map(str, results)))
             if len(results) > 1:

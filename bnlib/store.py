@@ -20,7 +20,7 @@ import numpy as np
 Result = dict[str, Any]  # arrays and Python numbers by name
 
 # They ask for results, hand them on or read them, but have no part in them.
-_READERS = "__init__ batch costs depth figures findings inference model rates reasons report small zoo"
+_READERS = "__init__ batch costs depth figures findings found inference model rates reasons report small zoo"
 CARRIERS = {"__main__.py", "store.py", "sweep.py", "workers.py"}
 CARRIERS |= {f"experiments/{name}.py" for name in _READERS.split()}
 

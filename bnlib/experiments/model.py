@@ -52,7 +52,7 @@ class Race:
 class Experiment:
     """One experiment.
 
-    claims : keys of CLAIMS that it bears on, and how if it comes out as accepted: one of STANCES
+    claims : keys of CLAIMS that it tests, and what it says of each if it comes out as accepted: one of STANCES
     cells : of size "full" (True) or "reduced"
     read : what the measured cells say: pictures, checks, sentences
     contested : what the literature disagrees about; caveat : what else to keep in mind
@@ -73,8 +73,8 @@ class Experiment:
     caveat: str = ""
 
     @property
-    def bearing(self) -> str:
-        """What it says of which claims, if it comes out as accepted, in words."""
+    def claimed(self) -> str:
+        """What it says of its claims if it comes out as accepted, in words."""
         return "; ".join(f"{stance} “{CLAIMS[claim]}”" for claim, stance in self.claims.items())
 
     def __post_init__(self) -> None:

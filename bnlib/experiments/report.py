@@ -101,20 +101,20 @@ def _lead(results: Sequence[Result]) -> str:
 
 
 def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
-    """A row a claim: the experiments that bear on it, and where something is contested."""
+    """A row a claim: the experiments that test it, and where something is contested."""
     from . import EXPERIMENTS
 
     rows = []
     for claim in claims:
-        bearing = [result for result in results if claim in result.experiment.claims]
-        here = {result.experiment.name for result in bearing}
+        testing = [result for result in results if claim in result.experiment.claims]
+        here = {result.experiment.name for result in testing}
         absent = [e.name for e in EXPERIMENTS.values() if claim in e.claims and e.name not in here]
         contested = ", ".join(
             f'<a href="#{_anchor(result)}-contested">{_text(result.experiment.name)}</a>'
-            for result in bearing
+            for result in testing
             if result.experiment.contested
         )
-        cell = "".join(f"<li>{_link(result, result.experiment.claims[claim])}</li>" for result in bearing)
+        cell = "".join(f"<li>{_link(result, result.experiment.claims[claim])}</li>" for result in testing)
         if absent:
             cell += f"<li>not run for this page: {_text(', '.join(absent))}</li>"
         rows.append(f"<tr>{_head(CLAIMS[claim])}<td><ul>{cell}</ul></td><td>{contested or '–'}</td></tr>")
@@ -138,7 +138,7 @@ def _section(result: Result, lab: str) -> str:
     experiment, anchor = result.experiment, _anchor(result)
     kind, mark = ("fails", "✗") if result.failed else ("holds", "✓")
     about = {
-        "Bearing": f"{experiment.bearing[:1].upper()}{experiment.bearing[1:]}.",
+        "Claims": f"{experiment.claimed[:1].upper()}{experiment.claimed[1:]}.",
         "Setup": experiment.setup,
         "Theory": experiment.theory,
         "Accepted": experiment.accepted,

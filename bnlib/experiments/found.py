@@ -1,0 +1,87 @@
+"""What the experiments found at full size, kept in a file for pages that can't wait for it.
+
+`keep` writes the file; `python -m bnlib experiments keep` computes everything and calls it.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from functools import cache
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from .findings import Check
+from .model import Result
+
+FILE = Path(__file__).with_suffix(".json")
+DIGITS = 5  # of a kept number
+
+
+def found(name: str) -> dict[str, Any] | None:
+    """Return what an experiment found, as plain JSON; None where nothing is kept.
+
+    Returns
+    -------
+    dict with "name", "title", "verdict" (one sentence), "claims" (what it says of them if it comes out as
+    accepted), "rows", "notes", "setup", "theory", "accepted", "contested", "caveat", "sources", and "where",
+    how it was computed. A row is a check: "what", "expected", "measured", "low", "high", "accepted" and
+    "outcome", which is "holds", "fails" or "reported"; those that fail come first, then those that are judged.
+    """
+    return _kept().get(name)
+
+
+@cache
+def _kept() -> dict[str, dict[str, Any]]:
+    kept: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
+    return kept
+
+
+def keep(results: Sequence[Result], path: Path = FILE) -> None:
+    """Write what experiments have found at full size.
+
+    Raises
+    ------
+    ValueError
+        If a result is of another size.
+    """
+    smaller = [result.experiment.name for result in results if result.size != "full"]
+    if smaller:
+        raise ValueError(f"keep: {', '.join(smaller)} ran at reduced size; run them in full")
+    kept = {result.experiment.name: plain(result) for result in results}
+    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    _kept.cache_clear()
+
+
+def plain(result: Result) -> dict[str, Any]:
+    """Return a result as plain JSON: what `found` returns."""
+    experiment = result.experiment
+    checks = sorted(result.findings.checks, key=lambda one: (one not in result.failed, one.reported))
+    return {
+        "name": experiment.name,
+        "title": experiment.title,
+        "verdict": result.verdict,
+        "rows": [_row(one) for one in checks],
+        "notes": list(result.findings.notes),
+        "claims": experiment.claimed,
+        **{
+            part: getattr(experiment, part) for part in ("setup", "theory", "accepted", "contested", "caveat")
+        },
+        "sources": list(experiment.sources),
+        "where": f"Computed at {result.size} size with NumPy {np.__version__}: "
+        f"python -m bnlib experiments run {experiment.name}",
+    }
+
+
+def _row(one: Check) -> dict[str, Any]:
+    outcome = "reported" if one.reported else "holds" if one.holds else "fails"
+    numbers = {name: _number(getattr(one, name)) for name in ("expected", "measured", "low", "high")}
+    return {"what": one.what, **numbers, "accepted": one.accepted, "outcome": outcome}
+
+
+def _number(value: float | None) -> float | None:
+    """Round to `DIGITS` digits, so that another machine's last digits don't change the file."""
+    return float(f"{value:.{DIGITS}g}") if value is not None and isfinite(value) else None
