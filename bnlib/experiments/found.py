@@ -29,7 +29,7 @@ def found(name: str) -> dict[str, Any] | None:
     dict with "name", "title", "verdict" (one sentence), "claims" (what it says of them if it comes out as
     accepted), "rows", "notes", "setup", "theory", "accepted", "contested", "caveat", "sources", and "where",
     how it was computed. A row is a check: "what", "expected", "measured", "low", "high", "accepted" and
-    "outcome", which is "holds", "fails" or "reported"; those that fail come first, then those that are judged.
+    "outcome", which is "holds", "fails" or "reported"; failing ones come first, then those that are judged.
     """
     return _kept().get(name)
 

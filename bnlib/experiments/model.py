@@ -52,7 +52,7 @@ class Race:
 class Experiment:
     """One experiment.
 
-    claims : keys of CLAIMS that it tests, and what it says of each if it comes out as accepted: one of STANCES
+    claims : keys of CLAIMS that it tests, and what it says of each if it comes out as accepted (STANCES)
     cells : of size "full" (True) or "reduced"
     read : what the measured cells say: pictures, checks, sentences
     contested : what the literature disagrees about; caveat : what else to keep in mind
