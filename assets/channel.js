@@ -59,7 +59,7 @@ export function openChannel(path, { onOpen, onMessage, onState }) {
 
 /**
  * Header length (uint32), header (JSON), float32 numbers: live/messages.py describes it. Where the header's figures
- * have {"$": k} instead of an array, they get the k-th; one of two dimensions as a list of its rows.
+ * or panels have {"$": k} instead of an array, they get the k-th; one of two dimensions as a list of its rows.
  *
  * @param {ArrayBuffer} buffer
  * @returns {Message}
@@ -79,7 +79,7 @@ export function unpack(buffer) {
     placed.push(shape.length === 2 ? rows(array, shape) : array);
     start += 4 * count;
   }
-  if (header.figures) header.figures = filled(header.figures, placed);
+  for (const part of ["figures", "panels"]) if (header[part]) header[part] = filled(header[part], placed);
   return { ...header, arrays };
 }
 

@@ -1,7 +1,7 @@
 // A chapter's frame: its settings, its scenes, and everything that follows the finger. Which chapter it is, it doesn't
 // know: Python declares it (book/chapter.py), measures the answers and makes the figures.
 import { button, element } from "./controls.js";
-import { Keys } from "./keys.js";
+import { digit, Keys } from "./keys.js";
 import { build } from "./playback.js";
 import { Scenes } from "./scenes.js";
 import { Stage } from "./stage.js";
@@ -63,7 +63,12 @@ export class Chapter {
     for (const sentence of data.ending) element(this.ending, "li", "", {}, sentence);
     this.ending.hidden = true;
     this.take = new TakeAway(left, { name: data.chapter, title: data.title, picture: this, ask, chapter: true });
-    this.keys = new Keys(this);
+    this.keys = new Keys({
+      room: this.scenes?.box ?? this.frame,
+      help: this.scenes?.help,
+      known: () => this.keysKnown(),
+      act: (key) => this.press(key),
+    });
     this.enter();
     this.showValues();
   }
@@ -250,6 +255,41 @@ export class Chapter {
       this.values = { ...this.values, ...structuredClone(story.reveal) };
       this.settle();
     } else if (this.scene) this.scenes?.tell(this.scene);
+  }
+
+  // ---- keys ----------------------------------------------------------------------------------------------------
+
+  get playhead() {
+    return this.shows.find(({ row, toggle }) => toggle && !row.hidden);
+  }
+
+  /** @returns {[keys: string, what: string][]} */
+  keysKnown() {
+    /** @type {[string | false, string][]} */
+    const keys = [
+      [this.open && `1 – ${this.scene?.choices.length}`, "answer the question"],
+      [
+        this.data.story.length > 0 && "← →",
+        this.walk.control ? "operation before, next operation" : "scene before, next scene",
+      ],
+      [this.playhead !== undefined && "space", "play, pause"],
+      ["Tab, ← →, Page Up, Page Down", "reach a figure, a slider; move what is chosen; choose another"],
+    ];
+    return keys.filter((row) => row[0]).map(([key, what]) => [String(key), what]);
+  }
+
+  /** @param {string} key */
+  press(key) {
+    const answer = digit(key);
+    if (answer !== undefined && this.open) this.predict(answer);
+    else if (key === "ArrowRight" || key === "ArrowLeft") {
+      const way = key === "ArrowRight" ? 1 : -1;
+      if (this.walk.control && !this.locked) this.walk.go(way);
+      else if (this.data.story.length) this.move(way);
+      else return false;
+    } else if (key === " " && this.playhead?.toggle && !this.locked) this.playhead.toggle();
+    else return false;
+    return true;
   }
 
   // ---- questions and answers -----------------------------------------------------------------------------------

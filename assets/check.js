@@ -1,12 +1,25 @@
-// @ts-nocheck: the lab's own files have no types
 // "Check against PyTorch": the same tensors through torch, in a process of its own, and the largest difference.
 import { button, element } from "./controls.js";
 import { brief } from "./numbers.js";
 
+/**
+ * What PyTorch found of a lane; diverged: the step after which there is nothing to compare.
+ *
+ * @typedef {{ largest: number, where: string, rows: [what: string, difference: number, magnitude: number][] }} Compared
+ * @typedef {{ diverged?: number | null, torch: string, agrees: boolean, float32: Compared, float64: Compared }} Report
+ */
+
 export class Check {
-  // race: values, step(); ask(message)
+  /**
+   * @param {HTMLElement} parent
+   * @param {{ values: Record<string, any>, step: () => number }} race
+   * @param {(message: any) => boolean} ask
+   */
   constructor(parent, race, ask) {
-    Object.assign(this, { race, ask, number: 0 });
+    this.race = race;
+    this.ask = ask;
+    this.number = 0;
+    this.at = 0;
     const menu = element(parent, "details", "check");
     element(menu, "summary", "", {}, "Check against PyTorch");
     element(
@@ -14,7 +27,7 @@ export class Check {
       "p",
       "hint",
       {},
-      "The first seed of each lane, as it stands at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference.",
+      "The first seed of each lane, as it is at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference.",
     );
     this.start = button(menu, "Check this step", "Compare every lane with PyTorch at this step", () => this.request());
     this.note = element(menu, "p", "hint", { role: "status" });
@@ -34,6 +47,7 @@ export class Check {
   }
 
   // The server's answer; true if the message was one.
+  /** @param {any} message @returns {boolean} */
   receive(message) {
     if (message.kind === "problem" && message.of === "check") {
       this.note.textContent = `Not checked: ${message.message}`;
@@ -52,6 +66,7 @@ export class Check {
     return true;
   }
 
+  /** @param {{ name: string, report: Report }} message */
   show({ name, report }) {
     const item = element(this.found, "details", "lane-check");
     const head = element(item, "summary");

@@ -4,6 +4,7 @@ import { openChannel } from "./channel.js";
 import { Chapter } from "./chapter.js";
 import { element } from "./controls.js";
 import { Race } from "./race.js";
+import { watchContrast } from "./theme.js";
 
 /**
  * @param {HTMLElement} root where the component lives
@@ -36,6 +37,7 @@ export function mount(root, data) {
   });
   const sizes = new ResizeObserver(() => picture.draw());
   sizes.observe(container);
+  const unwatch = watchContrast(() => picture.repaint());
   container.removeAttribute("aria-busy");
 
   return {
@@ -50,6 +52,7 @@ export function mount(root, data) {
     },
     destroy() {
       sizes.disconnect();
+      unwatch();
       picture.destroy();
       channel.close();
     },

@@ -1,4 +1,5 @@
 // Native inputs from the server's table of controls: keyboard, touch and screen readers come with them.
+import { explain } from "./explain.js";
 import { written } from "./numbers.js";
 
 /**
@@ -8,10 +9,12 @@ import { written } from "./numbers.js";
  * @property {string} name
  * @property {string} label
  * @property {string} [hint]
+ * @property {string} [about] what it means, behind a "?"
  * @property {number[]} stops where a slider stops
  * @property {string[]} [shown] how Python writes each of them
  * @property {number[]} [marks] which of them have a mark
  * @property {(string | number)[]} choices of what else a choice is made
+ * @property {string[]} [names] how each of them is called
  */
 
 /**
@@ -111,7 +114,7 @@ export function slider(parent, control, { onInput, onChange }) {
    * @param {boolean} place whether the slider has to be put there
    */
   function show(value, place = true) {
-    const words = control.shown?.[control.stops.indexOf(value)] ?? written(value);
+    const words = called(control, value);
     output.textContent = words;
     input.setAttribute("aria-valuetext", words);
     if (!place) return;
@@ -128,7 +131,7 @@ export function slider(parent, control, { onInput, onChange }) {
       element(marks, "span", "", { style: `left: ${100 * share}%` }, written(mark));
     }
   }
-  return { row, show };
+  return { row: explained(row, control), show };
 }
 
 const WORDY = 10; // characters: beside longer values there is no room for a hint
@@ -185,16 +188,15 @@ function listenToFingers(input, follow, settle) {
  * @param {ParentNode} parent
  * @param {Control} control
  * @param {Listener} listener
- * @param {Record<string, string>} [names] of the choices, where they have better ones
  */
-export function choice(parent, control, { onInput, onChange }, names = {}) {
+export function choice(parent, control, { onInput, onChange }) {
   const row = element(parent, "label", "control choice");
   const head = element(row, "span", "head");
   element(head, "span", "name", {}, control.label);
   const select = element(row, "select", "", { "data-control": control.name, "aria-label": control.label });
-  for (const value of control.choices) {
-    element(select, "option", "", { value }, (names[value] ?? value) + (control.hint ? ` ${control.hint}` : ""));
-  }
+  control.choices.forEach((value, i) => {
+    element(select, "option", "", { value }, (control.names?.[i] || value) + (control.hint ? ` ${control.hint}` : ""));
+  });
   select.addEventListener("change", (event) => {
     onInput(
       control.choices.find((value) => String(value) === select.value),
@@ -203,10 +205,36 @@ export function choice(parent, control, { onInput, onChange }, names = {}) {
     onChange();
   });
   return {
-    row,
+    row: explained(row, control),
     /** @param {string | number} value */
     show: (value) => {
       select.value = String(value);
     },
   };
+}
+
+/**
+ * A value as the control shows it: a choice by its name.
+ *
+ * @param {Control} control
+ * @param {any} value
+ */
+export function called({ choices, names, stops, shown }, value) {
+  return names?.[choices.indexOf(value)] || shown?.[stops.indexOf(value)] || written(value);
+}
+
+/**
+ * A control's row with its "?" beside it. A label holds one control only: the button stays outside of it.
+ *
+ * @param {HTMLElement} label
+ * @param {Control} control
+ * @returns {HTMLElement} what stands for the control in the page
+ */
+function explained(label, { label: name, about }) {
+  if (!about) return label;
+  const row = element(null, "div", "explained");
+  label.replaceWith(row);
+  row.append(label);
+  explain(row, name, about);
+  return row;
 }

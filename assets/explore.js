@@ -1,9 +1,9 @@
 // "Explore": the very figure that the painter draws, opened in real Plotly, with its numbers in a table beside it.
 import { button, element } from "./controls.js";
-import { theme } from "./draw.js";
 import { written } from "./numbers.js";
 import { isShown, size } from "./plotting.js";
-import { palette } from "./scheme.js";
+import { isList, palette } from "./scheme.js";
+import { theme } from "./theme.js";
 
 /**
  * @import { Figure, Trace } from "./plotting.js"
@@ -13,6 +13,8 @@ import { palette } from "./scheme.js";
 
 const MOST_ROWS = 200;
 const NARROW = 480;
+const BAR = 44,
+  LAST_LABEL = 24; // pixels
 const NEVER = ["toImage", "sendChartToCloud"]; // the first has its own button; nothing leaves for another host
 const SELDOM = ["zoomIn2d", "zoomOut2d", "autoScale2d", "select2d", "lasso2d"]; // fingers pinch
 const COLOURS = new Set(["color", "fillcolor", "bgcolor", "colorscale"]);
@@ -150,10 +152,9 @@ export function forPlotly(figure, look) {
       yaxis: { ...axis, showline: false },
     },
   };
-  return {
-    data,
-    layout: { autosize: true, ...layout, margin: { ...margin, t: Math.max(44, margin?.t ?? 0) }, template },
-  };
+  // Above the plot room for the bar of buttons, and for what the figure has there; on the right for the last label.
+  const room = { ...margin, t: BAR + Math.max(0, (margin?.t ?? 0) - 10), r: Math.max(LAST_LABEL, margin?.r ?? 0) };
+  return { data, layout: { autosize: true, ...layout, margin: room, template } };
 }
 
 /**
@@ -211,10 +212,13 @@ export function tableOf({ data, layout }, most = MOST_ROWS) {
 function row(trace, i, cells) {
   const columns = trace.type === "heatmap" ? trace.z[0].length : 0;
   const [k, m] = columns ? [i % columns, Math.floor(i / columns)] : [i, i];
-  const found = [trace.x ? trace.x[k] : k, trace.y ? trace.y[m] : m];
+  // What is read instead of y, where y is cut off at the axis or only a place.
+  const exact = trace.fill === "toself" || String(trace.hovertemplate).startsWith("%{customdata");
+  const found = [trace.x ? trace.x[k] : k, exact && trace.customdata ? trace.customdata[i] : trace.y ? trace.y[m] : m];
   if (cells) found.push(columns ? trace.z[m][k] : "");
   const words = found.map((value) => (value === null || Number.isNaN(value) ? "–" : written(value)));
-  return [trace.name ?? "", ...words];
+  const part = trace.fill === "toself" && isList(trace.text) ? trace.text[i] : ""; // of several outlines this one
+  return [[trace.name, part].filter(Boolean).join(", "), ...words];
 }
 
 /** @param {HTMLElement} parent @param {Figure} figure @param {string} caption */

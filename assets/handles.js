@@ -2,65 +2,17 @@
 import { written } from "./numbers.js";
 import { place, readout, words } from "./painter.js";
 import { axesOf, isShown, size } from "./plotting.js";
+import { amongStops, amongWhole, BACKWARDS, bounded, FORWARDS, nextStop, stepped } from "./values.js";
 
 /**
  * @import { Hands } from "./interact.js"
- * @import { Axis, Box, Figure, Geometry, Trace } from "./plotting.js"
- * @typedef {"drag" | "click" | "brush" | "read"} Kind
+ * @import { Box, Figure, Geometry, Trace } from "./plotting.js"
+ * @typedef {"drag" | "click" | "brush" | "scrub" | "read"} Kind scrub: the control is where on x something is
  * @typedef {{key: string, kind: Kind, control: string, index: number, trace: Trace, meta: Record<string, any>}} Hand
  */
 
-const MOST_MOVED = 8,
-  FARTHEST = 1e6;
 const KEYS = /^(Arrow|Page|Home|End)/;
-const FORWARDS = ["ArrowRight", "ArrowUp"],
-  BACKWARDS = ["ArrowLeft", "ArrowDown"];
 let made = 0; // for ids
-
-/** @param {number} value */
-const bounded = (value) => Math.max(-FARTHEST, Math.min(FARTHEST, Number(value.toPrecision(4))));
-
-/**
- * The value of an axis under a pixel. Beyond the frame a pixel is worth more and more: "very far" is within reach.
- *
- * @param {Axis} axis
- * @param {number} pixel
- */
-export function valueAt(axis, pixel) {
-  const edge = Math.min(Math.max(pixel, Math.min(axis.from, axis.to)), Math.max(axis.from, axis.to));
-  const value = axis.invert(edge),
-    outwards = Math.sign(value - axis.invert(axis.from + axis.to - edge));
-  if (edge === pixel || axis.type !== "linear" || Math.sign(value) !== outwards) return axis.invert(pixel);
-  return value * Math.exp(Math.abs(pixel - edge) / 40);
-}
-
-/**
- * Where a key takes a value: out of the frame, steps grow with the distance.
- *
- * @param {Axis} axis
- * @param {number} value
- * @param {number} way 1 or -1
- * @param {boolean} fast
- */
-export function stepped(axis, value, way, fast) {
-  const unit = Math.abs(axis.high - axis.low) / 12.25,
-    far = (fast ? 1 : 0.1) * way;
-  if (axis.type === "log") return value * 10 ** (far * unit);
-  const outside = (value - axis.low) * (value - axis.high) > 0;
-  return value + far * (outside ? Math.abs(value) : unit);
-}
-
-/**
- * A list of moved points with one more: at most eight, by their number.
- *
- * @param {[number, number][]} moved
- * @param {number} id
- * @param {number} value
- */
-export function withPoint(moved, id, value) {
-  const others = moved.filter(([other]) => other !== id);
-  return [...others, [id, bounded(value)]].slice(-MOST_MOVED).sort((a, b) => a[0] - b[0]);
-}
 
 /**
  * What the reader can take hold of in a figure; where that is nothing, its values can still be read.
@@ -73,34 +25,17 @@ export function handsOf(figure) {
   const found = [];
   figure.data.forEach((trace, index) => {
     if (!isShown(trace)) return;
-    for (const kind of /** @type {const} */ (["drag", "click", "brush"])) {
+    for (const kind of /** @type {const} */ (["drag", "click", "brush", "scrub"])) {
       const control = trace.meta?.[kind];
       if (!control) continue;
       const same = found.filter((hand) => hand.kind === kind && hand.control === control).length;
+      if (kind === "scrub" && same) continue; // every curve of a plot says it, for one place to press
       found.push({ key: `${kind} ${control} ${same}`, kind, control, index, trace, meta: trace.meta });
     }
   });
   const index = figure.data.findIndex((trace) => isShown(trace) && trace.hoverinfo !== "skip" && size(trace));
   if (found.length || index < 0) return found;
   return [{ key: "read", kind: "read", control: "", index, trace: figure.data[index], meta: {} }];
-}
-
-/**
- * The stop that is next to a value, on the axis if there is one; without stops the value itself, to four digits.
- *
- * @param {number[] | undefined} stops
- * @param {number} value
- * @param {Axis} [axis]
- */
-export function closest(stops, value, axis) {
-  if (!stops?.length) return axis ? bounded(value) : value;
-  const place = (/** @type {number} */ each) => (axis ? axis.scale(each) : each),
-    here = place(value);
-  const away = (/** @type {number} */ stop) => {
-    const distance = Math.abs(place(stop) - here);
-    return Number.isNaN(distance) ? Number.POSITIVE_INFINITY : distance; // zero on a logarithmic axis
-  };
-  return stops.reduce((best, stop) => (away(stop) < away(best) ? stop : best));
 }
 
 export class Handles {
@@ -154,12 +89,18 @@ export class Handles {
         node.appendChild(option);
       }
     }
-    node.addEventListener("keydown", (event) => this.press(event, key));
+    node.addEventListener("keydown", (event) => {
+      tell(node, { "data-pressed": undefined });
+      this.press(event, key);
+    });
     node.addEventListener("keyup", (event) => {
       if (KEYS.test(event.key) && !this.hands.options.isLocked()) this.hands.commit();
     });
     node.addEventListener("focus", () => this.quiet || this.mark(key));
-    node.addEventListener("blur", () => this.unmark());
+    node.addEventListener("blur", () => {
+      tell(node, { "data-pressed": undefined });
+      this.unmark();
+    });
     node.addEventListener("click", (event) => {
       const hand = this.hands.hand(key); // by a screen reader: pointers are taken by the canvas
       if (hand?.kind === "click") this.hands.click(hand, this.hands.at(hand), event.timeStamp);
@@ -172,8 +113,10 @@ export class Handles {
   // Gives a hand the focus after a pointer took it.
   /** @param {string} key */
   focus(key) {
+    const node = this.nodes.get(key);
     this.quiet = true;
-    this.nodes.get(key)?.focus({ preventScroll: true });
+    if (node) tell(node, { "data-pressed": true }); // no ring around what a pointer is on already
+    node?.focus({ preventScroll: true });
     this.quiet = false;
     this.marked = "";
     this.hands.state.focus = undefined;
@@ -188,13 +131,20 @@ export class Handles {
     if (!figure || !geometry || !hand) return;
     const before = JSON.stringify(state);
     this.marked = key;
-    if (hand.kind !== "brush") {
+    if (hand.kind === "scrub") state.hover = this.hands.head(hand);
+    else if (hand.kind !== "brush") {
       const point = this.hands.at(hand),
         middle = centre(place(figure, geometry, hand.index, point));
       state.focus = hand.kind === "read" ? undefined : { trace: hand.index, point };
       state.hover = Number.isNaN(middle.px + middle.py) ? undefined : middle;
     }
     if (JSON.stringify(state) !== before) this.hands.options.repaint(state);
+  }
+
+  // What is scrubbed may move by itself: what is read stays beside it.
+  follow() {
+    const hand = this.marked ? this.hands.hand(this.marked) : undefined;
+    if (hand?.kind === "scrub") this.hands.state.hover = this.hands.head(hand);
   }
 
   unmark() {
@@ -208,6 +158,10 @@ export class Handles {
 
   /** @param {Hand} hand @param {HTMLElement} node @param {Figure} figure @param {Geometry} geometry */
   describe(hand, node, figure, geometry) {
+    if (hand.kind === "scrub") {
+      this.tellScrub(hand, node, figure, geometry);
+      return;
+    }
     const { kind, trace, meta, index } = hand,
       point = this.hands.at(hand),
       count = size(trace);
@@ -257,6 +211,20 @@ export class Handles {
     tell(node, range(Math.min(...ends), Math.max(...ends), value, said));
   }
 
+  /** @param {Hand} hand @param {HTMLElement} node @param {Figure} figure @param {Geometry} geometry */
+  tellScrub(hand, node, figure, geometry) {
+    const [low, high] = this.hands.ends(hand),
+      now = this.hands.now(hand),
+      { px, py } = this.hands.head(hand),
+      label = this.hands.control(hand.control)?.label ?? hand.control;
+    const read = readout(figure, geometry, px, py),
+      rows = read?.rows.map(({ name, text }) => (name ? `${name}: ${text}` : text)) ?? [];
+    const here = !read || read.rows.some(({ trace, point }) => Number(figure.data[trace].x?.[point]) === now);
+    const said = [`${label} ${written(now)}`, ...(here ? [] : [`values at ${read?.title}`]), ...rows];
+    tell(node, { "aria-label": `${figure.layout.meta?.title ?? ""}: ${label}` });
+    tell(node, range(low, high, now, said.join("; ")));
+  }
+
   /** @param {Hand} hand @param {HTMLElement} node */
   tellBrush(hand, node) {
     const axis = this.hands.axis(hand),
@@ -276,7 +244,13 @@ export class Handles {
     if (!hand || event.ctrlKey || event.metaKey || event.altKey) return;
     const { kind } = hand;
     const used =
-      kind === "drag" ? this.drag(hand, event) : kind === "brush" ? this.brush(hand, event) : this.walk(hand, event);
+      kind === "drag"
+        ? this.drag(hand, event)
+        : kind === "brush"
+          ? this.brush(hand, event)
+          : kind === "scrub"
+            ? this.scrub(hand, event)
+            : this.walk(hand, event);
     if (!used) return;
     event.preventDefault();
     this.mark(key);
@@ -309,6 +283,16 @@ export class Handles {
     hands.choose(hand, point, timeStamp);
     hands.set(hand, point, stepped(axis, asked ?? Number(hand.trace[axis.id[0]][point]), way, shiftKey), timeStamp);
     return true;
+  }
+
+  /** @param {Hand} hand @param {KeyboardEvent} event @returns {boolean} */
+  scrub(hand, { key, shiftKey, timeStamp }) {
+    const [low, high] = this.hands.ends(hand),
+      now = this.hands.now(hand),
+      stops = this.hands.control(hand.control)?.stops;
+    const next = stops?.length ? amongStops(stops, now, key, shiftKey) : amongWhole(low, high, now, key, shiftKey);
+    if (next !== undefined && next !== now) this.hands.input(hand.control, next, timeStamp);
+    return next !== undefined;
   }
 
   // From point to point; of a heat map's cells up and down, too.
@@ -377,20 +361,4 @@ function tell(node, attributes) {
     if (value === undefined) node.removeAttribute(name);
     else if (node.getAttribute(name) !== String(value)) node.setAttribute(name, String(value));
   }
-}
-
-/** @param {number[]} stops @param {number} value @param {number} way @param {boolean} fast */
-function nextStop(stops, value, way, fast) {
-  const here = stops.indexOf(/** @type {number} */ (closest(stops, value)));
-  return stops[Math.min(Math.max(here + way * (fast ? 10 : 1), 0), stops.length - 1)];
-}
-
-// As a slider's keys do it; undefined for any other key.
-/** @param {number[]} stops @param {number} value @param {string} key @param {boolean} fast */
-function amongStops(stops, value, key, fast) {
-  if (key === "Home") return stops[0];
-  if (key === "End") return stops[stops.length - 1];
-  if (key === "PageUp" || key === "PageDown") return nextStop(stops, value, key === "PageUp" ? 1 : -1, true);
-  const way = FORWARDS.includes(key) ? 1 : BACKWARDS.includes(key) ? -1 : 0;
-  return way ? nextStop(stops, value, way, fast) : undefined;
 }

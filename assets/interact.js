@@ -1,7 +1,8 @@
 // Mouse, finger, pen and keys on a figure: what its traces say in `meta` becomes a change of a control.
-import { closest, Handles, handsOf, valueAt, withPoint } from "./handles.js";
+import { Handles, handsOf } from "./handles.js";
 import { nearest, place } from "./painter.js";
 import { axesOf, points, size } from "./plotting.js";
+import { closest, valueAt, withPoint } from "./values.js";
 
 /**
  * @import { Hand } from "./handles.js"
@@ -25,6 +26,8 @@ const REACH = 28; // pixels
 /** @type {Record<string, number>} */
 const CHOSEN = { mouse: 10, pen: 14, touch: 20 }; // how near the chosen dot it is the one that is taken
 const STILL = 6; // pixels that a click may move
+/** @type {Record<string, string>} */
+const CURSORS = { drag: "grab", click: "pointer", brush: "crosshair", scrub: "col-resize", read: "" };
 
 /**
  * Makes the figure on the canvas in `host` answer. Call `update` after each new figure: it keeps what can be focused,
@@ -32,11 +35,13 @@ const STILL = 6; // pixels that a click may move
  *
  * @param {HTMLElement} host positioned, as large as the canvas in it
  * @param {Options} options
- * @returns {{update: () => void, destroy: () => void, state: State}}
+ * @returns {{update: () => void, follow: () => void, destroy: () => void, state: State}} follow: call it before a figure
+ *   is drawn in which the value that is scrubbed may be another one
  */
 export function attach(host, options) {
   const hands = new Hands(host, options);
-  return { update: () => hands.handles.update(), destroy: () => hands.destroy(), state: hands.state };
+  const { handles, state } = hands;
+  return { update: () => handles.update(), follow: () => handles.follow(), destroy: () => hands.destroy(), state };
 }
 
 export class Hands {
@@ -147,6 +152,36 @@ export class Hands {
     } else this.input(control, closest(row?.stops, value, this.axis(hand)), time);
   }
 
+  // Between which values a control is scrubbed: the ends of the axis.
+  /** @param {Hand} hand */
+  ends(hand) {
+    const { low, high } = this.axis(hand);
+    return [Math.min(low, high), Math.max(low, high)].map(Math.round);
+  }
+
+  // Where the control that is scrubbed is.
+  /** @param {Hand} hand */
+  now(hand) {
+    const [low, high] = this.ends(hand);
+    return Math.min(Math.max(Number(this.options.getValues()[hand.control]) || 0, low), high);
+  }
+
+  // The same in pixels, halfway up.
+  /** @param {Hand} hand */
+  head(hand) {
+    const [, y] = axesOf(hand.trace, /** @type {Geometry} */ (this.options.getGeometry()));
+    return { px: this.axis(hand).scale(this.now(hand)), py: (y.top + y.bottom) / 2 };
+  }
+
+  /** @param {Hand} hand @param {PointerEvent} event */
+  scrub(hand, { offsetX, timeStamp }) {
+    const axis = this.axis(hand),
+      [low, high] = this.ends(hand),
+      stops = this.control(hand.control)?.stops;
+    const value = Math.min(Math.max(Math.round(axis.invert(offsetX)), low), high);
+    this.input(hand.control, stops?.length ? closest(stops, axis.invert(offsetX), axis) : value, timeStamp);
+  }
+
   // A value under a pointer for a click.
   /** @param {Hand} hand @param {number} point */
   valueOf({ trace, meta, control }, point) {
@@ -202,7 +237,7 @@ export class Hands {
     /** @type {{hand: Hand, point: number, distance: number}[]} */
     const found = [];
     for (const hand of shown.hands) {
-      if (hand.kind === "brush" || hand.kind === "read") continue;
+      if (hand.kind === "brush" || hand.kind === "scrub" || hand.kind === "read") continue;
       const hit =
         hand.kind === "drag"
           ? this.takes(hand, event)
@@ -211,13 +246,14 @@ export class Hands {
     }
     const best = found.sort((a, b) => a.distance - b.distance)[0];
     const taken = best && { hand: best.hand, point: best.point, x, y, moved: false };
-    const brush = shown.hands.find((hand) => {
+    const wide = shown.hands.find((hand) => {
+      if (hand.kind !== "brush" && hand.kind !== "scrub") return false;
       const box = this.axis(hand),
         [, down] = axesOf(hand.trace, shown.geometry);
-      return hand.kind === "brush" && x >= box.left - 8 && x <= box.right + 8 && y >= down.top && y <= down.bottom;
+      return x >= box.left - 8 && x <= box.right + 8 && y >= down.top && y <= down.bottom;
     });
-    if (!brush || taken?.hand.kind === "drag") return taken;
-    return { hand: brush, point: 0, x, y, moved: false, click: taken };
+    if (!wide || taken?.hand.kind === "drag") return taken;
+    return { hand: wide, point: 0, x, y, moved: false, click: wide.kind === "brush" ? taken : undefined };
   }
 
   /** @param {PointerEvent} event */
@@ -237,6 +273,10 @@ export class Hands {
       this.options.repaint(this.state);
       return;
     }
+    if (hand.kind === "scrub") {
+      if (event.pointerType !== "touch") this.scrub(hand, event); // a finger may be about to scroll the page
+      return;
+    }
     const [low, high] = this.options.getValues()[hand.control] ?? [],
       axis = this.axis(hand);
     const near = (/** @type {any} */ value) =>
@@ -251,12 +291,12 @@ export class Hands {
     if (!gesture || !hand) {
       if (event.pointerType === "touch" && !event.buttons) return;
       const kind = this.find(event)?.hand.kind;
-      this.canvas.style.cursor = kind === "drag" ? "grab" : kind === "click" ? "pointer" : kind ? "crosshair" : "";
+      this.canvas.style.cursor = kind ? CURSORS[kind] : "";
       this.point(event);
       return;
     }
     const dx = event.offsetX - gesture.x,
-      dy = hand.kind === "brush" ? 0 : event.offsetY - gesture.y;
+      dy = hand.kind === "brush" || hand.kind === "scrub" ? 0 : event.offsetY - gesture.y;
     gesture.moved ||= Math.hypot(dx, dy) > STILL;
     if (hand.kind === "drag") {
       const axis = this.axis(hand);
@@ -264,7 +304,10 @@ export class Hands {
     } else if (hand.kind === "brush" && gesture.moved) {
       this.select(hand, gesture.anchor ?? gesture.x, event.offsetX, event.timeStamp);
       this.point(event);
-    } else this.point(event);
+    } else {
+      if (hand.kind === "scrub" && (gesture.moved || event.pointerType !== "touch")) this.scrub(hand, event);
+      this.point(event);
+    }
   }
 
   /** @param {PointerEvent} event */
@@ -276,6 +319,9 @@ export class Hands {
     if (hand && !gesture?.moved) {
       this.handles.focus(hand.key);
       this.click(hand, clicked.point, event.timeStamp);
+    } else if (gesture?.hand.kind === "scrub" && !gesture.moved && event.pointerType === "touch") {
+      const touched = this.hand(gesture.hand.key);
+      if (touched) this.scrub(touched, event);
     }
     this.commit();
   }

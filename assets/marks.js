@@ -1,6 +1,6 @@
 // Draws traces, shapes and annotations in the reader's colours, on a canvas or on its look-alike for SVG.
-import { at, axesOf, barBox, cellEdges, points, SMALL, size } from "./plotting.js";
-import { shades } from "./scheme.js";
+import { drawCells } from "./cells.js";
+import { at, axesOf, barBox, points, SMALL, size } from "./plotting.js";
 
 /**
  * @import { Axis, Figure, Geometry, Points, Trace } from "./plotting.js"
@@ -11,7 +11,8 @@ import { shades } from "./scheme.js";
 
 /** @type {Record<string, number[]>} */
 const DASHES = { solid: [], dash: [9, 5], dot: [2, 3], dashdot: [10, 3, 2, 3] };
-const JAGGED = 12; // pixels up and down per pixel across, from which a curve is drawn column by column
+const JAGGED = 12, // pixels up and down per pixel across, from which a curve is drawn column by column
+  JAGGED_DENSE = 3; // where each column has a point anyway
 const MANY = 150; // points
 const FLAT = 0.5,
   LEAP = 300; // pixels: a column that is no wider has one value; a line that leaves the plot isn't jagged
@@ -61,7 +62,9 @@ function form({ count, px, py }) {
     const step = Math.abs(py[i] - py[i - 1]);
     if (known(step)) way += Math.min(step, LEAP);
   }
-  return { forwards, jagged: forwards && count > MANY && way > JAGGED * (px[count - 1] - px[0]) };
+  const across = px[count - 1] - px[0],
+    least = count > across ? JAGGED_DENSE : JAGGED;
+  return { forwards, jagged: forwards && count > MANY && way > least * across };
 }
 
 /**
@@ -196,6 +199,11 @@ function inDash(dashes, along) {
 function drawFill(pen, { data }, geometry, index, look) {
   const trace = data[index],
     [x, y] = axesOf(trace, geometry);
+  pen.fillStyle = look.colour(trace.fillcolor ?? "rgba(0,114,178,0.18)");
+  if (trace.fill === "toself") {
+    drawPolygons(pen, points(trace, geometry));
+    return;
+  }
   const copied = (/** @type {Trace} */ of) => {
     const { count, px, py } = points(of, geometry);
     return { count, px: px.slice(0, count), py: py.slice(0, count) };
@@ -207,7 +215,6 @@ function drawFill(pen, { data }, geometry, index, look) {
   if (!before)
     lines[1].py = lines[1].py.map((pixel) => (known(pixel) ? (y.type === "log" ? y.from : y.scale(0)) : pixel));
   const forms = lines.map(form);
-  pen.fillStyle = look.colour(trace.fillcolor ?? "rgba(0,114,178,0.18)");
   if (forms.every(({ forwards }) => forwards) && forms.some(({ jagged }) => jagged)) {
     const [a, b] = lines.map((line) => columns(line, x)),
       { block, done } = blocks(pen, look);
@@ -228,6 +235,19 @@ function drawFill(pen, { data }, geometry, index, look) {
     for (const [px, py] of backs[k].reverse()) pen.lineTo(px, py);
     pen.fill();
   });
+}
+
+// Every part between two gaps is a closed polygon, filled by itself.
+/** @param {Pen} pen @param {Points} points */
+function drawPolygons(pen, { count, px, py }) {
+  for (let i = 0, open = false; i <= count; i += 1) {
+    const gap = i === count || !known(px[i] + py[i]);
+    if (!gap && !open) pen.beginPath();
+    if (!gap)
+      pen.lineTo(px[i], py[i]); // the first one moves there
+    else if (open) pen.fill();
+    open = !gap;
+  }
 }
 
 /**
@@ -327,59 +347,4 @@ function drawBars(pen, trace, geometry, { colour, ratio }) {
     pen.lineWidth = marker.line.width;
     pen.strokeRect(from, top, wide, bottom - top);
   }
-}
-
-/** @type {Map<string, any>} */
-const sheets = new Map(); // images by their size, written anew for every heat map
-
-/** @param {Pen} pen @param {Trace} trace @param {[Axis, Axis]} axes @param {Look} look */
-function drawCells(pen, { z, zmin, zmax, colorscale, xgap = 0, ygap = 0, ...trace }, [x, y], look) {
-  const edges = [
-    [trace.x, z[0].length, x],
-    [trace.y, z.length, y],
-  ].map(([centres, count, axis]) =>
-    cellEdges(centres, count, axis).map((/** @type {number} */ place) => axis.offset + axis.slope * place),
-  );
-  // Where cells aren't of one size, the image has as many pixels as the screen shows points.
-  const sides = edges.map((side) => {
-    const start = side[0],
-      whole = side[side.length - 1] - start,
-      count = side.length - 1;
-    const even = side.every((edge, k) => Math.abs(edge - start - (whole * k) / count) < 0.5);
-    const length = even ? count : Math.max(1, Math.round(Math.abs(whole)));
-    const cells = Array.from({ length }, (_, k) => {
-      const at = start + (whole * (k + 0.5)) / length;
-      return even ? k : side.findIndex((edge, i) => (at - edge) * (at - side[i + 1]) <= 0);
-    });
-    return { cells: whole < 0 ? cells.reverse() : cells, from: Math.min(...side), length: Math.abs(whole) };
-  });
-  const [across, down] = sides,
-    wide = across.cells.length,
-    tall = down.cells.length;
-  const image = sheets.get(`${wide} ${tall}`) ?? sheet(wide, tall);
-  if (sheets.size > 16) sheets.clear();
-  sheets.set(`${wide} ${tall}`, image);
-  const ink = shades(colorscale, look.theme),
-    sharpen = image.getContext("2d"),
-    bits = sharpen.createImageData(wide, tall);
-  const colours = new Uint32Array(bits.data.buffer),
-    step = 255 / (zmax - zmin || 1);
-  down.cells.forEach((row, i) => {
-    for (let k = 0, values = z[row]; k < wide; k += 1) {
-      const shade = Math.round((values[across.cells[k]] - zmin) * step);
-      colours[i * wide + k] = known(shade) ? ink[Math.min(255, Math.max(0, shade))] : 0;
-    }
-  });
-  sharpen.putImageData(bits, 0, 0);
-  pen.imageSmoothingEnabled = false;
-  pen.drawImage(image, across.from, down.from, across.length, down.length);
-  pen.fillStyle = look.theme.page;
-  if (xgap) for (const edge of edges[0]) pen.fillRect(edge - xgap / 2, down.from, xgap, down.length);
-  if (ygap) for (const edge of edges[1]) pen.fillRect(across.from, edge - ygap / 2, across.length, ygap);
-}
-
-/** @param {number} width @param {number} height @returns {any} */
-export function sheet(width, height) {
-  if (globalThis.OffscreenCanvas) return new OffscreenCanvas(width, height);
-  return Object.assign(document.createElement("canvas"), { width, height });
 }

@@ -1,5 +1,6 @@
 // Draws figures in Plotly's schema (schema.json says how much of it) on a canvas, 60 times a second, and reads them.
-import { BLUE, drawSymbol, drawTrace, INK, sheet, sized, styled } from "./marks.js";
+import { sheet } from "./cells.js";
+import { BLUE, drawSymbol, drawTrace, INK, sized, styled } from "./marks.js";
 import { at, breadth, geometry, isShown, place, SMALL, size, TEXT } from "./plotting.js";
 import { readout } from "./reading.js";
 import { palette } from "./scheme.js";
@@ -283,6 +284,7 @@ function drawShape(pen, { type, xref = "x", yref = "y", line, fillcolor, opacity
 
 /** @param {Pen} pen @param {Record<string, any>} note @param {Geometry} places @param {Look} look */
 function drawNote(pen, { x, y, xref = "x", yref = "y", text, font = {}, bgcolor, ...note }, places, { theme, colour }) {
+  if (!text) return; // nothing to say at this moment
   const across = coordinate("x", xref, x, places, true),
     down = coordinate("y", yref, y, places, true);
   for (const { at, from, to, share } of [across, down]) if (!share && !(at >= from - 1 && at <= to + 1)) return;

@@ -22,14 +22,7 @@ export function build(parent, control, listener) {
   if (control.kind === "step") return playhead(parent, control, listener);
   if (control.kind === "next") return next(parent, control, listener);
   if (control.kind === "choice" && control.look === "buttons") return row(parent, control, listener);
-  if (control.kind === "choice" && control.group !== "hidden") {
-    return choice(
-      parent,
-      control,
-      listener,
-      Object.fromEntries(control.choices.map((value, i) => [value, control.names[i] ?? value])),
-    );
-  }
+  if (control.kind === "choice" && control.group !== "hidden") return choice(parent, control, listener);
   return control.stops.length ? slider(parent, control, listener) : undefined;
 }
 

@@ -98,7 +98,17 @@ export function words(figure, places, index, point) {
 /** @param {Figure} figure @param {Geometry} places @param {number} index @param {number} px @param {number} py */
 function hit(figure, places, index, px, py) {
   const trace = figure.data[index];
-  if (trace.type === "heatmap") return [cellAt(trace, places, px, py), 0];
+  if (trace.type === "heatmap") {
+    const cell = cellAt(trace, places, px, py),
+      columns = trace.z[0].length;
+    const empty = cell >= 0 && Number.isNaN(trace.z[Math.floor(cell / columns)][cell % columns]) && !trace.meta?.says;
+    return [empty ? -1 : cell, 0];
+  }
+  if (trace.fill === "toself") {
+    // Outlines lie above each other: the nearest one is meant, however far it is.
+    const corner = nearest(figure, places, px, py, { trace: index, reach: Number.POSITIVE_INFINITY });
+    return corner ? [corner.point, corner.distance / READ] : [-1, 0];
+  }
   if (trace.type === "scatter" && !(trace.mode ?? "lines").includes("lines")) {
     const dot = nearest(figure, places, px, py, { trace: index, reach: READ });
     return dot ? [dot.point, dot.distance / READ] : [-1, 0];

@@ -1,4 +1,4 @@
-// A chapter's scenes: the row of them, the question with its answers, and what is said once one has been given.
+// Scenes: the question with its answers, and what is said once one has been given; and a chapter's row of scenes.
 import { button, element } from "./controls.js";
 
 /**
@@ -6,8 +6,96 @@ import { button, element } from "./controls.js";
  *   walk: Record<string, string>, start: Record<string, any>}} Scene
  * @typedef {{right: number, said: string, credit: string, because: string, but: string, holds: boolean,
  *   reveal: Record<string, any>}} Story
+ * @typedef {object} Asked what the box shows
+ * @property {string} name of the scene
+ * @property {string} question
+ * @property {string[]} choices
+ * @property {number} [guess] the number of the choice; undefined where there is none
+ * @property {Story} [story] once it is known and may be told
+ * @property {string} waiting what is said as long as there is no story
+ * @property {string} task what to try next
+ * @property {boolean} open whether an answer is awaited
+ * @property {[words: string, address: string][]} [read] where to read on
  */
 
+// The box of a question. Chapters and the training lab have the same.
+export class Prediction {
+  /** @param {HTMLElement} parent @param {(number: number) => void} answer */
+  constructor(parent, answer) {
+    this.answer = answer;
+    this.told = "";
+    this.box = element(parent, "section", "prediction", { "aria-label": "Prediction" });
+    this.question = element(this.box, "h2");
+    this.choices = element(this.box, "div", "choices", { role: "group", "aria-label": "Your prediction" });
+    this.said = element(this.box, "div", "said", { role: "status", tabindex: -1 });
+    this.ways = element(this.box, "div", "ways");
+  }
+
+  /** @param {Asked} asked */
+  show(asked) {
+    const state = JSON.stringify(asked);
+    if (this.told === state) return;
+    this.told = state;
+    const { question, story, open, waiting, task } = asked;
+    this.box.classList.toggle("open", open);
+    this.question.textContent = question;
+    this.offer(asked);
+    this.said.replaceChildren();
+    if (story) this.tell(asked, story);
+    else element(this.said, "p", "task", {}, waiting || task);
+  }
+
+  /** @param {Asked} asked */
+  offer({ choices, guess, story, open }) {
+    this.choices.replaceChildren();
+    choices.forEach((label, i) => {
+      const choice = button(this.choices, "", label, () => this.answer(i));
+      if (open) element(choice, "kbd", "", { "aria-hidden": "true" }, i + 1);
+      choice.append(label);
+      choice.dataset.choice = String(i);
+      if (open) return;
+      choice.disabled = true;
+      choice.classList.toggle("right", i === story?.right);
+      choice.classList.toggle("chosen", i === guess);
+      const marks = [i === guess ? "your prediction" : "", i === story?.right ? "measured" : ""].filter(Boolean);
+      if (marks.length) choice.setAttribute("aria-label", `${label}: ${marks.join(", ")}`);
+    });
+  }
+
+  // What is right about the answer, what was measured, why, where that ends, and where to read on.
+  /** @param {Asked} asked @param {Story} story */
+  tell({ choices, guess, task, read = [] }, story) {
+    const line = element(this.said, "p");
+    if (guess !== undefined) {
+      element(line, "b", "", {}, guess === story.right ? "As you said. " : `You said “${choices[guess]}”. `);
+      if (story.credit) line.append(`${story.credit} `);
+    }
+    // The reveal has gone when other settings are chosen: what was said of it is then said of the past.
+    line.append(story.holds ? `${story.said} ` : `Measured at the reveal: ${story.said} `, story.because);
+    if (story.but) {
+      const limit = element(this.said, "p", "but");
+      element(limit, "b", "", {}, "But: ");
+      limit.append(story.but);
+    }
+    if (read.length) links(element(this.said, "p", "read", {}, "Read on: "), read);
+    if (task) element(this.said, "p", "task", {}, task);
+  }
+}
+
+/**
+ * Appends links, one after another.
+ *
+ * @param {HTMLElement} parent
+ * @param {[words: string, address: string][]} read
+ */
+export function links(parent, read) {
+  read.forEach(([words, href], i) => {
+    if (i) parent.append(" · ");
+    element(parent, "a", "", { href }, words);
+  });
+}
+
+// A chapter's row of scenes, with the box of the present one's question.
 export class Scenes {
   /**
    * @param {HTMLElement} parent
@@ -17,7 +105,6 @@ export class Scenes {
   constructor(parent, chapter, story) {
     this.chapter = chapter;
     this.story = story;
-    this.told = "";
     const nav = element(parent, "nav", "scenes", { "aria-label": "Scenes of this chapter" });
     this.list = element(nav, "ol");
     this.tabs = story.map((scene, i) => {
@@ -28,17 +115,14 @@ export class Scenes {
       return tab;
     });
     new ResizeObserver(() => this.centre()).observe(this.list);
-    this.box = element(parent, "section", "prediction", { "aria-label": "Prediction" });
-    const { box } = this;
-    this.question = element(box, "h2");
-    this.choices = element(box, "div", "choices", { role: "group", "aria-label": "Your prediction" });
-    this.said = element(box, "div", "said", { role: "status", tabindex: -1 });
-    const ways = element(box, "div", "ways");
+    this.prediction = new Prediction(parent, (number) => chapter.predict(number));
+    const { box, said, ways } = this.prediction;
+    this.box = box;
+    this.said = said;
     this.back = button(ways, "← Back", "Back to the scene before", () => chapter.move(-1));
     this.next = button(ways, "Next →", "Next scene", () => chapter.move(1));
     button(ways, "Start over", "Start over with this scene", () => chapter.startOver());
     this.help = button(ways, "?", "Keys", () => chapter.keys.toggle());
-    this.help.setAttribute("aria-expanded", "false");
   }
 
   /** @param {Scene} scene */
@@ -52,7 +136,6 @@ export class Scenes {
       tabs[i].setAttribute("aria-label", `${one.title}${answered ? ", answered" : ""}`);
     });
     this.centre();
-    this.question.textContent = scene.question || scene.title;
     this.back.disabled = scene === story[0];
     this.next.disabled = scene === story.at(-1);
     this.next.classList.toggle("main", !chapter.open && !this.next.disabled);
@@ -69,57 +152,13 @@ export class Scenes {
   tell(scene) {
     const { chapter } = this;
     const guess = chapter.guess();
-    const story = guess === undefined ? undefined : chapter.stories[scene.name];
-    const state = JSON.stringify([scene.name, guess, story]);
-    if (this.told === state) return;
-    this.told = state;
-    this.offer(scene, guess, story);
-    this.said.replaceChildren();
-    if (guess !== undefined && story) this.answer(scene, guess, story);
-    else
-      element(
-        this.said,
-        "p",
-        "task",
-        {},
-        guess !== undefined
-          ? "It is being measured …"
-          : chapter.open
-            ? "Choose an answer; then it is measured."
-            : scene.task,
-      );
-  }
-
-  /** @param {Scene} scene @param {number | undefined} guess @param {Story | undefined} story */
-  offer(scene, guess, story) {
-    this.choices.replaceChildren();
-    scene.choices.forEach((label, i) => {
-      const answer = button(this.choices, "", label, () => this.chapter.predict(i));
-      if (guess === undefined) element(answer, "kbd", "", { "aria-hidden": "true" }, i + 1);
-      answer.append(label);
-      answer.dataset.choice = String(i);
-      if (guess === undefined) return;
-      answer.disabled = true;
-      answer.classList.toggle("right", i === story?.right);
-      answer.classList.toggle("chosen", i === guess);
-      const marks = [i === guess ? "your prediction" : "", i === story?.right ? "measured" : ""].filter(Boolean);
-      if (marks.length) answer.setAttribute("aria-label", `${label}: ${marks.join(", ")}`);
+    const { name, choices, task } = scene;
+    this.prediction.show({
+      ...{ name, choices, task, guess, open: chapter.open },
+      question: scene.question || scene.title,
+      story: guess === undefined ? undefined : chapter.stories[name],
+      waiting:
+        guess !== undefined ? "It is being measured …" : chapter.open ? "Choose an answer; then it is measured." : "",
     });
-  }
-
-  // What is right about the answer, what was measured, why, and where that ends.
-  /** @param {Scene} scene @param {number} guess @param {Story} story */
-  answer(scene, guess, story) {
-    const line = element(this.said, "p");
-    element(line, "b", "", {}, guess === story.right ? "As you said. " : `You said “${scene.choices[guess]}”. `);
-    if (story.credit) line.append(`${story.credit} `);
-    // The reveal has gone when other settings are chosen: what was said of it is then said of the past.
-    line.append(story.holds ? `${story.said} ` : `Measured at the reveal: ${story.said} `, story.because);
-    if (story.but) {
-      const limit = element(this.said, "p", "but");
-      element(limit, "b", "", {}, "But: ");
-      limit.append(story.but);
-    }
-    if (scene.task) element(this.said, "p", "task", {}, scene.task);
   }
 }

@@ -4,7 +4,7 @@ import schema from "./schema.json" with { type: "json" };
 /**
  * @import { Figure } from "./plotting.js"
  * @typedef {{text: string, page: string, line: string, primary: string, colours: string[], font: string, small: string}}
- *   Theme what draw.js' theme() says of the page
+ *   Theme what theme() says of the page (theme.js)
  */
 
 // ---- what is allowed ----------------------------------------------------------------------------------------------

@@ -1,9 +1,8 @@
 // What a view shows: figures, equations, lamps, meters, notes, the text. It draws what Python sent, nothing else.
-import { button, element } from "./controls.js";
-import { theme } from "./draw.js";
+import { element } from "./controls.js";
 import { Equations } from "./equations.js";
-import { attach } from "./interact.js";
-import { paint } from "./painter.js";
+import { Plot } from "./plot.js";
+import { theme } from "./theme.js";
 
 const WORDS_EVERY_MS = 100; // nobody reads faster, and new text costs the browser more than new dots
 export const NARROW = 600; // pixels: below, Python leaves small margins
@@ -15,8 +14,6 @@ export const NARROW = 600; // pixels: below, Python leaves small margins
  * @typedef {{kind: "view", id: number, figures: Record<string, Figure>, text: string, notes: Record<string, string>,
  *   waiting: string, growing: boolean, equations: import("./equations.js").Equation[], lights: Light[],
  *   meters: Meter[], story?: any, problems: string[]}} View
- * @typedef {{figure: HTMLElement, title: HTMLElement, hint: HTMLElement, plot: HTMLElement,
- *   canvas: HTMLCanvasElement, hands: any, geometry: any, state: Record<string, any>}} Frame
  */
 
 export class Stage {
@@ -31,8 +28,8 @@ export class Stage {
     this.side = element(panel, "div", "measures");
     this.equations = new Equations(left);
     this.words = element(left, "p", "verdict", { role: "status" });
-    /** @type {Record<string, Frame>} */
-    this.frames = {};
+    /** @type {Record<string, Plot>} */
+    this.plots = {};
     /** @type {Record<string, HTMLElement>} */
     this.boxes = {};
     /** @type {View | undefined} */
@@ -51,13 +48,12 @@ export class Stage {
   /** @param {View} view */
   show(view) {
     this.view = view;
-    for (const name of Object.keys(this.frames)) {
+    for (const name of Object.keys(this.plots)) {
       if (name in view.figures) continue;
-      this.frames[name].hands.destroy();
-      this.frames[name].figure.remove();
-      delete this.frames[name];
+      this.plots[name].destroy();
+      delete this.plots[name];
     }
-    for (const [name, figure] of Object.entries(view.figures)) this.frames[name] ??= this.build(name, figure);
+    for (const [name, figure] of Object.entries(view.figures)) this.plots[name] ??= this.build(name, figure);
     this.draw();
     this.showMeters();
     this.telling ??= setTimeout(() => {
@@ -66,35 +62,26 @@ export class Stage {
     }, WORDS_EVERY_MS);
   }
 
-  /** @param {string} name @param {Figure} shown @returns {Frame} */
+  /** @param {string} name @param {Figure} shown */
   build(name, shown) {
     const { place, title } = shown.layout.meta;
+    const { chapter } = this;
     const parent = place === "side" ? this.box(name) : this.main;
-    const figure = element(parent, "figure", place, { "data-figure": name });
-    if (place === "side") parent.prepend(figure);
-    const caption = element(figure, "figcaption");
-    const words = element(caption, "span", "caption", {}, title);
-    const hint = element(caption, "span", "hint");
-    button(caption, "⤢", `Explore: ${title}`, () => this.chapter.explore(name)).className = "explore";
-    const plot = element(figure, "div", "plot");
-    const canvas = element(plot, "canvas", name, { role: "img" });
-    /** @type {Frame} */
-    const frame = { figure, title: words, hint, plot, canvas, hands: undefined, geometry: undefined, state: {} };
-    frame.hands = attach(plot, {
-      getFigure: () => this.view?.figures[name],
-      getGeometry: () => frame.geometry,
-      getControls: () => this.chapter.data.controls,
-      getValues: () => this.chapter.values,
-      onInput: (/** @type {string} */ control, /** @type {any} */ value, /** @type {number} */ time) =>
-        this.chapter.input(control, value, time),
-      onChange: () => this.chapter.release(),
-      isLocked: () => this.chapter.locked,
-      repaint: (/** @type {any} */ state) => {
-        if (state) frame.state = state;
-        this.drawOne(name);
+    const made = new Plot(parent, {
+      name,
+      title,
+      place,
+      onExplore: () => chapter.explore(name),
+      hands: {
+        getControls: () => chapter.data.controls,
+        getValues: () => chapter.values,
+        onInput: (control, value, time) => chapter.input(control, value, time),
+        onChange: () => chapter.release(),
+        isLocked: () => chapter.locked,
       },
     });
-    return frame;
+    if (place === "side") parent.prepend(made.figure);
+    return made;
   }
 
   // What is told of one measure stays together: its figure, its lamp, its meter, its note.
@@ -105,21 +92,12 @@ export class Stage {
   }
 
   draw() {
-    for (const name of Object.keys(this.frames)) this.drawOne(name);
-  }
-
-  /** @param {string} name */
-  drawOne(name) {
-    const figure = this.view?.figures[name],
-      frame = this.frames[name];
-    if (!figure || !frame) return;
-    const { title, hint, height } = { ...figure.layout.meta, height: figure.layout.height };
-    if (frame.title.textContent !== title) frame.title.textContent = title;
-    if (frame.hint.textContent !== hint) frame.hint.textContent = hint;
-    if (height && frame.plot.style.height !== `${height}px`) frame.plot.style.height = `${height}px`;
-    if (!frame.canvas.clientWidth) return;
+    if (!this.main.clientWidth) return; // not on the page yet: neither has it colours
     this.theme ??= theme(this.main);
-    frame.geometry = paint(frame.canvas, figure, this.theme, frame.state);
+    for (const [name, plot] of Object.entries(this.plots)) {
+      const figure = this.view?.figures[name];
+      if (figure) plot.show(figure, this.theme);
+    }
   }
 
   repaint() {
@@ -145,13 +123,7 @@ export class Stage {
       if (!(name in view.notes)) box.querySelector(".note")?.remove();
     }
     this.keepRoom();
-    for (const [name, { canvas, hands }] of Object.entries(this.frames)) {
-      canvas.setAttribute(
-        "aria-label",
-        `${view.figures[name].layout.meta.title}. ${view.figures[name].layout.meta.alt}`,
-      );
-      hands.update();
-    }
+    for (const plot of Object.values(this.plots)) plot.describe();
   }
 
   // What is beside the figures keeps the room that it once took in this scene: what is below it, the sliders, stays
@@ -210,18 +182,12 @@ export class Stage {
       if (!named.includes(name)) box.querySelector(".gauge")?.remove();
   }
 
-  // What can be taken away: [{title, hint, width, height, draw(canvas, colours)}].
   figures() {
-    return Object.entries(this.frames).map(([name, { canvas }]) => {
-      const figure = /** @type {Figure} */ (this.view?.figures[name]);
-      const { title, hint } = figure.layout.meta;
-      const draw = (/** @type {any} */ sheet, /** @type {any} */ colours) => paint(sheet, figure, colours, {});
-      return { title, hint, width: canvas.clientWidth, height: canvas.clientHeight, draw };
-    });
+    return Object.values(this.plots).map((plot) => plot.taken());
   }
 
   destroy() {
     clearTimeout(this.telling);
-    for (const { hands } of Object.values(this.frames)) hands.destroy();
+    for (const plot of Object.values(this.plots)) plot.destroy();
   }
 }

@@ -1,54 +1,85 @@
-// @ts-nocheck: the lab's own files have no types
 // How the lanes stand at the playhead, a row each: accuracy, parameters, what a step costs.
 import { element } from "./controls.js";
-import { looks, swatch } from "./draw.js";
+import { explain } from "./explain.js";
+import { paintSwatch, swatch } from "./theme.js";
 
-const share = (value) => (100 * value).toFixed(1);
+/**
+ * @import { Lane, Lanes } from "./frames.js"
+ * @import { Theme } from "./scheme.js"
+ */
+
+// Columns, and under which name Python explains each of them.
+/** @type {[title: string, term: string][]} */
+const COLUMNS = [
+  ["Lane", ""],
+  ["", "accuracy"],
+  ["Parameters", "parameters"],
+  ["Cost of a step", "cost"],
+];
+
+const share = (/** @type {number} */ value) => (100 * value).toFixed(1);
 
 export class Standing {
-  // race: shown, step()
-  constructor(parent, race) {
+  /**
+   * @param {HTMLElement} parent
+   * @param {{ shown?: Lanes, step: () => number }} race
+   * @param {Record<string, string>} terms what the columns mean
+   */
+  constructor(parent, race, terms = {}) {
     this.race = race;
-    this.table = element(parent, "table", "standing");
-    const head = element(element(this.table, "thead"), "tr");
-    this.heads = ["Lane", "", "Parameters", "Cost of a step"].map((words) =>
-      element(head, "th", "", { scope: "col" }, words),
-    );
-    this.heads[3].title =
-      "Processor time of one training step of all seeds, recording left out, measured on the server";
-    this.body = element(this.table, "tbody");
+    const box = element(parent, "div", "standing-box");
+    const table = element(box, "table", "standing");
+    const head = element(element(table, "thead"), "tr");
+    /** @type {HTMLButtonElement | undefined} */
+    this.ofAccuracy = undefined;
+    this.heads = COLUMNS.map(([title, term]) => {
+      const cell = element(head, "th", "", { scope: "col" });
+      const words = element(cell, "span", "", {}, title);
+      if (!terms[term]) return words;
+      const { button } = explain(cell, title || "validation accuracy", terms[term], box);
+      if (term === "accuracy") this.ofAccuracy = button;
+      return words;
+    });
+    this.body = element(table, "tbody");
+    /** @type {HTMLElement[][]} */
+    this.cells = [];
+    this.key = "";
   }
 
+  /** @param {Theme} colours */
   draw(colours) {
     const { shown } = this.race;
-    const key = `${JSON.stringify(shown.lanes.map(({ name, norm }) => [name, norm]))} ${colours.page} ${colours.colours}`;
+    if (!shown) return;
+    const looks = shown.lanes.map(({ name, colour, dash }) => [name, colour, dash]);
+    const key = JSON.stringify([looks, colours]);
     if (this.key !== key) this.build(shown, colours);
     this.key = key;
-    const measured = shown.network === "gan" ? "Near a Gaussian" : "Validation accuracy";
-    this.write(this.heads[1], `${measured}, step ${this.step()}`);
-    shown.lanes.forEach(({ cost }, lane) => {
-      const [accuracy, parameters, time] = this.cells[lane];
-      this.write(accuracy, this.accuracy(lane));
-      this.write(parameters, cost ? cost.parameters.toLocaleString("en") : "…");
-      this.write(time, cost ? `${milliseconds(1000 * cost.seconds)} ms` : "…");
+    const step = this.step(shown);
+    if (this.ofAccuracy) this.ofAccuracy.hidden = shown.network === "gan"; // its figure explains what is measured there
+    write(this.heads[1], `${shown.measured}, step ${step}`);
+    shown.lanes.forEach((lane, number) => {
+      const [accuracy, parameters, time] = this.cells[number];
+      write(accuracy, this.accuracy(shown, number, step));
+      write(parameters, lane.cost ? lane.cost.parameters.toLocaleString("en") : "…");
+      write(time, lane.cost ? `${milliseconds(1000 * lane.cost.seconds)} ms` : "…");
     });
   }
 
+  /** @param {Lanes} shown @param {Theme} colours */
   build(shown, colours) {
     this.body.replaceChildren();
-    const styles = looks(shown.lanes.map(({ norm }) => norm));
-    this.cells = shown.lanes.map(({ name }, lane) => {
+    this.cells = shown.lanes.map((lane) => {
       const row = element(this.body, "tr");
       const head = element(row, "th", "", { scope: "row" });
-      swatch(element(head, "canvas", "swatch", { "aria-hidden": "true" }), colours, styles[lane]);
-      element(head, "span", "", {}, name);
+      paintSwatch(swatch(head), lane, colours);
+      element(head, "span", "", {}, lane.name);
       return [0, 1, 2].map(() => element(row, "td"));
     });
   }
 
-  accuracy(lane) {
-    const { shown } = this.race;
-    const [mean, low, high] = [0, 1, 2].map((index) => shown.at(lane, this.step(), "val_accuracy", index));
+  /** @param {Lanes} shown @param {number} lane @param {number} step */
+  accuracy(shown, lane, step) {
+    const [mean, low, high] = [0, 1, 2].map((index) => shown.at(lane, step, "val_accuracy", index));
     const left = shown.at(lane, this.race.step(), "seeds_left"),
       seeds = shown.at(lane, 0, "seeds_left");
     if (!left || !Number.isFinite(mean)) return left === 0 ? "diverged" : "…";
@@ -57,16 +88,19 @@ export class Standing {
   }
 
   // The latest validation up to the playhead.
-  step() {
-    const every = this.race.shown.validateEvery;
-    return Math.floor(this.race.step() / every) * every;
-  }
-
-  write(cell, words) {
-    if (cell.textContent !== words) cell.textContent = words;
+  /** @param {Lanes} shown */
+  step({ validateEvery }) {
+    return Math.floor(this.race.step() / validateEvery) * validateEvery;
   }
 }
 
+// Only on a change: new text costs the browser more than a comparison.
+/** @param {HTMLElement} cell @param {string} words */
+function write(cell, words) {
+  if (cell.textContent !== words) cell.textContent = words;
+}
+
+/** @param {number} time */
 function milliseconds(time) {
   return time >= 10 ? Math.round(time) : time.toPrecision(2);
 }

@@ -1,28 +1,30 @@
 // "Take it away": the picture as PNG or SVG, drawn here from the very same functions; its numbers and a
-// script that computes them again come from the server.
+// script that computes them again come from the server; links to it.
 import { button, element } from "./controls.js";
-import { theme } from "./draw.js";
+import { copied, withQuestionOpen } from "./links.js";
 import { escaped, SvgCanvas, svgFile } from "./svg.js";
+import { theme } from "./theme.js";
 
 const MARGIN = 24,
   GAP = 28,
   WIDEST = 1280;
 const SHARPNESS = 2; // pixels of the PNG for each of the screen
-/** @type {Record<string, [string, string]>} */
+const UNANSWERED = -2; // of a race's guess, as in book/race/settings.py
+/** @type {Record<string, [label: string, about: string, ending: string]>} */
 const KINDS = {
-  png: ["PNG", "The picture, for slides"],
-  svg: ["SVG", "The picture, for print: sharp at any size"],
-  csv: ["CSV", "The numbers behind the picture, for every seed"],
-  python: ["Python", "A script that computes these numbers again"],
+  png: ["PNG", "The picture, for slides", "png"],
+  svg: ["SVG", "The picture, for print: sharp at any size", "svg"],
+  csv: ["CSV", "The numbers behind the picture, for every seed", "csv"],
+  python: ["Python", "A script that computes these numbers again", "py"],
 };
 
 /**
- * What can be taken: the settings shown, its figures as they are on the page now, a sentence about them, and of a race
- * its step.
+ * What can be taken: the settings shown, its figures as they are on the page now, a sentence about them, the scene that
+ * it is, and of a race its step.
  *
  * @typedef {{title: string, hint?: string, width: number, height: number, draw: (canvas: any, colours: any) => void}} Taken
- * @typedef {{container: HTMLElement, values: Record<string, any>, step?: () => number, summary: () => string,
- *   figures: () => Taken[]}} Picture
+ * @typedef {{container: HTMLElement, values: Record<string, any>, scene?: {name: string}, step?: () => number,
+ *   summary: () => string, figures: () => Taken[]}} Picture
  */
 
 export class TakeAway {
@@ -37,13 +39,25 @@ export class TakeAway {
     this.ask = ask;
     this.chapter = chapter;
     this.asked = 0;
+    this.called = "";
     const menu = element(parent, "details", "take");
     element(menu, "summary", "", {}, "Take it away");
     const row = element(menu, "div", "files", { role: "group", "aria-label": "Take it away" });
     for (const [kind, [label, about]] of Object.entries(KINDS)) {
       button(row, label, `${label}: ${about[0].toLowerCase()}${about.slice(1)}`, () => this.take(kind));
     }
+    const links = element(menu, "div", "links", { role: "group", "aria-label": "Links" });
+    button(links, "Copy link", "Copy link: the page as it is now", () => this.copy(location.href, "The link"));
+    this.unanswered = button(
+      links,
+      "Copy link with the question open",
+      "Copy link with the question open: for others, who answer it themselves",
+      () => this.copy(withQuestionOpen(location.href, this.chapter), "The link with the question open"),
+    );
     this.note = element(menu, "p", "hint", { role: "status" });
+    // Before anybody can see it, and again before anybody can press it: answers are given while the menu is open.
+    for (const way of ["toggle", "pointerenter", "focusin"]) menu.addEventListener(way, () => this.offerLinks());
+    this.offerLinks();
     menu.addEventListener("keydown", (event) => {
       if (event.key !== "Escape" || !menu.open) return;
       menu.open = false;
@@ -62,9 +76,37 @@ export class TakeAway {
     }
   }
 
+  // A link without the answer is another one only where a question was answered.
+  offerLinks() {
+    const { guess, guesses = [], scene } = this.picture.values;
+    const answered = this.chapter
+      ? guesses.some((/** @type {[string, number]} */ [name]) => name === scene)
+      : this.picture.scene && guess !== UNANSWERED;
+    this.unanswered.hidden = !answered;
+  }
+
+  /** @param {string} address @param {string} what */
+  async copy(address, what) {
+    const done = await copied(address);
+    this.note.textContent = done
+      ? `${what} is copied: ${address}`
+      : `The browser doesn’t let pages copy. ${what}: ${address}`;
+  }
+
+  // What a file is called: after the page, the scene, and of a race its step.
+  /** @param {string} kind */
+  fileName(kind) {
+    const { name, picture } = this;
+    const parts = ["batchnorm", name, picture.scene?.name, ...(picture.step ? ["step", this.step()] : [])];
+    return `${parts
+      .filter((part) => part !== undefined)
+      .join("-")
+      .replaceAll("_", "-")}.${KINDS[kind][2]}`;
+  }
+
   /** @param {string} kind */
   async save(kind) {
-    const name = `${["batchnorm", this.name.replaceAll("_", "-"), ...(this.picture.step ? ["step", this.step()] : [])].join("-")}.${kind}`;
+    const name = this.fileName(kind);
     const drawing = this.drawing();
     const file = new Blob([drawing.text], { type: "image/svg+xml" });
     download(kind === "svg" ? file : await pixels(file, drawing), name);
@@ -76,6 +118,7 @@ export class TakeAway {
     const { name, picture } = this;
     const which = this.chapter ? { chapter: name } : { picture: name, step: this.step() };
     this.asked += 1;
+    this.called = this.fileName(what); // as the picture is now, whatever it is when the file comes
     const sent = this.ask({ kind: "take", id: this.asked, what, ...which, values: picture.values });
     this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
   }
@@ -84,9 +127,9 @@ export class TakeAway {
   /** @param {any} message @returns {boolean} */
   receive(message) {
     if (message.kind === "file") {
-      const type = message.name.endsWith(".csv") ? "text/csv" : "text/x-python";
-      download(new Blob([message.text], { type: `${type};charset=utf-8` }), message.name);
-      this.note.textContent = `Saved as ${message.name}.`;
+      const type = this.called.endsWith(".csv") ? "text/csv" : "text/x-python";
+      download(new Blob([message.text], { type: `${type};charset=utf-8` }), this.called);
+      this.note.textContent = `Saved as ${this.called}.`;
     } else if (message.kind === "problem" && message.of === "take") {
       this.note.textContent = `Not saved: ${message.message}`;
     } else return false;

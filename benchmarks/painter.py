@@ -41,7 +41,7 @@ body { margin: 0; font-family: sans-serif; --st-text-color: #1b2430; --st-backgr
 SCRIPT = """async () => {
   const { paint, geometry } = await import("/assets/painter.js");
   const { forPlotly } = await import("/assets/explore.js");
-  const { theme } = await import("/assets/draw.js");
+  const { theme } = await import("/assets/theme.js");
   const look = theme(document.body);
   const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
   const whole = (value) => {

@@ -423,6 +423,7 @@ class Norm(NamedTuple):
     vector : of weights: it keeps a vector u, warm from step to step
     activates : it brings an activation of its own, and the network's is left out
     start : of weights: the learned gain that leaves given weights as they are
+    about, use : a sentence for the page on what it does, and one on when to use it and where that ends
     """
 
     forward: Callable[..., Any]
@@ -441,22 +442,46 @@ class Norm(NamedTuple):
     vector: bool = False
     activates: bool = False
     start: Callable[[Array], Array] | None = None
+    about: str = ""
+    use: str = ""
 
 
 NORMS = {
     "batch": Norm(
         batch_norm, "batch norm", "each channel, over the batch and all positions", "NP",
         options=("eps", "norm_batch"), running=True,
+        about="Each channel has its mean subtracted and is divided by its standard deviation, both taken "
+        "over the batch and all positions.",
+        use="Use it in convolutional networks with 16 or more samples per GPU. Smaller batches make its "
+        "statistics noisy, and at inference it needs running averages.",
     ),
-    "layer": Norm(layer_norm, "layer norm", "each sample, over all its features", "PC"),
+    "layer": Norm(
+        layer_norm, "layer norm", "each sample, over all its features", "PC",
+        about="Each sample has the mean of all its features subtracted and is divided by their standard "
+        "deviation.",
+        use="Use it in transformers and recurrent networks, with batches of any size. In convolutional "
+        "networks it is often less accurate than batch norm or group norm.",
+    ),
     "group": Norm(
         group_norm, "group norm", "each sample, over groups of channels and all positions", "PC",
         options=("eps", "groups"),
+        about="The channels of each sample are divided into groups; each group has a mean and a standard "
+        "deviation over its channels and all positions.",
+        use="Use it in convolutional networks with small batches. With large batches batch norm is often "
+        "slightly more accurate.",
     ),
     "instance": Norm(
-        instance_norm, "instance norm", "each channel of each sample, over its positions", "P"
+        instance_norm, "instance norm", "each channel of each sample, over its positions", "P",
+        about="Each channel of each sample has a mean and a standard deviation over its positions.",
+        use="Use it to transfer the style of images. It removes each image’s contrast, which a classifier "
+        "may need, and without positions it gives β for every input.",
     ),
-    "rms": Norm(rms_norm, "RMS norm", "each sample, over all its features, uncentred", "PC", centre=False),
+    "rms": Norm(
+        rms_norm, "RMS norm", "each sample, over all its features, uncentred", "PC", centre=False,
+        about="Each sample is divided by the root mean square of all its features; no mean is subtracted.",
+        use="Use it in transformers instead of layer norm: it computes less. It doesn’t undo a shift that "
+        "all features share.",
+    ),
 }  # fmt: skip
 
 

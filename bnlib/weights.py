@@ -281,14 +281,26 @@ NORMS = {
         spectral_norm, "spectral norm", "the whole weight matrix, by its largest singular value",
         pair=(_spectral, _spectral_backward), learned=(), options=("iterations",), weights=True,
         vector=True,
+        about="Each weight matrix is divided by its largest singular value, so that no layer can stretch "
+        "its input. Activations are not normalized.",
+        use="Use it in the discriminator of a GAN, to limit how steep it is. Elsewhere the limit can slow "
+        "training down.",
     ),
     "weight": Norm(
         weight_norm, "weight norm", "the weights of each output feature, uncentred",
         pair=(_weight, _weight_backward), learned=("gain",), options=(), weights=True, start=_length,
+        about="The weights of each output feature are divided by their length and multiplied by a learned "
+        "gain. Activations are not normalized.",
+        use="Use it where neither the batch nor the activations may enter the norm. A change in the scale "
+        "of the data passes through it.",
     ),
     "standard": Norm(
         weight_standardization, "weight standardization", "the weights of each output feature",
         pair=(_standard, _standard_backward), learned=("gain",),
         weights=True, start=_deviation,
+        about="The weights of each output feature have their mean subtracted and are divided by their "
+        "standard deviation; a learned gain follows.",
+        use="Use it together with group norm, for small batches. By itself it leaves the activations "
+        "without a norm.",
     ),
 }  # fmt: skip

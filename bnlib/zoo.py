@@ -373,23 +373,41 @@ NORMS = {
     "ghost": Norm(
         ghost_batch_norm, "ghost batch norm", "each channel, over a part of the batch and all positions",
         "NP", options=("eps", "norm_batch"), running=True, together=8,
+        about="Batch norm of parts of the batch: each part has a mean and a standard deviation of its own.",
+        use="Use it with large batches, where noisier statistics can regularize. In this lab’s experiments "
+        "it reduced errors clearly only under label noise.",
     ),
     "renorm": Norm(
         batch_renorm, "batch renorm", "each channel, over the batch, corrected towards those before it",
         pair=(renorm_forward, renorm_backward), options=("eps", "r_max", "d_max"), running=True,
+        about="Batch norm whose mean and standard deviation are corrected towards the running ones, as far "
+        "as r max and d max allow.",
+        use="Use it with small batches, or with batches of few classes. Its limits have to be chosen; its "
+        "authors raise them in the course of training.",
     ),
     "running": Norm(
         running_norm, "running-average norm", "each channel, over the batches before",
         pair=(running_forward, running_backward), options=("eps", "momentum"), running=True, weighted=True,
+        about="Each channel is normalized with running averages over earlier batches, in training as at "
+        "inference.",
+        use="Use it where samples come one at a time. No gradient flows through the statistics, so a step "
+        "can undo the normalization and training can diverge.",
     ),
     "frn": Norm(
         filter_response_norm, "filter response norm",
         "each channel of each sample, over its positions, uncentred",
         pair=(response_forward, response_backward), learned=("gamma", "beta", "tau"), activates=True,
+        about="Each channel of each sample is divided by its root mean square over the positions; a "
+        "learned threshold τ replaces the activation.",
+        use="Use it in convolutional networks with small batches. Without positions little more than the "
+        "sign of each number is left.",
     ),
     "dyt": Norm(
         dynamic_tanh, "dynamic tanh", "nothing: each number goes through a tanh by itself",
         pair=(tanh_forward, tanh_backward), learned=("gamma", "beta", "alpha"), scalars=("alpha",),
         options=(),
+        about="No statistics: each number x becomes γ · tanh(α x) + β, with one learned α per layer.",
+        use="Use it to replace layer norm in transformers. The start value of α has to suit, and a later "
+        "preprint reports that it helps only where data are scarce.",
     ),
 }  # fmt: skip

@@ -39,13 +39,34 @@ DIGITS: Array = np.load(ASSETS / "digits_batch.npy")
 SIZES = (*range(1, 33), *range(34, 65, 2), *range(68, 129, 4), *range(136, BATCH_LIMIT + 1, 8))
 
 BATCH_CONTROLS = (
-    Control("batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, SIZES),
-    Control("gamma", "number", 1.0, "γ gamma", "scale", -4, 4, even_stops(-4, 4, 160)),
-    Control("beta", "number", 0.0, "β beta", "shift", -4, 4, even_stops(-4, 4, 160)),
-    Control("eps", "number", 1e-5, "ε eps", "added to σ²", 0, 1, EPS_STOPS),
-    points_control("moved", "moved points", BATCH_LIMIT),
-    Control("chosen", "whole", -1, "chosen dot", "", -1, BATCH_LIMIT - 1, group="view"),
-)
+    Control(
+        "batch_size", "whole", 32, "batch size", "", 1, BATCH_LIMIT, SIZES,
+        about="How many numbers share the mean μ and the variance σ². The fewer there are, the more each of "
+        "them moves both.",
+    ),
+    Control(
+        "gamma", "number", 1.0, "γ gamma", "scale", -4, 4, even_stops(-4, 4, 160),
+        about="The factor that every x̂ is multiplied by. A network learns it. In PyTorch: weight.",
+    ),
+    Control(
+        "beta", "number", 0.0, "β beta", "shift", -4, 4, even_stops(-4, 4, 160),
+        about="The number that is added to every γ · x̂. A network learns it. In PyTorch: bias.",
+    ),
+    Control(
+        "eps", "number", 1e-5, "ε eps", "added to σ²", 0, 1, EPS_STOPS,
+        about="Added to σ² before the root is taken, so that nothing is divided by 0. Once it is near σ² or "
+        "above, x̂ spreads less than 1. In PyTorch: eps.",
+    ),
+    points_control(
+        "moved", "moved points", BATCH_LIMIT,
+        about="The dots of x that were dragged, and where to.",
+    ),
+    Control(
+        "chosen", "whole", -1, "chosen dot", "", -1, BATCH_LIMIT - 1, group="view",
+        about="The dot whose lines and digit are shown; −1: the one that lies nearest to 1.5 σ from the "
+        "mean.",
+    ),
+)  # fmt: skip
 
 # A source's samples, any number of batches at once: (generator, batch size, batches) -> (size, batches).
 SOURCES: dict[str, Callable[[np.random.Generator, int, int], Array]] = {
@@ -60,10 +81,20 @@ _NAMES = ("real: from digits", "Gaussian", "skewed", "with an outlier")
 _ANEW = ("moved", "chosen")  # goes when other numbers come
 
 SOURCE_CONTROLS = (
-    Control("source", "choice", "digits", "the numbers", choices=tuple(SOURCES), names=_NAMES, resets=_ANEW),
-    Control("draw", "next", 0, "Next batch", "same source", 0, DRAW_LIMIT, resets=_ANEW),
-    Control("scale", "number", 1.0, "scale", "times x", 1e-8, 1, log_stops(-8, 0, 20)),
-)
+    Control(
+        "source", "choice", "digits", "the numbers", choices=tuple(SOURCES), names=_NAMES, resets=_ANEW,
+        about="Where the numbers x come from: what one unit of an untrained network receives from "
+        "handwritten digits, or random numbers of a known distribution.",
+    ),
+    Control(
+        "draw", "next", 0, "Next batch", "same source", 0, DRAW_LIMIT, resets=_ANEW,
+        about="Another batch from the same source: μ and σ change a little, the more so the smaller it is.",
+    ),
+    Control(
+        "scale", "number", 1.0, "scale", "times x", 1e-8, 1, log_stops(-8, 0, 20),
+        about="Every x is multiplied by it. Batch norm undoes that, as long as σ² stays far above ε.",
+    ),
+)  # fmt: skip
 _DEFAULTS: Values = {control.name: control.default for control in SOURCE_CONTROLS}
 
 # The transform, one operation after the other, and what there is to be seen from when on.

@@ -201,8 +201,24 @@ class Chapter(Page):
         codec = Codec(self._parse_guesses, _write_guesses)
         return (
             *self.controls,
-            Control("scene", "choice", names[0], "scene", choices=names),
-            Control("guesses", "guesses", (), "predictions", unset="none", codec=codec),
+            Control(
+                "scene",
+                "choice",
+                names[0],
+                "scene",
+                choices=names,
+                names=tuple(scene.title for scene in self.scenes),
+                about="The question of this chapter that is shown.",
+            ),
+            Control(
+                "guesses",
+                "guesses",
+                (),
+                "predictions",
+                unset="none",
+                codec=codec,
+                about="Your answers so far, by scene.",
+            ),
         )
 
     @property
@@ -343,14 +359,16 @@ def packed_figures(figures: Mapping[str, Figure]) -> tuple[dict[str, Any], dict[
     arrays: dict[str, NDArray[Any]] = {}
 
     def plain(value: Any) -> Any:
+        if isinstance(value, str | float | int):  # most values: what is asked first is answered fastest
+            return value
+        if isinstance(value, list | tuple):
+            return [plain(inside) for inside in value]
+        if isinstance(value, dict | Mapping):
+            return {key: plain(inside) for key, inside in value.items()}
         if isinstance(value, np.ndarray):
             number = len(arrays)
             arrays[str(number)] = value
             return {"$": number}
-        if isinstance(value, Mapping):
-            return {key: plain(inside) for key, inside in value.items()}
-        if isinstance(value, (list, tuple)):
-            return [plain(inside) for inside in value]
         return value.item() if isinstance(value, np.generic) else value
 
     return {name: plain(figure) for name, figure in figures.items()}, arrays

@@ -2,7 +2,8 @@
 
 A picture's settings are a table of `Control` rows. The same table reads and writes the page's address,
 validates every message of the channel, and tells the browser which controls to build. `read` never
-raises: what is broken falls back field by field, with a sentence that says why.
+raises: what is broken falls back field by field, with a sentence that says why. Of a setting with parts, such
+as a list of lanes, the parts that are right are kept.
 """
 
 from __future__ import annotations
@@ -15,14 +16,28 @@ from typing import Any, NamedTuple
 from .words import brief
 
 SHOWN, MAX_UNKNOWN = 40, 8
+MOST_PARTS = 4  # broken parts of one setting that are named
 
 Values = dict[str, Any]
+
+
+class PartlyBroken(ValueError):
+    """Some parts of a setting are broken; the others can be used.
+
+    value : the setting without the broken parts
+    dropped : what was left out and why, a clause for each part
+    """
+
+    def __init__(self, value: Any, dropped: Sequence[str]):
+        super().__init__("; ".join(dropped))
+        self.value, self.dropped = value, tuple(dropped)
 
 
 class Codec(NamedTuple):
     """How a setting that is neither a number nor a choice is read and written.
 
-    parse : text of an address, or JSON, to a value; a ValueError says what's wrong
+    parse : text of an address, or JSON, to a value; a ValueError says what's wrong, `PartlyBroken` if
+        parts of it are right
     write : a value to the text that ``parse`` reads back
     """
 
@@ -42,6 +57,8 @@ class Control:
     says : how a stop's value is written beside the slider
     resets : settings that go back to their default when this one changes
     look : "buttons" shows a choice as a row of buttons
+    about : the explanation behind its "?": what it is, what happens when it is moved, and its name in PyTorch
+        where that differs
     """
 
     name: str
@@ -61,6 +78,11 @@ class Control:
     says: Callable[[Any], str] | None = None
     resets: tuple[str, ...] = ()
     look: str = ""
+    about: str = ""
+
+    def called(self, value: Any) -> str:
+        """Return the name of a choice on the page."""
+        return dict(zip(self.choices, self.names, strict=False)).get(value, str(value))
 
     def parse(self, raw: Any) -> Any:
         """``raw`` (text of an address, or JSON) as a value of this control; ValueError says what's wrong."""
@@ -131,7 +153,8 @@ def read(controls: Sequence[Control], raw: Mapping[str, Any]) -> tuple[Values, l
     Returns
     -------
     values : every control's name with a valid value
-    problems : "batch_size=-3 is outside 1 to 256; 32 is used" and the like, empty when all is well
+    problems : "batch_size=-3 is outside 1 to 256; 32 is used" and the like, empty when all is well; of a
+        setting with parts "lanes: lane 2, “btach”, is no norm; it is left out"
     """
     values: Values = {control.name: control.default for control in controls}
     problems = []
@@ -139,6 +162,13 @@ def read(controls: Sequence[Control], raw: Mapping[str, Any]) -> tuple[Values, l
         if control.name in raw:
             try:
                 values[control.name] = control.parse(raw[control.name])
+            except PartlyBroken as partly:
+                values[control.name] = partly.value
+                problems += [
+                    f"{control.name}: {clause}; it is left out" for clause in partly.dropped[:MOST_PARTS]
+                ]
+                if len(partly.dropped) > MOST_PARTS:
+                    problems.append(f"{control.name}: {len(partly.dropped) - MOST_PARTS} more are left out")
             except ValueError as error:
                 used = control.unset or control.write(control.default)
                 problems.append(f"{control.name}={shown(raw[control.name])} {error}; {used} is used")
@@ -168,7 +198,7 @@ def describe(controls: Sequence[Control]) -> list[dict[str, Any]]:
     ]
 
 
-def points_control(name: str, label: str, count: int, most: int = 8) -> Control:
+def points_control(name: str, label: str, count: int, most: int = 8, about: str = "") -> Control:
     """Make the setting of dragged points: at most ``most`` pairs of an index below ``count`` and a value."""
 
     def parse(raw: Any) -> tuple[tuple[int, float], ...]:
@@ -188,7 +218,7 @@ def points_control(name: str, label: str, count: int, most: int = 8) -> Control:
     def write(moved: tuple[tuple[int, float], ...]) -> str:
         return ",".join(f"{index}:{value!r}" for index, value in moved)
 
-    return Control(name, "points", (), label, unset="none", codec=Codec(parse, write))
+    return Control(name, "points", (), label, unset="none", codec=Codec(parse, write), about=about)
 
 
 def _index(raw: Any) -> int:

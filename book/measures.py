@@ -192,7 +192,7 @@ def spread(batch: Batch) -> Measured:
         words += f"Standard deviation of x̂: {numbers['normalized_std']:.2f}; "
         words += f"σ / √(σ² + ε) {equals(theory, 2)}."
     else:
-        words += f"σ / √(σ² + ε) is {UNDEFINED}. The curve stands for every σ above 0."
+        words += f"σ / √(σ² + ε) is {UNDEFINED}. The curve is for every σ above 0."
     at = max(numbers["x_std"], STDS[0]), numbers["normalized_std"]
     ticks = [10.0**exponent for exponent in (-8, -6, -4, -2, 0)]
     across = plot.log_axis(1e-9, 10, "σ of the batch", ticks, words=["10⁻⁸", "10⁻⁶", "10⁻⁴", "10⁻²", "1"])

@@ -6,49 +6,71 @@ import asyncio
 import contextlib
 import logging
 import math
+import os
 import time
+from collections import OrderedDict
 from collections.abc import AsyncGenerator, Callable, Collection
 from concurrent.futures import Executor, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
 from typing import ParamSpec, TypeVar
 
-from bnlib import RunConfig
-from bnlib.recordings import Recordings
+from bnlib import Run, RunConfig
 from bnlib.telemetry import Frame
 from bnlib.workers import WorkerContext
 
 from . import worker
+from .recordings import Recording, Recordings, base_of
 from .scheduler import ComputationError, Viewer, joined
 
 log = logging.getLogger(__name__)
 P = ParamSpec("P")
 T = TypeVar("T")
 
-WORKERS = 2
+# The server and a browser on the same machine keep a core; a race has at most four lanes.
+WORKERS = max(2, min(4, (os.cpu_count() or 1) - 1))
 # A turn is long enough that handing over costs little, short enough that a picture is never far. The more
 # recordings wait, the shorter, down to a shortest: then a round over all of them takes ROUND_SECONDS.
 TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.008, 0.5
 PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
 LARGEST_CHUNK = 200
 TRIES = 3
+MOST_PACES = 256
+FADING = 0.7  # how much of a recording's pace is that of the turns before the last
 
 
 class _Show:
     """One recording's audience, and the task that extends it while somebody waits."""
 
-    def __init__(self, config: RunConfig) -> None:
+    def __init__(self, config: RunConfig, pace: float) -> None:
         self.config = config
         self.viewers: list[Viewer] = []
         self.task: asyncio.Task[None] | None = None
         self.preparing = False  # the task is having the base of a branch computed
-        self.most = config.record_every  # steps of the next turn: a frame at first, then growing
-        self.pace = math.inf  # steps a second, in the last turn
+        self.pace = pace  # steps a second while it computes; infinite: not known yet
+        self.known = pace < math.inf  # from others that cost as much
+        # Steps of the next turn: one at first, which is the first picture. A draft is shown when all of it
+        # is there: where its pace is known, nothing is gained by a short turn.
+        self.most = LARGEST_CHUNK if self.known and config.record_every > 1 else 1
         self.handing = 0.0  # seconds that its last turn took besides computing
+        self.steps = self.seconds = 0.0  # of its latest turns, the time in which it waited for them too
 
     def waiting(self) -> list[Viewer]:
         """Who hasn't seen all that they want."""
         return [viewer for viewer in self.viewers if viewer.next <= viewer.step // self.config.record_every]
+
+    def wanted(self) -> tuple[int, int]:
+        """The first frame and the number of steps that those who wait need; (0, 0) if nobody does."""
+        waiting = self.waiting()
+        if not waiting:
+            return 0, 0
+        return min(viewer.next for viewer in waiting), max(viewer.step for viewer in waiting) + 1
+
+    def count(self, steps: int, computing: float, seconds: float) -> None:
+        """Learn from a turn of so many steps, which took ``seconds`` with the wait for it."""
+        self.pace = steps / computing
+        self.most = LARGEST_CHUNK if self.known else max(4 * steps, self.config.record_every)
+        self.steps, self.seconds = FADING * self.steps + steps, FADING * self.seconds + seconds
 
     def tell(self, error: str = "") -> None:
         for viewer in self.viewers:
@@ -64,7 +86,7 @@ class Desk:
     """
 
     def __init__(self, max_bytes: int = 256 * 2**20, workers: int = WORKERS):
-        self.recordings = Recordings(max_bytes)
+        self.recordings = Recordings(max_bytes, worker.thinned)
         self.computed_steps = 0
         self._workers = workers
         self._pool: Executor | None = None
@@ -72,6 +94,7 @@ class Desk:
         self._turn = asyncio.Semaphore(workers)
         self._retry = asyncio.Lock()
         self._shows: dict[RunConfig, _Show] = {}
+        self._paces: OrderedDict[RunConfig, float] = OrderedDict()  # of recordings that cost alike
 
     def start(self) -> None:
         """Open, and let the pool's processes warm up on their own."""
@@ -142,7 +165,11 @@ class Desk:
         ComputationError
             If the recording can't be extended. Whoever asks again has it tried again.
         """
-        show = self._shows.setdefault(config, _Show(config))
+        show = self._shows.get(config)
+        if show is None:
+            show = self._shows[config] = _Show(
+                config, self._paces.get(worker.recorded_alike(config), math.inf)
+            )
         show.viewers.append(viewer)
         try:
             while True:
@@ -174,6 +201,10 @@ class Desk:
                     break
         return joined([{name: block[name] for name in names} for block in found])
 
+    def first(self, config: RunConfig) -> int:
+        """Return the number of the first frame that is kept; 0 if nothing is: it comes from the start."""
+        return self.recordings.first(config)
+
     def turn_seconds(self, config: RunConfig, handing: float = 0.0) -> float:
         """How long a recording's turn may last, given how many others wait for theirs.
 
@@ -184,38 +215,30 @@ class Desk:
         fair = min(longest, ROUND_SECONDS * self._workers / max(1, waiting))
         return max(SHORTEST_TURN, fair, min(handing, ROUND_SECONDS))
 
-    async def _have_base(self, config: RunConfig) -> None:
-        """Compute what a branch shares with its base as the base's, so that all its branches share it."""
-        step = config.edits[-1][0]
-        base = replace(config, edits=tuple(edit for edit in config.edits if edit[0] < step))
-        last = (step - 1) // config.record_every
-        await self.frames(base, range(last, last + 1), ("step",))
+    def pace(self, config: RunConfig) -> float | None:
+        """Steps a second at which a recording grows now, waiting for its turns too; None: it doesn't grow."""
+        show = self._shows.get(config)
+        if show is not None and show.preparing:
+            show = self._shows.get(base_of(config))
+        return show.steps / show.seconds if show is not None and show.task and show.seconds else None
 
     async def _extend(self, show: _Show) -> None:
         """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""
-        config, error = show.config, ""
+        config, error, prepared = show.config, "", 0
         try:
-            if config.edits and config not in self.recordings:
-                show.preparing = True
-                await self._have_base(config)
-                show.preparing = False
             while True:
+                # Once: if the past is evicted before it is used, the branch computes it as its own.
+                if (due := self._lacking(show)) > prepared:
+                    prepared, show.preparing = due, True
+                    await self._have_past(show, due)
+                    show.preparing = False
+                began = time.perf_counter()
                 async with self._turn:
-                    waiting = show.waiting()
-                    if not waiting:
+                    first, stop = show.wanted()
+                    recording = self.recordings.open(config, first)
+                    if stop <= recording.step:
                         break
-                    recording = self.recordings.open(config, min(viewer.next for viewer in waiting))
-                    wanted = max(viewer.step for viewer in waiting) + 1 - recording.step
-                    if wanted <= 0:
-                        break
-                    due = show.pace * self.turn_seconds(config, show.handing)
-                    steps = max(1, int(min(wanted, show.most, LARGEST_CHUNK, due)))
-                    began = time.perf_counter()
-                    self.computed_steps += steps
-                    turn = await self.run(worker.timed, worker.extend, recording.run or config, steps)
-                    (run, block), seconds = turn
-                    show.most, show.pace = 4 * steps, steps / seconds
-                    show.handing = time.perf_counter() - began - seconds
+                    run, block = await self._turn_of(show, recording, stop - recording.step, began)
                 self.recordings.extend(config, run, block)
                 show.tell()
         except ComputationError as failure:
@@ -227,6 +250,64 @@ class Desk:
             show.task, show.preparing = None, False
             show.tell(error)
             self._close(show)
+
+    async def _turn_of(
+        self, show: _Show, recording: Recording, wanted: int, asked: float
+    ) -> tuple[Run, Frame]:
+        """Compute what a recording's turn has time for; ``asked``: when it began to wait for it."""
+        config = show.config
+        due = show.pace * self.turn_seconds(config, show.handing)
+        steps = max(1, int(min(wanted, show.most, LARGEST_CHUNK, due)))
+        began = time.perf_counter()
+        self.computed_steps += steps
+        turn = await self.run(worker.timed, worker.extend, recording.run or config, steps)
+        found, seconds = turn
+        now = time.perf_counter()
+        show.handing = now - began - seconds
+        show.count(steps, seconds, now - asked)
+        alike = worker.recorded_alike(config)
+        self._paces[alike] = show.pace
+        self._paces.move_to_end(alike)
+        if len(self._paces) > MOST_PACES:
+            self._paces.popitem(last=False)
+        return found
+
+    def _lacking(self, show: _Show) -> int:
+        """The steps that a branch shares with its base and that aren't there yet: up to which; 0 if none."""
+        if not show.config.edits:
+            return 0
+        first, stop = show.wanted()
+        stop = min(stop, show.config.edits[-1][0])
+        return stop if self.recordings.open(show.config, first).step < stop else 0
+
+    async def _have_past(self, show: _Show, stop: int) -> None:
+        """Have the steps before ``stop`` that a branch shares with its base.
+
+        They are recorded as the base's, so that all its branches share them. The run at the very step where
+        they branch off is kept, so that it is come by once.
+        """
+        config, base = show.config, base_of(show.config)
+        last = (stop - 1) // config.record_every
+        known = self.recordings.open(config, show.wanted()[0]).stop
+        viewer = Viewer(last * config.record_every, first=min(known, last))
+        async with contextlib.aclosing(self.watch(base, viewer)) as blocks:
+            async for _ in blocks:
+                show.tell()  # what there is of the past is shown
+                if viewer.next > last:
+                    break
+        recording = self.recordings.open(config, show.wanted()[0])
+        if recording.step >= stop:
+            return
+        run: Run | None = recording.run and replace(recording.run, config=base)
+        step, fork, pace = recording.step, config.edits[-1][0], 0.0
+        while step < fork:
+            async with self._turn:
+                steps = min(fork - step, max(1, int(pace * self.turn_seconds(config))), LARGEST_CHUNK)
+                self.computed_steps += steps
+                later, seconds = await self.run(worker.timed, worker.skip, run or base, steps)
+                run, step, pace = later, later.step, steps / seconds
+        if run is not None:
+            self.recordings.fork(run)
 
     def _close(self, show: _Show) -> None:
         """Forget a show that nobody watches; not before its task has ended, lest there be two."""

@@ -6,9 +6,11 @@ Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
      "values": {...}, "narrow": bool, "draft": bool}            what it needs is computed; "draft": recordings
                                                                 of every tenth step; an answer that takes
                                                                 time is told by a "story"
-    {"kind": "lab", "id": n, "values": {...}, "until": step}    answered by "lab", then "frames" as they come;
-                                                                "draft": true: every DRAFT_EVERYth step only,
-                                                                without the ghost
+    {"kind": "lab", "id": n, "values": {...}, "until": step,    answered by "lab", then "frames" and "cost" as
+     "draft": bool, "narrow": bool}                             they come; "draft": every DRAFT_EVERYth step
+                                                                only, without the ghost
+    {"kind": "panels", "id": n, "values": {...},                answered by "panels": only how the race is
+     "narrow": bool}                                            looked at has changed
     {"kind": "until", "id": n, "step": step}                    go on to that step
     {"kind": "verdict", "id": n, "step": step}                  answered by one "verdict"
     {"kind": "check", "id": n, "values": {...}, "step": step}   answered by one "check" a lane
@@ -16,10 +18,22 @@ Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
      or "python", "values": {...}, "step": step}                of a chapter: "chapter": name for "picture"
     {"kind": "stop"}                                            nothing more is wanted
 
-Messages, server to browser: JSON text for "story", "verdict", "file" and "problem"; else binary: the header's
-length as uint32 (little endian), the header as JSON padded with blanks to a multiple of 4, then float32
-numbers. Headers list their arrays as [name, shape] in order. In the figures of a "view" {"$": k} stands for
+While the question of a lab's scene is open (`book.race.asking.is_open`) no frame beyond step 0 is sent,
+whatever is asked for; a verdict says nothing, and files and checks are refused.
+
+Messages, server to browser: JSON text for "story", "cost", "verdict", "check", "file" and "problem"; else
+binary: the header's length as uint32 (little endian), the header as JSON padded with blanks to a multiple of
+4, then float32 numbers. Headers list their arrays as [name, shape] in order. In figures {"$": k} stands for
 array k.
+
+    "lab"      lanes (name, norm, depth, colour, dash, layout), ghosts, every, validate_every, network,
+               measured, notes, settings, problems, scene, open, until, heading, panels (title, hint, about,
+               choice, spoils, figure: a template, see `book.race.panels`)
+    "frames"   lane, ghost, pace (steps a second, or null), arrays: rows, surfaces, clouds; surface_steps,
+               cloud_steps
+    "cost"     lane, parameters, seconds (of a step)
+    "verdict"  step, text, because, change, read, leader, story (null, or as `book.chapter.told`), experiment
+               (null, or as `bnlib.experiments.found`)
 """
 
 from __future__ import annotations

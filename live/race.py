@@ -6,21 +6,24 @@ import asyncio
 import contextlib
 import json
 import logging
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.data import PLANE
-from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES
+from bnlib.telemetry import HISTOGRAM_EDGES, Frame
+from book.chapter import packed_figures
 from book.controls import Values, read
-from book.race import frames, lanes
+from book.race import frames, lanes, panels, verdict
 from book.race import settings as lab
-from book.race import verdict as words
+from book.race.asking import is_open
+from book.race.looks import looks
+from book.race.scenes import SCENES
 
+from . import judge, worker
 from . import take as files
-from . import worker
 from .check import CheckError, Checks
+from .judge import Race, Said
 from .scheduler import ComputationError, Gone, Scheduler, Viewer
 from .session import Session, Shelf, settings, whole
 from .wire import pack, problem
@@ -30,27 +33,8 @@ log = logging.getLogger(__name__)
 MOST_VERDICTS = 512
 MOST_COSTS = 512
 FILES_AT_ONCE = 2  # a long one takes a hundred megabytes while it is written
-
-
-class Race(NamedTuple):
-    """What one socket watches: the lanes, and by lane the ghosts that differ from them."""
-
-    names: list[str]
-    configs: list[RunConfig]
-    ghosts: dict[int, RunConfig]
-
-    @classmethod
-    def of(cls, values: Values, draft: bool) -> Race:
-        """The race of a lab's settings; while it is drafted the page still has the ghost."""
-        configs = lanes.lane_configs(values, draft)
-        before = None if draft else lanes.ghost_of(values)
-        ghosts = lanes.lane_configs(before) if before else []
-        differing = {
-            lane: ghost
-            for lane, (ghost, config) in enumerate(zip(ghosts, configs, strict=False))
-            if ghost != config
-        }
-        return cls(lanes.lane_names(values), configs, differing)
+OPEN = "the question of this race is open: answer it or skip it first"
+UNSAID: dict[str, Any] = {"text": "", "because": "", "change": "", "read": [], "leader": None}
 
 
 class Track(Shelf):
@@ -60,26 +44,49 @@ class Track(Shelf):
         super().__init__(scheduler)
         self.writing = asyncio.Semaphore(FILES_AT_ONCE)
         self.checks = Checks()
-        self._verdicts: dict[tuple[Any, ...], words.Verdict] = {}
+        self._verdicts: dict[tuple[Any, ...], Said] = {}
         self._costs: dict[RunConfig, tuple[int, float]] = {}
         self._measuring = asyncio.Semaphore(1)  # what is measured side by side takes longer
 
-    async def verdict(self, race: Race, step: int) -> words.Verdict:
-        """The verdict on a race at ``step``; those who watch one race share it."""
+    async def verdict(self, race: Race, step: int) -> Said:
+        """Say how a race stands at ``step`` and why; those who watch one race share it."""
         key = (tuple(race.names), tuple(race.configs), tuple(race.ghosts.items()), step)
         known = self._verdicts.get(key)
         if known is None:
-            configs = [*race.configs, *race.ghosts.values()]
-            frames = self.scheduler.frames
-            asked = [frames(c, words.frames_needed(c, step), words.ARRAYS_NEEDED) for c in configs]
-            found = await asyncio.gather(*asked)
-            lanes, ghosts = found[: len(race.configs)], found[len(race.configs) :]
-            before = dict(zip(race.ghosts, ghosts, strict=True))
-            known = words.verdict(race.names, race.configs, lanes, step, before)
+            lanes, ghosts = await asyncio.gather(self.course(race, step), self.before(race, step))
+            known = judge.said(race, lanes, ghosts, step)
             while len(self._verdicts) >= MOST_VERDICTS:
                 del self._verdicts[next(iter(self._verdicts))]
             self._verdicts[key] = known
         return known
+
+    async def course(self, race: Race, step: int) -> list[Frame]:
+        """What a race's lanes have recorded up to ``step``: all of it where it is kept.
+
+        What the store has dropped isn't computed again for a sentence: then it is what a verdict needs.
+        """
+        asked = []
+        for config in race.configs:
+            needed = verdict.frames_needed(config, step)
+            first = 0 if self.scheduler.first(config) == 0 else needed.start
+            asked.append(self.scheduler.frames(config, range(first, needed.stop), judge.NEEDED))
+        return list(await asyncio.gather(*asked))
+
+    async def before(self, race: Race, step: int) -> dict[int, Frame]:
+        """What a verdict needs of a race's ghosts, by lane."""
+        asked = [
+            self.scheduler.frames(config, verdict.frames_needed(config, step), judge.NEEDED_OF_GHOSTS)
+            for config in race.ghosts.values()
+        ]
+        return dict(zip(race.ghosts, await asyncio.gather(*asked), strict=True))
+
+    async def numbers(self, race: Race) -> dict[str, float]:
+        """What was measured where a scene's race is judged; measured once for all who ask."""
+
+        async def measure() -> dict[str, float]:
+            return judge.numbers(race, await self.course(race, race.until), race.until)
+
+        return await self.once(("scene", race.scene, *race.configs), measure)
 
     async def cost(self, config: RunConfig) -> tuple[int, float]:
         """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
@@ -106,71 +113,59 @@ class LabSession(Session):
         self.tasks: list[asyncio.Task[None]] = []
         self.speaking: asyncio.Task[None] | None = None
         self.checking: asyncio.Task[None] | None = None
+        self.sent = asyncio.Event()
 
     async def lab(self, message: dict[str, Any]) -> None:
         """Watch a race, its ghost, and no other."""
         values, problems = read(lab.LAB_CONTROLS, settings(message))
         number, until = whole(message, "id"), whole(message, "until")
-        draft = message.get("draft") is True
+        draft, narrow = message.get("draft") is True, message.get("narrow") is True
         await self.end()
         self.race = race = Race.of(values, draft)
-        bins = len(HISTOGRAM_EDGES) - 1
-        header = {
-            "kind": "lab",
-            "id": number,
-            "lanes": [
-                {
-                    "norm": config.norm,
-                    "name": name,
-                    "depth": config.depth,
-                    "rings": bool(config.network == "gan" or (row := config.on_activations) and row.running),
-                    "layout": frames.layout(config, bins),
-                }
-                for name, config in zip(race.names, race.configs, strict=True)
-            ],
-            "ghosts": sorted(race.ghosts),
-            "every": race.configs[0].record_every,
-            "validate_every": race.configs[0].validate_every,
-            "edges": HISTOGRAM_EDGES.tolist(),
-            "network": race.configs[0].network,
-            "guessing": words.guessing(race.configs[0]),
-            "notes": lanes.notes(values),
-            "settings": lanes.settings(values),
-            "problems": problems,
-        }
-        arrays = {}
-        if race.configs[0].dataset in PLANE:
-            header["window"] = [float(SURFACE_EDGES[0]), float(SURFACE_EDGES[-1])]
-            arrays = dict(zip(("points", "labels"), worker.points(race.configs[0]), strict=True))
-        await self.send(pack(header, arrays))
+        header, arrays = described(race, values, narrow)
+        await self.send(pack({"kind": "lab", "id": number, "problems": problems} | header, arrays))
         shown = [(lane, config, False) for lane, config in enumerate(race.configs)]
         shown += [(lane, config, True) for lane, config in race.ghosts.items()]
         for lane, config, ghost in shown:
-            viewer = Viewer(min(until, lab.LAB_STEPS))
+            viewer = Viewer(race.horizon(until))
             self.viewers.append(viewer)
             self.tasks.append(asyncio.create_task(self.feed(config, viewer, number, lane, ghost)))
         if not draft:
             self.tasks.append(asyncio.create_task(self.costs(race, number)))
 
+    async def panels(self, message: dict[str, Any]) -> None:
+        """Make the pictures' templates again: a race is looked at in another way."""
+        values, _ = read(lab.LAB_CONTROLS, settings(message))
+        number, narrow = whole(message, "id"), message.get("narrow") is True
+        made, arrays = packed_figures(panels.described(values, narrow))
+        await self.send(pack({"kind": "panels", "id": number, "panels": made}, arrays))
+
     async def costs(self, race: Race, number: int) -> None:
-        """Send what each lane costs, as it is measured."""
+        """Send what each lane costs, measured while none of them waits for frames."""
         try:
             for lane, config in enumerate(race.configs):
+                await self.at_rest(race.configs[0].record_every)
                 parameters, seconds = await self.shelf.cost(config)
                 answer = {"kind": "cost", "id": number, "lane": lane, "parameters": parameters}
                 await self.send(json.dumps(answer | {"seconds": seconds}))
         except (ComputationError, Gone) as error:
             log.debug("the costs of a race were not measured: %s", error)
 
+    async def at_rest(self, every: int) -> None:
+        """Wait until all that is wanted of the race has been sent; it has a frame ``every`` so many steps."""
+        while any(viewer.next * every <= viewer.step for viewer in self.viewers):
+            self.sent.clear()
+            await self.sent.wait()
+
     async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int, ghost: bool) -> None:
         """Send a lane's frames as they come; of a ghost the curves are enough."""
-        header = {"kind": "frames", "id": number, "lane": lane, "ghost": ghost}
+        header: dict[str, Any] = {"kind": "frames", "id": number, "lane": lane, "ghost": ghost}
         try:
             async with contextlib.aclosing(self.shelf.scheduler.watch(config, viewer)) as blocks:
                 async for block in blocks:
                     rows = block["picture"][0]
                     arrays = {"rows": rows[:, : frames.CURVE_COLUMNS] if ghost else rows}
-                    steps = {}
+                    steps: dict[str, Any] = {"pace": self.shelf.scheduler.pace(config)}
                     for name in ("surface", "cloud"):
                         if name in block and not ghost:
                             first = block[name][0].reshape(len(block["step"]), -1)  # of the first seed
@@ -178,6 +173,7 @@ class LabSession(Session):
                             arrays[f"{name}s"] = first[known]
                             steps[f"{name}_steps"] = block["step"][known].tolist()
                     await self.send(pack(header | steps, arrays))
+                    self.sent.set()
         except ComputationError as error:
             with contextlib.suppress(Gone):
                 await self.tell("lab", str(error), number)
@@ -186,9 +182,9 @@ class LabSession(Session):
 
     async def until(self, message: dict[str, Any]) -> None:
         """Go on to a later step."""
-        step = min(whole(message, "step"), lab.LAB_STEPS)
+        step = whole(message, "step")
         for viewer in self.viewers:
-            viewer.want(step)
+            viewer.want(self.race.horizon(step) if self.race else 0)
 
     async def verdict(self, message: dict[str, Any]) -> None:
         """Say in words how the race stands: the latest question is answered, once the frames are there."""
@@ -200,16 +196,27 @@ class LabSession(Session):
         self.speaking = asyncio.create_task(self.speak(self.race, number, step))
 
     async def speak(self, race: Race, number: int, step: int) -> None:
-        """Send the verdict on ``step``. What the store has lost since it was shown is computed again."""
+        """Send the verdict on ``step``; while the question is open, one that says nothing."""
+        answer = {"kind": "verdict", "id": number, "step": step, "story": None, "experiment": None}
         try:
-            text, leader = await self.shelf.verdict(race, step)
-            answer = {"kind": "verdict", "id": number, "step": step, "text": text, "leader": leader}
+            if race.open:
+                answer |= UNSAID
+            else:
+                answer |= (await self.shelf.verdict(race, step))._asdict()
+                answer["experiment"] = judge.evidence(race, step)
+                if race.scene and step >= race.until:
+                    answer["story"] = judge.story(race, await self.shelf.numbers(race), step)
+                    answer["read"] = SCENES[race.scene].read
             await self.send(json.dumps(answer))
         except ComputationError as error:
             with contextlib.suppress(Gone):
                 await self.tell("verdict", str(error), number)
         except Gone as error:
             log.debug("a verdict ended: %s", error)
+        except Exception:
+            log.exception("a verdict failed")
+            with contextlib.suppress(Gone):
+                await self.tell("verdict", "how the race stands could not be said", number)
 
     async def take(self, message: dict[str, Any]) -> None:
         """Write a file of what is on the screen, one at a time; other questions needn't wait for it."""
@@ -218,6 +225,8 @@ class LabSession(Session):
             return
         number, step, values = whole(message, "id"), whole(message, "step"), settings(message)
         wanted = files.wanted(message.get("what"), values, step)
+        if is_open(wanted.values):
+            raise ValueError(OPEN)
         self.one_file_at_a_time()
         self.taking = asyncio.create_task(self.hand_over(wanted, number))
 
@@ -241,9 +250,11 @@ class LabSession(Session):
         raced, problems = read(lab.LAB_CONTROLS, values)
         if problems:
             raise ValueError("; ".join(problems))
+        if is_open(raced):
+            raise ValueError(OPEN)
         if self.checking is not None and not self.checking.done():
             raise ValueError("one check at a time: the one before is still on its way")
-        race = Race.of(raced, draft=False)
+        race = Race.of(raced)
         self.checking = asyncio.create_task(self.compare(race, number, min(step, lab.LAB_STEPS)))
 
     async def compare(self, race: Race, number: int, step: int) -> None:
@@ -285,9 +296,44 @@ class LabSession(Session):
 
 LabSession.ANSWERS = Session.ANSWERS | {
     "lab": LabSession.lab,
+    "panels": LabSession.panels,
     "until": LabSession.until,
     "verdict": LabSession.verdict,
     "take": LabSession.take,
     "check": LabSession.check,
     "stop": LabSession.stop,
 }
+
+
+def described(race: Race, values: Values, narrow: bool) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return what a page is told of a race before its frames, and the arrays of its pictures' templates."""
+    bins = len(HISTOGRAM_EDGES) - 1
+    figures, arrays = packed_figures(panels.described(values, narrow))
+    first = race.configs[0]
+    ways = looks([config.norm for config in race.configs])
+    lanes_told = [
+        {
+            "name": name,
+            "norm": config.norm,
+            "depth": config.depth,
+            "colour": look.colour,
+            "dash": look.dash,
+            "layout": frames.layout(config, bins),
+        }
+        for name, config, look in zip(race.names, race.configs, ways, strict=True)
+    ]
+    return {
+        "lanes": lanes_told,
+        "ghosts": sorted(race.ghosts),
+        "every": first.record_every,
+        "validate_every": first.validate_every,
+        "network": first.network,
+        "measured": figures["accuracy"]["title"],
+        "notes": lanes.notes(values, race.open),
+        "settings": lanes.settings(values),
+        "scene": race.scene,
+        "open": race.open,
+        "until": race.until,
+        "heading": race.heading,
+        "panels": figures,
+    }, arrays

@@ -46,6 +46,14 @@ class Scheduler(Protocol):
         """Return some arrays of some frames, computed if need be."""
         ...
 
+    def first(self, config: RunConfig) -> int:
+        """Return the number of the first frame that is there without computing again what was dropped."""
+        ...
+
+    def pace(self, config: RunConfig) -> float | None:
+        """Return the steps a second at which a recording grows now, None if it doesn't."""
+        ...
+
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Return ``function(*arguments)``."""
         ...

@@ -16,15 +16,16 @@ from bnlib import Run, RunConfig, advance, start
 from bnlib.costs import step_seconds
 from bnlib.data import load
 from bnlib.network import forward
-from bnlib.telemetry import Frame, has_surface
+from bnlib.telemetry import VALIDATED, Frame, has_surface
 from bnlib.workers import follow_parent
-from book.race.frames import BANDS, CURVES, picture
+from book.race.frames import BANDS, CURVE_COLUMNS, CURVES, picture
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 WATCHED = (*CURVES, *BANDS, "statistics_gap")  # what is kept of each seed, for files and chapters
 POINTS_SHOWN = 300
+NEVER = 10**6  # steps between two frames of a run that records none
 # What a step's time and the number of parameters depend on.
 _COSTING = (
     "dataset", "network", "depth", "width", "activation", "norm", "placement", "weight_norm", "groups",
@@ -73,6 +74,28 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     return replace(run, frames=()), block
 
 
+def skip(run: Run | RunConfig, steps: int) -> Run:
+    """Advance ``run`` without recording anything, which takes a third of the time."""
+    run = start(run) if isinstance(run, RunConfig) else run
+    quiet = replace(run.config, record_every=NEVER, validate_every=NEVER)
+    return replace(advance(replace(run, config=quiet, frames=()), steps), config=run.config, frames=())
+
+
+def thinned(block: Frame, config: RunConfig) -> Frame:
+    """Those frames of a block of the same run, recorded more often, that ``config`` records.
+
+    As `extend` makes them: where ``config`` doesn't validate, nothing validated is left.
+    """
+    kept = block["step"] % config.record_every == 0
+    some = {name: array[kept] if name == "step" else array[:, kept] for name, array in block.items()}
+    between = some["step"] % config.validate_every != 0
+    for name in {*VALIDATED, "surface", "cloud"} & some.keys():
+        some[name][:, between] = np.nan
+    if "picture" in some:
+        some["picture"][:, between, CURVE_COLUMNS - 3 * len(VALIDATED) : CURVE_COLUMNS] = np.nan
+    return some
+
+
 def _cloud(samples: NDArray[np.floating]) -> NDArray[np.float16]:
     """A GAN's samples (R, frames, n, 2), of the first seed left: (1, frames, n, 2) in half precision."""
     first = np.isfinite(samples[:, :, 0, 0]).argmax(axis=0)
@@ -84,6 +107,11 @@ def _cloud(samples: NDArray[np.floating]) -> NDArray[np.float16]:
 def cost_alike(config: RunConfig) -> RunConfig:
     """The configuration of a run that costs as much: what cannot matter has its default."""
     return RunConfig(**{name: getattr(config, name) for name in _COSTING})
+
+
+def recorded_alike(config: RunConfig) -> RunConfig:
+    """The configuration of a run whose recording grows as fast: `cost_alike`, with as many frames."""
+    return replace(cost_alike(config), record_every=config.record_every, validate_every=config.validate_every)
 
 
 def cost(config: RunConfig) -> tuple[int, float]:

@@ -64,7 +64,9 @@ def clinic(values: Values, found: Found) -> View:
     if not hide:
         figures["fixes"] = _fixes(z, cell)
     if any(exam is None for exam in exams.values()) or np.isnan(z).any() or not found.get("usual"):
-        return View(figures=figures, waiting="The patients are being examined, and every remedy is tried.")
+        return View(
+            figures=figures, waiting="The three networks are being tested, and every remedy is tried."
+        )
     train, bad = (np.array([average(exams[name][key]) for name in PATIENTS]) for key in ("train", "eval"))
     worst = int(z[:, 0].argmin())
     numbers = {

@@ -38,12 +38,12 @@ def one_class(values: Values, found: Found) -> View:
     shares = {TRAIN: chosen and chosen["own"], EVAL: chosen and chosen["eval"]}
     if not hide:
         shares[ANEW] = chosen and chosen["precise"]
-        shares["mixed company"] = mixed and mixed["eval"]
+        shares["mixed classes"] = mixed and mixed["eval"]
         shares["layer norm"] = layer and layer["eval"]
     title, size = "Right answers", step_batch(values)
-    hint = f"Trained with {size} samples a step; companions: {values['order_name']}."
+    hint = f"Trained with {size} samples a step; norm batches of {values['order_name']}."
     if not hide:
-        hint += " The last two are eval() of networks trained in mixed company, and with layer norm."
+        hint += " The last two are eval() of networks trained with mixed classes, and with layer norm."
     figures = {"bars": bars(shares, title, narrow, hint=hint)}
     if chosen is None or mixed is None or layer is None:
         return View(figures=figures, waiting=WAITING)
@@ -63,7 +63,7 @@ def one_class(values: Values, found: Found) -> View:
     )
     if not hide:
         text += (
-            f" With recomputed statistics: {numbers['right_anew']:.1%}. Trained in mixed company: "
+            f" With recomputed statistics: {numbers['right_anew']:.1%}. Trained with mixed classes: "
             f"{numbers['mixed']:.1%}. Layer norm: {numbers['layer']:.1%}."
         )
     table = {"seed": np.arange(SEEDS), "own": chosen["own"], "eval": chosen["eval"]}
@@ -88,7 +88,7 @@ def roulette(values: Values, found: Found) -> View:
     centres = [(x + 4, y + 4) for x, y in (corner(place, columns, rows) for place in range(shown))]
     own = frame(0, z.shape[0] - 10, 9, z.shape[0] - 1)
     hidden: Any = {"visible": False, "showgrid": False}
-    others = "its companions" if shown == m else f"{shown - 1} of its {m - 1} companions"
+    others = "its batch" if shown == m else f"{shown - 1} of the {m - 1} others in its batch"
     title = f"Draw {draw + 1}: the framed digit and {others}"
     names = [f"a {data.y_val[one]}: click to pin it" for one in companions[:shown]]
     names[0] = f"a {data.y_val[pinned]}: pinned"
@@ -103,7 +103,7 @@ def roulette(values: Values, found: Found) -> View:
         title, f"{title}. The framed one is a {data.y_val[pinned]}.",
         fig.axis(-0.5, z.shape[1] - 0.5, ticks=[], **hidden),
         fig.axis(-0.5, z.shape[0] - 0.5, ticks=[], **hidden),
-        shapes=[own], margin={"l": 8, "r": 8, "t": 8, "b": 8}, hint="Click a companion to pin it.",
+        shapes=[own], margin={"l": 8, "r": 8, "t": 8, "b": 8}, hint="Click a digit to pin it.",
     )  # fmt: skip
     odds = np.tile(spun["eval"], (draws, 1)) if in_eval else spun["odds"]
     upto = draw + 1 if hide else draws

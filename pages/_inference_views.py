@@ -184,7 +184,7 @@ def lag(values: Values, found: Found) -> View:
     )  # fmt: skip
 
 
-_MOVING = "The weights move, and the formula is for weights at rest: so it is not drawn."
+_MOVING = "The formula holds for weights that don’t change; here they do, so it is not drawn."
 
 
 def _around(numbers: Any) -> tuple[float, float]:

@@ -31,38 +31,77 @@ CONTROLS = (
     Control(
         "mode", "choice", "train", "mode", choices=("train", "eval"), names=("train()", "eval()"),
         look="buttons",
+        about="train() normalizes with the mean and variance of the batch, eval() with statistics that were "
+        "kept from training.",
     ),
     Control(
         "statistics", "choice", "running", "eval() uses", choices=("running", "precise"),
         names=("running averages", "recomputed"), look="buttons",
+        about="Running averages were kept during training. Recomputed statistics come from one more pass "
+        "over the training images, without any change of a weight.",
     ),
     Control(
         "momentum", "number", 0.9, "momentum", "of the old value", 0, 0.999, MOMENTA,
         marks=(0.9, 0.99),
         says=_torch_momentum,
+        about="Weight of the old value in each running average. Near 1 they lag behind, near 0 they are "
+        "noisy. PyTorch’s momentum weighs the new value: it is 1 minus this.",
     ),
     Control(
-        "batch_size", "whole", 64, "norm batch", "samples that share μ and σ", 1, 64, SIZES),
-    Control("lr", "number", 0.3, "learning rate", "0: the weights rest", 0, 1, RATES),
+        "batch_size", "whole", 64, "norm batch", "samples that share μ and σ", 1, 64, SIZES,
+        about="How many samples share a mean and a variance, like the batch of one GPU without "
+        "SyncBatchNorm. The training step uses more samples than that.",
+    ),
+    Control(
+        "lr", "number", 0.3, "learning rate", "0: weights stay", 0, 1, RATES,
+        about="How far a step moves the weights. The faster they change, the further the running averages "
+        "are behind; at 0 the weights stay as they are.",
+    ),
     Control(
         "order", "choice", "shuffled", "who shares a norm batch", choices=tuple(COMPANY),
         names=("shuffled", "two classes", "one class"), look="buttons",
+        about="Which samples meet in a norm batch. With one or two classes in each, its mean is close to "
+        "the mean of these classes, and the norm subtracts what tells classes apart.",
     ),
-    Control("eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, EPS_STOPS),
-    Control("unit", "whole", 5, "unit", "of the first layer", 0, 63, tuple(range(64))),
-    Control("draw", "next", 0, "other companions", "", 0, 10_000),
-    Control("pin", "whole", 149, "pinned digit", "of 500", 0, 499, PINS),
+    Control(
+        "eps", "number", 1e-5, "ε eps", "added to the variance", 0, 1, EPS_STOPS,
+        about="Added to the variance before the root is taken, so that nothing is divided by 0. Near the "
+        "variance or above it, outputs shrink. In PyTorch: eps.",
+    ),
+    Control(
+        "unit", "whole", 5, "unit", "of the first layer", 0, 63, tuple(range(64)),
+        about="The unit of the first layer whose means and variances are drawn.",
+    ),
+    Control(
+        "draw", "next", 0, "other digits in the batch", "", 0, 10_000,
+        about="Draws other digits to share the batch with the pinned one. In train() its output changes "
+        "with them.",
+    ),
+    Control(
+        "pin", "whole", 149, "pinned digit", "of 500", 0, 499, PINS,
+        about="The validation digit that is asked about in every draw. Most digits here are close to a "
+        "second class.",
+    ),
     Control(
         "network", "choice", "mlp", "network", choices=("mlp", "cnn"), names=("dense", "convolutional"),
         look="buttons",
+        about="Dense layers have one number per sample and unit; a convolution has 8 × 8 or 4 × 4 per "
+        "sample and channel, which share μ and σ.",
     ),
     Control(
         "test", "choice", "training", "test", choices=("training", "gap", "batches", "recalibrate"),
         look="buttons",
         names=("eval() on training data", "gap of means", "larger batches in train()", "recompute"),
+        about="A measurement that is made on all three networks. Each one tells other causes apart.",
     ),
-    Control("cell", "whole", -1, "remedy", "", -1, 17, unset="none"),
-    Control("step", "step", 20, "step", "", 0, 400),
+    Control(
+        "cell", "whole", -1, "remedy", "", -1, 17, unset="none",
+        about="The cell of the table that is chosen: a network and a remedy.",
+    ),
+    Control(
+        "step", "step", 20, "step", "", 0, 400,
+        about="How many training steps the networks have made.",
+    ),
 )  # fmt: skip
 
 
@@ -187,8 +226,8 @@ LAG = Scene(
     "steps has the running mean gone half of the way?",
     (
         Choice("1: the new batch weighs 0.9", 0.3,
-               "So it would be in PyTorch with momentum=0.9: there momentum weighs the NEW value. Here it "
-               "weighs the old one, and 0.9 here is PyTorch’s 0.1."),
+               "That would be right in PyTorch with momentum=0.9: there momentum weighs the NEW value. Here "
+               "it weighs the old one, and 0.9 here is PyTorch’s 0.1."),
         Choice("about 7", 6.6),
         Choice("10: a step closes a tenth of it", 10.0,
                "A step closes a tenth of what is LEFT. After 10 steps 35% is left."),
@@ -224,57 +263,58 @@ RECALIBRATE = Scene(
     "The weights were right all along; only the means and variances were wrong: a running variance was "
     "{running_var} where the data have {batch_var}. A pass over {images} images is also less noisy than a "
     "batch of 64.",
-    "A pass mends averages that are late or noisy. It can’t mend weights that were trained with statistics "
-    "of another kind: see the next scene.",
+    "A pass corrects averages that are late or noisy. It can’t correct weights that were trained with "
+    "statistics of another kind: see the next scene.",
     "Set momentum to 0.9 and train on: how much does recomputing still gain?",
     ("statistics", "momentum", "lr", "batch_size", "step"),
 )  # fmt: skip
 
 ONE_CLASS = Scene(
-    "one_class", "Companions of one class",
+    "one_class", "Norm batches of one class",
     "Another network trains with 128 samples a step, in norm batches of 8 that are nearly always of one "
-    "class. Its eval() is worse than that of a network trained in mixed company. Does it help to recompute "
+    "class. Its eval() is worse than that of a network trained with mixed classes. Does it help to recompute "
     "the statistics on the training data?",
     (
-        Choice("yes: as good as in mixed company", "mixed",
+        Choice("yes: as good as with mixed classes", "mixed",
                "It did so for stale averages. But these averages are not stale."),
         Choice("half of the way", "halfway",
                "It would, if part of the trouble were lag. None of it is."),
         Choice("no: it stays where it was", "right_eval"),
     ),
     "right", {"batch_size": 8, "order": "sorted", "step": 100}, {"statistics": "precise"},
-    "eval() was right on {before_right:.0%} before and on {right:.0%} after; in mixed company, on "
+    "eval() was right on {before_right:.0%} before and on {right:.0%} after; with mixed classes, on "
     "{mixed:.0%}.",
     "A norm batch contains {classes:.1f} classes on average, so its mean is close to the mean of a class, "
     "and the norm subtracts what tells classes apart. The weights are trained with these statistics, and the "
     "statistics of all digits differ.",
-    "The network doesn’t cheat in training: among such companions train() is right on only {own:.0%}. Where "
-    "companions give answers away (E15: python -m bnlib experiments run E15), training on shuffled groups "
+    "The network doesn’t cheat in training: with such batches train() is right on only {own:.0%}. Where the "
+    "batch gives answers away (E15: python -m bnlib experiments run E15), training on shuffled groups "
     "did not improve inference here, against Wu and Johnson’s advice.",
-    "Increase the norm batch: how close does eval() come to mixed company?",
+    "Increase the norm batch: how close does eval() come to mixed classes?",
     ("order", "statistics", "batch_size", "step"),
 )  # fmt: skip
 
 ROULETTE = Scene(
     "roulette", "Roulette",
-    "A digit is asked about 20 times in train(), each time among 15 other companions. The weights rest. How "
-    "many of 500 digits change their class at least once?",
+    "A digit is asked about 20 times in train(), each time in a batch with 15 other digits. The weights "
+    "don’t change. How many of 500 digits change their class at least once?",
     (
         Choice("none: image and weights are the same", 0.0,
                "The image is the same, and so are the weights. But in train() μ and σ come from the "
-               "companions too."),
+               "other digits too."),
         Choice("one in a hundred", 0.01,
                "Statistics of 16 samples are not far off. But there are three norms, one behind another, "
                "and 20 draws."),
         Choice("about a third", 0.33),
         Choice("nearly all", 0.95,
-               "Every output changes with the companions. But most classes win by a larger margin."),
+               "Every output changes with the other digits. But most classes win by a larger margin."),
     ),
     "changed", {"batch_size": 16, "step": 100}, {},
     "{changed:.0%} of the digits changed their class; the framed one left eval()’s class in {others:.0f} of "
     "{draws:.0f} draws.",
-    "In train() the output depends on the whole batch: a mean of {m} samples scatters by σ / √{m}. In eval() "
-    "mean and variance are constants; with layer norm, which uses no companions, {layer_changed:.0%} change.",
+    "In train() the output depends on the whole batch: a mean of {m} samples scatters by σ / √{m}. In "
+    "eval() mean and variance are constants; with layer norm, which uses no other samples, "
+    "{layer_changed:.0%} change.",
     "Most single answers stay: only {differs:.1%} differ from eval()’s. In training the same noise can "
     "regularize.",
     "Choose 4 samples, then 64: how many digits change their class?",
@@ -304,18 +344,18 @@ ALONE = Scene(
 )  # fmt: skip
 
 CLINIC = Scene(
-    "clinic", "Three patients",
+    "clinic", "Three networks, three causes",
     "Three networks are good in train() with batches of 64 and bad in eval(). A: trained 20 steps, momentum "
     "0.999. B: trained 60 steps in norm batches of 4, momentum 0.1 (PyTorch: 0.9). C: trained 100 steps, "
     "momentum 0.9; the camera in use is another one. All get their statistics recomputed on the training "
-    "images. Who stays bad?",
+    "images. Which one stays bad?",
     (
         Choice("A: it has trained too little", 0.0,
                "20 steps are few, but train() shows that its weights know the digits."),
         Choice("B: its norm batches were too small", 1.0,
                "Its averages are noisy: they span little more than one batch of 4. A pass has 1,297 images."),
         Choice("C: its camera is another one", 2.0),
-        Choice("nobody: all get new statistics", 3.0,
+        Choice("none: all get new statistics", 3.0,
                "New statistics help where the data in use are like those that the statistics come from."),
     ),
     "uncured", {}, {"test": "recalibrate", "cell": 12},
@@ -331,8 +371,8 @@ CLINIC = Scene(
 FREE = Scene(
     "free",
     "Play",
-    task="Pull train() and eval() apart: by momentum, by small norm batches, by companions of one class. "
-    "Which of these sets off the alarm?",
+    task="Pull train() and eval() apart: by momentum, by small norm batches, by norm batches of one class. "
+    "Which of these turns the alarm on?",
     start={"step": 200},
     controls=("momentum", "batch_size", "lr", "order", "eps", "step"),
 )

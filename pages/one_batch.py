@@ -64,8 +64,8 @@ SCENES = (
         {"source": "gaussian", "batch_size": 5},
         {"moved": ((2, 1000.0),)},
         "It ended at {largest}.",
-        "A dot that is pulled away takes μ and σ along. So no x̂ of five dots is beyond √(5−1) = {bound}, and "
-        "none of N dots is beyond √(N−1).",
+        "A dot that is pulled away takes μ and σ along. So no x̂ of five dots is beyond √(5−1) = {bound}, "
+        "and none of N dots is beyond √(N−1).",
         "The x̂ of the other four became almost equal, with a standard deviation of {rest_spread}. One "
         "outlier hides the differences between all others.",
         "Drag any dot as far as you like, then make the batch larger: where is the wall now?",
@@ -121,7 +121,7 @@ SCENES = (
         (
             Choice("yes, exactly", 0, "γ and β can be any numbers, also √(σ² + ε) and μ of this batch."),
             Choice("only roughly", 0.3, "Roughly is right for other batches: γ and β stay, μ and σ change."),
-            Choice("no, y keeps mean 0 and spread 1", 1, "It is so for x̂, and for y while γ = 1 and β = 0."),
+            Choice("no, y keeps mean 0 and spread 1", 1, "That is true of x̂, and of y while γ = 1, β = 0."),
         ),
         "undo_distance",
         {"source": "skewed"},
@@ -349,6 +349,7 @@ CHAPTER = Chapter(
             "operation",
             choices=OPERATIONS,
             names=tuple(STEPS.values()),
+            about="How many of batch norm’s operations are done, from the mean to the shift by β.",
         ),
     ),
     compute=compute,

@@ -171,6 +171,13 @@ def _bad_cells(trace: Mapping[str, Any], where: str) -> Iterator[str]:
     if z is None or np.isinf(z).any():
         yield f"{where}.z is missing or holds an infinite number"
         return
+    scale = trace.get("colorscale", ())
+    shares = [share for share, _ in scale]
+    if shares != sorted(shares) or shares[:1] != [0] or shares[-1:] != [1]:
+        yield f"{where}.colorscale: shares go from 0 to 1, not {shares}"
+    for _, colour in scale:
+        if not _is_colour(colour):
+            yield f"{where}.colorscale: {colour!r} is not a colour of assets/schema.json"
     for which, size in (("x", z.shape[1]), ("y", z.shape[0])):
         if which in trace and len(trace[which]) != size:
             yield f"{where}: {len(trace[which])} {which} for {size} cells"
@@ -200,6 +207,7 @@ def words_of(figure: Mapping[str, Any]) -> list[str]:
         text = trace.get("text", ())
         said = trace.get("meta", {}).get("says", ())
         template = _PLACES.sub("", trace.get("hovertemplate", ""))
-        found += [trace.get("name", ""), template, *([text] if isinstance(text, str) else text)]
+        texts = [text] if isinstance(text, str) else [one for one in text if isinstance(one, str)]
+        found += [trace.get("name", ""), template, *texts]
         found += [str(one) for one in said]
     return [text for text in found if text]

@@ -43,6 +43,14 @@ class Inline:
         """Return some arrays of some frames."""
         return part({name: self.recorded(config, numbers.stop)[name] for name in names}, numbers)
 
+    def first(self, config: RunConfig) -> int:
+        """Keep everything."""
+        return 0
+
+    def pace(self, config: RunConfig) -> float | None:
+        """Have nothing under way."""
+        return None
+
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Call the function."""
         self.ran.append((function, arguments))
@@ -83,6 +91,14 @@ class Puppet:
     async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
         """Return frames at once."""
         return await Inline().frames(config, numbers, names)
+
+    def first(self, config: RunConfig) -> int:
+        """Keep everything."""
+        return 0
+
+    def pace(self, config: RunConfig) -> float | None:
+        """Have nothing under way."""
+        return None
 
     async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
         """Wait for what is to be returned: the future of the call."""

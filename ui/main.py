@@ -14,6 +14,11 @@ _STYLE = """<style>
 @media (max-height: 480px) { .stMainBlockContainer h1 { font-size: 1.3rem; } .st-key-lead { display: none; } }
 </style>"""
 
-st.set_page_config(page_title="BatchNorm Lab", page_icon="📊", layout="wide")
+_NAME = "BatchNorm Lab"
+
+st.set_page_config(page_title=_NAME, page_icon="📊", layout="wide")
 st.html(_STYLE)
-navigate(all_chapters()).run()
+page = navigate(all_chapters())
+if page.title != _NAME:
+    st.set_page_config(page_title=f"{page.title} · {_NAME}")
+page.run()

@@ -50,6 +50,11 @@ nav.chapters .skip:not(:focus) { position: absolute; width: 1px; height: 1px; mi
 @media (min-width: 768px) and (min-height: 600px) {
   div:has(> * > nav.chapters) { position: sticky; top: 0; z-index: 3; background: PAPER; padding: 4px 0; }
 }
+@media (forced-colors: active) {
+  nav.chapters [aria-current], nav.chapters .here > summary {
+    outline: 2px solid Highlight; outline-offset: -4px; }
+  nav.chapters :focus-visible { outline: 4px solid Highlight; }
+}
 @media (max-width: 767px) {
   nav.chapters .row { display: none; }
   nav.chapters .menu { display: block; }

@@ -1,8 +1,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { stepped, valueAt, withPoint } from "../handles.js";
 import { attach } from "../interact.js";
 import { geometry } from "../painter.js";
+import { stepped, valueAt, withPoint } from "../values.js";
 
 // As much of a page's node as a figure's hands need.
 class Node {
@@ -577,4 +577,121 @@ test("a right button and a second finger change nothing", () => {
     assert.equal(page.canvas.fire("pointerdown", { ...place(page, 0, 0.5), ...odd }), false);
   }
   assert.deepEqual(page.drain(), []);
+});
+
+// ---- scrubbing ----------------------------------------------------------------------------------------------------
+
+const curves = (/** @type {number} */ last = 60) => {
+  const x = Array.from({ length: last + 1 }, (_, i) => i);
+  const curve = (/** @type {string} */ name, /** @type {number} */ level) => ({
+    ...{ type: "scatter", mode: "lines", name, x, y: x.map(() => level), meta: { scrub: "step" } },
+  });
+  const title = { title: "Loss" };
+  return figure([curve("no norm", 0.5), curve("batch norm", 0.25)], { xaxis: axis(0, 200), meta: title });
+};
+
+test("pressing anywhere on a plot puts what is scrubbed there, and dragging takes it along", () => {
+  const page = play(curves(), { step: 60 });
+  assert.equal(page.host.children.length, 2, "one thing to focus, however many curves");
+  assert.ok(page.canvas.fire("pointerdown", place(page, 40.3, 0.9)));
+  assert.equal(page.canvas.captured, 3);
+  page.canvas.fire("pointermove", place(page, 40.9, 0.1));
+  page.canvas.fire("pointermove", place(page, 900, 0.5));
+  page.canvas.fire("pointerup", place(page, 900, 0.5));
+  page.canvas.fire("pointermove", place(page, 20, 0.5));
+  assert.deepEqual(page.drain(), [["step", 40], ["step", 41], ["step", 200], "change"]);
+  assert.equal(page.canvas.style.cursor, "col-resize");
+  assert.equal(page.canvas.fire("pointerdown", place(page, -20, 0.5)), false, "beside the plot");
+  page.locked = true;
+  assert.equal(page.canvas.fire("pointerdown", place(page, 20, 0.5)), false);
+  assert.deepEqual(page.drain(), []);
+});
+
+test("a finger that swipes up or down scrolls the page: it scrubs when it has moved sideways, or on a tap", () => {
+  const page = play(curves(), { step: 60 }),
+    spot = { ...place(page, 40, 0.5), pointerType: "touch", buttons: 1 };
+  page.canvas.fire("pointerdown", spot);
+  page.canvas.fire("pointermove", { ...spot, offsetX: spot.offsetX + 3, offsetY: spot.offsetY + 30 });
+  page.canvas.fire("pointercancel", spot);
+  assert.deepEqual(page.drain(), []);
+  assert.equal(page.canvas.fire("touchstart"), false, "and may go on");
+  page.canvas.fire("pointerdown", spot);
+  page.canvas.fire("pointerup", spot);
+  assert.deepEqual(page.drain(), [["step", 40], "change"]);
+  page.canvas.fire("pointerdown", spot);
+  page.canvas.fire("pointermove", { ...place(page, 80, 0.4), pointerType: "touch", buttons: 1 });
+  page.canvas.fire("pointerup", { ...place(page, 80, 0.4), pointerType: "touch" });
+  assert.deepEqual(page.drain(), [["step", 80], "change"]);
+});
+
+test("what is scrubbed is a slider: keys go step by step, and its text says what is read there", () => {
+  const page = play(curves(), { step: 60 }),
+    node = page.node();
+  const { "aria-valuetext": text, ...told } = node.attributes;
+  assert.deepEqual(
+    [told.role, told["aria-label"], told["aria-valuemin"], told["aria-valuemax"], told["aria-valuenow"]].map(String),
+    ["slider", "Loss: step", "0", "200", "60"],
+  );
+  assert.equal(text, "step 60; no norm: 0.5; batch norm: 0.25");
+  for (const [key, more, step] of /** @type {[string, any, number][]} */ ([
+    ["ArrowRight", {}, 61],
+    ["ArrowLeft", {}, 60],
+    ["ArrowUp", { shiftKey: true }, 70],
+    ["PageUp", {}, 80],
+    ["PageDown", {}, 70],
+    ["Home", {}, 0],
+    ["End", {}, 200],
+  ])) {
+    assert.ok(page.key(key, more), key);
+    assert.deepEqual(page.drain(), [["step", step]], key);
+  }
+  assert.ok(page.key("ArrowRight"), "the end stays the end");
+  assert.equal(page.key("Enter"), false);
+  node.fire("keyup", { key: "ArrowRight" });
+  assert.deepEqual(page.drain(), ["change"]);
+});
+
+test("where nothing was measured at this step, the slider says of which step the values are", () => {
+  const shown = curves();
+  for (const trace of shown.data) Object.assign(trace, { x: [0, 50, 100], y: [0.1, 0.2, 0.3] });
+  const page = play(shown, { step: 60 }),
+    text = () => page.node().attributes["aria-valuetext"];
+  assert.equal(text(), "step 60; values at 50; no norm: 0.2; batch norm: 0.2");
+  page.values = { ...page.values, step: 50 };
+  page.hands.update();
+  assert.equal(text(), "step 50; no norm: 0.2; batch norm: 0.2");
+});
+
+test("with the keyboard's focus the values at the playhead are shown, also when it has moved by itself", () => {
+  const page = play(curves(), { step: 60 }),
+    { x, y } = page.at().axes;
+  page.node().fire("focus");
+  assert.deepEqual(page.state.hover, { px: x.scale(60), py: (y.top + y.bottom) / 2 });
+  page.values = { ...page.values, step: 80 };
+  page.hands.follow();
+  assert.equal(page.state.hover.px, x.scale(80));
+  page.node().fire("blur");
+  page.hands.follow();
+  assert.equal(page.state.hover, undefined);
+});
+
+test("the ring of the focus is for keys: what a pointer has taken has none until one is pressed", () => {
+  const page = play(curves(), { step: 60 }),
+    pressed = () => page.node().attributes["data-pressed"];
+  page.canvas.fire("pointerdown", place(page, 40, 0.5));
+  assert.equal(pressed(), "true");
+  page.key("ArrowRight");
+  assert.equal(pressed(), undefined);
+  page.canvas.fire("pointerdown", place(page, 40, 0.5));
+  page.node().fire("blur");
+  assert.equal(pressed(), undefined);
+});
+
+test("a control with stops is scrubbed from stop to stop", () => {
+  const trace = { type: "scatter", mode: "lines", x: [0, 1], y: [0, 1], meta: { scrub: "level" } };
+  const page = play(figure([trace], { xaxis: axis(0, 1) }), { level: 0.5 });
+  page.canvas.fire("pointerdown", place(page, 0.3, 0.5));
+  assert.deepEqual(page.drain(), [["level", 0.25]]);
+  page.key("ArrowRight");
+  assert.deepEqual(page.drain(), [["level", 0.5]]);
 });

@@ -389,6 +389,19 @@ test("a jagged curve is drawn column by column, from its lowest to its highest v
   assert.equal(runs(pen, "#d55e00").length, 0);
 });
 
+test("with several points in a column little up and down is enough for that, and a smooth curve stays a path", () => {
+  const across = (/** @type {number} */ n, /** @type {number} */ noise) => {
+    const x = Float32Array.from({ length: n }, (_, i) => (10 * i) / (n - 1));
+    const y = x.map((value, i) => 0.9 - 0.08 * value + (i % 2 ? noise : 0));
+    const pen = drawn(figure([curve({ x, y })]));
+    return pen.calls("fillRect").filter(([, , now]) => now.fillStyle === "#d55e00").length;
+  };
+  const noise = 2 / 306; // up and down by two pixels
+  assert.ok(across(2000, noise) > 500, "2,000 points on 570 pixels");
+  assert.equal(across(2000, 0), 0);
+  assert.equal(across(400, 3 * noise), 0);
+});
+
 test("a band lies between two curves of the same axes", () => {
   const low = curve({ y: [0.1, 0.2, 0.3], line: { width: 0 } }),
     high = curve({ y: [0.5, 0.6, 0.7], line: { width: 0 }, fill: "tonexty", fillcolor: "rgba(0,114,178,0.18)" });
@@ -413,6 +426,40 @@ test("a band lies between two curves of the same axes", () => {
   const rounded = (/** @type {number[][]} */ points) =>
     points.map((point) => point.map((pixel) => Number(pixel.toFixed(6))));
   assert.deepEqual(rounded(corners), rounded(expected));
+});
+
+test("polygons between gaps are filled each by itself", () => {
+  const shape = curve({
+    ...{ line: { width: 0 }, fill: "toself", fillcolor: "rgba(0,114,178,0.4)" },
+    x: [0, 0, 2, 2, null, 0, 0, 2, 2, null, 4, null],
+    y: new Float32Array([0.5, 0.7, 0.7, 0.5, NaN, 0.2, 0.4, 0.4, 0.2, NaN, NaN, NaN]),
+  });
+  const pen = drawn(figure([shape])),
+    { x } = geometry(figure([]), 640, 360).axes;
+  const fills = pen.log.flatMap(([call, , now], i) =>
+    call === "fill" && now.fillStyle === "rgba(0,114,178,0.4)" ? [i] : [],
+  );
+  assert.equal(fills.length, 2);
+  for (const end of fills) {
+    const path = pen.log.slice(end - 5, end);
+    assert.deepEqual(
+      path.map(([call]) => call),
+      ["beginPath", "lineTo", "lineTo", "lineTo", "lineTo"],
+    );
+    assert.deepEqual(
+      path.slice(1).map(([, [px]]) => px),
+      [0, 0, 2, 2].map(x.scale),
+    );
+  }
+});
+
+test("an annotation that has nothing to say leaves nothing behind", () => {
+  const note = { x: 5, y: 0.5, text: "", showarrow: false, bgcolor: "#ffffff" };
+  const said = drawn(figure([], { annotations: [{ ...note, text: "diverged" }] }));
+  assert.ok(said.texts().includes("diverged"));
+  const quiet = drawn(figure([], { annotations: [note] }));
+  assert.equal(said.calls("fillRect").length - quiet.calls("fillRect").length, 1);
+  assert.ok(!quiet.texts().includes(""));
 });
 
 test("dots: one colour and size each, and those that can be dragged never leave the frame", () => {

@@ -1,4 +1,4 @@
-"""The races of the named experiments: as the training lab's settings, and the links that open them."""
+"""The races of the named experiments as the training lab's settings, and the short links to races."""
 
 from __future__ import annotations
 
@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from bnlib.experiments import EXPERIMENTS, Experiment, Race
 from book.controls import Values, shown, write
 
+from .scenes import SCENES
 from .settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, LANE_FIELDS, RUN_CONTROLS
 
 _OF_BATCH_NORM = ("norm_batch", "batch_order")  # lanes with another norm have none
+_OF_SCENES = {"preset", "guess", "step", "speed"}  # what a short link to a scene can hold
 
 
 def settings_of(race: Race) -> Values:
@@ -79,11 +81,13 @@ class Link(NamedTuple):
 
 
 def open_link(query: Mapping[str, str]) -> Link:
-    """A link such as ``experiment=E8&race=2`` as the full address of that race.
+    """Spell out a short link: ``experiment=E8&race=2``, or a scene's ``preset=deep``.
 
     With other settings beside it an address is a full one already, and stays. A link to nothing leads to
     the lab as it starts, and so does an empty one, which asks for nothing.
     """
+    if query.get("preset") and set(query) <= _OF_SCENES:
+        return _scene_link(query)
     if "experiment" not in query or not set(query) <= {"experiment", "race"}:
         return Link(dict(query))
     name = query["experiment"].strip().upper()
@@ -92,8 +96,7 @@ def open_link(query: Mapping[str, str]) -> Link:
     experiment = EXPERIMENTS.get(name)
     if experiment is None:
         there = ", ".join(dict.fromkeys(of for of, _ in RACES))
-        found = f"experiment={shown(query['experiment'])} is none of {there}"
-        return Link({}, [f"{found}; the lab as it starts is shown"])
+        return _nowhere(f"experiment={shown(query['experiment'])} is none of {there}")
     if isinstance(experiment.races, str):
         why = f"{name}, {experiment.title}, has no race in this lab. {experiment.races}"
         return Link({}, note=f"{why} What you see is the lab as it starts.")
@@ -101,6 +104,19 @@ def open_link(query: Mapping[str, str]) -> Link:
     number = query.get("race", "1").strip()
     if number not in numbers:
         has = f"it has {', '.join(numbers)}" if len(numbers) > 1 else "it has one, number 1"
-        found = f"race={shown(query['race'])} is no race of experiment {name}: {has}"
-        return Link({}, [f"{found}; the lab as it starts is shown"])
+        return _nowhere(f"race={shown(query['race'])} is no race of experiment {name}: {has}")
     return Link(address_of(name, numbers[number]), opens=True)
+
+
+def _scene_link(query: Mapping[str, str]) -> Link:
+    """Spell out a scene's settings; an address that has them all stays as it is."""
+    name = query["preset"].strip().lower()
+    if name not in SCENES:
+        return _nowhere(f"preset={shown(query['preset'])} is none of {', '.join(SCENES)}")
+    full = write(LAB_CONTROLS, DEFAULTS | dict(SCENES[name].scene.start) | {"preset": name})
+    address = full | {key: value for key, value in query.items() if key != "preset"}
+    return Link(address, opens=address != dict(query))
+
+
+def _nowhere(why: str) -> Link:
+    return Link({}, [f"{why}; the lab as it starts is shown"])

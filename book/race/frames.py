@@ -13,7 +13,18 @@ Picture = NDArray[np.float32]
 # What a viewer sees of a frame: across a lane's seeds the mean, the lowest and the highest.
 CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
 BANDS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio")
+VALIDATED = CURVES[1:]  # at each step that validate_every divides
 CURVE_COLUMNS = 2 + 3 * len(CURVES)  # a row begins with its step, the seeds left and the curves
+POINTS_SHOWN = 300
+
+
+def points(config: RunConfig) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
+    """The training points that a picture of two-dimensional data shows: x (n, 2) and class numbers (n,).
+
+    The first POINTS_SHOWN, which are a random choice: the data sets are shuffled.
+    """
+    dataset = config.data()
+    return dataset.x_train[:POINTS_SHOWN], dataset.y_train[:POINTS_SHOWN]
 
 
 def layout(config: RunConfig, bins: int) -> list[tuple[str, tuple[int, ...]]]:

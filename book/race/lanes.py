@@ -1,168 +1,269 @@
-"""The training runs that a lab's settings stand for, and what gives way where settings exclude each other."""
+"""Lanes in words: what each is called, what is particular about their race, and what gives way in it."""
 
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from bnlib import NORMS, RunConfig
-from bnlib.config import hidden_shapes
-from bnlib.data import PLANE, TRAIN_SIZES
 from book.controls import Values
+from book.words import brief
 
-from .settings import CONCERNS, DEFAULTS, NAMES, NEEDS, RUN
+from .runs import asked, ghost_of, lane_configs, norm_batch_of, possible
+from .table import CONCERNS, NAMES, RUN
 from .verdict import capital
 
-VALIDATE_EVERY = 5
-# While a finger moves, the race is recorded at every tenth step: the same run, some three times sooner.
-DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
+__all__ = ["asked", "ghost_of", "lane_configs", "lane_names", "notes", "possible", "settings"]
 
-_WORDS: dict[Any, str] = {"mlp": "dense", "cnn": "convolutional", "rnn": "recurrent", "gan": "GAN"}
-_WORDS |= {name: norm.label for name, norm in NORMS.items() if norm.weights}
-
-
-def lane_configs(values: Values, draft: bool = False) -> list[RunConfig]:
-    """The training runs of a lab's settings, one configuration per lane."""
-    every: dict[str, Any] = {
-        "record_every": DRAFT_EVERY if draft else 1,
-        "validate_every": DRAFT_VALIDATE_EVERY if draft else VALIDATE_EVERY,
-    }
-    return [RunConfig(**fields, **every) for fields in possible(values)]
-
-
-def asked(values: Values) -> list[dict[str, Any]]:
-    """By lane the fields of its run as they were asked for."""
-    lanes = []
-    for norm, differs in values["lanes"]:
-        own = dict(differs)
-        # A lane keeps to what it was given: edits change what the lanes share.
-        edits = tuple(edit for edit in values["edits"] if edit[1] not in own)
-        lanes.append({name: values[name] for name in RUN} | own | {"norm": norm, "edits": edits})
-    return lanes
-
-
-def possible(values: Values) -> list[dict[str, Any]]:
-    """What was `asked`, or where settings exclude each other what comes closest: no slider is ever wrong.
-
-    Networks that look at images have digits, and those that draw have the ring; a lane's own network gives
-    way to what all lanes share. There are no more samples than the data set has. A norm of groups has the
-    most that divide all layers' channels and are no more than asked for. A norm batch is the largest part of
-    the batch that is no larger than asked for; without it there is no order to speak of. A batch size that
-    is changed in mid-run holds whole norm batches of every lane, since what came before the change must stay.
-    """
-    lanes = asked(values)
-    dataset: str = NEEDS.get(values["network"]) or values["dataset"]
-    most = TRAIN_SIZES[dataset]
-    samples = min(values["train_samples"], most)
-    most = samples or most
-    for fields in lanes:
-        fields["dataset"] = dataset
-        if "gan" in (values["network"], fields["network"]):
-            fields["network"] = "gan" if values["network"] == "gan" else "mlp"
-        elif NEEDS.get(fields["network"], dataset) != dataset:
-            fields["network"] = "mlp"
-        if fields["network"] == "gan":
-            fields["label_noise"] = 0.0
-        if fields["network"] != "mlp":
-            fields["norm_noise"] = 0.0
-        if fields["norm"] not in CONCERNS["weight_norm"]:
-            fields["weight_norm"] = "none"
-        if fields["norm"] in CONCERNS["groups"]:
-            channels = math.gcd(*(shape[-1] for shape in hidden_shapes(SimpleNamespace(**fields))))
-            fields["groups"] = _part(channels, fields["groups"])
-        fields["train_samples"] = samples
-        fields["batch_size"] = min(fields["batch_size"], most)
-        wanted = _norm_batch(fields)
-        own = fields["norm"] in CONCERNS["norm_batch"]
-        fields["norm_batch"] = _part(fields["batch_size"], wanted) if own else 0
-        if not fields["norm_batch"]:
-            fields["batch_order"] = "shuffled"
-        if fields["dataset"] in PLANE:
-            fields["inputs"] = "raw"  # they are centred, and the square that is drawn is theirs
-    following = [fields for fields in lanes if any(name == "batch_size" for _, name, _ in fields["edits"])]
-    whole = math.lcm(*(fields["norm_batch"] or 1 for fields in following))
-    for fields in following:
-        fields["edits"] = tuple(
-            (step, name, max(whole, min(value, most) // whole * whole) if name == "batch_size" else value)
-            for step, name, value in fields["edits"]
-        )
-    return lanes
-
-
-def _norm_batch(fields: dict[str, Any]) -> int:
-    """How many samples are wanted to share their statistics; 0: all."""
-    norm = NORMS.get(fields["norm"])
-    return fields["norm_batch"] or (norm.together if norm else 0)
-
-
-def _part(whole: int, wanted: int) -> int:
-    """The largest divisor of ``whole`` up to ``wanted``; 0 if nothing is wanted."""
-    return max((size for size in range(1, wanted + 1) if whole % size == 0), default=0)
+MOST_IN_A_NAME = 3  # settings in which a lane differs
+EXACT = 17  # digits that tell any two numbers apart
+# Settings whose choices say by themselves what they are.
+_PLAIN = ("network", "activation", "placement", "optimizer", "weight_norm")
 
 
 def lane_names(values: Values) -> list[str]:
-    """What each lane is called: its norm, and what else it differs in."""
-    names = []
-    for (norm, differs), used in zip(values["lanes"], possible(values), strict=True):
-        differences = ", ".join(_difference(name, value, used[name]) for name, value in differs)
-        names.append(f"{NAMES[norm]} ({differences})" if differs else NAMES[norm])
-    return names
+    """What each lane is called: its norm, and what else it differs in; no two lanes have one name."""
+    lanes, used = values["lanes"], possible(values)
+    own = [
+        {name: (value, fields[name]) for name, value in differs}
+        for (_, differs), fields in zip(lanes, used, strict=True)
+    ]
+    alike = {name for name in RUN if len({str(differs.get(name)) for differs in own}) == 1}
+    names: list[str] = []
+    for digits in (3, 6, EXACT):
+        names = [
+            _lane_name(norm, differs, alike, digits) for (norm, _), differs in zip(lanes, own, strict=True)
+        ]
+        if len(set(names)) == len(names):
+            return names
+    before = [names[:number].count(name) for number, name in enumerate(names)]
+    return [f"{name} ({count + 1})" if count else name for name, count in zip(names, before, strict=True)]
 
 
-def _difference(name: str, value: Any, used: Any = None) -> str:
+def _lane_name(norm: str, differs: Mapping[str, tuple[Any, Any]], alike: set[str], digits: int) -> str:
+    """A norm, and the first few settings in which the lane differs, those first that not all lanes share."""
+    ranked = sorted(differs, key=alike.__contains__)
+    told = [difference(name, *differs[name], digits) for name in ranked[:MOST_IN_A_NAME]]
+    more = [f"{len(ranked) - MOST_IN_A_NAME} more"] if len(ranked) > MOST_IN_A_NAME else []
+    return f"{NAMES[norm]} ({', '.join(told + more)})" if told else NAMES[norm]
+
+
+def difference(name: str, value: Any, used: Any = None, digits: int = EXACT) -> str:
     """A setting in words, with the value that is used where it isn't the one asked for."""
-    label = RUN[name].label.removesuffix(f" {name}")  # "ε eps" is called ε
-    instead = "" if used is None or used == value else f" → {_plain(used)}"
-    return f"{label} {_plain(value)}{instead}"
+    instead = "" if used is None or used == value else f" → {plain(name, used, digits)}"
+    told = f"{plain(name, value, digits)}{instead}"
+    return told if name in _PLAIN else f"{label(name)} {told}"
 
 
-def _plain(value: Any) -> str:
-    rounded = isinstance(value, float) and float(f"{value:g}") == value
-    return f"{value:g}" if rounded else _WORDS.get(value, str(value))
+def label(name: str) -> str:
+    """What a setting is called: "ε eps" is ε."""
+    return RUN[name].label.removesuffix(f" {name}")
 
 
-def ghost_of(values: Values) -> Values | None:
-    """The settings of the race that stays as a ghost: before the last change, or without the last branch."""
-    if values["ghost"] == "off":
-        return None
-    if values["before"]:
-        return values | dict(values["before"])
-    if values["edits"]:
-        last = values["edits"][-1][0]
-        return values | {"edits": tuple(edit for edit in values["edits"] if edit[0] < last)}
-    return None
-
-
-# Why the data are what they are.
-_WHY = {
-    "cnn": "Convolutions look at images",
-    "rnn": "Recurrent networks read images row by row",
-    "gan": "The GAN draws points from a ring of Gaussians",
-}
+def plain(name: str, value: Any, digits: int = EXACT) -> str:
+    """A setting's value as the page writes it, to so many digits."""
+    if not isinstance(value, float):
+        return RUN[name].called(value)
+    if digits < EXACT:
+        return brief(value) if digits <= 3 else f"{value:.{digits}g}".replace("-", "−", 1)
+    return (f"{value:g}" if float(f"{value:g}") == value else repr(value)).replace("-", "−", 1)
 
 
 def settings(values: Values) -> str:
     """What was set, in words: what differs from how the lab starts, and the changes in mid-run."""
-    words = [_difference(name, values[name]) for name in RUN if values[name] != DEFAULTS[name]]
-    words += [f"from step {step} on {_difference(name, value)}" for step, name, value in values["edits"]]
-    said = f"Settings: {', '.join(words)}." if words else "Settings: as the lab starts."
+    words = [difference(name, values[name]) for name in RUN if values[name] != RUN[name].default]
+    words += [f"from step {step} on {difference(name, value)}" for step, name, value in values["edits"]]
+    said = f"Settings: {', '.join(words)}." if words else "Settings: the lab’s defaults."
     return " ".join([said, *instead(values)])
 
 
-def notes(values: Values) -> list[str]:
-    """What the page has to say about the lanes.
+def notes(values: Values, is_open: bool = False) -> list[str]:
+    """What the page has to say about the lanes: what is particular about their race, and what gives way."""
+    return list(dict.fromkeys([*particulars(values, is_open), *instead(values)]))
 
-    What they don't share because of what they differ in, since a fair race has the same start and batches;
-    and what is used where that isn't what was asked for.
+
+# ---- what is particular ----------------------------------------------------------------------------------
+
+
+def particulars(values: Values, is_open: bool = False) -> list[str]:
+    """What is particular about a race, a sentence each: kind of network, weights, statistics, fairness.
+
+    ``is_open``: its question waits for an answer, so that what follows from it isn't said.
     """
-    differing = {name for _, differs in values["lanes"] for name, _ in differs}
+    used, names = possible(values), lane_names(values)
+    networks = {fields["network"] for fields in used}
+    found = [_NETWORKS[network] for network in _NETWORKS if network in networks]
+    found += _by_lane(names, [_weights(fields, is_open) for fields in used])
+    found += [*_statistics(used, names), *_unfair(used, names), *_mixed(values, used, names)]
+    return found + _idle(values, used, names)
+
+
+_NETWORKS = {
+    "rnn": "A recurrent network reads an image in 8 rows, one after another; norms take their statistics at "
+    "each row separately.",
+    "gan": "A GAN consists of two networks; the norm is in the discriminator only.",
+}
+
+
+def _by_lane(names: Sequence[str], texts: Sequence[str]) -> list[str]:
+    """What is said of lanes, where it is the same of all without their names. ``texts``: "" for nothing."""
+    if len(set(texts)) == 1:
+        return [capital(text) for text in set(texts) if text]
+    return [f"{capital(listed(who))}: {text}" for text, who in _grouped(names, texts).items() if text]
+
+
+def _grouped(names: Sequence[str], texts: Sequence[str]) -> dict[str, list[str]]:
+    """Which names have each text."""
+    grouped: dict[str, list[str]] = {}
+    for name, text in zip(names, texts, strict=True):
+        grouped.setdefault(text, []).append(name)
+    return grouped
+
+
+def listed(names: Sequence[str]) -> str:
+    """Join names: a, b and c."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
+
+
+def _weights(fields: Mapping[str, Any], is_open: bool) -> str:
+    """What is particular about initial weights that aren't He's."""
+    scale, width = fields["init_scale"], fields["width"]
+    if fields["init"] == "normal":
+        text = f"initial weights have standard deviation {brief(scale)} in every layer"
+        he = f"; after He et al. (2015) it would be {brief(math.sqrt(2 / width))} for {width} inputs"
+        return f"{text}{he if fields['network'] == 'mlp' else ''}."
+    if scale == 1:
+        return ""
+    text = f"initial weights are {brief(scale)} times those of He et al. (2015)"
+    if is_open or fields["activation"] != "relu" or fields["network"] not in ("mlp", "cnn"):
+        return f"{text}."
+    change = f"shrinks to about {brief(100 * scale)}%" if scale < 1 else f"grows about {brief(scale)}-fold"
+    return f"{text}: without a norm the signal {change} in each layer."
+
+
+def _statistics(used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """How many numbers each mean of a norm over the batch is taken from."""
+    counts = {name: count for name, fields in zip(names, used, strict=True) if (count := _count(fields))}
+    if not counts:
+        return []
+    at_first = any(name == "batch_size" for fields in used for _, name, _ in fields["edits"])
+    text = f"{'at first each' if at_first else 'each'} mean and variance is taken over"
+    grouped = _grouped(list(counts), list(counts.values()))
+    if len(grouped) > 1:
+        told = "; ".join(f"{count} with {listed(who)}" for count, who in grouped.items())
+        return [f"{capital(text)} {told}."]
+    ((count, who),) = grouped.items()
+    return [f"With {listed(who)} {text} {count}." if len(who) < len(names) else f"{capital(text)} {count}."]
+
+
+def _count(fields: Mapping[str, Any]) -> str:
+    """How many numbers: in the layer where they are fewest; "" for norms that don't look at the batch."""
+    norm = NORMS.get(fields["norm"])
+    if norm is None or not norm.running or norm.weighted:
+        return ""
+    samples = fields["norm_batch"] or fields["batch_size"]
+    if fields["network"] == "gan":
+        return f"{samples} points, real and generated ones apart"
+    if fields["network"] != "cnn":
+        return f"{samples} sample{'s' * (samples > 1)}"
+    height, width, _ = min(RunConfig(**_shape(fields)).shapes, key=lambda shape: shape[0] * shape[1])
+    count = f"{samples} × {height} × {width} = {samples * height * width:,}"
+    return f"at least {count} numbers (samples × positions)"
+
+
+def _shape(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: fields[name] for name in ("network", "depth", "width")}
+
+
+def _unfair(used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """What lanes don't share although a fair race does: their start and their batches."""
     found = []
-    if "batch_size" in differing:
-        found.append("Lanes with other batch sizes see other batches.")
-    if differing & {"depth", "width", "network"}:
-        found.append("Networks of another shape start from other weights.")
-    return found + instead(values)
+    if _kinds(used, "batch_size") > 1:
+        found.append("Lanes with different batch sizes see different batches.")
+    if _kinds(used, "network", "depth", "width") > 1:
+        found.append("Networks of different shapes start from different weights.")
+    return found
+
+
+def _kinds(used: Sequence[Mapping[str, Any]], *fields: str) -> int:
+    return len({tuple(lane[name] for name in fields) for lane in used})
+
+
+def _mixed(values: Values, used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Where lanes differ in several settings at once, so that none of them can be given the credit."""
+    wanted = asked(values)
+
+    def differs(one: int, other: int) -> tuple[str, ...]:
+        """Settings of both lanes that differ; those that one of two norms lacks belong to the other norm."""
+        both = [name for name in RUN if not (idle(name, used[one]) or idle(name, used[other]))]
+        lanes = wanted, used
+        return tuple(n for n in ("norm", *both) if all(lane[one][n] != lane[other][n] for lane in lanes))
+
+    pairs: dict[tuple[int, int], tuple[str, ...]] = {}
+    for number in range(len(used)):
+        others = [other for other in range(len(used)) if other != number]
+        nearest = min(others, key=lambda other: len(differs(number, other)), default=number)
+        found = differs(number, nearest)
+        if len(found) > 1 and set(found) != {"norm", "lr"}:
+            pairs[min(number, nearest), max(number, nearest)] = found
+    told = {settings: listed([_called(name) for name in settings]) for settings in pairs.values()}
+    cant = "the race can’t tell which of them matters"
+    sentences = [
+        f"Between {names[one]} and {names[other]} several settings differ ({told[settings]}): {cant}."
+        for (one, other), settings in pairs.items()
+    ]
+    if len(sentences) > 1 and len(told) == 1:
+        sentences = [f"Several settings differ together ({words}): {cant}." for words in told.values()]
+    norms, rates = _kinds(used, "norm", "weight_norm"), _kinds(used, "lr")
+    every = _kinds(used, "norm", "weight_norm", "lr") == norms * rates  # each norm at each learning rate
+    if every or any("lr" in settings for settings in told):
+        return sentences
+    rate = (
+        "Lanes have different learning rates: this compares pairs of norm and learning rate, not norms alone."
+    )
+    return [rate, *sentences]
+
+
+def _called(name: str) -> str:
+    return {"norm": "norm", "placement": "placement"}.get(name) or label(name)
+
+
+def idle(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a setting does nothing in a lane, whatever its value."""
+    norm = NORMS.get(fields["norm"])
+    if name == "activation":
+        return bool(norm and norm.activates)
+    norms = CONCERNS.get(name)
+    if norms is None or fields["norm"] in norms:
+        return False
+    return name == "weight_norm" or fields["weight_norm"] not in norms
+
+
+def _idle(values: Values, used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Where a lane differs in a setting that does nothing there, and lanes that are the same run."""
+    found = []
+    for (norm, differs), fields in zip(values["lanes"], used, strict=True):
+        unused = [label(name) for name, _ in differs if idle(name, fields)]
+        if unused:
+            have = "have" if len(unused) > 1 else "has"
+            found.append(f"With {NAMES[norm]}, {listed(unused)} {have} no effect.")
+    runs: dict[str, list[str]] = {}
+    for name, fields in zip(names, used, strict=True):
+        key = {setting: value for setting, value in fields.items() if not idle(setting, fields)}
+        runs.setdefault(repr(key), []).append(name)
+    same = [who for who in runs.values() if len(who) > 1]
+    return found + [f"The lanes {listed(who)} are the same run: their lines coincide." for who in same]
+
+
+# ---- what gives way --------------------------------------------------------------------------------------
+
+# Why the data are what they are.
+_WHY = {
+    "cnn": "Convolutional networks need images",
+    "rnn": "Recurrent networks read images row by row",
+    "gan": "The GAN draws points like those of a ring of Gaussians",
+}
 
 
 def instead(values: Values) -> list[str]:
@@ -172,45 +273,46 @@ def instead(values: Values) -> list[str]:
     for (norm, differs), wanted, used in zip(values["lanes"], asked(values), possible(values), strict=True):
         size, norm_batch = used["batch_size"], used["norm_batch"]
         if used["dataset"] != wanted["dataset"]:
-            found.append(f"{_WHY[values['network']]}: the data set is {used['dataset']}.")
+            found.append(f"{_WHY[values['network']]}: the data set is “{plain('dataset', used['dataset'])}”.")
         if used["network"] != wanted["network"]:
             draws = "gan" in (used["network"], wanted["network"])
-            why = "All lanes draw, or none does" if draws else _WHY[wanted["network"]]
-            found.append(f"{why}: {_plain(wanted['network'])} gives way to {_plain(used['network'])}.")
+            why = "Either all lanes are GANs or none is" if draws else _WHY[wanted["network"]]
+            kinds = (plain("network", lane["network"]) for lane in (used, wanted))
+            found.append(f"{why}: {' is used instead of '.join(kinds)}.")
         if used["label_noise"] != wanted["label_noise"]:
-            found.append("A GAN has no labels that could be wrong.")
+            found.append("A GAN has no labels: label noise has no effect.")
         if used["norm_noise"] != wanted["norm_noise"]:
-            found.append("Noise is injected into dense networks alone.")
+            found.append("Noise can be injected into dense networks only.")
         if used["weight_norm"] != wanted["weight_norm"]:
-            found.append(f"{capital(NAMES[norm])} is one of weights already: it stands alone.")
+            found.append(f"{capital(NAMES[norm])} is a norm of weights itself: no other one is added.")
         if used["groups"] != wanted["groups"]:
-            groups = f"{wanted['groups']} groups don’t divide all layers’ channels"
-            found.append(f"{groups}: {used['groups']} are used.")
+            groups = f"{wanted['groups']} groups don’t divide the channels of every layer"
+            found.append(f"{groups}: {used['groups']} {'is' if used['groups'] == 1 else 'are'} used.")
         if used["train_samples"] != wanted["train_samples"]:
             found.append(f"There are {used['train_samples']} training samples, and all are used.")
         if size != wanted["batch_size"]:
-            found.append(f"There are no more than {size} training samples: batches of {size} are used.")
+            found.append(f"There are only {size} training samples: batches of {size} are used.")
         if used["inputs"] != wanted["inputs"]:
-            found.append("Data in the plane are centred already: they are used as they are.")
+            found.append("2-D data are centred already: they are used as they are.")
         own = any(name in ("norm_batch", "batch_order") for name, _ in differs)
         concerned = norm in CONCERNS["norm_batch"]
-        if not concerned and (own or not batch) and (wanted["norm_batch"] or own):
-            found.append("Norm batches concern batch norm alone.")
+        if not concerned and not batch and wanted["norm_batch"] and not own:
+            found.append("The norm batch has no effect: no lane has batch norm.")
         elif concerned and wanted["norm_batch"] > size:
             found.append(
                 f"A norm batch of {wanted['norm_batch']} is more than a batch of {size}: the whole batch "
                 "shares μ and σ."
             )
-        elif concerned and norm_batch != _norm_batch(wanted):
-            parts = f"Norm batches of {_norm_batch(wanted)} don’t fill a batch of {size}"
+        elif concerned and norm_batch != norm_batch_of(wanted):
+            parts = f"Norm batches of {norm_batch_of(wanted)} don’t fill a batch of {size}"
             found.append(f"{parts}: {norm_batch} is used.")
         elif concerned and used["batch_order"] != wanted["batch_order"]:
             found.append(
-                f"Which samples share μ and σ makes no difference while all do: {wanted['batch_order']} "
-                "needs a norm batch."
+                "The batch order has no effect while the whole batch shares μ and σ: "
+                f"“{plain('batch_order', wanted['batch_order'])}” needs a norm batch."
             )
         for (step, _, value), (_, _, taken) in zip(wanted["edits"], used["edits"], strict=True):
             if taken != value:
                 what = f"From step {step} on batches of {taken} are used, not of {value}"
-                found.append(f"{what}: they hold whole norm batches, and no more samples than there are.")
+                found.append(f"{what}: a batch holds whole norm batches and no more samples than there are.")
     return list(dict.fromkeys(found))

@@ -12,9 +12,9 @@ from bnlib.config import LAYER_NORMS
 from bnlib.data import batch_indices, batches, ring_centres
 from bnlib.network import backward, forward
 from bnlib.plan import in_layers, plan
-from bnlib.recordings import _run_bytes
 from bnlib.telemetry import HISTOGRAM_EDGES, PER_LAYER
 from live import worker
+from live.recordings import _run_bytes
 from tests.bnlib.checks import only, same_run, torch_optimizer
 
 SMALL = {

@@ -10,8 +10,10 @@ import pytest
 
 from book.controls import (
     EPS_STOPS,
+    MOST_PARTS,
     Codec,
     Control,
+    PartlyBroken,
     describe,
     even_stops,
     log_stops,
@@ -128,6 +130,32 @@ def test_a_codec_of_ones_own_reads_and_writes() -> None:
     )
     values, (problem,) = read([digits], {"digits": 3})
     assert values == {"digits": ()} and problem == "digits=3 must be digits; none is used"
+
+
+def test_the_parts_of_a_setting_that_are_right_are_kept() -> None:
+    def parse(raw: Any) -> tuple[int, ...]:
+        good = tuple(int(part) for part in raw.split(",") if part.isdigit())
+        bad = [f"part “{part}” is no number" for part in raw.split(",") if not part.isdigit()]
+        if bad:
+            raise PartlyBroken(good, bad)
+        return good
+
+    listed = Control("listed", "listed", (), "listed", codec=Codec(parse, lambda v: ",".join(map(str, v))))
+    assert read([listed], {"listed": "3,5"}) == ({"listed": (3, 5)}, [])
+    values, problems = read([listed, SIZE], {"listed": "3,x,5,y", "size": "8"})
+    assert values == {"listed": (3, 5), "size": 8}
+    assert problems == [f"listed: part “{part}” is no number; it is left out" for part in "xy"]
+    _, problems = read([listed], {"listed": ",".join("x" * 9)})
+    assert len(problems) == MOST_PARTS + 1 and problems[-1] == f"listed: {9 - MOST_PARTS} more are left out"
+    with pytest.raises(ValueError, match="part “x” is no number; part “y” is no number"):
+        listed.parse("x,y")
+
+
+def test_a_choice_is_called_by_its_name() -> None:
+    named = Control("norm", "choice", "a", "norm", choices=("a", "b"), names=("layer norm", "batch norm"))
+    assert (named.called("a"), named.called("b"), NORM.called("layer"), SIZE.called(32)) == (
+        "layer norm", "batch norm", "layer", "32",
+    )  # fmt: skip
 
 
 def test_the_browser_is_told_how_stops_are_written() -> None:

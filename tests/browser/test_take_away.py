@@ -8,8 +8,9 @@ import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.gestures import wait_for_address
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -170,13 +171,13 @@ def test_a_batch_can_be_taken_too(page: Page, tmp_path: Path) -> None:
     expect(page.locator(".verdict")).to_contain_text("standard deviation")
     open_menu(page)
     name, svg = take(page, "SVG", tmp_path)
-    assert name == "batchnorm-one-batch.svg"
+    assert name == "batchnorm-one-batch-tug.svg"
     assert " ".join(page.locator(".verdict").inner_text().split()) in " ".join(texts(svg).split())
     assert take(page, "PNG", tmp_path)[1].startswith(b"\x89PNG")
     name, table = take(page, "CSV", tmp_path)
-    assert name == "batchnorm-one-batch.csv" and b"\nindex,x,x_hat,y\n0," in table
+    assert name == "batchnorm-one-batch-tug.csv" and b"\nindex,x,x_hat,y\n0," in table
     name, script = take(page, "Python", tmp_path)
-    assert name == "batchnorm-one-batch.py" and b"import bnlib" not in script
+    assert name == "batchnorm-one-batch-tug.py" and b"import bnlib" not in script
 
 
 def test_the_menu_needs_no_mouse(page: Page) -> None:
@@ -202,6 +203,72 @@ def test_on_a_phone_all_four_are_in_reach(page: Page) -> None:
     for button in page.locator(".take button").all():
         box = button.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 40
+
+
+def test_a_scene_names_its_files(page: Page, tmp_path: Path) -> None:
+    page.goto("/one-batch?scene=shape")
+    expect(page.locator(".verdict")).to_contain_text("standard deviation")
+    open_menu(page)
+    for what, ending in (("PNG", "png"), ("SVG", "svg"), ("CSV", "csv"), ("Python", "py")):
+        assert take(page, what, tmp_path)[0] == f"batchnorm-one-batch-shape.{ending}"
+
+
+# ---- links ------------------------------------------------------------------------------------------
+
+
+def copied(page: Page, name: str) -> str:
+    """What a button puts on the clipboard."""
+    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
+    page.locator(".take").get_by_role("button", name=re.compile(name)).click()
+    address = str(page.evaluate("navigator.clipboard.readText()"))
+    expect(page.locator(".take [role=status]")).to_contain_text(address)
+    return address
+
+
+def test_a_chapter_is_copied_with_the_answer_and_without(page: Page, context: BrowserContext) -> None:
+    page.goto("/one-batch?scene=shape")
+    choices = page.locator(".choices button")
+    expect(choices.first).to_be_enabled()
+    open_menu(page)
+    links = page.locator(".take .links button")
+    expect(links.filter(visible=True)).to_have_count(1)
+    choices.first.click()
+    expect(page.locator(".said")).to_contain_text(re.compile("As you said|You said"))
+    wait_for_address(page, "guesses=")
+    page.locator(".take").hover()
+    expect(links.filter(visible=True)).to_have_count(2)
+    assert copied(page, "^Copy link: ") == page.url
+    address = copied(page, "^Copy link with the question open")
+    assert address.endswith("/one-batch?scene=shape")
+    other = context.new_page()
+    other.goto(address)
+    expect(other.locator(".choices button").first).to_be_enabled()
+    expect(other.locator(".choices .right")).to_have_count(0)
+
+
+def test_a_race_is_copied_with_the_answer_and_without(page: Page, context: BrowserContext) -> None:
+    page.goto("/training-lab")
+    page.locator(".choices button").first.click()
+    wait_for_address(page, "guess=0")
+    page.keyboard.press(" ")
+    wait_for_address(page, "step=")
+    open_menu(page)
+    assert copied(page, "^Copy link: ") == page.url
+    address = copied(page, "^Copy link with the question open")
+    assert "guess" not in address and "step" not in address
+    other = context.new_page()
+    other.goto(address)
+    expect(other.locator(".prediction .choices button").first).to_be_enabled()
+    expect(other.locator(".prediction h2")).to_have_text(page.locator(".prediction h2").inner_text())
+
+
+def test_a_browser_that_does_not_copy_shows_the_link(page: Page) -> None:
+    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    page.goto("/one-batch")
+    expect(page.locator(".verdict")).to_contain_text("standard deviation")
+    open_menu(page)
+    page.locator(".take").get_by_role("button", name=re.compile("^Copy link: ")).click()
+    expect(page.locator(".take [role=status]")).to_contain_text(page.url)
 
 
 # ---- the look-alike of a canvas ---------------------------------------------------------------------

@@ -256,7 +256,7 @@ def test_a_round_over_all_who_wait_is_short(gate):
     with_desk(scenario)
 
 
-@pytest.mark.parametrize(("every", "turns"), [(1, [1, 4, 16, 64, 200, 116]), (10, [10, 40, 160, 191])])
+@pytest.mark.parametrize(("every", "turns"), [(1, [1, 4, 16, 64, 200, 116]), (10, [1, 10, 40, 160, 190])])
 def test_turns_grow_from_one_frame_on_and_end_where_nobody_wants_more(every, turns, monkeypatch):
     extend, asked = worker.extend, []
 
@@ -397,6 +397,169 @@ def test_branches_of_one_race_share_what_came_before():
         assert (await watched(desk, twice, 49))["picture"].tobytes() == alone["picture"].tobytes()
 
     with_desk(scenario)
+
+
+DRAFTED = {"record_every": 10, "validate_every": 20}
+
+
+async def settled(desk):
+    """Steps computed, once nothing is under way."""
+    await until(lambda: not desk._shows)
+    return desk.computed_steps
+
+
+@pytest.mark.parametrize("draft", [True, False], ids=["draft", "full"])
+def test_the_past_of_a_branch_comes_from_recordings_that_are_there(draft):
+    """Also where it is recorded less often; only from a checkpoint to the branch is anything advanced."""
+
+    async def scenario(desk):
+        await watched(desk, SMALL, 340)
+        base = await settled(desk)
+        (checkpoint,) = [run.step for run in desk.recordings.open(SMALL).checkpoints if run.step <= 297][-1:]
+        how = DRAFTED if draft else {}
+        for number, lr in enumerate((0.3, 0.5, 0.7), start=1):
+            branch = replace(SMALL.branch(297, lr=lr), **how)
+            check(await watched(desk, branch, 330), branch, 330)
+            done = await settled(desk) - base
+            assert done == 297 - checkpoint + number * (331 - 297), "nothing before it is advanced twice"
+        full = SMALL.branch(297, lr=0.7)
+        check(await watched(desk, full, 330), full, 330)
+        again = await settled(desk) - base - done
+        assert again == (331 - 297 if draft else 0), "at rest the run at the branch is there"
+
+    with_desk(scenario)
+
+
+def test_a_branch_of_a_branch_begins_where_its_base_branched_off():
+    once = SMALL.branch(150, lr=0.5)
+
+    async def scenario(desk):
+        await watched(desk, once, 300)
+        before = await settled(desk)
+        twice = replace(once.branch(160, eps=0.1), **DRAFTED)
+        check(await watched(desk, twice, 200), twice, 200)
+        assert await settled(desk) - before <= 201 - 150
+
+    with_desk(scenario)
+
+
+def test_what_is_known_of_the_past_is_shown_while_the_rest_is_computed(gate):
+    branch = SMALL.branch(50, lr=0.5)
+
+    async def scenario(desk):
+        gate.set()
+        await watched(desk, SMALL, 20)
+        await settled(desk)
+        gate.clear()
+        watching = desk.watch(branch, Viewer(60))
+        block = await asyncio.wait_for(anext(watching), PATIENCE)
+        assert len(block["step"]) == desk.recordings.open(SMALL).stop <= 50
+        gate.set()
+        await watching.aclose()
+
+    with_desk(scenario)
+
+
+def test_a_branch_survives_that_nothing_is_kept():
+    branch = SMALL.branch(40, lr=0.5)
+
+    async def scenario(desk):
+        blocks = await asyncio.gather(watched(desk, branch, 60), watched(desk, OTHER, 200))
+        check(blocks[0], branch, 60)
+        check(blocks[1], OTHER, 200)
+
+    with_desk(scenario, DeskWithThreads(max_bytes=1))
+
+
+def test_a_draft_of_what_is_recorded_in_full_costs_nothing():
+    draft = replace(SMALL, **DRAFTED)
+
+    async def scenario(desk):
+        await watched(desk, SMALL, 100)
+        before = await settled(desk)
+        check(await watched(desk, draft, 100), draft, 100)
+        assert await settled(desk) == before
+        check(await watched(desk, draft, 150), draft, 150)  # and goes on from there
+        assert await settled(desk) <= before + 50
+
+    with_desk(scenario)
+
+
+def test_each_lane_has_its_first_turn_before_any_has_its_second(monkeypatch):
+    extend, asked = worker.extend, []
+
+    def noted(run, steps):
+        asked.append(run.seed if isinstance(run, RunConfig) else run.config.seed)
+        return extend(run, steps)
+
+    monkeypatch.setattr(worker, "extend", noted)
+
+    async def scenario(desk):
+        race = [replace(SMALL, seed=seed) for seed in range(8)]
+        await asyncio.gather(*(watched(desk, config, 30) for config in race))
+        assert sorted(asked[:8]) == list(range(8))
+
+    with_desk(scenario)
+
+
+@pytest.mark.parametrize(("every", "turns"), [(1, [1, 100]), (10, [101])])
+def test_where_it_is_known_how_fast_its_like_was_turns_are_long_at_once(every, turns, monkeypatch):
+    """But for the first picture, which a draft doesn't have before all of it is there."""
+    extend, asked = worker.extend, []
+
+    def noted(run, steps):
+        asked.append(steps)
+        return extend(run, steps)
+
+    async def scenario(desk):
+        monkeypatch.setattr(desk, "turn_seconds", lambda *_: 1e9)
+        config = replace(SMALL, record_every=every, validate_every=20)
+        await watched(desk, config, 100)
+        await settled(desk)
+        monkeypatch.setattr(worker, "extend", noted)
+        await watched(desk, replace(config, lr=0.123), 100)
+        assert asked == turns
+
+    with_desk(scenario)
+
+
+def test_a_recording_says_how_fast_it_grows_and_only_while_it_does(gate):
+    async def scenario(desk):
+        assert desk.pace(SMALL) is None
+        gate.set()
+        slow = desk.watch(SMALL, Viewer(10**6))
+        while desk.pace(SMALL) is None:
+            await anext(slow)
+        assert 0 < desk.pace(SMALL) < 10**6
+        await slow.aclose()
+        await settled(desk)
+        assert desk.pace(SMALL) is None
+
+    with_desk(scenario)
+
+
+def test_the_pace_counts_the_wait_for_a_turn(monkeypatch):
+    """Four lanes on one worker have a quarter of its pace each."""
+    monkeypatch.setattr(worker, "timed", lambda function, run, steps: (function(run, steps), 0.001 * steps))
+
+    async def scenario(desk):
+        race = [replace(SMALL, seed=seed) for seed in range(4)]
+        paces = []
+
+        async def follow(config):
+            async with contextlib.aclosing(desk.watch(config, Viewer(200))) as blocks:
+                async for block in blocks:
+                    paces.append(desk.pace(config))
+                    if block["step"][-1] >= 200:
+                        return
+
+        began = asyncio.get_running_loop().time()
+        await asyncio.gather(*map(follow, race))
+        seconds = asyncio.get_running_loop().time() - began
+        last = [pace for pace in paces if pace][-1]
+        assert last * seconds < 3 * 201, "a lane alone would be told to be four times as fast"
+
+    with_desk(scenario, DeskWithThreads(workers=1))
 
 
 def test_a_branch_that_nobody_waits_for_any_more_stops_its_base_too():

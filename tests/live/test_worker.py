@@ -195,3 +195,38 @@ def test_the_batch_shown_first_is_what_a_unit_receives_from_digits():
     np.testing.assert_allclose(batch, z[:, offset.argmax()], rtol=1e-12)
     assert offset.max() > 1, "batch norm should have something to do"
     assert batch.shape == (64,) and batch.flags.c_contiguous
+
+
+@pytest.mark.parametrize("more", [{}, {"dataset": "ring", "network": "gan"}, {"dataset": "digits"}], ids=str)
+@pytest.mark.parametrize(("every", "validate"), [(10, 20), (2, 10), (5, 5)])
+def test_what_is_thinned_is_what_is_recorded_less_often(more, every, validate):
+    often = replace(SMALL, **more)
+    config = replace(often, record_every=every, validate_every=validate)
+    thin = worker.thinned(worker.extend(often, 43)[1], config)
+    _, expected = worker.extend(config, 43)
+    assert thin.keys() == expected.keys()
+    for name, array in expected.items():
+        assert thin[name].tobytes() == array.tobytes() and thin[name].shape == array.shape, name
+
+
+def test_thinning_leaves_what_it_is_given_as_it_is():
+    _, block = worker.extend(SMALL, 43)
+    before = {name: array.copy() for name, array in block.items()}
+    worker.thinned(block, replace(SMALL, record_every=10, validate_every=20))
+    assert all(block[name].tobytes() == before[name].tobytes() for name in before)
+
+
+def test_skipping_steps_makes_the_same_run():
+    config = replace(SMALL, record_every=1).branch(12, lr=0.5)
+    expected, _ = worker.extend(config, 20)
+    for begin in (config, worker.extend(config, 5)[0]):
+        run = worker.skip(begin, 20 - getattr(begin, "step", 0))
+        assert (run.config, run.step, run.frames) == (config, 20, ())
+        assert run.flat.tobytes() == expected.flat.tobytes()
+        assert run.running.mean.tobytes() == expected.running.mean.tobytes()
+
+
+def test_recordings_grow_alike_where_steps_cost_as_much_and_frames_are_as_many():
+    assert worker.recorded_alike(replace(SMALL, lr=0.5, seed=3)) == worker.recorded_alike(SMALL)
+    for other in ({"record_every": 10}, {"validate_every": 20}, {"width": 16}):
+        assert worker.recorded_alike(replace(SMALL, **other)) != worker.recorded_alike(SMALL)

@@ -145,12 +145,12 @@ def test_the_noise_of_a_running_mean_is_the_formulas_but_for_epochs():
     assert all(np.diff(noises) < 0) and 0.5 < noises[2] < 0.85
 
 
-def test_the_formula_is_drawn_only_where_the_weights_rest():
+def test_the_formula_is_drawn_only_where_the_weights_stay():
     names = lambda view: {trace["name"] for trace in view.figures["following"]["data"]}  # noqa: E731
     formula = "formula, ± 2 standard deviations"
     assert formula in names(complete(settings("lag", momentum=0.9)))
     moving = complete(settings("lag", momentum=0.9, lr=0.3))
-    assert formula not in names(moving) and "weights move" in moving.notes["following"]
+    assert formula not in names(moving) and "weights that don’t change" in moving.notes["following"]
 
 
 def test_a_pass_brings_every_seed_back():

@@ -7,8 +7,10 @@ from urllib.parse import parse_qsl, urlencode
 import pytest
 
 from bnlib.experiments import EXPERIMENTS
+from book.race.asking import is_open, scene_of
 from book.race.evidence import RACES, Link, address_of, listed, open_link, settings_of
-from book.race.lanes import lane_configs, lane_names, notes
+from book.race.lanes import instead, lane_configs, lane_names
+from book.race.scenes import SCENES
 from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES
 from live.messages import CONTROLS, LAB, follow, read, write
 
@@ -57,7 +59,7 @@ def test_lanes_say_what_they_differ_in_and_no_more(place):
             assert lane_configs(values | {"lanes": tuple(lanes)})[number] != configs[number]
     assert len(set(lane_names(values))) == len(configs)
     assert not any("→" in name for name in lane_names(values))
-    assert set(notes(values)) <= {"Lanes with other batch sizes see other batches."}
+    assert instead(values) == [], "nothing gives way"
 
 
 def test_a_setting_that_the_lab_lacks_would_be_noticed():
@@ -158,3 +160,19 @@ def test_the_page_is_told_what_each_race_is():
         e["heading"] for e in told if e["values"]["experiment"] == "E8" and e["values"].get("race") == 2
     )
     assert heading == ("E8, Higher learning rates. Depth 20: learning rate 0.01 and 1.0, judged at step 300.")
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_scene_has_a_short_link(name):
+    link = open_link({"preset": name})
+    values, problems = read(LAB_CONTROLS, link.address)
+    assert scene_of(values) == name and is_open(values) and not problems
+    answered = open_link({"preset": name, "guess": "0", "step": "40"})
+    values, _ = read(LAB_CONTROLS, answered.address)
+    assert (scene_of(values), values["guess"], values["step"]) == (name, 0, 40)
+    assert not open_link(answered.address).opens  # it is spelled out already
+
+
+def test_a_link_to_no_scene_says_which_there_are():
+    link = open_link({"preset": "deeep"})
+    assert link.address == {} and "preset=deeep is none of opening, " in link.problems[0]

@@ -1,100 +1,329 @@
-"""The presets: links that restore their race, and races that show what their questions are about."""
+"""The lab's scenes: links that restore their race, questions that keep their answer, and claims that hold."""
 
+import re
 from dataclasses import replace
 from functools import cache
 from urllib.parse import parse_qsl
 
+import numpy as np
 import pytest
 
 from bnlib import advance, start
-from book.race.lanes import lane_configs, lane_names
-from book.race.scenes import PRESETS
-from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, extras
-from book.race.verdict import NOISE
-from live.messages import LAB, read
+from book.chapter import answer
+from book.controls import read
+from book.race import settings as lab
+from book.race.asking import is_open, scene_in, scene_of
+from book.race.lanes import lane_names
+from book.race.runs import VALIDATE_EVERY, lane_configs
+from book.race.scenes import GROUPS, OPENING, SCENES
+from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS
+from book.race.verdict import ARRAYS_NEEDED, LEVEL, NOISE, numbers
+
+SEEDS, SHOWN = 12, 4  # seeds that are run; of which the lab shows so many, the first ones
+LEADERS = {
+    "opening": LEVEL, "shallow": LEVEL, "fast": 3, "accuracy": 1, "deep": 1, "large": 1, "flow": 1,
+    "noise": 2, "pairs": 0, "images": 1, "one": 1, "recurrent": 0, "late": 0, "mend": 3, "ring": 2,
+    "relu": LEVEL, "sigmoid": 1, "eps": 0, "gamma": 0,
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_preset_is_a_link_that_reads_back(name):
-    told = extras()["presets"][name]
-    assert told["address"].startswith("?")
-    values, problems = read(LAB_CONTROLS, dict(parse_qsl(told["address"][1:], strict_parsing=True)))
-    assert problems == [] and values == DEFAULTS | PRESETS[name].settings | {"preset": name, "step": 0}
-    assert read(LAB_CONTROLS, told["values"]) == (values, [])
-    assert 0 < told["until"] == PRESETS[name].until <= LAB_STEPS
-    assert (told["label"], told["about"]) == (PRESETS[name].label, PRESETS[name].about)
+def settings(name, **changes):
+    return DEFAULTS | dict(SCENES[name].scene.start) | changes
 
 
-def test_the_page_knows_every_preset():
-    assert list(LAB["presets"]) == list(PRESETS)
-    assert len({tuple(lane_configs(DEFAULTS | preset.settings)) for preset in PRESETS.values()}) == 8
+@cache
+def frames(config, step):
+    """What is recorded of a run at the start and at ``step``."""
+    run = advance(start(replace(config, record_every=step, validate_every=step)), step + 1)
+    return {array: run.history[array] for array in ARRAYS_NEEDED}
+
+
+def measured(values, step):
+    """Numbers of a race at ``step``: of the seeds that the lab shows, and of eight others, four by four."""
+    names, configs = lane_names(values), lane_configs(values | {"replicas": SEEDS})
+    found = [frames(config, step) for config in configs]
+    return [
+        numbers(names, configs, [_seeds(frame, first) for frame in found], step)
+        for first in range(0, SEEDS, SHOWN)
+    ]
+
+
+def _seeds(frame, first):
+    return {k: v if k == "step" else v[first : first + SHOWN] for k, v in frame.items()}
+
+
+def told(name):
+    """What is said of a scene with each four of the seeds."""
+    one = SCENES[name]
+    return [
+        answer(one.scene, {}, {"step": one.until}, found) for found in measured(settings(name), one.until)
+    ]
+
+
+# --- links and questions --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_scene_is_a_link_that_reads_back(name):
+    offered = next(one for one in lab.scenes() if one["name"] == name)
+    values, problems = read(LAB_CONTROLS, dict(parse_qsl(offered["address"][1:], strict_parsing=True)))
+    assert problems == [] and values == settings(name, preset=name, step=0)
+    assert read(LAB_CONTROLS, offered["values"]) == (values, [])
+    assert scene_of(values) == name and is_open(values) and scene_in(values) is SCENES[name]
+    assert not any(is_open(values | {"guess": guess}) for guess in (-3, -1, 0, 1)), "answered, or skipped"
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_race_that_was_changed_is_no_scene(name):
+    values = settings(name, preset=name)
+    for change in ({"seed": 7}, {"lanes": values["lanes"][:1]}, {"edits": ((50, "eps", 0.5),)}):
+        assert scene_of(values | change) == "" and not is_open(values | change)
+    assert scene_of(values | {"loss": "validation", "speed": 120, "step": 40}) == name, "another way to look"
+
+
+def test_an_address_that_asks_for_nothing_is_the_opening_scene():
+    assert SCENES[OPENING].scene.start == {} and next(iter(SCENES)) == OPENING
+    assert scene_of(DEFAULTS) == OPENING and is_open(DEFAULTS)
+    for asked in ({"step": 0}, {"experiment": "E8"}, {"lr": 0.2}):
+        assert scene_of(DEFAULTS | asked) == ""
+
+
+def test_scenes_differ_and_are_judged_within_the_lab():
+    assert set(LEADERS) == set(SCENES) and all(name == one.scene.name for name, one in SCENES.items())
+    assert len({tuple(lane_configs(settings(name))) for name in SCENES}) == len(SCENES)
+    titles = [one.scene.title for one in SCENES.values()]
+    assert len(set(titles)) == len(titles)
+    groups = [one.group for one in SCENES.values()]
+    assert sorted(groups, key=GROUPS.index) == groups and set(groups) == set(GROUPS)
+    for one in SCENES.values():
+        assert 0 < one.until <= LAB_STEPS and one.until % VALIDATE_EVERY == 0
+        assert one.read and one.scene.task and one.scene.but and one.scene.because
+    assert not any({"replicas", "seed"} & set(one.scene.start) for one in SCENES.values())
+
+
+def test_links_to_races_lead_to_scenes():
+    addresses = [address for one in SCENES.values() for _, address in one.read]
+    presets = {found[1] for address in addresses if (found := re.search(r"preset=(\w+)", address))}
+    assert presets and presets <= set(SCENES)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_choices_cover_whatever_can_come_out(name):
+    choices, lanes = SCENES[name].scene.choices, settings(name)["lanes"]
+    assert [choice.value for choice in choices] == [*range(len(lanes)), LEVEL]
+    labels = [choice.label for choice in choices]
+    assert labels[:-1] == lane_names(settings(name)) and f"{NOISE:g}" in labels[-1]
+    assert len(set(labels)) == len(labels)
+
+
+TELLING = (
+    r"\b(fail|diverg|vanish|explod|satur|dead|stuck|hurt|help|better|worse|mend|repair|trap|noisy|"
+    r"too (small|large|high|low)|because|since|therefore|smooth|disadvantage|wins?\b|won\b|ahead|behind)"
+)
+
+
+@pytest.mark.parametrize("name", SCENES)
+def test_a_question_gives_nothing_away(name):
+    scene = SCENES[name].scene
+    before = " ".join([scene.title, scene.question, *(choice.label for choice in scene.choices)])
+    assert not re.search(TELLING, before, re.IGNORECASE)
+    assert "{" not in before
+    for found in told(name):
+        results = re.findall(r"\d+\.\d%", found.said)
+        assert results and not any(result.rstrip("%") in before for result in results)
 
 
 # --- what they show -------------------------------------------------------------------------------------
 
 
-@cache
-def outcome(config, step):
-    """Validation accuracies at ``step`` (percent), fours of seeds, and which seeds have diverged."""
-    run = advance(start(replace(config, record_every=step, validate_every=step)), step + 1)
-    return (100 * run.history["val_accuracy"][:, -1]).reshape(-1, 4), run.diverged_at.reshape(-1, 4) >= 0
+@pytest.mark.parametrize("name", SCENES)
+def test_every_four_seeds_lead_to_the_same_answer(name):
+    found = measured(settings(name), SCENES[name].until)
+    assert [numbers["leader"] for numbers in found] == [LEADERS[name]] * 3
+    labels = [choice.value for choice in SCENES[name].scene.choices]
+    assert {labels[one.right] for one in told(name)} == {LEADERS[name]}
 
 
-def shown(name):
-    """Outcomes by lane, for three times the seeds of the link: what only four show isn't so."""
-    values = DEFAULTS | PRESETS[name].settings
-    configs = lane_configs(values | {"replicas": 12})
-    lanes = [outcome(config, PRESETS[name].until) for config in configs]
-    return dict(zip(lane_names(values), lanes, strict=True))
+@pytest.mark.parametrize("name", SCENES)
+def test_what_is_said_has_all_its_numbers(name):
+    for one in told(name):
+        for text in (one.said, one.because, one.but):
+            assert text and not re.search(r"\bnan\b|not a number|[{}]|∞", text)
 
 
-def means(name):
-    """By lane, what a reader reads: means over four seeds, three of them."""
-    return {lane: accuracy.mean(axis=1) for lane, (accuracy, _) in shown(name).items()}
+@pytest.mark.parametrize("name", SCENES)
+def test_numbers_the_other_way_round_are_told_the_other_way_round(name):
+    one, values = SCENES[name], settings(name)
+    names, configs = lane_names(values), lane_configs(values | {"replicas": SEEDS})
+    found = [_seeds(frames(config, one.until), 0) for config in configs]
+    leader = LEADERS[name]
+    if leader == LEVEL:  # one lane learns nothing
+        found[0] = found[0] | {"val_accuracy": np.full_like(found[0]["val_accuracy"], 0.1)}
+        expected = 1
+    else:
+        expected = (leader + 1) % len(names)
+        found[leader], found[expected] = found[expected], found[leader]
+    turned = answer(one.scene, {}, {}, numbers(names, configs, found, one.until))
+    assert one.scene.choices[turned.right].value == expected
+    assert turned.said != told(name)[0].said
 
 
-def test_the_link_shows_four_of_the_seeds():
-    assert DEFAULTS["replicas"] == 4 and not any("replicas" in p.settings for p in PRESETS.values())
+def test_the_lab_records_the_same_numbers():
+    one, values = SCENES["late"], settings("late")
+    configs = lane_configs(values)
+    runs = [advance(start(config), one.until + 1).history for config in configs]
+    found = numbers(lane_names(values), configs, runs, one.until)
+    few = measured(values, one.until)[0]
+    assert found.keys() == few.keys()
+    assert all(found[key] == pytest.approx(few[key], rel=1e-5) for key in found)
 
 
-def test_deep_networks_of_small_weights_need_batch_norm():
-    found = means("deep")
-    assert (found["batch norm"] - found["no norm"] > 30).all()
+def highest(found, what):
+    """The largest number of the first two lanes."""
+    return max(found[f"{what}_0"], found[f"{what}_1"])
 
 
-def test_in_a_shallow_network_with_he_weights_batch_norm_does_nothing():
-    found = means("shallow")
-    assert (abs(found["batch norm"] - found["no norm"]) < NOISE).all()
-    assert (found["no norm"] > 90).all(), "both have learned"
+# What the reasons say of the numbers at the judged step.
+REASONS = {
+    "opening": lambda n: max(n["shrink_0"], n["shrink_1"]) < 1 and highest(n, "train_loss") < 0.2,
+    "shallow": lambda n: highest(n, "train_loss") < 0.05,
+    "fast": lambda n: (
+        n["train_loss_2"] > 1.2 and n["train_loss_3"] < 0.2 and n["lead"] > 3
+        and 0 < n["accuracy_1"] - n["accuracy_0"] < 6
+    ),
+    "accuracy": lambda n: (
+        highest(n, "train_loss") < 0.1 and n["val_loss_1"] < n["val_loss_0"] and 1.5 < n["lead"] < 4
+    ),
+    "deep": lambda n: n["shrink_0"] > 100 and n["spread_0"] < 0.05 < 0.5 < n["spread_1"] and n["lead"] > 50,
+    "large": lambda n: n["lost_0"] == SHOWN and n["lost_1"] == 0 and 0.4 < n["spread_1"] < 0.8,
+    "flow": lambda n: n["shrink_0"] > 1000 and n["shrink_1"] < 1 and n["lead"] > 50,
+    "noise": lambda n: (
+        n["train_loss_2"] > 2 * max(n["train_loss_0"], n["train_loss_1"]) and n["lead"] > 10
+        and n["accuracy_1"] - n["accuracy_0"] < NOISE
+    ),
+    "pairs": lambda n: n["update_1"] < n["update_0"] - 1.5 and n["update_1"] < -3.5 and n["lead"] > 20,
+    "images": lambda n: 0.1 < n["shrink_1"] < 10 and n["accuracy_1"] - n["batch_accuracy_1"] > 10,
+    "one": lambda n: abs(n["train_loss_2"] - np.log(10)) < 0.4 and n["accuracy_0"] > 50 and n["high_2"] < 25,
+    "recurrent": lambda n: n["train_loss_1"] > 1.5 * n["train_loss_0"] and n["lead"] > 5,
+    "late": lambda n: (
+        n["train_loss_0"] == n["train_loss_1"] and n["batch_accuracy_0"] == n["batch_accuracy_1"]
+        and n["batch_accuracy_1"] - n["accuracy_1"] > 15
+    ),
+    "mend": lambda n: (
+        n["accuracy_0"] + 10 < n["accuracy_2"] < n["accuracy_1"] < n["accuracy_3"] - 10
+    ),
+    "ring": lambda n: (
+        n["batch_accuracy_2"] > n["batch_accuracy_0"] + 15 and n["accuracy_1"] < 20 < n["accuracy_0"]
+    ),
+    "relu": lambda n: highest(n, "train_loss") < 0.3,
+    "sigmoid": lambda n: n["spread_0"] < 0.3 and n["train_loss_1"] < n["train_loss_0"] / 2 and n["lead"] > 4,
+    "eps": lambda n: n["spread_1"] < n["spread_0"] / 5 and n["lead"] > 50,
+    "gamma": lambda n: n["dead_1"] > 15 > 3 > n["dead_0"] and n["lead"] > 4,
+}  # fmt: skip
 
 
-def test_in_batches_of_two_batch_norm_hurts():
-    found = means("pairs")
-    assert (found["no norm"] - found["batch norm"] > 10).all()
+@pytest.mark.parametrize("name", SCENES)
+def test_reasons_hold_with_every_four_seeds(name):
+    for found in measured(settings(name), SCENES[name].until):
+        assert REASONS[name](found), found
 
 
-def test_in_batches_of_two_pictures_batch_norm_helps():
-    found = means("images")
-    assert (found["batch norm"] - found["no norm"] > 10).all()
+# --- their limits -----------------------------------------------------------------------------------------
 
 
-def test_on_the_ring_spectral_norm_draws_best_and_batch_norm_loses_the_place():
-    found = means("ring")
-    spectral = found["spectral norm (learning rate 2)"]
-    assert (spectral - found["no norm"] > 5).all() and (spectral > 60).all()
-    assert (found["batch norm"] < 5).all()
+def accuracies(name, step, *lanes, **changes):
+    """By lane, the mean accuracies of each four of the seeds at other settings than the scene's own."""
+    changes |= {"lanes": lanes} if lanes else {}
+    found = measured(settings(name, **changes), step)
+    count = len(settings(name, **changes)["lanes"])
+    return np.array([[one[f"accuracy_{lane}"] for one in found] for lane in range(count)])
 
 
-def test_at_a_tenfold_learning_rate_only_batch_norm_holds():
-    assert list(shown("fast")) == ["no norm", "no norm (learning rate 2)", "batch norm (learning rate 2)"]
-    (base, base_lost), (fast, fast_lost), (batch, batch_lost) = shown("fast").values()
-    assert fast_lost[0].all() and fast_lost.mean() > 0.8, "every seed of the link, and most others"
-    assert not (fast[~fast_lost] > 20).any(), "who is left hasn't learned"
-    assert not batch_lost.any() and (batch > 50).all()
-    assert not base_lost.any() and (base > 50).all(), "the tenth part of it is fine"
+def test_batch_norm_is_sooner_in_the_opening_race():
+    none, batch = accuracies("opening", 50)
+    assert (batch - none > 10).all()
 
 
-@pytest.mark.parametrize(("name", "lane"), [("eps", "batch norm (ε 1)"), ("gamma", "batch norm (γ 0.05)")])
-def test_extremes_hurt(name, lane):
-    found = means(name)
-    assert (found["batch norm"] - found[lane] > 2 * NOISE).all()
+def test_no_norm_learns_from_hes_weights():
+    none, batch = accuracies("deep", 400, init_scale=1.0)
+    assert (none > 80).all() and (batch > none).all(), "if later"
+
+
+def test_large_weights_cost_batch_norm_something():
+    hes = accuracies("large", 200, ("batch", ()), init_scale=1.0)
+    large = [one["accuracy_1"] for one in measured(settings("large"), 200)]
+    assert (hes[0] - large > 3).all()
+    slow = measured(settings("large", lanes=(("none", ()),), lr=0.001), 200)
+    assert all(one["lost_0"] == 0 for one in slow)
+
+
+def test_high_rates_have_a_limit():
+    (batch,) = accuracies("fast", 200, ("batch", ()), lr=10.0)
+    assert (batch < 20).all()
+
+
+def test_the_gain_of_tuned_networks_comes_with_the_rate():
+    """At 0.1 they are level, and at 1 a network without a norm doesn't learn."""
+    none = np.array([one["accuracy_0"] for one in measured(settings("accuracy"), 600)])
+    (batch,) = accuracies("accuracy", 600, ("batch", (("lr", 0.1),)))
+    assert (abs(batch - none) < NOISE).all()
+    (fast,) = accuracies("accuracy", 600, ("none", (("lr", 1.0),)))
+    assert not (fast > 20).any()
+
+
+def test_gradients_of_relu_networks_do_not_vanish_without_a_norm():
+    for found in measured(settings("flow", activation="relu"), 5):
+        assert found["shrink_0"] < 2 and found["shrink_1"] < 0.6
+
+
+def test_with_right_labels_norm_batches_of_four_cost_accuracy():
+    batch, parts = accuracies("noise", 400, *settings("noise")["lanes"][1:], label_noise=0.0)
+    assert (batch - parts > 0.5).all()
+
+
+def test_one_at_a_time_the_lead_of_layer_norm_depends_on_the_rate():
+    none, layer = accuracies("one", 600, ("none", ()), ("layer", ()), lr=0.02)
+    assert (abs(none - layer) < NOISE).all()
+
+
+def test_recurrent_networks_in_batches_of_32_do_not_lose_by_batch_norm():
+    layer, batch = accuracies("recurrent", 300, batch_size=32, lr=0.1)
+    assert (batch - layer > -NOISE).all()
+
+
+def test_late_statistics_arrive():
+    soon, late = accuracies("late", 1000)
+    assert (soon - late < 5).all()
+
+
+def test_in_batches_of_two_no_norm_learns_about_as_well_as_layer_norm():
+    (none,) = accuracies("mend", 100, ("none", ()))
+    layer = [one["accuracy_1"] for one in measured(settings("mend"), 100)]
+    assert abs(none.mean() - np.mean(layer)) < 6
+
+
+def test_at_one_rate_for_all_spectral_norm_is_behind_no_norm():
+    (spectral,) = accuracies("ring", 1000, ("spectral", (("lr", 0.1),)))
+    none = [one["accuracy_0"] for one in measured(settings("ring"), 1000)]
+    assert (none - spectral > 10).all()
+    (batch,) = accuracies("ring", 1000, ("batch", (("lr", 0.1),)))
+    best = [one["accuracy_1"] for one in measured(settings("ring"), 1000)]
+    assert (batch < best).all()
+
+
+def test_placements_differ_less_later_and_not_with_tanh():
+    before, after = accuracies("sigmoid", 400)
+    assert (after - before < 2).all()
+    before, after = accuracies("sigmoid", 50, activation="tanh")
+    assert (abs(after - before) < NOISE).all()
+
+
+def test_a_large_eps_costs_little_where_the_variance_is_near_one():
+    small, large = accuracies("eps", 200, init_scale=1.0)
+    assert (small - large < 3).all()
+
+
+def test_a_small_gamma_costs_less_where_no_unit_can_die():
+    usual, small = accuracies("gamma", 200, activation="tanh")
+    relu = [one["lead"] for one in measured(settings("gamma"), 200)]
+    assert (usual - small < np.array(relu) - 2).all()

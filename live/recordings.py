@@ -9,16 +9,20 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
+from collections.abc import Callable
 from dataclasses import replace
+from functools import lru_cache
 
-from .config import RunConfig
-from .telemetry import Frame
-from .train import Run
+from bnlib import Run, RunConfig
+from bnlib.telemetry import Frame
 
 CHECKPOINT_STEPS = 100
 CHECKPOINT_BYTES = 2 * 2**20
+FORKS = 4  # runs at steps where something branches off, kept besides the checkpoints
 # What Python itself needs for an array and for a recording, so that many small ones count too.
 ARRAY_OVERHEAD, RECORDING_OVERHEAD = 128, 2048
+
+Thin = Callable[[Frame, RunConfig], Frame]
 
 
 class Recording:
@@ -26,7 +30,8 @@ class Recording:
 
     ``run`` is as far as it has been computed, without frames; None before its first step. ``blocks``
     are history arrays by name, (R, frames, ...), with the frames numbered ``first`` up to, but not
-    including, ``stop``. ``checkpoints`` are runs on the way, so that a branch needn't start over.
+    including, ``stop``. ``checkpoints`` are runs on the way, so that a branch needn't start over;
+    ``forks`` are runs at the very steps where something branches off.
     """
 
     def __init__(self, config: RunConfig, run: Run | None = None, blocks: list[Frame] | None = None):
@@ -35,6 +40,7 @@ class Recording:
         self.stop = self.first = _frames_before(run.step, config) if run else 0
         self.blocks: list[Frame] = []
         self.checkpoints: list[Run] = []
+        self.forks: list[Run] = []
         self._starts: list[int] = []
         self._spacing = CHECKPOINT_STEPS
         self._block_bytes = 0
@@ -49,7 +55,7 @@ class Recording:
 
     @property
     def nbytes(self) -> int:
-        runs = {id(run): run for run in (self.run, *self.checkpoints) if run}
+        runs = {id(run): run for run in (self.run, *self.checkpoints, *self.forks) if run}
         return RECORDING_OVERHEAD + self._block_bytes + sum(map(_run_bytes, runs.values()))
 
     def append(self, run: Run, block: Frame) -> None:
@@ -80,14 +86,20 @@ class Recording:
 
     def before(self, step: int) -> tuple[Run | None, list[Frame]]:
         """The latest kept run that is not past ``step``, and what is kept of its record up to it."""
-        runs = [kept for kept in (*self.checkpoints, self.run) if kept and kept.step <= step]
+        runs = [kept for kept in (*self.checkpoints, *self.forks, self.run) if kept and kept.step <= step]
         if not runs:
             return None, []
-        return runs[-1], self.between(self.first, _frames_before(runs[-1].step, self.config))
+        latest = max(runs, key=lambda run: run.step)
+        return latest, self.between(self.first, _frames_before(latest.step, self.config))
+
+    def fork(self, run: Run) -> None:
+        """Keep ``run``, one of this recording's up to its last frame, for what branches off at its step."""
+        others = [kept for kept in self.forks if kept.step != run.step]
+        self.forks = [*others, run][-FORKS:]
 
     def strip(self) -> None:
         """Forget everything but the run: who has seen it up to here can still watch on."""
-        self.blocks, self.checkpoints, self._starts, self._block_bytes = [], [], [], 0
+        self.blocks, self.checkpoints, self.forks, self._starts, self._block_bytes = [], [], [], [], 0
         self.first = self.stop
 
     def _insert(self, place: int, block: Frame, begins: int) -> None:
@@ -102,15 +114,20 @@ class Recordings:
     Dropping has two stages: first the record goes, then the run too. So those who watch more than the
     store can hold still get on, as long as each only asks for what comes next. The recording in hand is
     never dropped: the bound can be exceeded by that one.
+
+    ``thin(block, config)`` gives those frames of a more frequent recording of the same run that ``config``
+    records, as it records them; with it such a recording serves as one of ``config``.
     """
 
-    def __init__(self, max_bytes: int = 256 * 2**20):
+    def __init__(self, max_bytes: int = 256 * 2**20, thin: Thin | None = None):
         if max_bytes < 1:
             raise ValueError(f"Recordings: max_bytes={max_bytes!r} must be at least 1; 256 MiB is usual")
         self.max_bytes = max_bytes
         self.nbytes = 0
+        self._thin = thin
         self._kept: OrderedDict[RunConfig, Recording] = OrderedDict()
         self._sizes: dict[RunConfig, int] = {}
+        self._alike: dict[RunConfig, dict[RunConfig, None]] = {}  # by run: how it is recorded
 
     def __contains__(self, config: RunConfig) -> bool:
         return config in self._kept
@@ -118,19 +135,35 @@ class Recordings:
     def __len__(self) -> int:
         return len(self._kept)
 
-    def open(self, config: RunConfig, frame: int = 0) -> Recording:
-        """The recording of ``config``: kept, branched off its base's, or new and empty.
+    def first(self, config: RunConfig) -> int:
+        """The number of the first frame that is kept of ``config``; 0 where nothing is."""
+        recording = self._kept.get(config)
+        return recording.first if recording else 0
 
-        One that has lost ``frame`` or what follows it begins anew. Of an empty one nothing is kept.
+    def open(self, config: RunConfig, frame: int = 0) -> Recording:
+        """The recording of ``config``: kept, thinned from another, branched off its base's, or empty.
+
+        The one that has come furthest. One that has lost ``frame`` or what follows it begins anew. Of an
+        empty one nothing is kept.
         """
         recording = self._kept.get(config)
         if recording is not None and recording.first > frame:
             self._drop(config)
-            recording = None
-        recording = recording or self._branch(config) or Recording(config)
+        recording = self._known(config)
+        if config.edits and (recording is None or recording.step < config.edits[-1][0]):
+            recording = _further(recording, self._branch(config))
+        recording = recording or Recording(config)
         if recording.run is not None:
             self._keep(recording)
         return recording
+
+    def fork(self, run: Run) -> None:
+        """Keep a run at a step where something branches off, with all recordings that have its past."""
+        for other in self._alike.get(_run_of(run.config), ()):
+            recording = self._kept[other]
+            if recording.first == 0 and recording.stop >= _frames_before(run.step, other):
+                recording.fork(replace(run, config=other, frames=()))
+                self._weigh(recording)
 
     def extend(self, config: RunConfig, run: Run, block: Frame) -> None:
         """Append what ``run`` recorded since `open` gave it; a ValueError says what doesn't belong together.
@@ -154,21 +187,44 @@ class Recordings:
             recording.append(run, block)
         self._keep(recording)
 
+    def _known(self, config: RunConfig) -> Recording | None:
+        """The recording of ``config`` that is kept, or that of the same run which is recorded more often."""
+        found = self._kept.get(config)
+        for other in self._alike.get(_run_of(config), ()) if self._thin else ():
+            source = self._kept[other]
+            if other != config and source.first == 0 and _covers(other, config):
+                found = _further(found, self._thinned(source, config))
+        return found
+
+    def _thinned(self, source: Recording, config: RunConfig) -> Recording | None:
+        """A recording of ``config`` made of one that is recorded more often."""
+        kept = self._kept.get(config)
+        if self._thin is None or source.run is None or (kept is not None and kept.step >= source.step):
+            return None
+        blocks = [block for block in (self._thin(b, config) for b in source.blocks) if len(block["step"])]
+        recording = Recording(config, replace(source.run, config=config), blocks)
+        recording.checkpoints, recording.forks = list(source.checkpoints), list(source.forks)
+        return recording
+
     def _branch(self, config: RunConfig) -> Recording | None:
         """A recording that shares what its base has up to the last edit."""
-        if not config.edits:
-            return None
         step = config.edits[-1][0]
-        base = self._kept.get(replace(config, edits=tuple(edit for edit in config.edits if edit[0] < step)))
+        base = self._known(base_of(config))
         if base is None or base.first > 0:
             return None
         run, blocks = base.before(step)
-        return None if run is None else Recording(config, replace(run, config=config), blocks)
+        if run is None:
+            return None
+        recording = Recording(config, replace(run, config=config), blocks)
+        if run.step == step:
+            recording.forks = [run]  # where what branches off a branch can begin
+        return recording
 
     def _keep(self, recording: Recording) -> None:
         config = recording.config
         self._kept[config] = recording
         self._kept.move_to_end(config)
+        self._alike.setdefault(_run_of(config), {})[config] = None
         self._weigh(recording)
         while self.nbytes > self.max_bytes and len(self._kept) > 1:
             oldest = next(iter(self._kept.values()))
@@ -186,6 +242,34 @@ class Recordings:
     def _drop(self, config: RunConfig) -> None:
         del self._kept[config]
         self.nbytes -= self._sizes.pop(config)
+        alike = self._alike[_run_of(config)]
+        del alike[config]
+        if not alike:
+            del self._alike[_run_of(config)]
+
+
+def base_of(config: RunConfig) -> RunConfig:
+    """The configuration that ``config`` branches off: without the edits of its last step."""
+    step = config.edits[-1][0]
+    return replace(config, edits=tuple(edit for edit in config.edits if edit[0] < step))
+
+
+@lru_cache(maxsize=1024)
+def _run_of(config: RunConfig) -> RunConfig:
+    """The same for all configurations of one run, however it is recorded."""
+    return replace(config, record_every=1, validate_every=1)
+
+
+def _covers(often: RunConfig, config: RunConfig) -> bool:
+    """Whether whatever ``config`` records is recorded by ``often``."""
+    return config.record_every % often.record_every == 0 and config.validate_every % often.validate_every == 0
+
+
+def _further(one: Recording | None, other: Recording | None) -> Recording | None:
+    """Whichever has come further; the first if none has."""
+    if one is None or (other is not None and other.step > one.step):
+        return other
+    return one
 
 
 def _frames_before(step: int, config: RunConfig) -> int:

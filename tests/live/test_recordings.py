@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig, advance, start
-from bnlib import recordings as store
-from bnlib.recordings import Recording, Recordings
+from live import recordings as store
+from live.recordings import Recording, Recordings
 
 SMALL = RunConfig(
     dataset="blobs", depth=2, width=8, batch_size=8, replicas=2, record_every=1, validate_every=5
@@ -204,6 +204,81 @@ def test_a_branch_of_a_recording_that_is_not_there_starts_from_scratch():
     assert kept.open(EDITED.branch(130, lr=0.4)).step == 120
     kept.open(SMALL).strip()
     assert kept.open(EDITED).run is None, "the frames before the edit are missing"
+
+
+def tenth(block, config):
+    """What `Recordings` is given to thin with; what is validated is left as it is."""
+    kept = block["step"] % config.record_every == 0
+    return {name: a[kept] if name == "step" else a[:, kept] for name, a in block.items()}
+
+
+TENTH = replace(SMALL, record_every=10, validate_every=10)
+
+
+def test_a_recording_serves_where_less_is_recorded():
+    kept = Recordings(thin=tenth)
+    for steps in (7, 30, 4):
+        extend(kept, SMALL, steps)
+    thin = kept.open(TENTH)
+    assert (thin.first, thin.stop, thin.step) == (0, 5, 41) and thin.run.config == TENTH
+    same(joined(thin), tenth(joined(kept.open(SMALL)), TENTH))
+    extend(kept, TENTH, 9)
+    assert kept.open(TENTH).step == 50 and kept.open(SMALL).step == 41
+    extend(kept, SMALL, 40)
+    assert kept.open(TENTH).step == 81, "whichever has come further"
+    run, block = computed(start(TENTH), 81)
+    same(joined(kept.open(TENTH)), block)
+    assert kept.open(TENTH).run.flat.tobytes() == run.flat.tobytes()
+    assert kept.nbytes == sizes(kept)
+
+
+@pytest.mark.parametrize("other", [{"validate_every": 12}, {"seed": 1}, {"lr": 0.2}], ids=str)
+def test_a_recording_serves_no_other(other):
+    kept = Recordings(thin=tenth)
+    extend(kept, SMALL, 41)
+    assert kept.open(TENTH).step == 41 and kept.open(replace(TENTH, **other)).run is None
+    extend(unable := Recordings(), SMALL, 41)
+    assert unable.open(TENTH).run is None, "it was not told how to thin"
+
+
+def test_what_has_lost_its_beginning_serves_nobody():
+    kept = Recordings(thin=tenth)
+    extend(kept, SMALL, 41)
+    kept.open(SMALL).strip()
+    assert kept.open(TENTH).run is None
+
+
+def test_a_run_at_a_fork_is_kept_for_all_that_branches_off_there():
+    kept = Recordings(thin=tenth)
+    for _ in range(4):
+        extend(kept, SMALL, 50)
+    run, _ = computed(start(SMALL), 130)
+    kept.fork(run)
+    assert kept.open(EDITED).step == 130 and kept.open(SMALL.branch(131, lr=0.5)).step == 130
+    assert kept.open(SMALL.branch(129, lr=0.5)).step == 100
+    assert kept.open(replace(TENTH, edits=EDITED.edits)).step == 130
+    assert kept.nbytes == sizes(kept)
+    for step in (140, 150, 160, 170):
+        kept.fork(computed(start(SMALL), step)[0])
+    forks = [fork.step for fork in kept.open(SMALL).forks]
+    assert forks == [140, 150, 160, 170][-store.FORKS :] and kept.nbytes == sizes(kept)
+
+
+def test_a_run_that_nothing_kept_leads_to_is_dropped():
+    kept = Recordings()
+    extend(kept, SMALL, 50)
+    kept.fork(computed(start(SMALL), 130)[0])
+    kept.fork(computed(start(replace(SMALL, seed=1)), 20)[0])
+    assert kept.open(SMALL).forks == []
+
+
+def test_the_first_frame_that_is_kept_is_known():
+    kept = Recordings()
+    assert kept.first(SMALL) == 0
+    extend(kept, SMALL, 20)
+    assert kept.first(SMALL) == 0
+    kept.open(SMALL).strip()
+    assert kept.first(SMALL) == 20
 
 
 def test_checkpoints_are_thinned_to_their_budget(monkeypatch):

@@ -1,0 +1,106 @@
+// How a race stands, in words: what is measured, why, when it would be otherwise, and where to read on.
+import { element } from "./controls.js";
+import { links } from "./scenes.js";
+
+/**
+ * @typedef {{step: number, text: string, because: string, change: string, read: [string, string][]}} Said
+ */
+
+export class Verdict {
+  /** @param {HTMLElement} parent */
+  constructor(parent) {
+    this.box = element(parent, "section", "verdict", { "aria-label": "How the race stands" });
+    this.text = element(this.box, "p", "text", { role: "status" });
+    this.reasons = element(this.box, "dl", "reasons");
+    this.because = this.row("Why");
+    this.change = this.row("It would be otherwise");
+    this.read = this.row("Read on");
+    this.step = -1; // of which the words are
+    this.links = "";
+    this.tallest = 0;
+    this.width = 0;
+  }
+
+  /** @param {string} title */
+  row(title) {
+    const row = element(this.reasons, "div");
+    element(row, "dt", "", {}, title);
+    return element(row, "dd");
+  }
+
+  // What is on its way is another sentence: the old one is grey until then.
+  fade() {
+    this.box.classList.add("old");
+  }
+
+  /** @param {Said} said @param {string} before words in front of it */
+  say({ step, text, because, change, read }, before = "") {
+    this.step = step;
+    this.box.classList.remove("old");
+    write(this.text, before + text);
+    this.fill(this.because, because);
+    this.fill(this.change, change);
+    const key = JSON.stringify(read);
+    if (this.links !== key) {
+      this.links = key;
+      this.read.replaceChildren();
+      links(this.read, read);
+      show(this.read, read.length > 0);
+    }
+    this.keepRoom();
+  }
+
+  /** @param {string} words */
+  note(words) {
+    this.clear();
+    write(this.text, words);
+    this.keepRoom();
+  }
+
+  /** @param {HTMLElement} cell @param {string} words */
+  fill(cell, words) {
+    write(cell, words);
+    show(cell, words !== "");
+  }
+
+  // While the race plays, screen readers aren't told every sentence.
+  /** @param {boolean} on */
+  live(on) {
+    const live = on ? "polite" : "off";
+    if (this.text.getAttribute("aria-live") !== live) this.text.setAttribute("aria-live", live);
+  }
+
+  // What is below keeps its place, however long the words become.
+  keepRoom() {
+    const { box } = this;
+    if (this.width !== box.clientWidth) this.tallest = 0;
+    this.width = box.clientWidth;
+    box.style.minHeight = "0";
+    this.tallest = Math.max(this.tallest, box.offsetHeight);
+    box.style.minHeight = `${this.tallest}px`;
+  }
+
+  clear() {
+    this.say({ step: -1, text: "", because: "", change: "", read: [] });
+  }
+
+  // Another race: it needs other room.
+  begin() {
+    this.step = -1;
+    this.tallest = 0;
+  }
+
+  get summary() {
+    return [this.text.textContent, this.because.textContent].filter(Boolean).join(" ");
+  }
+}
+
+/** @param {HTMLElement} node @param {string} words */
+function write(node, words) {
+  if (node.textContent !== words) node.textContent = words;
+}
+
+/** @param {HTMLElement} cell @param {boolean} on */
+function show(cell, on) {
+  if (cell.parentElement) cell.parentElement.hidden = !on;
+}

@@ -1,0 +1,56 @@
+"""What a diagnosis of a race hands back, and the places it sends a reader to."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from bnlib.experiments import EXPERIMENTS
+
+from ._lane import Lane
+
+
+class Finding(NamedTuple):
+    """One cause that the numbers show.
+
+    main, detail : a sentence each; the detail is left out where another lane's cause needs its place
+    change : what would make it otherwise
+    read : keys of PLACES
+    """
+
+    main: str
+    detail: str = ""
+    change: str = ""
+    read: tuple[str, ...] = ()
+
+
+# Looks at a lane that is behind, and at the best one: None if there is nothing to compare with. What it says
+# must be measured: None if the numbers don't show it.
+Diagnosis = Callable[[Lane, Lane | None], Finding | None]
+
+# Where to read on: words and an address below the root.
+PLACES: dict[str, tuple[str, str]] = {
+    "cliff": ("One batch: batches of two", "one-batch?scene=cliff"),
+    "eps microscope": ("One batch: what ε does", "one-batch?scene=microscope"),
+    "steps": ("One batch: step by step", "one-batch?scene=steps"),
+    "stale": ("Inference: stale averages", "inference?scene=stale"),
+    "lag": ("Inference: lag and noise", "inference?scene=lag"),
+    "one class": ("Inference: companions of one class", "inference?scene=one_class"),
+    "roulette": ("Inference: who shares your batch", "inference?scene=roulette"),
+    "alone": ("Inference: a batch of one", "inference?scene=alone"),
+    "opening": ("The opening race", "training-lab?preset=opening"),
+    "deep": ("A race of deep networks", "training-lab?preset=deep"),
+    "shallow": ("A race of shallow networks", "training-lab?preset=shallow"),
+    "pairs": ("A race with batches of two", "training-lab?preset=pairs"),
+    "images": ("A race with two images a batch", "training-lab?preset=images"),
+    "ring": ("A race of GANs", "training-lab?preset=ring"),
+    "large": ("A race with large initial weights", "training-lab?preset=large"),
+    "sigmoid": ("A race of two placements", "training-lab?preset=sigmoid"),
+    "mend": ("A race of three changes", "training-lab?preset=mend"),
+    "fast": ("A race at a high learning rate", "training-lab?preset=fast"),
+    "eps": ("A race with a large ε", "training-lab?preset=eps"),
+    "gamma": ("A race with a small γ", "training-lab?preset=gamma"),
+} | {
+    name: (f"{name}: {EXPERIMENTS[name].title}", f"training-lab?experiment={name}")
+    for name in ("E5", "E6", "E7", "E8", "E11", "E12", "E13", "E14", "E17", "E19", "E20", "E22")
+}

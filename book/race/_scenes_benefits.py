@@ -1,0 +1,170 @@
+"""Scenes about what batch norm is said to be good for."""
+
+from __future__ import annotations
+
+from ._finding import PLACES
+from ._scene import lab_scene
+
+BENEFITS = (
+    lab_scene(
+        "opening",
+        "The opening race",
+        "Both networks have five hidden layers and initial weights as He et al. (2015) advise. One of them "
+        "has batch norm. Which recognizes more new digits after 600 steps?",
+        group="Benefits",
+        until=600,
+        start={},
+        because="Nothing had to be repaired. With these weights the gradient reaches the first layer "
+        "without a norm, too: the last layer’s gradient was {shrink_0} times the first layer’s, with batch "
+        "norm {shrink_1} times. Both networks fit their training batches, with losses of "
+        "{train_loss_0:.3f} and {train_loss_1:.3f}.",
+        but="Batch norm got there sooner: at step 50 it is more than 10 points ahead. More layers, other "
+        "initial weights or a higher learning rate change the result.",
+        task="Set the depth to 10, or the init scale to 0.5, and compare again.",
+        read=(PLACES["deep"], PLACES["fast"], PLACES["E8"]),
+        credits={1: "It was ahead at first, for example at step 50."},
+    ),
+    lab_scene(
+        "shallow",
+        "Two layers",
+        "Only two hidden layers, He’s initial weights, batches of 64, learning rate 0.5. Which network is "
+        "more accurate after 600 steps?",
+        group="Benefits",
+        until=600,
+        start={"depth": 2, "init_scale": 1.0, "batch_size": 64, "lr": 0.5},
+        because="Across two layers a gradient neither vanishes nor explodes, and the learning rate suits "
+        "both networks: training losses were {train_loss_0:.3f} and {train_loss_1:.3f}.",
+        but="On 500 validation samples a difference of less than 1.5 points is no evidence for either side.",
+        task="Add layers one by one, or raise the learning rate, until the lanes differ.",
+        read=(PLACES["opening"], PLACES["deep"]),
+    ),
+    lab_scene(
+        "fast",
+        "Learning rate × 10",
+        "Ten layers with He’s weights. Each network is trained at learning rate 0.03 and at 0.3. Which of "
+        "the four lanes leads after 200 steps?",
+        group="Benefits",
+        until=200,
+        start={
+            "lanes": tuple((norm, (("lr", lr),)) for lr in (0.03, 0.3) for norm in ("none", "batch")),
+            "lr": 0.03,
+            "depth": 10,
+            "batch_size": 64,
+            "init_scale": 1.0,
+        },
+        because="At 0.3 the network without a norm had a training loss of {train_loss_2:.2f}; always "
+        "guessing has 2.30. With batch norm the loss was {train_loss_3:.2f}. There a layer’s output "
+        "doesn’t change when its weights grow: a step that is too long makes them longer, which makes the "
+        "next steps smaller.",
+        but="At 0.03 batch norm mattered much less: {accuracy_1:.1f}% against {accuracy_0:.1f}%. Bjorck et "
+        "al. (2018) see no difference at very small rates. Batch norm has a limit, too: at a rate of 10 it "
+        "doesn’t learn here.",
+        task="Find the highest learning rate at which each network still learns.",
+        read=(PLACES["E8"], PLACES["E7"], ("A race at tuned rates", "training-lab?preset=accuracy")),
+        credits={1: "At the lower rate batch norm is no worse, but it makes less of its 200 steps."},
+    ),
+    lab_scene(
+        "accuracy",
+        "Both networks tuned",
+        "Each network has the learning rate out of 0.01, 0.03, 0.1, 0.3, 1 and 3 that did best for it on "
+        "other seeds, and the rate falls to 0 along a cosine. Ten layers. Which is more accurate after 600 "
+        "steps?",
+        group="Benefits",
+        until=600,
+        start={
+            "lanes": (("none", (("lr", 0.1),)), ("batch", (("lr", 1.0),))),
+            "depth": 10,
+            "batch_size": 64,
+            "cosine_steps": 600,
+            "init_scale": 1.0,
+        },
+        because="Both networks fit their training batches, with losses of {train_loss_0:.3f} and "
+        "{train_loss_1:.3f}: the difference is one of generalization. On the validation samples the losses "
+        "were {val_loss_0:.2f} and {val_loss_1:.2f}. Batch norm was trained at ten times the rate, at "
+        "which the other network doesn’t learn.",
+        but="The lead is {lead:.1f} points, and it comes with the rate: at 0.1 batch norm and no norm are "
+        "level. Experiment E8, with half as many steps and no cosine, finds no gain that is beyond chance "
+        "at 5 and 10 layers.",
+        task="Give both lanes a learning rate of 0.1, then race again.",
+        read=(PLACES["E8"], PLACES["fast"]),
+        credits={-1: "At one and the same rate, 0.1, they are level."},
+    ),
+    lab_scene(
+        "deep",
+        "Ten layers, small weights",
+        "Ten hidden layers, and initial weights half as large as He et al. (2015) advise. Which network "
+        "leads after 200 steps?",
+        group="Benefits",
+        until=200,
+        start={"depth": 10, "init_scale": 0.5},
+        because="Such weights halve the signal in every layer. Without a norm the last layer’s activations "
+        "had a standard deviation of {spread_0}, and the first layer’s gradient was {shrink_0} times "
+        "smaller than the last layer’s. Batch norm divides by each unit’s own σ, so the scale of the "
+        "weights cancels: there the activations had {spread_1}.",
+        but="Better initial weights repair this, too: with He’s the network without a norm learns, if "
+        "later than batch norm.",
+        task="Set the init scale to 1, then to 0.1.",
+        read=(PLACES["E19"], ("A race with large weights", "training-lab?preset=large")),
+    ),
+    lab_scene(
+        "large",
+        "Weights three times He’s",
+        "Five hidden layers, and initial weights three times as large as He et al. (2015) advise. Which "
+        "network leads after 200 steps?",
+        group="Benefits",
+        until=200,
+        start={"init_scale": 3.0},
+        said="At step 200: no norm diverged in {lost_0:.0f} seeds, batch norm {accuracy_1:.1f}%.",
+        because="Each layer multiplied the signal by about three. Without a norm the loss went beyond a "
+        "thousand times that of guessing, and {lost_0:.0f} seeds diverged. With batch norm the factor "
+        "cancels, and the last layer’s activations had a standard deviation of {spread_1}.",
+        but="At a learning rate of 0.001 the network without a norm doesn’t diverge. And batch norm pays "
+        "for such weights: they act as a smaller learning rate, and from He’s weights it is more accurate "
+        "by 3 points or more.",
+        task="Lower the learning rate until the network without a norm learns.",
+        read=(PLACES["E19"], PLACES["deep"]),
+    ),
+    lab_scene(
+        "flow",
+        "Eight sigmoid layers",
+        "Eight hidden layers with sigmoids. Which network leads after 200 steps?",
+        group="Benefits",
+        until=200,
+        start={"depth": 8, "activation": "sigmoid", "init_scale": 1.0},
+        because="A sigmoid’s slope is at most ¼. Without a norm the first layer’s gradient was {shrink_0} "
+        "times smaller than the last layer’s, so the first layers hardly changed. What a unit receives "
+        "here differs little from sample to sample: batch norm divides by this small σ, and so the "
+        "gradient, too. With it, the last layer’s gradient was {shrink_1} times the first layer’s.",
+        but="It isn’t so for every activation. With ReLU and He’s weights the gradient doesn’t vanish "
+        "without a norm; there it is batch norm that makes it grow toward the input, the more the deeper "
+        "(Yang et al. 2019).",
+        task="Change the activation to ReLU, then compare the gradients per layer at step 0.",
+        read=(PLACES["E5"], PLACES["E7"], ("A race of two placements", "training-lab?preset=sigmoid")),
+    ),
+    lab_scene(
+        "noise",
+        "Three labels in ten are wrong",
+        "Of 640 training digits, 30% have a wrong label; those for validation are right. Batch norm takes "
+        "its statistics from the batch of 64 or from 4 samples at a time. Which lane leads after 400 steps?",
+        group="Benefits",
+        until=400,
+        start={
+            "lanes": (("none", ()), ("batch", ()), ("batch", (("norm_batch", 4),))),
+            "label_noise": 0.3,
+            "train_samples": 640,
+            "depth": 3,
+            "batch_size": 64,
+            "optimizer": "momentum",
+            "lr": 0.05,
+            "init_scale": 1.0,
+        },
+        because="It learned the wrong labels least: its training loss was {train_loss_2:.2f}, the others’ "
+        "{train_loss_0:.2f} and {train_loss_1:.2f}. A mean of four samples changes with their company, so "
+        "that x̂ is noisy, and an image is harder to learn by heart.",
+        but="With statistics of the whole batch it doesn’t regularize here: {accuracy_1:.1f}%, without a "
+        "norm {accuracy_0:.1f}%. With right labels, norm batches of 4 cost accuracy. And a network that "
+        "learns more slowly resembles one that was stopped early: this race doesn’t separate the two.",
+        task="Set the label noise to 0.",
+        read=(PLACES["E17"], PLACES["roulette"]),
+    ),
+)  # fmt: skip

@@ -1,0 +1,328 @@
+"""Why a race stands as it does: causes that the numbers show, what would change it, where to read on.
+
+Each diagnosis is a small function of a lane that is behind and the lane that is best. It looks at settings
+and at measured numbers, and finds nothing where the numbers don't show what it is about. The first that
+finds something is told; special causes come before general ones.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from itertools import zip_longest
+from typing import NamedTuple
+
+import numpy as np
+
+from bnlib import RunConfig
+from bnlib.config import FIELDS
+from bnlib.telemetry import Frame
+from book.words import brief
+
+from . import _reasons_learning as learning
+from . import _reasons_signal as signal
+from . import _reasons_statistics as statistics
+from ._finding import PLACES, Diagnosis, Finding
+from ._lane import Lane, flow, joined, mean, percent, short, update, way
+from .verdict import ARRAYS_NEEDED, NOISE, Standing, guessing, lead, ranking, standing
+
+__all__ = ["ARRAYS_NEEDED", "PLACES", "Reason", "frames_needed", "reasons"]
+
+# What can be said of any network. Of a GAN nothing more: losses of networks that play against each other
+# needn't fall.
+OF_GANS: tuple[Diagnosis, ...] = (
+    learning.diverged,
+    statistics.alone,
+    statistics.pairs,
+    learning.unseen,
+    learning.told,
+    signal.large_eps,
+    signal.small_gamma,
+    signal.shifted,
+)
+DIAGNOSES: tuple[Diagnosis, ...] = (
+    *OF_GANS,
+    learning.noise,
+    learning.decay,
+    statistics.gap,
+    statistics.order,
+    signal.initial_weights,
+    learning.fitted,
+    statistics.seen,
+    statistics.few,
+    signal.placed,
+    signal.exploding,
+    signal.off,
+    signal.vanishing,
+    statistics.averaged,
+    learning.pace,
+)
+MOST_READ = 3
+PATIENCE = 50  # steps before a lack of progress is worth a word
+LEARNED = 0.1  # above the share of right answers that guessing gives
+STEADY = 10.0  # a gradient that changes less from layer to layer needs no repair
+TINY, HUGE = -4.5, -1.0  # log10 update : data
+
+
+class Reason(NamedTuple):
+    """Why a race stands as it does.
+
+    because : one or two sentences, never empty
+    change : what would make it otherwise
+    read : where to read on, words and address
+    """
+
+    because: str
+    change: str
+    read: tuple[tuple[str, str], ...]
+
+
+def frames_needed(config: RunConfig, step: int) -> range:
+    """Return the numbers of all frames up to ``step``: start, course and present are looked at."""
+    return range(step // config.record_every + 1)
+
+
+def reasons(
+    names: Sequence[str], configs: Sequence[RunConfig], frames: Sequence[Frame], step: int, here: str = ""
+) -> Reason:
+    """Say why the race stands as it does at ``step``: for each lane its frames from `frames_needed`.
+
+    With fewer frames, such as those that `verdict` needs, less is found. ``here``: the address of this race,
+    to which nobody is sent.
+    """
+    lanes = [
+        Lane(number, name, config, frame, step)
+        for number, (name, config, frame) in enumerate(zip(short(names), configs, frames, strict=True))
+    ]
+    findings = _findings(lanes, standing(names, configs, frames))
+    first = findings[0]
+    images = statistics.positions(lanes)
+    remark = _edited(lanes) or images
+    second = findings[1].main if len(findings) > 1 else remark or first.detail
+    # The first place of each cause, then the second of each.
+    places = dict.fromkeys(
+        key for some in zip_longest(*(finding.read for finding in findings)) for key in some if key
+    )
+    if second == images and images:
+        places = {"images": None} | places
+    change = next((finding.change for finding in findings if finding.change), "")
+    return Reason(
+        " ".join(filter(None, (first.main, second))),
+        change,
+        tuple([PLACES[key] for key in places if PLACES[key][1] != here][:MOST_READ]),
+    )
+
+
+def _findings(lanes: list[Lane], standings: Sequence[Standing]) -> list[Finding]:
+    """Find one or two causes: for the lanes that are behind, or for there being no difference."""
+    ranked = ranking(standings)
+    level = [lanes[one.lane] for one in ranked if lead(ranked[0], one) < NOISE]
+    behind = [lane for lane in lanes if lane.lost == lane.seeds]
+    if ranked:
+        behind += [lanes[one.lane] for one in reversed(ranked) if lead(ranked[0], one) >= NOISE]
+    untouched = lanes[0].step == 0 and not any(lane.lost for lane in lanes)
+    if untouched:
+        return [Finding("No update has been made yet: the numbers show the initial weights.")]
+    unsteady = learning.unsteady(level, behind)
+    if unsteady:
+        return [unsteady]
+    found: list[Finding] = []
+    told = set()
+    for lane in behind:
+        rule, finding = _first(lane, _nearest(lane, level))
+        if finding and rule not in told:
+            told.add(rule)
+            found.append(finding)
+        if len(found) == 2:
+            break
+    if found:
+        return found
+    if behind and ranked:
+        return [_chance(lanes, ranked) or learning.unexplained(behind[0], level[0])]
+    return [_level(lanes, level)]
+
+
+def _nearest(lane: Lane, level: Sequence[Lane]) -> Lane | None:
+    """Return of the lanes in front, which are level, the one whose settings differ least."""
+
+    def apart(other: Lane) -> int:
+        return sum(getattr(lane.config, name) != getattr(other.config, name) for name in FIELDS)
+
+    return min(level, key=apart, default=None)
+
+
+def _chance(lanes: Sequence[Lane], ranked: Sequence[Standing]) -> Finding | None:
+    """Say that a small difference, with seeds that overlap, needs no cause."""
+    first, last = ranked[0], ranked[-1]
+    if lead(first, last) >= 2 * NOISE or first.low > last.high or first.low == first.high:
+        return None
+    return Finding(
+        f"The seeds of {lanes[last.lane].name} ({last.low:.1f}–{last.high:.1f}%) and "
+        f"{lanes[first.lane].name} ({first.low:.1f}–{first.high:.1f}%) overlap: a difference of "
+        f"{lead(first, last):.1f} points may be chance, and no cause is seen in the recorded numbers.",
+        change="More seeds would tell.",
+        read=("opening", "E8"),
+    )
+
+
+def _first(lane: Lane, best: Lane | None) -> tuple[Diagnosis | None, Finding | None]:
+    for rule in OF_GANS if lane.config.network == "gan" else DIAGNOSES:
+        finding = rule(lane, best)
+        if finding:
+            return rule, finding
+    return None, None
+
+
+# ---- no difference -----------------------------------------------------------------------------------
+
+
+def _level(lanes: list[Lane], alive: list[Lane]) -> Finding:
+    """Say why nobody is ahead, or what there is to say of a single lane."""
+    if not alive:
+        return Finding("Nothing was recorded of these lanes.")
+    step, floor = lanes[0].step, guessing(lanes[0].config)
+    near = all(lane.value("val_accuracy") < floor + LEARNED for lane in alive)
+    stuck = near and step >= PATIENCE
+    if stuck or len(lanes) == 1:
+        for lane in alive:
+            _, finding = _first(lane, None)
+            if finding:
+                return finding
+    if stuck:
+        return _stuck(alive, floor)
+    if near and floor:
+        return Finding(
+            f"At step {step} no lane is far from guessing ({percent(floor)}) yet.", change="More steps."
+        )
+    if len(lanes) == 1:
+        return _single(alive[0])
+    if lanes[0].config.network == "gan":
+        losses = joined([f"{brief(lane.loss)} with {lane.name}" for lane in alive])
+        return Finding(
+            f"No lane’s generator is ahead; the discriminator’s loss is {losses} (guessing: 0.693).",
+            read=("ring",),
+        )
+    falling = [lane for lane in alive if lane.fall > learning.FALLING and lane.loss > 0.5]
+    if len(falling) == len(alive):
+        fell = joined([f"{percent(lane.fall)} with {lane.name}" for lane in alive])
+        return Finding(
+            f"{_all(alive)} still learning: over the last {alive[0].span_steps} steps the training loss "
+            f"fell by {fell}.",
+            change="More steps will show whether one of them ends ahead.",
+        )
+    return _nothing_to_repair(alive)
+
+
+def _all(alive: list[Lane]) -> str:
+    return "Both are" if len(alive) == 2 else "All are"
+
+
+def _nothing_to_repair(alive: list[Lane]) -> Finding:
+    alive = sorted(alive, key=lambda lane: lane.number)
+    shrinks = [(lane.name, lane.shrink) for lane in alive if math.isfinite(lane.shrink)]
+    losses = joined([f"{brief(lane.loss)} with {lane.name}" for lane in alive])
+    change = "A larger learning rate, smaller initial weights or more layers can bring out a difference."
+    read = ("fast", "deep", "E8")
+    if not shrinks:
+        return Finding(
+            f"The lanes have learned about as much: the training loss is {losses}.", change=change, read=read
+        )
+    worst = max(max(shrink, 1 / shrink) for _, shrink in shrinks)
+    special = _special(alive)
+    if worst <= STEADY:
+        return Finding(
+            f"Each lane’s gradient reaches the first layer: on its way from the last layer it "
+            f"{flow(shrinks)}.",
+            special or f"The training loss is {losses}.",
+            change,
+            read,
+        )
+    return Finding(
+        "The gradients differ, but not what was learned: from the last layer to the first the gradient "
+        f"{flow(shrinks)}, and the training loss is {losses}.",
+        special,
+        change,
+        read,
+    )
+
+
+def _special(alive: list[Lane]) -> str:
+    """Say what a setting does that makes no difference to the accuracy here."""
+    for lane in alive:
+        others = [other for other in alive if other is not lane]
+        for rule in (signal.large_eps, signal.small_gamma):
+            finding = rule(lane, others[0] if others else None)
+            if finding:
+                return finding.main
+    return ""
+
+
+def _stuck(alive: list[Lane], floor: float) -> Finding:
+    where = (
+        f"No lane is far from guessing ({percent(floor)})" if floor else "Hardly a sample is near a Gaussian"
+    )
+    if len(alive) == 1 and floor:
+        where = f"It is not far from guessing ({percent(floor)})"
+    if all(learning.at_rest(lane) for lane in alive):
+        return Finding(
+            f"{where}, and the learning rate is 0.", change="A learning rate above 0, or a longer cosine."
+        )
+    moves = float(mean(np.array([mean(lane.at("update_ratio")) for lane in alive])))
+    if not math.isfinite(moves):
+        return Finding(f"{where}.", change="More steps, or other settings.")
+    main = f"{where}: an update changes {update(moves)} of the weights (mean over layers)."
+    if moves < TINY:
+        return Finding(main, change="A larger learning rate.", read=("E8",))
+    if moves > HUGE:
+        return Finding(main, change="A smaller learning rate.", read=("fast", "E8"))
+    return Finding(main, change="More steps.", read=("E8",))
+
+
+def _single(lane: Lane) -> Finding:
+    begun, now = float(mean(lane.frame["train_loss"][:, 0])), lane.loss
+    what = "The discriminator’s loss" if lane.config.network == "gan" else "The training loss"
+    shrink = lane.shrink
+    flow = (
+        f", and the gradient {way(shrink)} from the last layer to the first" if math.isfinite(shrink) else ""
+    )
+    return Finding(
+        f"{what} went from {brief(begun)} to {brief(now)}{flow}: no single number stands out.",
+        change="Add a lane to compare with.",
+        read=("opening",),
+    )
+
+
+# ---- changes in mid-run ------------------------------------------------------------------------------
+
+
+def _edited(lanes: list[Lane]) -> str:
+    """Say what the last change in mid-run was, and what the training loss of the lane did since."""
+    for lane in lanes:
+        edits = [edit for edit in lane.config.edits if edit[0] <= lane.step]
+        if not edits or not lane.alive.any():
+            continue
+        at = edits[-1][0]
+        before = lane.config.at(at - 1)
+        changed = joined(
+            [
+                f"{_label(name)} is {brief(value)} instead of {brief(getattr(before, name))}"
+                for step, name, value in edits
+                if step == at
+            ]
+        )
+        past = np.flatnonzero(lane.steps < at)
+        if not len(past):
+            return ""
+        window = past[-max(1, len(past) // 10) :]
+        loss = float(mean(mean(lane.frame["train_loss"][lane.alive][:, window])))
+        return (
+            f"Since step {at} {changed}: with {lane.name} the training loss was {brief(loss)} before and is "
+            f"{brief(lane.loss)} now."
+        )
+    return ""
+
+
+def _label(name: str) -> str:
+    words = {"lr": "the learning rate", "batch_size": "the batch size", "eps": "ε", "gamma": "γ", "beta": "β"}
+    words |= {"weight_decay": "the weight decay", "r_max": "r max", "d_max": "d max", "alpha": "α"}
+    return words.get(name, name)

@@ -1,0 +1,435 @@
+"""The reasons under a race: each cause is found where a run shows it, and changes sides with the numbers."""
+
+from dataclasses import replace
+from functools import cache
+
+import numpy as np
+import pytest
+
+from bnlib import RunConfig, advance, start
+from book.race import reasons as why
+from book.race._lane import Lane, shared, short
+from book.race.reasons import ARRAYS_NEEDED, DIAGNOSES, PLACES, frames_needed, reasons
+from book.race.settings import NAMES
+from tests.book.race.sentences import leads_somewhere, legible
+
+DENSE = RunConfig(width=32, depth=4, replicas=2, record_every=1, validate_every=5)
+
+
+@cache
+def recorded(config, step):
+    """What a run has recorded up to ``step``."""
+    history = advance(start(config), step + 1).history
+    return {name: history[name] for name in ARRAYS_NEEDED}
+
+
+def race(step, common, *lanes):
+    """Names, configurations and frames of lanes that differ in what is given."""
+    configs = [replace(DENSE, **{**common, **lane}) for lane in lanes]
+    labels = {"lr": "learning rate", "batch_order": "order"}
+    names = []
+    for config, lane in zip(configs, lanes, strict=True):
+        own = ", ".join(f"{labels.get(k, k)} {v}" for k, v in lane.items() if k != "norm")
+        names.append(f"{NAMES[config.norm]} ({own})" if own else NAMES[config.norm])
+    return names, configs, [recorded(config, step) for config in configs], step
+
+
+NONE, BATCH, LAYER = {"norm": "none"}, {"norm": "batch"}, {"norm": "layer"}
+GAN = {"network": "gan", "dataset": "ring", "depth": 3, "batch_size": 32}
+
+# By what is looked for: the race, what must be said, and words that must be in what would change it.
+SHOWN = {
+    "diverged": (
+        (30, {"lr": 3.0}, NONE, BATCH),
+        ["With no norm training diverged", "Just before, an update was"],
+        "with batch norm training hasn’t diverged at 3",
+    ),
+    "diverged before the first update": (
+        (10, {"init_scale": 5.0, "depth": 8}, NONE, BATCH),
+        ["With no norm the loss of the initial weights", "5⁸ = 390,625 after 8 layers"],
+        "init scale 1",
+    ),
+    "a batch of one": (
+        (60, {"batch_size": 1, "lr": 0.02}, BATCH, LAYER),
+        ["With batch norm each mean is over a single number", "gradient in the first layer is exactly 0"],
+        "layer norm",
+    ),
+    "instance norm without positions": (
+        (60, {}, {"norm": "instance"}, LAYER),
+        ["With instance norm each mean is over a single number"],
+        "convolutional",
+    ),
+    "pairs": (
+        (100, {"batch_size": 64, "lr": 0.2}, {"norm": "batch", "norm_batch": 2}, BATCH),
+        ["With batch norm (norm_batch 2) two numbers share a mean", "the gradient"],
+        "Larger norm batches",
+    ),
+    "few numbers": (
+        (100, {"batch_size": 64, "lr": 0.2}, {"norm": "batch", "norm_batch": 4}, BATCH),
+        ["With batch norm (norm_batch 4) a mean over 4 numbers scatters by 1/√4 = 50% of σ"],
+        "More samples",
+    ),
+    "stale averages": (
+        (40, {}, {"norm": "batch", "momentum": 0.999}, BATCH),
+        ["With batch norm (momentum 0.999) the same weights are right on", "0.999⁴⁰ = 96% is left"],
+        "with momentum 0.9 after 44 steps",
+    ),
+    "norm batches of one class": (
+        (60, {"batch_size": 64, "norm_batch": 8}, {"norm": "batch", "batch_order": "sorted"}, BATCH),
+        ["With batch norm (order sorted) a mean in training is over 8 samples of nearly one class",
+         "the running averages, over all classes, give it"],
+        "mixed classes",
+    ),
+    "a large ε": (
+        (60, {"init_scale": 0.5}, {"norm": "batch", "eps": 1.0}, BATCH),
+        ["The ε of 1 is added to the variance v", "The closed form, from layer 1 on"],
+        "0.00001",
+    ),
+    "a small γ": (
+        (60, {}, {"norm": "batch", "gamma": 0.05}, BATCH),
+        ["A γ of 0.05 at the start leaves"],
+        "starts at 1",
+    ),
+    "a low β": (
+        (60, {}, {"norm": "batch", "beta": -3.0}, BATCH),
+        ["A β of −3 at the start keeps", "of the ReLUs off with batch norm (beta -3.0)"],
+        "starts at 0",
+    ),
+    "initial weights": (
+        (60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH),
+        ["0.4⁷ = 0.00164 from layer 1 to layer 8", "(measured at step 0 with no norm: "],
+        "He’s weights",
+    ),
+    "wrong labels": (
+        (150, {"label_noise": 0.4, "train_samples": 128, "batch_size": 64, "lr": 0.3}, NONE,
+         {"norm": "batch", "norm_batch": 4}),
+        ["40% of the training labels are wrong, and no norm fits them more closely", "over 4 numbers"],
+        "wrong labels",
+    ),
+    "too large initial weights": (
+        (30, {"init_scale": 2.5, "depth": 6, "lr": 0.2}, NONE, BATCH),
+        ["With no norm training diverged", "2.5⁶ = 244 after 6 layers"],
+        "Init scale 1",
+    ),
+    "injected noise": (
+        (60, {}, {"norm": "batch", "norm_noise": 4.0}, BATCH),
+        ["With batch norm (norm_noise 4.0) each layer’s values are multiplied and shifted at random"],
+        "Less noise",
+    ),
+    "weight decay": (
+        (100, {}, {"norm": "batch", "weight_decay": 1.0}, BATCH),
+        ["With batch norm (weight_decay 1.0) weight decay takes η·λ = 10% off every weight"],
+        "smaller weight decay",
+    ),
+    "an exploding gradient": (
+        (120, {"depth": 20, "width": 64, "lr": 0.01, "inputs": "standardized"}, BATCH, NONE),
+        ["to layer 1 with batch norm; for wide networks Yang et al. (2019) predict"],
+        "Fewer layers",
+    ),
+    "saturation": (
+        (60, {"activation": "tanh", "init_scale": 4.0}, NONE, BATCH),
+        ["With no norm", "tanh units’ outputs are saturated, with batch norm"],
+        "Smaller initial weights",
+    ),
+    "dead units": (
+        (60, {"depth": 6, "init_scale": 0.1, "lr": 0.3}, LAYER, BATCH),
+        ["With layer norm", "of the ReLUs are off for the whole batch", "Batch norm centres each unit"],
+        "smaller learning rate",
+    ),
+    "a vanishing gradient": (
+        (80, {"activation": "sigmoid", "lr": 0.5}, NONE, BATCH),
+        ["-fold with no norm and grows", "A sigmoid’s slope is at most ¼"],
+        "ReLU or a norm",
+    ),
+    "a smaller learning rate": (
+        (60, {}, {"norm": "batch", "lr": 0.005}, BATCH),
+        ["With batch norm (learning rate 0.005) an update changes"],
+        "More steps",
+    ),
+    "small updates": (
+        (60, {"lr": 0.03}, NONE, BATCH),
+        ["of the weights with no norm,", "At the same learning rate, "],
+        "More steps",
+    ),
+    "a learning rate that has come to 0": (
+        (80, {}, {"norm": "batch", "cosine_steps": 20}, BATCH),
+        ["With batch norm (cosine_steps 20) the learning rate has come down to 0"],
+        "longer cosine",
+    ),
+    "a GAN with batch norm": (
+        (400, GAN, BATCH, {"norm": "spectral"}),
+        ["With batch norm real and generated points are normalized apart"],
+        "Spectral norm",
+    ),
+    "a GAN whose discriminator tells real from generated": (
+        (400, GAN, {"norm": "none", "lr": 0.3}, {"norm": "spectral", "lr": 1.0}),
+        ["With no norm (learning rate 0.3) the discriminator tells real from", "slope is at most 1"],
+        "at one rate",
+    ),
+    "fewer samples": (
+        (60, {}, {"norm": "layer", "batch_size": 4}, {"norm": "layer", "batch_size": 64}),
+        ["By step 60 layer norm (batch_size 4) has seen 240 samples, layer norm (batch_size 64) 3,840"],
+        "after as many samples",
+    ),
+    "a norm before sigmoids": (
+        (40, {"activation": "sigmoid"}, {"norm": "batch", "placement": "before"},
+         {"norm": "batch", "placement": "after"}),
+        ["those of the sigmoid, with a spread of 0.2", "the norm makes their mean 0 and their spread 1"],
+        "tanh",
+    ),
+    "running averages that are less noisy": (
+        (400, {"network": "cnn", "depth": 3, "width": 16, "batch_size": 2}, NONE, BATCH),
+        ["Inference uses running averages", "no norm on"],
+        "More steps",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_a_cause_is_found_where_a_run_shows_it(case):
+    setup, expected, change = SHOWN[case]
+    found = reasons(*race(*setup))
+    for part in expected:
+        assert part in found.because
+    assert change in found.change and found.read is not None
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_numbers_turned_round_change_the_sentence(case):
+    """The frames go to the other lanes: the cause must not be found where it was."""
+    setup, expected, _ = SHOWN[case]
+    names, configs, frames, step = race(*setup)
+    depth = max(config.depth for config in configs)
+    assert all(config.depth == depth for config in configs), "frames can be exchanged"
+    turned = reasons(names, configs, frames[::-1], step)
+    assert turned.because and expected[0] not in turned.because
+
+
+def behind(frames, points=0.2):
+    """The same numbers, but for an accuracy that is lower."""
+    lower = {name: frames[name] - np.float32(points) for name in ("val_accuracy", "val_accuracy_batch")}
+    return frames | lower
+
+
+@pytest.mark.parametrize("case", [case for case in SHOWN if "GAN" not in case])
+def test_no_cause_is_claimed_that_the_numbers_do_not_show(case):
+    """The same settings, and a lane that is behind as before; but else it has the other's numbers."""
+    setup, expected, _ = SHOWN[case]
+    names, configs, frames, step = race(*setup)
+    found = reasons(names, configs, [behind(frames[1]), frames[1]], step)
+    assert expected[0] not in found.because and not any(part in found.because for part in expected[1:])
+
+
+@pytest.mark.parametrize(
+    "case", ["a vanishing gradient", "saturation", "dead units", "an exploding gradient"]
+)
+def test_what_both_have_is_no_cause_of_a_difference(case):
+    setup, expected, _ = SHOWN[case]
+    names, configs, frames, step = race(*setup)
+    found = reasons(names, configs, [behind(frames[0]), frames[0]], step)
+    assert expected[0] not in found.because and "no single cause" in found.because
+
+
+@pytest.mark.parametrize("case", SHOWN)
+def test_what_is_said_reads_well(case):
+    setup, _, _ = SHOWN[case]
+    legible(reasons(*race(*setup)))
+
+
+# --- no difference --------------------------------------------------------------------------------------
+
+
+def test_level_lanes_have_nothing_to_repair():
+    names, configs, frames, step = race(
+        300, {"depth": 2, "lr": 0.5, "width": 64, "batch_size": 64}, NONE, BATCH
+    )
+    found = reasons(names, configs, frames, step)
+    assert "Each lane’s gradient reaches the first layer" in found.because
+    assert "with no norm" in found.because and "with batch norm" in found.because
+    assert "larger learning rate" in found.change
+    fading = dict(frames[0], gradient_norm=frames[0]["gradient_norm"] * np.array([0.01, 1], np.float32))
+    assert (
+        "The gradients differ, but not what was learned"
+        in reasons(names, configs, [fading, frames[1]], step).because
+    )
+
+
+def test_before_the_first_update_there_is_nothing_to_explain():
+    found = reasons(*race(0, {}, NONE, BATCH))
+    assert found.because.startswith("No update has been made yet") and not found.read
+
+
+def test_lanes_that_are_still_near_guessing_are_not_called_level():
+    assert "At step 3 no lane is far from guessing (10%) yet." in reasons(*race(3, {}, NONE, BATCH)).because
+
+
+@pytest.mark.parametrize(
+    ("lr", "change"), [(1e-4, "A larger learning rate."), (0.0, "A learning rate above 0")]
+)
+def test_lanes_that_learn_nothing_get_the_advice_that_fits(lr, change):
+    found = reasons(*race(60, {"lr": lr}, NONE, LAYER))
+    assert "No lane is far from guessing (10%)" in found.because and found.change.startswith(change)
+
+
+def test_lanes_of_instance_norm_are_not_told_to_train_longer():
+    found = reasons(*race(60, {}, {"norm": "instance"}, {"norm": "instance", "lr": 0.2}))
+    assert "each mean is over a single number" in found.because
+    assert "steps" not in found.change and "rate" not in found.change
+
+
+def test_a_race_that_is_not_over_is_said_to_be_none():
+    names, configs, frames, step = race(50, {"lr": 0.02}, BATCH, {"norm": "batch", "eps": 2e-5})
+    found = reasons(names, configs, frames, step)
+    assert found.because.startswith("Both are still learning: over the last 10 steps")
+    flat = [dict(one, train_loss=np.full_like(one["train_loss"], 1.0)) for one in frames]
+    assert "still learning" not in reasons(names, configs, flat, step).because
+
+
+def test_what_nothing_explains_is_said_to_be_unexplained():
+    names, configs, frames, step = race(60, {}, BATCH, LAYER)
+    same = {name: frames[0][name] for name in ARRAYS_NEEDED}
+    worse = dict(same, gradient_norm=same["gradient_norm"] * 3)
+    worse |= {name: same[name] - np.float32(0.2) for name in ("val_accuracy", "val_accuracy_batch")}
+    configs[1] = replace(configs[0], seed=1)
+    found = reasons(names, configs, [worse, same], step)
+    assert found.because.startswith("The recorded numbers give no single cause for this difference.")
+    assert "Most different is the gradient in layer 1" in found.because
+
+
+# --- several lanes, edits, images -----------------------------------------------------------------------
+
+
+def test_two_lanes_have_two_causes():
+    both = race(
+        60, {"batch_size": 64, "lr": 0.2}, {"norm": "batch", "norm_batch": 2}, BATCH, {"norm": "instance"}
+    )
+    found = reasons(*both)
+    assert "two numbers share a mean" in found.because and "over a single number" in found.because
+    assert found.read[0] != found.read[1]
+    legible(found)
+
+
+def test_a_change_in_mid_run_is_told():
+    edited = {"edits": ((30, "lr", 1.0),)}
+    names, configs, frames, step = race(60, edited, NONE, BATCH)
+    found = reasons(names, configs, frames, step)
+    assert "Since step 30 the learning rate is 1 instead of 0.1" in found.because
+    before = [{name: array[:, :30] for name, array in one.items()} for one in frames]
+    assert "Since step 30" not in reasons(names, configs, before, 29).because
+
+
+@pytest.mark.parametrize(
+    ("size", "shown"), [(2, "2 × 8 × 8 = 128 numbers, and over 32 in"), (1, "8 × 8 = 64 numbers")]
+)
+def test_of_few_images_the_numbers_that_share_a_mean_are_counted(size, shown):
+    images = {"network": "cnn", "depth": 3, "width": 8, "batch_size": size}
+    found = reasons(*race(20, images, NONE, BATCH))
+    assert shown in found.because
+    many = reasons(*race(20, images | {"batch_size": 32}, NONE, BATCH))
+    assert "in a dense network)" not in many.because
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"norm": "batch", "batch_size": 8}, (8, 8, 8, 8)),
+        ({"norm": "batch", "batch_size": 8, "norm_batch": 4}, (4,) * 4),
+        ({"norm": "ghost", "batch_size": 64}, (8,) * 4),
+        ({"norm": "layer"}, (32,) * 4),
+        ({"norm": "group", "groups": 16}, (2,) * 4),
+        ({"norm": "instance"}, (1,) * 4),
+        ({"norm": "frn"}, (1,) * 4),
+        ({"norm": "none"}, ()),
+        ({"norm": "spectral"}, ()),
+        ({"norm": "batch", "network": "cnn", "batch_size": 2, "depth": 3}, (128, 32, 32)),
+        ({"norm": "group", "network": "cnn", "groups": 8, "depth": 3}, (64 * 2, 16 * 4, 16 * 4)),
+        ({"norm": "batch", "network": "rnn", "batch_size": 4, "depth": 1}, (4,)),
+    ],
+)  # fmt: skip
+def test_numbers_per_statistic(changes, expected):
+    assert shared(replace(DENSE, **changes)) == expected
+
+
+def test_names_are_cut_to_what_tells_them_apart():
+    names = [
+        "batch norm",
+        "batch norm (batch size 8, lr 1)",
+        "batch norm (batch size 8, lr 2, eps 3)",
+        "no norm",
+    ]
+    assert short(names) == [
+        "batch norm",
+        "batch norm (batch size 8, lr 1)",
+        "batch norm (batch size 8, lr 2)",
+        "no norm",
+    ]
+
+
+def test_the_loss_of_single_batches_is_not_taken_for_progress():
+    rng = np.random.default_rng(0)
+    noisy = (1 + 0.3 * rng.normal(size=(2, 100))).astype(np.float32)
+    falling = noisy - 0.005 * np.arange(100, dtype=np.float32)
+    lanes = [Lane(0, "a", DENSE, {"train_loss": loss}, 99) for loss in (noisy, falling)]
+    assert lanes[0].fall == 0 and lanes[1].fall > 0.1
+
+
+# --- whatever is missing --------------------------------------------------------------------------------
+
+ODD = {
+    "one lane": (40, {}, BATCH),
+    "one lane that diverged": (40, {"lr": 5.0}, NONE),
+    "all lanes diverged": (40, {"lr": 8.0}, NONE, {"norm": "weight"}),
+    "four lanes": (40, {}, NONE, BATCH, LAYER, {"norm": "dyt"}),
+    "twenty layers": (10, {"depth": 20, "width": 16}, NONE, BATCH),
+    "one layer": (40, {"depth": 1}, NONE, BATCH),
+    "a GAN": (20, GAN, NONE, BATCH, {"norm": "spectral"}),
+    "a recurrent network": (20, {"network": "rnn", "depth": 1, "activation": "tanh"}, NONE, BATCH, LAYER),
+    "other depths": (30, {}, {"norm": "none", "depth": 8}, BATCH),
+    "the plane": (30, {"dataset": "moons"}, NONE, {"norm": "running"}, {"norm": "renorm"}),
+}
+
+
+@pytest.mark.parametrize("case", ODD)
+@pytest.mark.parametrize("lost", [None, 0, -1])
+def test_every_race_ends_in_a_sentence(case, lost):
+    """Also where a lane has nothing to show at all."""
+    names, configs, frames, step = race(*ODD[case])
+    if lost is not None:
+        frames[lost] = {name: np.full_like(array, np.nan) for name, array in frames[lost].items()}
+    legible(reasons(names, configs, frames, step))
+
+
+def test_fewer_frames_find_less_but_something():
+    names, configs, frames, step = race(60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH)
+    few = [{name: array[:, 60:] for name, array in one.items()} for one in frames]
+    found = reasons(names, configs, few, step)
+    assert "step 0" not in found.because, "it isn't among the frames"
+    legible(found)
+    only = [{name: one[name] for name in ("train_loss", "val_accuracy")} for one in frames]
+    legible(reasons(names, configs, only, step))
+
+
+def test_all_frames_are_asked_for():
+    assert list(frames_needed(replace(DENSE, record_every=10, validate_every=20), 39)) == [0, 1, 2, 3]
+
+
+def test_every_rule_has_a_run_that_shows_it():
+    """Each is the first to find something in one of the races above."""
+    seen = set()
+    for setup, _, _ in SHOWN.values():
+        names, configs, frames, step = race(*setup)
+        lanes = [
+            Lane(n, name, *rest, step)
+            for n, (name, *rest) in enumerate(zip(names, configs, frames, strict=True))
+        ]
+        seen.add(why._first(lanes[0], lanes[1])[0])
+    assert seen == set(DIAGNOSES)
+
+
+# --- where to read on -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("key", PLACES)
+def test_places_exist(key):
+    words, address = PLACES[key]
+    assert words and leads_somewhere(address)
