@@ -1,6 +1,6 @@
 // The bar of a race: one slim row that stays in sight with play, single steps and the slider, and a row below it with
 // the start, the speed, the ghost, and how long a wait will be.
-import { button, choice, element, ICONS } from "./controls.js";
+import { button, choice, element, ICONS, listenToFingers } from "./controls.js";
 import { explain } from "./explain.js";
 import { digit } from "./keys.js";
 
@@ -31,10 +31,15 @@ export class Bar {
       ...{ type: "range", min: 0, max: race.horizon(), step: 1 },
       ...{ "aria-label": "Step of training", "data-control": "step" },
     });
-    this.scrub.addEventListener("input", () => race.input("step", this.scrub.valueAsNumber));
+    const follow = () => race.input("step", this.scrub.valueAsNumber);
+    const settle = () => race.change();
+    const mayFollow = listenToFingers(this.scrub, follow, settle);
+    this.scrub.addEventListener("input", () => {
+      if (mayFollow()) follow();
+    });
     // A finger that returns to where it began has let go, too, but there is no "change" then.
     for (const end of ["change", "pointerup", "pointercancel", "blur"]) {
-      this.scrub.addEventListener(end, () => setTimeout(() => race.change()));
+      this.scrub.addEventListener(end, () => setTimeout(settle));
     }
     this.clock = element(box, "output", "clock");
     const speed = race.table("speed");

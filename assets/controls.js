@@ -77,7 +77,7 @@ export function slider(parent, control, { onInput, onChange }) {
   const output = element(head, "output");
   // Room for the longest of them: what stands beside it doesn't move while the value changes.
   const longest = Math.max(...(control.shown ?? []).map((words) => words.length), 0);
-  output.style.minWidth = `${0.8 * longest}ch`;
+  output.style.minWidth = `min(${0.8 * longest}ch, 45vw)`;
   output.style.textAlign = "right";
   row.classList.toggle("wordy", longest > WORDY);
   const input = element(row, "input", "", {
@@ -146,7 +146,7 @@ const SURE = 8; // pixels after which it is clear where a finger wants to go
  * @param {() => void} settle
  * @returns {() => boolean} whether the slider may go where the browser has put it; if not, it is back already
  */
-function listenToFingers(input, follow, settle) {
+export function listenToFingers(input, follow, settle) {
   /** @type {{ x: number, y: number, kept: string, touched: string, way: "" | "across" | "along" } | undefined} */
   let finger;
   input.addEventListener(

@@ -22,6 +22,7 @@ import { Verdict } from "./verdict.js";
  * @typedef {Record<string, any>} Values
  */
 
+const SEEN = 0.6; // of the window's height: what begins above can be seen
 const KEYS_REST_MS = 400; // after the last key the address follows
 
 export class Race {
@@ -53,9 +54,9 @@ export class Race {
     this.races = new Races(container, this, /** @type {any} */ (data));
     const above = element(container, "div");
     this.bar = new Bar(container, this);
-    const body = element(container, "div", "race");
-    this.settings = new Settings(body, this.changes, /** @type {any} */ (data));
-    this.pictures = element(body, "div", "pictures");
+    this.body = element(container, "div", "race");
+    this.settings = new Settings(this.body, this.changes, /** @type {any} */ (data));
+    this.pictures = element(this.body, "div", "pictures");
     this.verdict = new Verdict(this.pictures);
     const shown = () => this.shown;
     this.standing = new Standing(
@@ -264,6 +265,24 @@ export class Race {
     this.exchange.ask();
     if (this.calm) this.goTo(this.head.until, true);
     else this.setPlaying(true);
+  }
+
+  // On a small screen the race is below the question: it is brought up. Returns where it then is; undefined: it was in
+  // sight.
+  comeIntoSight() {
+    if (this.top() < window.innerHeight * SEEN) return undefined;
+    this.bring(this.bar.box);
+    return this.top();
+  }
+
+  // Where on the screen the race begins.
+  top() {
+    return Math.round(this.body.getBoundingClientRect().top);
+  }
+
+  /** @param {HTMLElement} box */
+  bring(box) {
+    box.scrollIntoView({ block: "start" });
   }
 
   /** @param {number} now */

@@ -17,6 +17,7 @@ import { Prediction } from "./scenes.js";
 export const LEVEL = -1,
   UNANSWERED = -2,
   SKIPPED = -3;
+const STAYED = 40; // pixels: who scrolls farther looks at something else
 const OPENING = "opening"; // the scene that an address without settings leads to
 
 export class Races {
@@ -29,6 +30,8 @@ export class Races {
     this.story = undefined;
     /** @type {[words: string, address: string][]} */
     this.read = [];
+    /** @type {number | undefined} */
+    this.watching = undefined; // where on the screen the race was brought after an answer
     const row = element(parent, "nav", "races", { "aria-label": "Races to try" });
     this.sceneMenu = this.menu(row, "Predict a race", "scene", "Predict …", scenes, ({ group, title }) => [
       group,
@@ -175,6 +178,7 @@ export class Races {
   forget() {
     this.story = undefined;
     this.read = [];
+    this.watching = undefined;
   }
 
   // ---- question and answer ----------------------------------------------------------------------------------------
@@ -193,6 +197,7 @@ export class Races {
     this.race.show();
     this.race.reveal();
     this.prediction.said.focus({ preventScroll: true }); // the answers can't be used any more; what is said is read next
+    this.watching = this.race.comeIntoSight();
   }
 
   // What was measured, at the step at which the race is judged.
@@ -200,9 +205,14 @@ export class Races {
   learn(story, read) {
     const { scene } = this;
     if (!scene || this.isOpen) return;
+    // Who was taken to the race, and has stayed there, is taken back to what is said of it.
+    const { watching, race } = this;
+    const stayed = watching !== undefined && Math.abs(watching - race.top()) < STAYED;
+    this.watching = undefined;
     this.story = { ...story, holds: true }; // later steps don't change what was measured at the judged one
     this.read = read;
     this.show();
+    if (stayed) race.bring(this.prediction.box);
   }
 
   show() {

@@ -3,18 +3,19 @@
 A client asks as the page does when a race is opened to be played: step 120 first, the rest when that is
 there. A branch is asked for as the page does while a finger moves (drafts, one after another, at another
 learning rate each), and in full when it rests. Each race has a seed of its own, so that nothing is kept
-already. Seconds from the question; server, pool and client share this machine's cores.
+already. Seconds from the question; server, pool and client share this machine's cores. "Pool" is processor
+time of the worker processes, which other work on the machine hardly changes.
 
     PYTHONPATH=. .venv/bin/python benchmarks/waits.py                # all
     PYTHONPATH=. .venv/bin/python benchmarks/waits.py E6 branch      # some
-    PYTHONPATH=. .venv/bin/python benchmarks/waits.py all HOUSE      # the server of another checkout
+    PYTHONPATH=. .venv/bin/python benchmarks/waits.py --house PATH   # the server of another checkout
 """
 
 from __future__ import annotations
 
+import argparse
 import itertools
 import json
-import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -103,40 +104,50 @@ class Reader:
                 yield header, arrays
 
 
-def race(reader: Reader, name: str) -> None:
+def computing(server: Server) -> float:
+    """Return the processor time that the worker processes have used."""
+    return sum(sum(process.cpu_times()[:2]) for process in server.workers())
+
+
+def race(reader: Reader, server: Server, name: str) -> None:
     """Print the waits of one race."""
     values = RACES[name] | {"seed": next(SEED), "guess": -3}
+    before = computing(server)
     watched = reader.ask(values, AHEAD, horizon=max(STEPS))
     first = ", ".join(f"{seconds:.2f}" for seconds in sorted(watched.first))
     steps = ", ".join(f"step {step}: {watched.reached[step]:.2f}" for step in STEPS if step)
-    print(f"{name}: first frames of its lanes {first}; all lanes at {steps}", flush=True)
+    used = computing(server) - before
+    print(f"{name}: first frames of its lanes {first}; all lanes at {steps}; pool {used:.1f}", flush=True)
 
 
 def branch(reader: Reader, server: Server) -> None:
     """Print how long a branch takes while it is dragged, and at rest; and the steps computed for it."""
     values = RACES["default"] | {"seed": next(SEED), "guess": -3, "step": BRANCH_AT}
     reader.ask(values, 401)
-    before = server.health()["computed_steps"]
+    before, used = server.health()["computed_steps"], computing(server)
     times = []
     for number in range(DRAFTS):
         edits = [[BRANCH_AT, "lr", round(0.2 + 0.01 * number, 2)]]
         times.append(reader.ask(values | {"edits": edits}, BRANCH_SEEN, draft=True).reached[BRANCH_SEEN])
+    drafting = computing(server) - used
     drafted = server.health()["computed_steps"]
     rest = reader.ask(values | {"edits": edits}, 401)
     full = server.health()["computed_steps"]
     print(
         f"branch at {BRANCH_AT}, drafts to {BRANCH_SEEN}: first {times[0]:.2f}, then "
-        f"{sum(times[1:]) / (DRAFTS - 1):.3f} each ({drafted - before} steps computed); at rest: step 300 "
-        f"after {rest.reached[300]:.3f}, 400 after {rest.reached[400]:.2f} ({full - drafted} steps)",
+        f"{sum(times[1:]) / (DRAFTS - 1):.3f} each ({drafted - before} steps, pool {drafting:.2f}); at rest: "
+        f"step 300 after {rest.reached[300]:.3f}, 400 after {rest.reached[400]:.2f} ({full - drafted} steps)",
         flush=True,
     )
 
 
 def main() -> None:
     """Measure what the command line names."""
-    wanted = sys.argv[1:2] if len(sys.argv) == 3 and sys.argv[1] == "all" else sys.argv[1:]
-    house = Path(sys.argv[2]) if wanted == ["all"] and len(sys.argv) == 3 else ROOT
-    names = [*RACES, "branch"] if not wanted or wanted == ["all"] else wanted
+    parser = argparse.ArgumentParser()
+    parser.add_argument("names", nargs="*", choices=[[], *RACES, "branch"])
+    parser.add_argument("--house", type=Path, default=ROOT)
+    asked = parser.parse_args()
+    names, house = asked.names or [*RACES, "branch"], asked.house
     server = Server(house=house)
     try:
         address = server.url.replace("http", "ws") + "/live"
@@ -147,7 +158,7 @@ def main() -> None:
                 if name == "branch":
                     branch(reader, server)
                 else:
-                    race(reader, name)
+                    race(reader, server, name)
     finally:
         server.kill()
 

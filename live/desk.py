@@ -155,10 +155,13 @@ class Desk:
                 self._pool = None
             raise
 
-    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[Frame, None]:
+    async def watch(
+        self, config: RunConfig, viewer: Viewer, names: Collection[str] | None = None
+    ) -> AsyncGenerator[Frame, None]:
         """The recording's blocks of frames in order, as far as ``viewer`` wants, as they come.
 
-        Endless: it waits for more until it is closed. What no viewer waits for is not computed.
+        ``names``: the arrays that are wanted; None: all. Endless: it waits for more until it is closed. What
+        no viewer waits for is not computed.
 
         Raises
         ------
@@ -177,9 +180,8 @@ class Desk:
                 recording = self.recordings.open(config, viewer.next)
                 stop = min(viewer.step // config.record_every + 1, viewer.next + LARGEST_CHUNK)
                 if blocks := recording.between(viewer.next, stop):
-                    block = joined(blocks)
-                    viewer.next += len(block["step"])
-                    yield block
+                    viewer.next += sum(len(block["step"]) for block in blocks)
+                    yield joined([{n: b[n] for n in names} for b in blocks] if names else blocks)
                     continue
                 if viewer.error:
                     raise ComputationError(viewer.error)
@@ -194,12 +196,12 @@ class Desk:
         """Some arrays of some frames of a recording, when they are there; they are computed if need be."""
         every = config.record_every
         viewer, found = Viewer((numbers.stop - 1) * every, first=numbers.start), []
-        async with contextlib.aclosing(self.watch(config, viewer)) as blocks:
+        async with contextlib.aclosing(self.watch(config, viewer, names)) as blocks:
             async for block in blocks:
                 found.append(block)
                 if viewer.next >= numbers.stop:
                     break
-        return joined([{name: block[name] for name in names} for block in found])
+        return joined(found)
 
     def first(self, config: RunConfig) -> int:
         """Return the number of the first frame that is kept; 0 if nothing is: it comes from the start."""

@@ -58,6 +58,13 @@ class Race(NamedTuple):
             return found._replace(**asked, until=SCENES[scene].until)
         return found._replace(**_of_experiment(values))
 
+    @property
+    def here(self) -> str:
+        """The short address of the scene or the experiment's race; "" of any other."""
+        if self.scene:
+            return f"training-lab?preset={self.scene}"
+        return f"training-lab?experiment={self.experiment}" if self.experiment else ""
+
     def horizon(self, step: int) -> int:
         """Return how far frames may be sent: while the question is open, no further than step 0."""
         return 0 if self.open else min(step, LAB_STEPS)
@@ -90,7 +97,7 @@ class Said(NamedTuple):
 def said(race: Race, frames: Sequence[Frame], ghosts: Mapping[int, Frame], step: int) -> Said:
     """Say how a race stands at ``step``: ``frames`` of its lanes up to there, and by lane those of ghosts."""
     text, leader = verdict.verdict(race.names, race.configs, frames, step, ghosts)
-    because, change, read = reasons.reasons(race.names, race.configs, frames, step)
+    because, change, read = reasons.reasons(race.names, race.configs, frames, step, race.here)
     return Said(text, leader, because, change, read)
 
 

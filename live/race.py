@@ -50,7 +50,7 @@ class Track(Shelf):
 
     async def verdict(self, race: Race, step: int) -> Said:
         """Say how a race stands at ``step`` and why; those who watch one race share it."""
-        key = (tuple(race.names), tuple(race.configs), tuple(race.ghosts.items()), step)
+        key = (tuple(race.names), tuple(race.configs), tuple(race.ghosts.items()), race.here, step)
         known = self._verdicts.get(key)
         if known is None:
             lanes, ghosts = await asyncio.gather(self.course(race, step), self.before(race, step))
@@ -207,6 +207,8 @@ class LabSession(Session):
                 if race.scene and step >= race.until:
                     answer["story"] = judge.story(race, await self.shelf.numbers(race), step)
                     answer["read"] = SCENES[race.scene].read
+                    if step == race.until:  # the scene's own reason is enough there
+                        answer |= {"because": "", "change": ""}
             await self.send(json.dumps(answer))
         except ComputationError as error:
             with contextlib.suppress(Gone):

@@ -24,7 +24,6 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 WATCHED = (*CURVES, *BANDS, "statistics_gap")  # what is kept of each seed, for files and chapters
-POINTS_SHOWN = 300
 NEVER = 10**6  # steps between two frames of a run that records none
 # What a step's time and the number of parameters depend on.
 _COSTING = (
@@ -117,15 +116,6 @@ def recorded_alike(config: RunConfig) -> RunConfig:
 def cost(config: RunConfig) -> tuple[int, float]:
     """How many parameters one of the networks has, and the seconds that a step of all seeds takes."""
     return start(config).flat.shape[1], step_seconds(config)
-
-
-def points(config: RunConfig) -> tuple[NDArray[np.floating], NDArray[np.intp]]:
-    """The training points that a picture of two-dimensional data shows: x (n, 2) and class numbers (n,).
-
-    The first POINTS_SHOWN, which are a random choice: the data sets are shuffled.
-    """
-    dataset = config.data()
-    return dataset.x_train[:POINTS_SHOWN], dataset.y_train[:POINTS_SHOWN]
 
 
 def digits_batch(samples: int) -> NDArray[np.float64]:

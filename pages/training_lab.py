@@ -18,8 +18,8 @@ if __name__ == "__main__":
 
     st.title(CHAPTER.question)
     st.markdown(
-        "Networks race: **same data, same initial weights, same batches, same clock**; each lane differs "
-        "only where you say so. Lines are means over several seeds, shades reach from the lowest to the "
-        "highest."
+        "Networks are trained side by side: **on the same data, from the same initial weights, with the same "
+        "batches**. Each is a lane, and lanes differ only in the settings that you choose. Lines are means "
+        "over several seeds, and bands reach from the lowest seed to the highest."
     )
     show_code(lab_code(picture("lab", title=CHAPTER.question)))

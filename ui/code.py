@@ -30,14 +30,14 @@ _UPDATES = {
 # What connects the layers of networks that are not dense.
 _CONNECTIONS = (
     ("cnn", "A convolution: the linear map of unfolded patches", conv.conv),
-    ("cnn", "A convolution, the way back", conv.conv_backward),
-    ("rnn", "A recurrent layer: the linear map of input and state, step by step", recurrent.unroll),
-    ("rnn", "A recurrent layer, the way back", recurrent.unroll_backward),
+    ("cnn", "A convolution, backward", conv.conv_backward),
+    ("rnn", "A recurrent layer: the linear map of input and state, at each time step", recurrent.unroll),
+    ("rnn", "A recurrent layer, backward", recurrent.unroll_backward),
 )
 
 
 def lab_code(values: Values) -> list[Passage]:
-    """What computes a race, from the update inwards; only what its lanes use."""
+    """List what computes a race, from the update inwards; only what its lanes use."""
     configs = lane_configs(values)
     used = [NORMS[norm] for norm in _in_lanes(configs, "norm") if norm != "none"]
     used += [NORMS[norm] for norm in _in_lanes(configs, "weight_norm") if norm != "none"]
@@ -54,7 +54,7 @@ def lab_code(values: Values) -> list[Passage]:
         ),
         Passage(f"The update: {'; '.join(updates)}", optimizer.gradient_to_update),
         Passage(r"Forward, layer by layer: $z = x W + b$, norm, activation", network.forward),
-        Passage("Backward, the same way back", network.backward),
+        Passage("Backward, the same layers in reverse", network.backward),
     ]
     if any(config.cosine_steps for config in configs):
         passages.append(
@@ -62,8 +62,8 @@ def lab_code(values: Values) -> list[Passage]:
         )
     if noisy:
         passages += [
-            Passage("Where a norm stands, with the noise behind it", units._norm),
-            Passage("The noise, anew at each step", train.noise),
+            Passage("A layer’s norm, with the noise added after it", units._norm),
+            Passage("The noise, drawn anew at each step", train.noise),
         ]
     for kind, what, function in _CONNECTIONS:
         if kind in kinds:
@@ -82,40 +82,40 @@ def lab_code(values: Values) -> list[Passage]:
         if norm.pair:
             passages += [
                 Passage(f"{norm.label}: {norm.summary}", norm.pair[0]),
-                Passage(f"{norm.label}, the way back", norm.pair[1]),
+                Passage(f"{norm.label}, backward", norm.pair[1]),
             ]
     activations = [c.activation for c in configs if c.nonlinearity is layers.ACTIVATIONS[c.activation]]
     for name in dict.fromkeys(activations):
         activation = layers.ACTIVATIONS[name]
         passages += [
             Passage(rf"Activation {name}, $a = \phi(z)$", activation.forward),
-            Passage(r"Its slope $\phi'(z)$ on the way back", activation.slope),
+            Passage(r"Its derivative $\phi'(z)$, for the backward pass", activation.slope),
         ]
     if plays:
-        loss = Passage(r"The loss, $-\log \sigma(\pm\text{logit})$: real or not", gan.real_or_not)
+        loss = Passage(r"The loss, $-\log \sigma(\pm\text{logit})$: real or generated", gan.real_or_not)
     else:
         loss = Passage(
             r"The loss $-\log \mathrm{softmax}(\text{logits})_{\text{label}}$", layers.cross_entropy
         )
     passages.append(loss)
     if any(norm.running for norm in used) and not plays:
-        passages.append(Passage("Validation: running statistics take over", network.inference_layers))
+        passages.append(Passage("Validation: running statistics are used", network.inference_layers))
     return passages
 
 
 def _in_lanes(configs: Sequence[RunConfig], name: str) -> list[str]:
-    """Each value that a setting has in some lane, once."""
+    """Return each value that a setting has in some lane, once."""
     return list(dict.fromkeys(getattr(config, name) for config in configs))
 
 
 @st.fragment
 def show_code(passages: Sequence[Passage]) -> None:
-    """An expander with the passages; its contents are made, and sent, only while it is open."""
+    """Show an expander with the passages; its contents are made, and sent, only while it is open."""
     expander = st.expander("Show the code", icon=":material/code:", key="code", on_change="rerun")
     if not expander.open:
         return
     with expander:
-        st.caption("The functions that computed this picture, read from the running program.")
+        st.caption("The functions that computed these pictures, read from the running program.")
         for what, function in passages:
             st.markdown(what)
             st.code(source(function), language="python")
@@ -123,7 +123,7 @@ def show_code(passages: Sequence[Passage]) -> None:
 
 @lru_cache(maxsize=64)
 def source(function: Callable[..., Any]) -> str:
-    """The text of ``function``; of one that NumPy has in machine code, its name."""
+    """Return the text of ``function``; of one that NumPy has in machine code, its name."""
     if isinstance(function, np.ufunc):
         return f"numpy.{function.__name__}"
     return dedent(inspect.getsource(function))  # of a method without its class's indent

@@ -9,6 +9,7 @@ from ui.navigation import navigate
 _STYLE = """<style>
 .stMainBlockContainer { padding-top: .25rem; padding-bottom: 2rem; }
 .stMainBlockContainer h1 { padding: 0 0 .2rem; }
+.stButton :is([data-testid=stMarkdownContainer], [data-testid=stMarkdownContainer] *) { white-space: normal; }
 @media (max-width: 640px) { .stMainBlockContainer { padding-left: .8rem; padding-right: .8rem; }
   .stMainBlockContainer h1 { font-size: 1.6rem; } }
 @media (max-height: 480px) { .stMainBlockContainer h1 { font-size: 1.3rem; } .st-key-lead { display: none; } }

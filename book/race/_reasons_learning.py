@@ -235,7 +235,7 @@ def unsteady(level: Sequence[Lane], behind: Sequence[Lane]) -> Finding | None:
                 f"Noise behind each norm makes the next layer’s inputs unsteady, and {noisy.name} is level "
                 f"with {calm[0].name} all the same: the training losses are {brief(noisy.loss)} and "
                 f"{brief(calm[0].loss)}, with {bare[0].name} {brief(bare[0].loss)}.",
-                "So the lead doesn’t depend on steady distributions here.",
+                f"So the lead over {bare[0].name} doesn’t depend on steady distributions here.",
                 f"Stronger noise with {noisy.name}.",
                 ("E6", "E7"),
             )

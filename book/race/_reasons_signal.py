@@ -261,7 +261,8 @@ def exploding(lane: Lane, ahead: Lane | None) -> Finding | None:
     config = lane.config
     main = f"At step 0 the gradient grows {fold(grown)} from layer {config.depth} to layer 1 with {lane.name}"
     m = min(shared(config), default=0)
-    if config.norm == "batch" and m >= 4 and config.network == "mlp" and config.activation == "relu":
+    plain = config.network == "mlp" and config.placement == "before" and not config.residual
+    if config.norm == "batch" and m >= 4 and plain and config.activation == "relu":
         predicted = gradient_growth_relu(m) ** ((config.depth - 1) / 2)
         main += f"; for wide networks Yang et al. (2019) predict {fold(predicted)}"
     first, last = (float(lane.start("update_ratio")[layer]) for layer in (0, -1))

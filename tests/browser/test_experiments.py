@@ -221,7 +221,8 @@ def test_the_note_that_a_race_is_computed_moves_nothing(page: Page, width: int) 
     moved = note.evaluate(
         """(note) => {
           const lab = note.closest(".lab");
-          const others = [...lab.querySelectorAll(".bar > *, .bar-more > *, .race > *")].filter((one) => one !== note);
+          const all = [...lab.querySelectorAll(".bar > *, .bar-more > *, .race > *")];
+          const others = all.filter((one) => one !== note);
           const places = () => others.map((one) => {
             const { x, y, width, height } = one.getBoundingClientRect();
             return [x, y, width, height];

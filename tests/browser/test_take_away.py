@@ -19,7 +19,7 @@ LAB = "/training-lab?depth=2&width=16&replicas=2&step=30"
 SVG = "{http://www.w3.org/2000/svg}"
 # Mean difference of the colours, 0 to 1, between a canvas and the same picture out of the file. Both are
 # drawn by one renderer: what differs is the smoothing of edges and letters.
-SAME = {1: 0.002, 2: 0.004}  # by pixels of the screen for one of the page
+SAME = {1: 0.003, 2: 0.006}  # by pixels of the screen for one of the page
 
 
 def open_lab(page: Page, address: str = LAB) -> None:
@@ -104,8 +104,8 @@ def test_the_svg_is_the_page(
         assert name == "batchnorm-lab-step-30.svg"
         root = ET.fromstring(svg)
         written = texts(svg)
-        verdict = page.locator(".verdict").inner_text()
-        assert " ".join(verdict.split()) in " ".join(written.split())
+        for part in page.locator(".verdict .text, .verdict dd").filter(visible=True).all()[:2]:
+            assert " ".join(part.inner_text().split()) in " ".join(written.split())  # how it stands, and why
         assert page.evaluate("location.href") in written.replace(" ", "")
         colour = page.locator(".lab").evaluate(
             "(lab) => getComputedStyle(lab).getPropertyValue('--st-background-color').trim()"
@@ -196,11 +196,13 @@ def test_the_menu_needs_no_mouse(page: Page) -> None:
     expect(summary).to_be_focused()
 
 
-def test_on_a_phone_all_four_are_in_reach(page: Page) -> None:
+def test_on_a_phone_all_are_in_reach(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_lab(page)
     open_menu(page)
-    for button in page.locator(".take button").all():
+    buttons = page.locator(".take button").filter(visible=True)
+    expect(buttons).to_have_count(5)  # four files and a link
+    for button in buttons.all():
         box = button.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 40
 

@@ -17,15 +17,16 @@ STOPS = 160  # of γ, from −4 to 4
 
 
 class Finger:
-    """One finger on the slider for γ, as the touch screen reports it."""
+    """One finger on a slider, as the touch screen reports it."""
 
-    def __init__(self, page: Page) -> None:
+    def __init__(self, page: Page, slider: str = GAMMA) -> None:
         self.page = page
+        self.slider = slider
         self.screen = page.context.new_cdp_session(page)
 
     def down(self, share: float) -> None:
         """Touch the slider at a share of its length."""
-        box = self.page.locator(GAMMA).bounding_box()
+        box = self.page.locator(self.slider).bounding_box()
         assert box is not None
         self.x, self.y = box["x"] + share * box["width"], box["y"] + box["height"] / 2
         self._send("touchStart", {"x": self.x, "y": self.y})
@@ -175,3 +176,27 @@ def test_the_next_gesture_is_a_new_one(phone: Page) -> None:
     finger.up()
     come_to_rest(phone)
     assert gamma(phone) == moved
+
+
+def test_the_step_of_a_race_stays_where_it_is_when_the_page_is_swiped(
+    chromium: Browser, server: Server
+) -> None:
+    context = chromium.new_context(
+        viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True, base_url=server.url
+    )
+    page, step = context.new_page(), "input[data-control=step]"
+    page.goto("/training-lab?depth=2&width=16&replicas=2&step=40")
+    lab = page.locator(".lab")
+    expect(lab).to_have_attribute("data-step", "40")
+    box = page.locator(step).bounding_box()
+    assert box is not None
+    finger = Finger(page, step)
+    finger.down(0.8)
+    finger.move(3, -200)
+    page.wait_for_function("(y) => scrollY > 0 || document.querySelector('.stMain').scrollTop > 0", arg=0)
+    finger.up()
+    expect(lab).to_have_attribute("data-step", "40")
+    finger.down(0.8)
+    finger.up()
+    expect(lab).not_to_have_attribute("data-step", "40")
+    context.close()

@@ -397,6 +397,17 @@ def test_an_answered_race_is_played_to_where_it_is_judged_and_says_why(
     expect(page.locator(".lab")).to_have_attribute("data-step", "0")
 
 
+def test_on_a_phone_the_race_comes_into_sight_and_then_what_is_said_of_it(page: Page) -> None:
+    page.set_viewport_size({"width": 390, "height": 844})
+    open_lab(page, "/training-lab?preset=sigmoid&speed=60")
+    question(page).locator("[data-choice='0']").click()
+    accuracy = page.locator("[data-figure=accuracy] canvas")
+    expect(accuracy).to_be_in_viewport(ratio=0.9)
+    expect(page.get_by_role("button", name="Pause")).to_be_in_viewport()
+    at_step(page, SCENES["sigmoid"].until)
+    expect(question(page).locator(".said p").first).to_be_in_viewport()
+
+
 def test_a_skipped_question_shows_the_race_and_judges_nobody(page: Page) -> None:
     open_lab(page, "/training-lab?speed=240")
     page.get_by_role("button", name="Skip the question").click()
@@ -651,8 +662,8 @@ def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
     at_step(page, 1)
     warning = page.get_by_text("Part of this address could not be used").locator("..")
     for words in (
-        "lanes=foo must be a norm, such as batch", "lr=1e99 is outside 0.0001 to 10", "activation=<img> is not one of",
-        "colour is no setting",
+        "lanes=foo must be a norm, such as batch", "lr=1e99 is outside 0.0001 to 10",
+        "activation=<img> is not one of", "colour is no setting",
     ):  # fmt: skip
         expect(warning).to_contain_text(words)
     expect(page.get_by_text("Traceback")).to_have_count(0)

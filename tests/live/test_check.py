@@ -54,7 +54,7 @@ def test_two_lanes_are_compared_with_pytorch(server, client, patiently):
             assert 0 <= found[precision]["largest"] < digits and found[precision]["where"]
             names = [name for name, _, _ in found[precision]["rows"]]
             assert {"logits", "loss", "gradient of weight0", "inference"} <= set(names)
-    assert (first["name"], second["name"]) == ("batch norm", "spectral norm (network convolutional)")
+    assert (first["name"], second["name"]) == ("batch norm", "spectral norm (convolutional)")
     rows = [{name for name, _, _ in answer["report"]["float64"]["rows"]} for answer, _ in answers]
     assert "running mean of layer1" in rows[0] - rows[1]
     patiently(lambda: {process.pid for process in server.workers()} <= before, "the end of the processes")

@@ -460,6 +460,18 @@ def test_what_is_known_of_the_past_is_shown_while_the_rest_is_computed(gate):
     with_desk(scenario)
 
 
+def test_a_past_that_nobody_has_seen_is_shown_as_it_is_computed(monkeypatch):
+    branch = SMALL.branch(50, lr=0.5)
+
+    async def scenario(desk):
+        monkeypatch.setattr(desk, "turn_seconds", lambda *_: 0.0)
+        watching = desk.watch(branch, Viewer(60))
+        assert len((await anext(watching))["step"]) < 25
+        await watching.aclose()
+
+    with_desk(scenario)
+
+
 def test_a_branch_survives_that_nothing_is_kept():
     branch = SMALL.branch(40, lr=0.5)
 

@@ -30,7 +30,7 @@ from live.wire import unpack
 from tests.scheduler import Inline
 
 PATIENCE = 60
-SMALL = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2}
+SMALL = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "init_scale": 0.5}
 UNTIL = 20
 Message = dict[str, Any]
 
@@ -201,7 +201,8 @@ def test_while_its_question_is_open_a_race_shows_step_0_and_no_more(small_scene:
         first = 0 if way == "until" else 2000
         header = await visitor.ask("lab", values=changed, until=first, draft=way == "draft")
         assert (header["scene"], header["open"], header["until"]) == (small_scene, True, UNTIL)
-        assert header["notes"] == notes(full(**changed | {"before": (("lr", 1.0),)}), is_open=True)
+        values = full(**changed | {"before": (("lr", 1.0),)})
+        assert header["notes"] == notes(values, is_open=True) != notes(values)
         await visitor.frames(1)
         await visitor.tell("until", step=2000)
         await rest()

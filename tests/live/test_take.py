@@ -16,6 +16,7 @@ import bnlib
 from book.batch import transform
 from book.race import lanes
 from book.race import settings as lab
+from book.race.runs import VALIDATE_EVERY
 from book.registry import chapters
 from live import take
 from live.desk import Desk
@@ -82,7 +83,7 @@ def test_every_number_of_every_seed_is_in_the_csv():
     for history in recorded:
         for replica, step in product(range(2), range(13)):
             place = history["shown"].name, 7 + replica, step
-            for name in ("train_loss",) if step % lanes.VALIDATE_EVERY else CURVES:
+            for name in ("train_loss",) if step % VALIDATE_EVERY else CURVES:
                 expected[*place, "", name] = history[name][replica, step]
             for name, layer in product(BANDS, range(3)):
                 expected[*place, str(layer + 1), name] = history[name][replica, step, layer]
@@ -139,7 +140,7 @@ def test_a_long_file_is_thinned_and_says_so(monkeypatch):
 def test_the_largest_race_stays_bounded():
     """Four lanes with ghosts, eight seeds, twenty layers, all steps: what the settings allow at most."""
     frames = lab.LAB_STEPS + 1
-    curves = 2 * 4 * 8 * (frames + 3 * (frames // lanes.VALIDATE_EVERY + 1))
+    curves = 2 * 4 * 8 * (frames + 3 * (frames // VALIDATE_EVERY + 1))
     layers = 4 * 8 * 20 * len(BANDS) * frames
     every = take._thinning(layers, take.MOST_ROWS - curves)
     assert curves + layers / every <= take.MOST_ROWS

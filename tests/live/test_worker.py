@@ -173,7 +173,7 @@ def test_samples_are_those_of_the_first_seed_that_is_left():
 
 def test_the_points_shown_are_training_points_with_their_classes():
     config = replace(SMALL, dataset="spirals", data_noise=0.3)
-    x, labels = worker.points(config)
+    x, labels = frames.points(config)
     dataset = load("spirals", 0.3)
     assert x.shape == (300, 2) and labels.shape == (300,)
     np.testing.assert_allclose(x, dataset.x_train[:300], rtol=1e-6)

@@ -11,6 +11,8 @@ from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 import ui.chapters
+from book.race.asking import is_open, scene_of
+from book.race.scenes import OPENING
 from book.registry import chapters, pages
 from live.messages import CONTROLS, LAB, read, write
 
@@ -119,15 +121,22 @@ def test_an_address_restores_its_settings():
     }  # fmt: skip
 
 
-def test_the_lab_hands_over_its_presets_and_each_is_a_link_into_it():
+def test_the_lab_hands_over_its_scenes_and_each_is_a_link_into_it():
     told = handed_over(opened("lab"))
-    assert told["presets"] == json.loads(json.dumps(LAB["presets"]))
+    assert told["scenes"] == json.loads(json.dumps(LAB["scenes"])) and len(told["scenes"]) >= 10
     assert told["editable"] and told["differing"] and told["run"]
-    for preset in told["presets"].values():
-        app = opened("lab", **dict(parse_qsl(preset["address"].removeprefix("?"))))
+    for scene in told["scenes"]:
+        app = opened("lab", **dict(parse_qsl(scene["address"].removeprefix("?"))))
         there = handed_over(app)
         assert not app.warning and there["paused"], "a reader predicts before it starts"
-        assert there["values"] == told["defaults"] | preset["values"]
+        assert there["values"] == told["defaults"] | scene["values"]
+        values, problems = read(CONTROLS["lab"], there["values"])
+        assert not problems and is_open(values) and scene_of(values) == scene["name"]
+
+
+def test_a_bare_address_of_the_lab_is_the_opening_scene_and_open():
+    values, _ = read(CONTROLS["lab"], handed_over(opened("lab"))["values"])
+    assert is_open(values) and scene_of(values) == OPENING
 
 
 def bar_of(app):

@@ -304,7 +304,8 @@ def _percent(value, claim, lane):
         return any(abs(value - accuracy) <= 0.0501 for accuracy in lane.accuracies)
     shares = lane.settings[1]
     if "v/(v + ε)" in claim.said:
-        shares = [(lane.layers("activation_std", 0)[claim.layer - 1] / RELU_SPREAD) ** 2]
+        spread = lane.layers("activation_std", 0)[claim.layer - 1 : claim.layer]
+        shares = list((spread / RELU_SPREAD) ** 2)
     elif "update" in claim.said:
         shares = lane.updates
     elif re.search(r"\boff\b|saturated|Most are", claim.said):

@@ -8,7 +8,7 @@ import pytest
 
 from bnlib import RunConfig, advance, start
 from book.race import reasons as why
-from book.race._lane import Lane, shared, short
+from book.race._lane import Lane, shared
 from book.race.reasons import ARRAYS_NEEDED, DIAGNOSES, PLACES, frames_needed, reasons
 from book.race.settings import NAMES
 from tests.book.race.sentences import leads_somewhere, legible
@@ -254,6 +254,13 @@ def test_level_lanes_have_nothing_to_repair():
     )
 
 
+def test_what_yang_et_al_predict_is_for_a_norm_before_the_activation():
+    deep = {"depth": 10, "lr": 0.3}
+    places = ({"norm": "batch", "placement": place} for place in ("before", "after"))
+    found = reasons(*race(100, deep, *places))
+    assert "At step 0 the gradient grows" in found.because and "predict" not in found.because
+
+
 def test_before_the_first_update_there_is_nothing_to_explain():
     found = reasons(*race(0, {}, NONE, BATCH))
     assert found.because.startswith("No update has been made yet") and not found.read
@@ -350,65 +357,6 @@ def test_numbers_per_statistic(changes, expected):
     assert shared(replace(DENSE, **changes)) == expected
 
 
-def test_names_are_cut_to_what_tells_them_apart():
-    names = [
-        "batch norm",
-        "batch norm (batch size 8, lr 1)",
-        "batch norm (batch size 8, lr 2, eps 3)",
-        "no norm",
-    ]
-    assert short(names) == [
-        "batch norm",
-        "batch norm (batch size 8, lr 1)",
-        "batch norm (batch size 8, lr 2)",
-        "no norm",
-    ]
-
-
-def test_the_loss_of_single_batches_is_not_taken_for_progress():
-    rng = np.random.default_rng(0)
-    noisy = (1 + 0.3 * rng.normal(size=(2, 100))).astype(np.float32)
-    falling = noisy - 0.005 * np.arange(100, dtype=np.float32)
-    lanes = [Lane(0, "a", DENSE, {"train_loss": loss}, 99) for loss in (noisy, falling)]
-    assert lanes[0].fall == 0 and lanes[1].fall > 0.1
-
-
-# --- whatever is missing --------------------------------------------------------------------------------
-
-ODD = {
-    "one lane": (40, {}, BATCH),
-    "one lane that diverged": (40, {"lr": 5.0}, NONE),
-    "all lanes diverged": (40, {"lr": 8.0}, NONE, {"norm": "weight"}),
-    "four lanes": (40, {}, NONE, BATCH, LAYER, {"norm": "dyt"}),
-    "twenty layers": (10, {"depth": 20, "width": 16}, NONE, BATCH),
-    "one layer": (40, {"depth": 1}, NONE, BATCH),
-    "a GAN": (20, GAN, NONE, BATCH, {"norm": "spectral"}),
-    "a recurrent network": (20, {"network": "rnn", "depth": 1, "activation": "tanh"}, NONE, BATCH, LAYER),
-    "other depths": (30, {}, {"norm": "none", "depth": 8}, BATCH),
-    "the plane": (30, {"dataset": "moons"}, NONE, {"norm": "running"}, {"norm": "renorm"}),
-}
-
-
-@pytest.mark.parametrize("case", ODD)
-@pytest.mark.parametrize("lost", [None, 0, -1])
-def test_every_race_ends_in_a_sentence(case, lost):
-    """Also where a lane has nothing to show at all."""
-    names, configs, frames, step = race(*ODD[case])
-    if lost is not None:
-        frames[lost] = {name: np.full_like(array, np.nan) for name, array in frames[lost].items()}
-    legible(reasons(names, configs, frames, step))
-
-
-def test_fewer_frames_find_less_but_something():
-    names, configs, frames, step = race(60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH)
-    few = [{name: array[:, 60:] for name, array in one.items()} for one in frames]
-    found = reasons(names, configs, few, step)
-    assert "step 0" not in found.because, "it isn't among the frames"
-    legible(found)
-    only = [{name: one[name] for name in ("train_loss", "val_accuracy")} for one in frames]
-    legible(reasons(names, configs, only, step))
-
-
 def test_all_frames_are_asked_for():
     assert list(frames_needed(replace(DENSE, record_every=10, validate_every=20), 39)) == [0, 1, 2, 3]
 
@@ -433,3 +381,10 @@ def test_every_rule_has_a_run_that_shows_it():
 def test_places_exist(key):
     words, address = PLACES[key]
     assert words and leads_somewhere(address)
+
+
+def test_nobody_is_sent_to_where_they_are():
+    found = reasons(*race(60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH))
+    assert PLACES["deep"] in found.read
+    there = reasons(*race(60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH), here=PLACES["deep"][1])
+    assert PLACES["deep"] not in there.read and there.because == found.because
