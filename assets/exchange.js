@@ -11,6 +11,7 @@ import { Rate, words } from "./waits.js";
 
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const LONG_PATIENCE_MS = 8000;
+const CATCHING_UP_MS = 100;
 const BEND_MS = 90; // a bending curve is drawn so often, with as many steps as can be had in that time
 const LEAST_BEND = 20;
 const MOST_BEND = 200;
@@ -25,6 +26,7 @@ export class Exchange {
   constructor(race) {
     this.race = race;
     this.number = 0;
+    this.redrawnAt = 0;
     /** @type {Coming | undefined} */
     this.coming = undefined;
     /** @type {Coming | undefined} */
@@ -168,7 +170,18 @@ export class Exchange {
     if (!lanes) return;
     if (message.kind === "cost") lanes.lanes[message.lane].cost = message;
     else if (message.kind === "frames") this.append(lanes, message);
-    this.race.redraw();
+    if (this.isDue(lanes)) this.race.redraw();
+  }
+
+  // While a race that rests catches up, its pictures can wait: drawing takes the processor from computing.
+  /** @param {Lanes} lanes */
+  isDue(lanes) {
+    const { race } = this,
+      now = performance.now();
+    const resting = !race.playing && !race.held && lanes.reached() >= 0 && lanes.reached() < race.head.wanted;
+    if (resting && now - this.redrawnAt < CATCHING_UP_MS) return false;
+    this.redrawnAt = now;
+    return true;
   }
 
   /** @param {Lanes} lanes @param {any} message */

@@ -192,15 +192,18 @@ def test_steps_go_forwards_and_backwards(page: Page) -> None:
         page.get_by_role("button", name="Step on by one operation").click()
         expect(words).to_have_text(f"{step} of 7: {said}")
         expect(active).to_have_attribute("data-equation", equation)
+        at_rest(page)
         pictures.append(picture(page))
     assert len(set(pictures)) >= 7, "each operation is seen"
     expect(page.locator(".verdict")).to_contain_text("leave with mean 1 and standard deviation 2.")
     page.get_by_role("button", name="Back by one operation").click()
     expect(words).to_have_text("6 of 7: times γ")
+    at_rest(page)
     assert picture(page) == pictures[6]
     wait_for_address(page, "operation=gamma")
     page.get_by_role("button", name="To the beginning").click()
     expect(words).to_have_text("What arrives")
+    at_rest(page)
     assert picture(page) == pictures[0]
 
 
