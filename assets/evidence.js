@@ -15,7 +15,7 @@ const PARTS = [
 /**
  * @typedef {{what: string, expected: any, measured: any, low: any, high: any, accepted: any, holds?: boolean | null,
  *   reported?: boolean, outcome?: string}} Row
- * @typedef {{name: string, title: string, verdict: string, rows: Row[], notes?: string[], contested?: string,
+ * @typedef {{name: string, title: string, verdict: string, accepted: string, claims: string, rows: Row[], notes?: string[], contested?: string,
  *   caveat?: string, sources?: string[], where?: string}} Found
  */
 
@@ -53,8 +53,10 @@ export class Evidence {
     this.found.replaceChildren();
     this.outcome.replaceChildren();
     if (!found) return;
-    element(this.outcome, "b", "", {}, `${found.name} at full size: `);
-    this.outcome.append(`${found.verdict} `);
+    element(this.outcome, "b", "", {}, `What ${found.name} expects: `);
+    this.outcome.append(`${found.accepted} `);
+    element(this.outcome, "b", "", {}, "What it found: ");
+    this.outcome.append(`${found.verdict} ${found.verdict.startsWith("As accepted") ? `It ${found.claims}. ` : ""}`);
     button(this.outcome, "Theory beside measured ↓", "Go to the table: theory beside measured", () => {
       this.found.scrollIntoView({ block: "start" });
       this.found.focus({ preventScroll: true });
@@ -71,13 +73,18 @@ export class Evidence {
     const wide = element(this.found, "div", "wide", { tabindex: 0, role: "region", "aria-label": "What was measured" });
     const table = element(wide, "table", "rows");
     const head = element(element(table, "thead"), "tr");
-    for (const words of HEADS) element(head, "th", "", { scope: "col" }, words);
+    const theory = rows.some(({ expected }) => isThere(expected));
+    for (const words of HEADS.filter((one) => theory || one !== "Theory"))
+      element(head, "th", "", { scope: "col" }, words);
     const body = element(table, "tbody");
     const lines = rows.map((row) => {
       const line = element(body, "tr", outcome(row).replaceAll(" ", "-"));
       element(line, "th", "", { scope: "row" }, row.what);
-      const range = isThere(row.low) && isThere(row.high) ? `${cell(row.low)} to ${cell(row.high)}` : "–";
-      for (const words of [cell(row.expected), cell(row.measured), range, cell(row.accepted), outcome(row)])
+      const range = row.low !== row.high ? `${cell(row.low)} to ${cell(row.high)}` : "–";
+      for (const words of [
+        ...(theory ? [cell(row.expected)] : []),
+        ...[cell(row.measured), range, cell(row.accepted), outcome(row)],
+      ])
         element(line, "td", "", {}, words);
       return line;
     });

@@ -40,6 +40,7 @@ export class Keys {
     }
     this.list.hidden = !this.list.hidden;
     this.frame.help?.setAttribute("aria-expanded", String(!this.list.hidden));
+    if (!this.list.hidden) this.list.scrollIntoView({ block: "nearest" });
   }
 
   /** @param {KeyboardEvent} event */

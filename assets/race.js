@@ -22,7 +22,7 @@ import { Verdict } from "./verdict.js";
  * @typedef {Record<string, any>} Values
  */
 
-const SEEN = 0.6; // of the window's height: what begins above can be seen
+const SEEN = 0.7; // of the window's height: what begins above can be seen
 const KEYS_REST_MS = 400; // after the last key the address follows
 
 export class Race {
@@ -376,7 +376,12 @@ export class Race {
   /** @param {string} name @param {Figure} figure */
   async explore(name, figure) {
     const { explore } = await import("./explore.js");
-    explore(this.container, figure, { plotly: this.data.plotly, name: `batchnorm-lab-${name}-step-${this.step()}` });
+    const layout = { ...figure.layout, showlegend: true }; // there is room for one there
+    explore(
+      this.container,
+      { ...figure, layout },
+      { plotly: this.data.plotly, name: `batchnorm-lab-${name}-step-${this.step()}` },
+    );
   }
 
   // ---- to take away -----------------------------------------------------------------------------------------------

@@ -28,6 +28,8 @@ export class Races {
     this.experiments = experiments;
     /** @type {Story | undefined} */
     this.story = undefined;
+    /** @type {{title: string, values: Values} | undefined} */
+    this.was = undefined; // the scene or the experiment's race that was left by a change
     /** @type {[words: string, address: string][]} */
     this.read = [];
     /** @type {number | undefined} */
@@ -43,11 +45,15 @@ export class Races {
       "experiment",
       "Experiments …",
       experiments,
-      ({ experiment, race: title }) => [experiment, title],
+      // Titles of experiments say what came out: the menu has what is raced.
+      ({ values, race: title }) => [values.experiment, `${values.experiment}: ${title}`],
     );
     button(row, "Start over", "Put every setting back to how the lab starts", () => race.startOver());
     this.help = button(row, "?", "Keys", () => race.keys.toggle());
     this.keysRoom = element(parent, "div", "keys-room");
+    this.own = element(parent, "p", "own-race", { role: "status" });
+    this.ownWords = element(this.own, "span");
+    button(this.own, "Back to it", "Back to the race before your changes", () => this.open(this.was?.values));
     this.prediction = new Prediction(parent, (number) => this.answer(number));
     const { ways } = this.prediction;
     this.skip = button(ways, "Skip: just show the race", "Skip the question and show the race", () =>
@@ -170,6 +176,13 @@ export class Races {
   // Other settings than the scene's or the experiment's: what was asked or said of it no longer applies.
   leave() {
     const { experiment, race } = this.race.data.defaults;
+    const { values } = this.race; // changed already, but for the names
+    const scene = this.scenes.find(({ name }) => name === values.preset);
+    const other = this.experiments.find(
+      (one) => one.values.experiment === values.experiment && (one.values.race ?? race) === values.race,
+    );
+    if (scene) this.was = { title: scene.title, values: scene.values };
+    else if (other) this.was = { title: `${other.values.experiment}: ${other.race}`, values: other.values };
     Object.assign(this.race.values, { preset: "", guess: UNANSWERED, experiment, race });
     this.forget();
     this.show();
@@ -220,6 +233,9 @@ export class Races {
     this.sceneMenu.value = scene ? String(this.scenes.indexOf(scene)) : "";
     this.experimentMenu.value = experiment < 0 ? "" : String(experiment);
     this.prediction.box.hidden = !scene;
+    this.own.hidden = !this.was || Boolean(scene) || experiment >= 0;
+    if (!this.own.hidden)
+      this.ownWords.textContent = `This is a race of your own now, no longer “${this.was?.title}”. `;
     if (!scene) return;
     const { guess } = race.values;
     const chosen = guess === LEVEL ? scene.choices.length - 1 : guess >= 0 ? guess : undefined;

@@ -67,7 +67,7 @@ export class Prediction {
   tell({ choices, guess, task, read = [] }, story) {
     const line = element(this.said, "p");
     if (guess !== undefined) {
-      element(line, "b", "", {}, guess === story.right ? "As you said. " : `You said “${choices[guess]}”. `);
+      element(line, "b", "", {}, guess === story.right ? "Right. " : `Not quite: you said “${choices[guess]}”. `);
       if (story.credit) line.append(`${story.credit} `);
     }
     // The reveal has gone when other settings are chosen: what was said of it is then said of the past.

@@ -125,7 +125,10 @@ export class Settings {
     for (const [name, row] of Object.entries(this.rows)) {
       const restarts = values.change === "here" && step > 0 && !this.tables.editable.includes(name);
       row.classList.toggle("restarts", restarts);
-      row.title = restarts ? "Changes the race from its start" : "";
+      const own = this.isOwn(name, values.lanes);
+      row.title = own ? "Each lane has a value of its own" : restarts ? "Changes the race from its start" : "";
+      const input = row.querySelector("input, select");
+      if (input) /** @type {HTMLInputElement} */ (input).disabled = own;
     }
     // What no lane's norm has anything to do with isn't offered.
     for (const name of Object.keys(this.tables.concerns)) {
@@ -146,6 +149,13 @@ export class Settings {
     this.modes.here.checked = values.change === "here";
     this.lineup.show(values.lanes);
     this.showEdits(values.edits);
+  }
+
+  // Whether every lane that a setting concerns has a value of its own: the shared one does nothing then.
+  /** @param {string} name @param {Lane[]} lanes */
+  isOwn(name, lanes) {
+    const concerned = lanes.filter((lane) => this.concerns(name, lane));
+    return concerned.length > 0 && concerned.every(([, differs]) => differs.some(([field]) => field === name));
   }
 
   // Whether a setting does anything in a lane: of norms' settings, in those that have them.

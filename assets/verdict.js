@@ -13,7 +13,7 @@ export class Verdict {
     this.text = element(this.box, "p", "text", { role: "status" });
     this.reasons = element(this.box, "dl", "reasons");
     this.because = this.row("Why");
-    this.change = this.row("It would be otherwise");
+    this.change = this.row("What would change this");
     this.read = this.row("Read on");
     this.step = -1; // of which the words are
     this.links = "";

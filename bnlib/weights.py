@@ -282,7 +282,8 @@ NORMS = {
         pair=(_spectral, _spectral_backward), learned=(), options=("iterations",), weights=True,
         vector=True,
         about="Each weight matrix is divided by its largest singular value, so that no layer can stretch "
-        "its input. Activations are not normalized.",
+        "its input (of a convolution’s reshaped weights only approximately). Activations are not "
+        "normalized.",
         use="Use it in the discriminator of a GAN, to limit how steep it is. Elsewhere the limit can slow "
         "training down.",
     ),
@@ -291,8 +292,8 @@ NORMS = {
         pair=(_weight, _weight_backward), learned=("gain",), options=(), weights=True, start=_length,
         about="The weights of each output feature are divided by their length and multiplied by a learned "
         "gain. Activations are not normalized.",
-        use="Use it where neither the batch nor the activations may enter the norm. A change in the scale "
-        "of the data passes through it.",
+        use="Use it where the norm must depend on the weights only. A change in the scale of the data "
+        "passes through it.",
     ),
     "standard": Norm(
         weight_standardization, "weight standardization", "the weights of each output feature",

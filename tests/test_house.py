@@ -370,7 +370,7 @@ EVIDENCE = {
     *("bnlib.referee", "bnlib.sweep", "bnlib.theory", "bnlib.twin", "bnlib.workers"),
 }
 LESSONS = {"bnlib.clinic", "bnlib.inference"}
-MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 5000, "lessons": 1500}
+MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 5100, "lessons": 1500}
 
 
 def floor_of(module: str) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from .figures import readable
 from .findings import Check
 from .model import Result
 
@@ -63,9 +64,9 @@ def plain(result: Result) -> dict[str, Any]:
     return {
         "name": experiment.name,
         "title": experiment.title,
-        "verdict": result.verdict,
+        "verdict": readable(result.verdict),
         "rows": [_row(one) for one in checks],
-        "notes": list(result.findings.notes),
+        "notes": [readable(note) for note in result.findings.notes],
         "claims": experiment.claimed,
         **{
             part: getattr(experiment, part) for part in ("setup", "theory", "accepted", "contested", "caveat")

@@ -124,15 +124,15 @@ def _e14_read(results: Results) -> Findings:
     rises = cheated[1] - cheated[0] > EVIDENCE
     notes = (
         "Batches of SGD are the same in all cases; only who shares a mean and a variance differs.",
-        f"With batch statistics the error is {cheated[0]:.1f}% mixed and {cheated[1]:.1f}% with one class: "
-        + ("the norm removes signal, it doesn’t only cheat." if rises else "there the norm only cheats."),
+        f"With batch statistics, too, the error is {cheated[0]:.1f}% mixed and {cheated[1]:.1f}% with one "
+        "class: " + ("this is removal of signal, not leakage." if rises else "no signal is removed."),
     )
     return Findings((picture,), tuple(checks), notes)
 
 
 E14 = Experiment(
     name="E14",
-    title="Norm batches of one class ruin inference",
+    title="Norm batches of one class remove the signal",
     claims={"discrepancy": "supports"},
     setup="""
         Digits, 3 × 64 ReLU units, batch 160, statistics from 8 samples at a time that are mixed, of two

@@ -46,7 +46,13 @@ def _e8_read(results: Results) -> Findings:
             largest[norm] = np.maximum(learned, rates[0])
             checks.append(check(f"largest rate that learns, {NAMES[norm]}, depth {depth}", largest[norm]))
         ratio = largest["batch"] / np.exp(np.log(largest["none"]).mean())
-        checks.append(check(f"batch norm / no norm, depth {depth}", ratio, least=3 if depth == 5 else 10))
+        checks.append(
+            check(
+                f"largest rate that learns, batch norm / no norm, depth {depth}",
+                ratio,
+                least=3 if depth == 5 else 10,
+            )
+        )
         slow = {norm: values[:, rates.index(0.01)] for norm, values in loss.items()}
         if slow["none"].max() < slow["batch"].min():
             slower.append(str(depth))
@@ -73,9 +79,13 @@ def _e8_read(results: Results) -> Findings:
         notes.append(
             f"At learning rate 0.01 batch norm is slower in every seed, at depth {', '.join(slower)}."
         )
-    depths = f"at depth {', '.join(lower)}" if lower else "at none of the depths"
-    notes.append(f"At each one’s best rate batch norm has the lower training loss in every seed {depths}.")
-    notes.append(f"At each one’s best rate, batch norm changes accuracy by {', '.join(gains)}.")
+    depths = f"At depth {', '.join(lower)}" if lower else "At no depth"
+    verb = "batch norm has" if lower else "has batch norm"
+    notes.append(f"{depths} {verb} the lower training loss in every seed, each at its best rate.")
+    notes.append(
+        f"At each one’s best rate, batch norm changes accuracy by {', '.join(gains)}; the rates were chosen "
+        "on the same seeds."
+    )
     return Findings(tuple(pictures), tuple(checks), tuple(notes))
 
 

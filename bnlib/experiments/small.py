@@ -148,7 +148,7 @@ E12 = Experiment(
     read=_e12_read,
     races=lambda: (
         Race(
-            "Batches of 64, 8, 4 and 2; those of 4 and 2 would go on to steps 2,560 and 5,120",
+            "Batches of 64, 8, 4 and 2, up to step 2,000 of 5,120",
             tuple(replace(_e12_config("batch", b), groups=8) for b in (64, 8, 4, 2)),
             2000,
         ),

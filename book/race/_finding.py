@@ -16,12 +16,14 @@ class Finding(NamedTuple):
     main, detail : a sentence each; the detail is left out where another lane's cause needs its place
     change : what would make it otherwise
     read : keys of PLACES
+    norm : whether a norm is in `change`
     """
 
     main: str
     detail: str = ""
     change: str = ""
     read: tuple[str, ...] = ()
+    norm: bool = False
 
 
 # Looks at a lane that is behind, and at the best one: None if there is nothing to compare with. What it says
@@ -38,19 +40,25 @@ PLACES: dict[str, tuple[str, str]] = {
     "one class": ("Inference: batches of one class", "inference?scene=one_class"),
     "roulette": ("Inference: who shares your batch", "inference?scene=roulette"),
     "alone": ("Inference: a batch of one", "inference?scene=alone"),
-    "opening": ("The opening race", "training-lab?preset=opening"),
-    "deep": ("A race of deep networks", "training-lab?preset=deep"),
-    "shallow": ("A race of shallow networks", "training-lab?preset=shallow"),
-    "pairs": ("A race with batches of two", "training-lab?preset=pairs"),
-    "images": ("A race with two images a batch", "training-lab?preset=images"),
-    "ring": ("A race of GANs", "training-lab?preset=ring"),
-    "large": ("A race with large initial weights", "training-lab?preset=large"),
-    "sigmoid": ("A race of two placements", "training-lab?preset=sigmoid"),
-    "mend": ("A race of three changes", "training-lab?preset=mend"),
-    "fast": ("A race at a high learning rate", "training-lab?preset=fast"),
-    "eps": ("A race with a large ε", "training-lab?preset=eps"),
-    "gamma": ("A race with a small γ", "training-lab?preset=gamma"),
-} | {
+}
+PLACES |= {  # `scenes.titled` calls them as the menu does
+    name: (f"Race: {name}", f"training-lab?preset={name}")
+    for name in (
+        "opening",
+        "deep",
+        "shallow",
+        "pairs",
+        "images",
+        "ring",
+        "large",
+        "sigmoid",
+        "mend",
+        "fast",
+        "eps",
+        "gamma",
+    )
+}
+PLACES |= {
     name: (f"{name}: {EXPERIMENTS[name].title}", f"training-lab?experiment={name}")
     for name in ("E5", "E6", "E7", "E8", "E11", "E12", "E13", "E14", "E17", "E19", "E20", "E22")
 }

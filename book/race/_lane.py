@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bnlib import RunConfig
+from bnlib import NORMS, RunConfig
 from bnlib.telemetry import Frame
 from book.words import brief
 
@@ -20,6 +20,7 @@ Numbers = NDArray[np.floating]
 CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
 LAYERS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio", "statistics_gap")
 
+RECENT = 20  # steps over which a training loss is averaged: a single batch's is noisy
 CERTAIN = 2  # standard errors by which a loss must have fallen
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -132,15 +133,25 @@ class Lane:
         return mean(self.frame["train_loss"][self.alive])
 
     @property
+    def _recent(self) -> int:
+        """So many frames, at least one, are recorded of the last RECENT steps."""
+        return int((self.steps > self.steps[-1] - RECENT).sum())
+
+    @property
     def loss(self) -> float:
-        """The training loss over the last tenth of the frames: a single batch's is noisy."""
-        return float(mean(self._losses[-self._window :]))
+        """The mean training loss of the last RECENT steps, of those that are recorded."""
+        return float(mean(self._losses[-self._recent :]))
+
+    @property
+    def seed_losses(self) -> Numbers:
+        """`loss` of each seed that is left."""
+        return mean(self.frame["train_loss"][self.alive][:, -self._recent :], axis=1)
 
     def reached(self, loss: float) -> int:
-        """Return the step by which a tenth of the frames had this training loss on average; -1: never."""
-        averages = np.convolve(self._losses, np.ones(self._window) / self._window, "valid")
+        """Return the step by which RECENT steps had this training loss on average; -1: never."""
+        averages = np.convolve(self._losses, np.ones(self._recent) / self._recent, "valid")
         low = np.flatnonzero(averages <= loss)
-        return int(self.steps[int(low[0]) + self._window - 1]) if len(low) else -1
+        return int(self.steps[int(low[0]) + self._recent - 1]) if len(low) else -1
 
     @property
     def _span(self) -> int:
@@ -199,6 +210,39 @@ class Lane:
     def kept(self) -> float:
         """The share of the activations' spread that was left in the last layer before the first update."""
         return self._ratio(self.start("activation_std"))
+
+    # ---- the norm -------------------------------------------------------------------------------------
+
+    @property
+    def label(self) -> str:
+        """The norm alone, without what else the lane differs in."""
+        norm = self.config.norm
+        return NORMS[norm].label if norm in NORMS else "no norm"
+
+    @property
+    def subject(self) -> str:
+        """The name where it comes before a verb: "no norm fits" would say that none does."""
+        return self.name.replace("no norm", "the lane without a norm", 1)
+
+    @property
+    def learned_from(self) -> int:
+        """How many samples it has learned from: none once a cosine has brought the learning rate to 0."""
+        return self.now.batch_size * min(self.step, self.now.cosine_steps or self.step)
+
+    def alike(self, other: Lane) -> bool:
+        """Whether training losses can be compared: the same noise, or none, is in both."""
+        noise = [
+            (min(one.shared) if one.of_batch else one.now.norm == "renorm", one.config.norm_noise)
+            for one in (self, other)
+        ]
+        return noise[0] == noise[1]
+
+    def below(self, other: Lane) -> bool:
+        """Whether each seed's accuracy is below all of another lane's."""
+        here, there = self.each("val_accuracy"), other.each("val_accuracy")
+        return bool(
+            np.isfinite(here).any() and np.isfinite(there).any() and np.nanmax(here) < np.nanmin(there)
+        )
 
     # ---- what shares a mean ---------------------------------------------------------------------------
 
@@ -272,7 +316,7 @@ def percent(share: float) -> str:
 
 
 def update(log: float) -> str:
-    """Write a recorded update:data ratio, a logarithm, as a share of the weights' size."""
+    """Write a recorded update:data ratio, a logarithm: how long an update is, as a share of the weights."""
     return percent(10.0**log)
 
 

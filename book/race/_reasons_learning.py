@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from bnlib import NORMS
 from bnlib.layers import ACTIVATIONS
 from bnlib.optimizer import DIVERGENCE_RATIO
 from book.words import brief
 
 from ._finding import Finding
 from ._lane import Lane, fold, losses, mean, percent, power, update
+from .verdict import LEARNED, capital, guessing
 
 WORSE = 1.1  # a training loss so many times as high is higher
 SLOWER = 0.3  # of log10 update : data: half as large
@@ -84,10 +84,8 @@ def _before(lane: Lane, ahead: Lane | None, ends: np.ndarray[Any, Any]) -> str:
         return ""
     layer = int(np.nanargmax(last))
     size = float(last[layer])
-    large = (
-        f"{update(size)} of" if size < DOUBLE else f"{fold(10**size).replace('-fold', ' times')} as large as"
-    )
-    text = f"Just before, an update was {large} the weights of layer {layer + 1}"
+    large = update(size) if size < DOUBLE else fold(10**size).replace("-fold", " times")
+    text = f"Just before, an update was {large} as long as the weights of layer {layer + 1}"
     if ahead is None:
         return f"{text}."
     there = ahead.at("update_ratio")
@@ -105,14 +103,14 @@ def _before(lane: Lane, ahead: Lane | None, ends: np.ndarray[Any, Any]) -> str:
 def _gentler(lane: Lane, ahead: Lane | None) -> str:
     slower = f"A smaller learning rate, such as {brief(float(f'{lane.now.lr / 10:.1g}'))}"
     if ahead and ahead.now.lr >= lane.now.lr and ahead.config.norm != lane.config.norm:
-        return f"{slower}; with {_label(ahead)} training hasn’t diverged at {brief(ahead.now.lr)} so far."
+        floor, reached, rate = guessing(ahead.config), ahead.value("val_accuracy"), brief(ahead.now.lr)
+        if not floor or reached >= floor + LEARNED:
+            return f"{slower}; with {ahead.label} training hasn’t diverged at {rate} so far."
+        return (
+            f"{slower}. {capital(ahead.label)} doesn’t diverge at {rate}, but it doesn’t learn either: "
+            f"{100 * reached:.1f}%, guessing has about {percent(floor)}."
+        )
     return f"{slower}."
-
-
-def _label(lane: Lane) -> str:
-    """The norm alone, without what else the lane differs in."""
-    norm = lane.config.norm
-    return NORMS[norm].label if norm in NORMS else "no norm"
 
 
 # ---- a GAN -------------------------------------------------------------------------------------------
@@ -141,7 +139,8 @@ def told(lane: Lane, ahead: Lane | None) -> Finding | None:
         return None
     main = (
         f"With {lane.name} the discriminator tells real from generated points more easily: its loss is "
-        f"{brief(lane.loss)}, with {ahead.name} {brief(ahead.loss)} (guessing: 0.693)."
+        f"{brief(lane.loss)}, with {ahead.name} {brief(ahead.loss)} (guessing: 0.693); cause and effect "
+        "can’t be separated here."
     )
     detail = ""
     if ahead.config.on_weights == "spectral":
@@ -166,6 +165,8 @@ def fitted(lane: Lane, ahead: Lane | None) -> Finding | None:
         return None
     wrong, closer = lane.config.label_noise, lane.loss < FITTED * ahead.loss
     here, there = lane.value("val_loss"), ahead.value("val_loss")
+    if not wrong and not lane.below(ahead):
+        return None
     if not closer:
         if not (max(lane.loss, ahead.loss) < SMALL and here > WORSE * there):
             return None
@@ -179,8 +180,8 @@ def fitted(lane: Lane, ahead: Lane | None) -> Finding | None:
         )
     if wrong:
         main = (
-            f"{percent(wrong)} of the training labels are wrong, and {lane.name} fits them more closely: "
-            f"{losses(lane, ahead)}."
+            f"{percent(wrong)} of the training labels are wrong, and {lane.subject} fits them more closely "
+            f"than {ahead.subject}: {losses(lane, ahead)}."
         )
         detail = ""
         if (
@@ -190,21 +191,40 @@ def fitted(lane: Lane, ahead: Lane | None) -> Finding | None:
         ):
             m = min(ahead.shared)
             detail = (
-                f"With {ahead.name} means over {m} numbers scatter by 1/√{m} = {percent(1 / math.sqrt(m))} "
-                "of σ; with this noise single samples are harder to fit."
+                f"Means over {m} numbers scatter by 1/√{m} = {percent(1 / math.sqrt(m))} of σ; with this "
+                "noise single samples are harder to fit."
             )
         return Finding(
             main, detail, "Fewer wrong labels or fewer steps; smaller norm batches regularize more.", ("E17",)
         )
     if not here > there:
         return None
+    main = (
+        f"With {lane.name} the training loss is lower, {brief(lane.loss)} against {brief(ahead.loss)}, and "
+        f"the validation loss higher, {brief(here)} against {brief(there)}."
+    )
+    if not lane.alike(ahead):
+        noisy = ahead if ahead.of_batch or not lane.of_batch else lane
+        kind = "its batch statistics" if noisy.of_batch else "its training"
+        main = (
+            f"The training loss of {noisy.name} includes the noise of {kind}; the validation losses are "
+            f"{brief(here)} with {lane.name} and {brief(there)} with {ahead.name}."
+        )
     return Finding(
-        f"The difference is not in fitting: with {lane.name} the training loss is lower, {brief(lane.loss)} "
-        f"against {brief(ahead.loss)}, and the validation loss higher, {brief(here)} against {brief(there)}.",
+        main,
         change=_fair(lane, ahead)
         or "More training samples, weight decay or fewer steps can narrow the difference.",
         read=("E17",),
     )
+
+
+def closest(finding: Finding, lane: Lane, lanes: Sequence[Lane]) -> Finding:
+    """Add to what `fitted` found which lane fits wrong labels most closely, if another one does."""
+    best = min((one for one in lanes if one.alive.any()), key=lambda one: one.loss)
+    if not lane.config.label_noise or best is lane or best.loss >= FITTED * lane.loss:
+        return finding
+    main = f"{finding.main[:-1]}; {best.subject} fits them most closely (loss {brief(best.loss)})."
+    return finding._replace(main=main)
 
 
 def noise(lane: Lane, ahead: Lane | None) -> Finding | None:
@@ -231,11 +251,18 @@ def unsteady(level: Sequence[Lane], behind: Sequence[Lane]) -> Finding | None:
         bare = [one for one in behind if one.config.norm == "none" and not one.config.norm_noise]
         bare = [one for one in bare if one.alive.any()]
         if strength and noisy.divides and calm and bare:
+            times = noisy.loss / calm[0].loss
+            slower = times > WORSE
+            though = f", though its training loss is {times:.2g} times as high" if slower else ""
+            ahead = noisy.seed_losses.max() < bare[0].seed_losses.min()
+            lead = (
+                f"the lead in training loss over {bare[0].name} ({brief(noisy.loss)} against "
+                f"{brief(bare[0].loss)})."
+            )
             return Finding(
-                f"Noise behind each norm makes the next layer’s inputs unsteady, and {noisy.name} is level "
-                f"with {calm[0].name} all the same: the training losses are {brief(noisy.loss)} and "
-                f"{brief(calm[0].loss)}, with {bare[0].name} {brief(bare[0].loss)}.",
-                f"So the lead over {bare[0].name} doesn’t depend on steady distributions here.",
+                f"Noise behind each norm makes the next layer’s inputs unsteady; {noisy.name} is level "
+                f"with {calm[0].name} in validation accuracy{though}.",
+                f"The noise costs {'some speed, not ' if slower else 'nothing of '}{lead}" if ahead else "",
                 f"Stronger noise with {noisy.name}.",
                 ("E6", "E7"),
             )
@@ -275,14 +302,14 @@ def pace(lane: Lane, ahead: Lane | None) -> Finding | None:
     if slow:
         one, two = slow
         if "learning rate" in lane.name and rates[0] != rates[1]:
-            how = f"With {lane.name} {when}an update changes {update(one)} of the weights "
+            how = f"With {lane.name} {when}an update is {update(one)} as long as the weights "
             how += f"instead of {update(two)}"
         elif rates[0] == rates[1]:
-            how = f"At the same learning rate, {when}an update changes {update(one)} of the weights with "
+            how = f"At the same learning rate, {when}an update is {update(one)} as long as the weights with "
             how += f"{lane.name}, {update(two)} with {ahead.name}"
         else:
             how = f"With {lane.name} the learning rate is {brief(rates[0])}, not {brief(rates[1])}, and "
-            how += f"{when}an update changes {update(one)} of the weights instead of {update(two)}"
+            how += f"{when}an update is {update(one)} as long as the weights instead of {update(two)}"
         main = f"{how}; {losses(lane, ahead)}."
     elif lane.fall > FALLING:
         main = f"Training is slower with {lane.name}: {_sooner(lane, ahead)}."
@@ -305,7 +332,7 @@ def _fair(lane: Lane, ahead: Lane) -> str:
     if lane.config.norm == ahead.config.norm or lane.now.lr == ahead.now.lr:
         return ""
     rates = f"{brief(lane.now.lr)} and {brief(ahead.now.lr)}"
-    return f"These lanes differ in learning rate, too ({rates}): at one rate the norms alone are compared."
+    return f"One learning rate for both lanes, which have {rates}: at one rate the norms alone are compared."
 
 
 def _sooner(lane: Lane, ahead: Lane) -> str:
@@ -340,7 +367,7 @@ def unexplained(lane: Lane, ahead: Lane) -> Finding:
         ),
         "the gradient in layer 1": _pair(lane, ahead, "gradient_norm", 0),
         "the spread of the activations in the last layer": _pair(lane, ahead, "activation_std", -1),
-        "the share of layer 1’s weights that an update changes": tuple(
+        "the length of an update, as a share of layer 1’s weights": tuple(
             10**log for log in _pair(lane, ahead, "update_ratio", 0)
         ),  # type: ignore[dict-item]
     }

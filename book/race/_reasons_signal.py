@@ -74,17 +74,32 @@ def _repaired(lane: Lane, ahead: Lane | None) -> str:
     one, other = float(lane.start("update_ratio")[0]), float(ahead.start("update_ratio")[0])
     text = f"With {ahead.name} the signal is divided by its spread in each layer" if ahead.divides else ""
     if np.isfinite([one, other]).all() and abs(one - other) > SLOWER:
-        first = f"the first update is {update(other)} of the weights in layer 1 instead of {update(one)}"
+        first = f"the first update is {update(other)} as long as the weights in layer 1 "
+        first += f"instead of {update(one)}"
         return f"{text}: {first}." if text else f"With {ahead.name} {first}."
     return f"{text}." if text else ""
 
 
 def _he(lane: Lane) -> str:
+    if lane.divides:
+        like = _like_a_rate(lane)
+        return f"{like}A smaller learning rate." if like else "Fewer layers, or a smaller learning rate."
     if lane.config.init == "normal":
         return "Initial weights of He’s size (init he, scale 1) keep the signal of a ReLU network."
     if lane.config.init_scale != 1:
         return "With init scale 1, He’s weights, a ReLU network keeps its signal without a norm."
     return "Fewer layers, or another size of the initial weights."
+
+
+def _like_a_rate(lane: Lane) -> str:
+    """Say what the size of initial weights means behind a norm, where (rate, W) is as (a² rate, a W)."""
+    scale = lane.config.init_scale
+    if not (lane.divides and lane.config.init == "he" and 0 < scale < 1 and lane.config.optimizer != "adam"):
+        return ""
+    return (
+        f"Behind a norm, weights × {brief(scale)} act like a learning rate "
+        f"{brief(float(f'{scale**-2:.3g}'))} times as large. "
+    )
 
 
 def large_eps(lane: Lane, ahead: Lane | None) -> Finding | None:
@@ -101,11 +116,11 @@ def large_eps(lane: Lane, ahead: Lane | None) -> Finding | None:
         return None
     left = np.square(spread / RELU_SPREAD)
     main = (
-        f"The ε of {brief(config.eps)} is added to the variance v before the division, and v/(v + ε) of it "
-        f"is left: {percent(float(left[0]))} in layer 1"
+        f"The ε of {brief(config.eps)} is added to the variance v before the division; the output’s variance "
+        f"is v/(v + ε), where 1 would be normalized: {brief(float(left[0]))} in layer 1"
     )
     main += (
-        f" and {percent(float(left[-1]))} in layer {config.depth} at step 0."
+        f" and {brief(float(left[-1]))} in layer {config.depth} at step 0."
         if config.depth > 1
         else " at step 0."
     )
@@ -154,7 +169,8 @@ def small_gamma(lane: Lane, ahead: Lane | None) -> Finding | None:
     if not (spread < 0.5 * other and one < two - SLOWER):
         return None
     off, there = (float(mean(each.at("dead"))) for each in (lane, ahead))
-    detail = f"The first update is {update(one)} of the weights, instead of {update(two)} (mean over layers)."
+    detail = f"The first update is {update(one)} as long as the weights, instead of {update(two)} "
+    detail += "(mean over layers)."
     if config.nonlinearity is ACTIVATIONS["relu"] and off > there + MORE_OFF:
         detail = (
             "β, which is learned, soon outweighs γx̂ and switches ReLUs off: "
@@ -202,7 +218,7 @@ def placed(lane: Lane, ahead: Lane | None) -> Finding | None:
         f"With {lane.name} a layer’s outputs are those of the {lane.config.activation}, with a spread of "
         f"{brief(spread)} in layer {lane.config.depth} at step 0.",
         f"With {ahead.name} the norm makes their mean 0 and their spread {brief(abs(ahead.config.gamma))}, "
-        f"and the first update is {update(two)} of the weights instead of {update(one)}.",
+        f"and the first update is {update(two)} as long as the weights instead of {update(one)}.",
         "More steps, or an activation with centred outputs such as tanh.",
         ("sigmoid", "E5"),
     )
@@ -216,7 +232,7 @@ def vanishing(lane: Lane, ahead: Lane | None) -> Finding | None:
             return None
         moved = _moves(lane)
         main = f"With {lane.name} the gradient {way(shrink)} from the last layer to the first."
-        return Finding(main, moved, _remedy(lane), ("deep",))
+        return Finding(main, moved, _remedy(lane, None), ("deep",))
     other = ahead.shrink
     if not (shrink >= SHRUNK and (math.isnan(other) or shrink >= SHRUNK * max(other, 0.2))):
         return None
@@ -228,19 +244,25 @@ def vanishing(lane: Lane, ahead: Lane | None) -> Finding | None:
     detail = ""
     if one < two - SLOWER and math.isfinite(one):
         detail = (
-            f"With {lane.name} an update changes {update(one)} of layer 1’s weights, with {ahead.name} "
+            f"With {lane.name} an update is {update(one)} as long as layer 1’s weights, with {ahead.name} "
             f"{update(two)}."
         )
-    return Finding(capital(main), detail, _remedy(lane), ("deep", "E5"))
+    return Finding(capital(main), detail, _remedy(lane, ahead), ("deep", "E5"), _by_norm(lane, ahead))
 
 
-def _remedy(lane: Lane) -> str:
+def _by_norm(lane: Lane, ahead: Lane | None) -> bool:
+    """Say whether a norm is what the better lane has and this one hasn't."""
+    return ahead is not None and ahead.divides and not lane.divides
+
+
+def _remedy(lane: Lane, ahead: Lane | None) -> str:
     config = lane.config
+    other_size = config.init == "normal" or config.init_scale != 1
     other = [
-        "initial weights of He’s size" * (config.init == "normal" or config.init_scale != 1),
+        "initial weights of He’s size" * (other_size and not lane.divides),
         "fewer layers",
         "ReLU" * (config.activation != "relu"),
-        "a norm" * (config.norm == "none"),
+        ahead.label if ahead and _by_norm(lane, ahead) else "",
         "a smaller learning rate" * (config.norm != "none"),
     ]
     text = joined([one for one in other if one]).replace(" and ", " or ")
@@ -249,7 +271,7 @@ def _remedy(lane: Lane) -> str:
 
 def _moves(lane: Lane) -> str:
     first = float(lane.at("update_ratio")[0])
-    return f"An update changes {update(first)} of layer 1’s weights." if math.isfinite(first) else ""
+    return f"An update is {update(first)} as long as layer 1’s weights." if math.isfinite(first) else ""
 
 
 def exploding(lane: Lane, ahead: Lane | None) -> Finding | None:
@@ -269,8 +291,8 @@ def exploding(lane: Lane, ahead: Lane | None) -> Finding | None:
     detail = ""
     if np.isfinite([first, last]).all() and first > last + SLOWER:
         detail = (
-            f"So no learning rate suits all layers: the first update is {update(first)} of the weights in "
-            f"layer 1 and {update(last)} in layer {config.depth}."
+            f"So no learning rate suits all layers: the first update is {update(first)} as long as the "
+            f"weights in layer 1 and {update(last)} in layer {config.depth}."
         )
     return Finding(
         f"{main}.", detail, "Fewer layers, or skip connections; or other learning rates.", ("deep", "E7")
@@ -301,12 +323,20 @@ def off(lane: Lane, ahead: Lane | None) -> Finding | None:
             detail = (
                 f"{capital(ahead.name)} centres each unit over the batch, which keeps it on for some samples."
             )
-        change = "A norm before the activation keeps more ReLUs on."
-        if less:
-            change = f"A smaller learning rate keeps more ReLUs on with {lane.name}."
-        return Finding(main, detail, change, ("fast",) if less else ("deep",))
+        by_norm = ahead is not None and _by_norm(lane, ahead) and ahead.config.placement == "before"
+        change = "Other initial weights, or a smaller learning rate."
+        if like := _like_a_rate(lane):
+            change = f"{like.rstrip('. ')}: a rate below {brief(lane.now.lr)} keeps more ReLUs on."
+        elif less:
+            who = "Without a norm" if lane.config.norm == "none" else f"With {lane.label}"
+            change, by_norm = f"{who}, a rate below {brief(lane.now.lr)} keeps more ReLUs on.", False
+        elif ahead and by_norm:
+            change = f"{capital(ahead.label)} before the activation keeps more ReLUs on."
+        return Finding(main, detail, change, ("fast",) if less else ("deep",), by_norm)
     main = (
         f"With {lane.name} {percent(here)} of the {lane.config.activation} units’ outputs are "
         f"saturated{against} (mean over layers): their slope is below 5% of the steepest."
     )
-    return Finding(main, detail, "Smaller initial weights, a norm before the activation, or ReLU.", ("E5",))
+    by_norm = ahead is not None and _by_norm(lane, ahead) and ahead.config.placement == "before"
+    norm = f"{ahead.label} before the activation, " if ahead and by_norm else ""
+    return Finding(main, detail, f"Smaller initial weights, {norm}or ReLU.", ("E5",), by_norm)

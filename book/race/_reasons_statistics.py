@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
 from book.words import brief
 
 from ._finding import Finding
-from ._lane import Lane, fold, losses, percent, raised
+from ._lane import Lane, fold, losses, percent, raised, update
+from ._reasons_learning import at_rest
 from .verdict import capital
 
 FEW = 16  # numbers; with more, a mean scatters by less than a quarter of sigma
 EXPLODES = 10.0
 WORSE = 1.2  # a training loss so many times as high is higher
 GAP = 0.05  # share of right answers between the two kinds of statistics that is worth a word
+SLOWER = 0.3  # of log10 update : data: half as large
 FADED = 0.01  # a start of which so little is left is no cause
 USUAL_MOMENTUM = 0.9
 
@@ -53,7 +56,9 @@ def alone(lane: Lane, ahead: Lane | None) -> Finding | None:
 
 def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
     """Find means of two numbers: only which is larger is left, and the gradient vanishes or explodes."""
-    norm = lane.now.on_activations
+    norm, size = lane.now.on_activations, lane.now.statistics_of or lane.now.batch_size
+    if lane.now.norm == "renorm" and size == 2 and lane.now.network != "cnn":
+        return _renorm(lane, ahead)
     if not lane.shared or max(lane.shared) != 2 or norm is None or not norm.centre or norm.activates:
         return None
     shrink, grown = lane.shrink, 1 / lane.shrink_start
@@ -82,6 +87,22 @@ def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
     )
 
 
+def _renorm(lane: Lane, ahead: Lane | None) -> Finding | None:
+    """Find updates of batch renorm that are small: its r and d count as constants in the gradient."""
+    one, two = (float(each.at("update_ratio")[0]) if each else math.inf for each in (lane, ahead))
+    if not one < two - SLOWER:
+        return None
+    against = f", with {ahead.name} {update(two)}" if ahead and math.isfinite(two) else ""
+    measured = f"; an update is {update(one)} as long as layer 1’s weights with {lane.name}{against}"
+    return Finding(
+        "Batch renorm corrects what comes out, not the gradient: of two numbers hardly any gradient gets "
+        f"through{measured if math.isfinite(one) else ''}.",
+        "In the gradient r and d count as constants.",
+        "Batches of 4 or more, or layer norm.",
+        ("cliff", "pairs", "E11"),
+    )
+
+
 def few(lane: Lane, ahead: Lane | None) -> Finding | None:
     """Find noisy means: few numbers share one, and the training loss is higher."""
     if not lane.of_batch or not 1 < min(lane.shared) <= FEW or ahead is None:
@@ -104,13 +125,16 @@ def seen(lane: Lane, ahead: Lane | None) -> Finding | None:
     """Find a lane that has seen far fewer samples, since its batches are smaller."""
     if ahead is None or "batch_size" in {name for one in (lane, ahead) for _, name, _ in one.now.edits}:
         return None
-    size, other = lane.now.batch_size, ahead.now.batch_size
-    if other < 2 * size or not lane.loss > WORSE * ahead.loss:
+    here, there = lane.learned_from, ahead.learned_from
+    if lane.now.batch_size == ahead.now.batch_size or there < 2 * here or not lane.loss > WORSE * ahead.loss:
         return None
+    change = "More steps for the smaller batches: after as many samples the gap may be smaller."
+    if at_rest(lane):
+        change = "A longer cosine for the smaller batches: after as many samples the gap may be smaller."
     return Finding(
-        f"By step {lane.step} {lane.name} has seen {size * lane.step:,} samples, {ahead.name} "
-        f"{other * lane.step:,}; {losses(lane, ahead)}.",
-        change="More steps for the smaller batches: after as many samples the gap may be smaller.",
+        f"By step {lane.step} {lane.name} has learned from {here:,} samples, {ahead.name} "
+        f"from {there:,}; {losses(lane, ahead)}.",
+        change=change,
         read=("E12", "E11"),
     )
 
@@ -134,6 +158,46 @@ def averaged(lane: Lane, ahead: Lane | None) -> Finding | None:
     )
 
 
+def same_weights(lane: Lane, ahead: Lane | None) -> Finding | None:
+    """Find lanes that differ in momentum alone: training is the same, only the running averages differ."""
+    if ahead is None or not trained_alike(lane, ahead):
+        return None
+    batch = 100 * lane.value("val_accuracy_batch")
+    main = (
+        f"{capital(lane.name)} and {ahead.name} have the same weights (training loss "
+        f"{brief(lane.loss)}; both are right on {batch:.1f}% with a batch’s statistics): only the "
+        "running averages differ."
+    )
+    momentum, updates = lane.now.momentum, _updates(lane)
+    left = momentum**updates
+    anew = "statistics computed anew from the training samples repair it"
+    if not (left > FADED and lane.now == lane.config):
+        return Finding(main, change=f"{capital(anew)} at once.", read=("lag", "E13"))
+    detail = (
+        f"Of the averages’ start, mean 0 and variance 1, {raised(momentum, updates)} = {percent(left)} "
+        f"is left with {lane.name} after {updates:,} steps."
+    )
+    return Finding(main, detail, f"{_fades(momentum)[:-1]}; {anew} at once.", ("stale", "E13"))
+
+
+def trained_alike(lane: Lane, other: Lane) -> bool:
+    """Say whether two lanes differ in the momentum of running averages that training doesn't use."""
+    norm = lane.now.on_activations
+    return (
+        norm is not None
+        and norm.running
+        and lane.config.momentum != other.config.momentum
+        and replace(lane.config, momentum=other.config.momentum) == other.config
+        and lane.loss == other.loss
+        and lane.value("val_accuracy_batch") == other.value("val_accuracy_batch")
+    )
+
+
+def _updates(lane: Lane) -> int:
+    """How many updates the running averages had by the latest validation."""
+    return lane.step // lane.config.validate_every * lane.config.validate_every
+
+
 def gap(lane: Lane, ahead: Lane | None) -> Finding | None:
     """Find running averages that don't fit: the same weights do better with a batch's statistics."""
     norm = lane.now.on_activations
@@ -148,12 +212,12 @@ def gap(lane: Lane, ahead: Lane | None) -> Finding | None:
         f"and on {100 * running:.1f}% with the running averages that inference uses."
     )
     momentum = lane.now.momentum
-    updates = lane.step // lane.config.validate_every * lane.config.validate_every
+    updates = _updates(lane)
     left = momentum**updates
     if left > FADED and lane.now == lane.config and math.isfinite(left):
         detail = (
             f"Of the averages’ start, mean 0 and variance 1, {raised(momentum, updates)} = {percent(left)} "
-            f"is left after {updates} steps."
+            f"is left after {updates:,} steps."
         )
         return Finding(main, detail, _fades(momentum), ("stale", "E13"))
     gaps = lane.at("statistics_gap")
@@ -171,11 +235,11 @@ def gap(lane: Lane, ahead: Lane | None) -> Finding | None:
 
 def _fades(momentum: float) -> str:
     gone = math.ceil(math.log(FADED) / math.log(momentum))
-    text = f"More steps: after {gone:,} 1% of the start is left"
+    text = f"More steps: after {gone:,} steps 1% of the start is left"
     if momentum <= USUAL_MOMENTUM:
         return f"{text}."
     usual = math.ceil(math.log(FADED) / math.log(USUAL_MOMENTUM))
-    return f"{text}; with momentum {USUAL_MOMENTUM:g} after {usual} steps."
+    return f"{text}; with momentum {USUAL_MOMENTUM:g} after {usual}."
 
 
 # What is common to a norm batch, and what is lost with its mean.

@@ -11,13 +11,13 @@ BENEFITS = (
         "The opening race",
         "Both networks have five hidden layers and initial weights as He et al. (2015) advise. One of them "
         "has batch norm. Which recognizes more new digits after 600 steps?",
-        group="Benefits",
+        group="Depth and initial weights",
         until=600,
         start={},
-        because="Nothing had to be repaired. With these weights the gradient reaches the first layer "
-        "without a norm, too: the last layer’s gradient was {shrink_0} times the first layer’s, with batch "
-        "norm {shrink_1} times. Both networks fit their training batches, with losses of "
-        "{train_loss_0:.3f} and {train_loss_1:.3f}.",
+        because="There was nothing to repair. With these weights the gradient reaches the first layer "
+        "without a norm, too: the first layer’s gradient was 4.5 times the last layer’s, with batch norm "
+        "3.5 times. Both networks fit their training batches, with losses of {train_loss_0:.3f} and "
+        "{train_loss_1:.3f}.",
         but="Batch norm got there sooner: at step 50 it is more than 10 points ahead. More layers, other "
         "initial weights or a higher learning rate change the result.",
         task="Set the depth to 10, or the init scale to 0.5, and compare again.",
@@ -29,7 +29,7 @@ BENEFITS = (
         "Two layers",
         "Only two hidden layers, He’s initial weights, batches of 64, learning rate 0.5. Which network is "
         "more accurate after 600 steps?",
-        group="Benefits",
+        group="Depth and initial weights",
         until=600,
         start={"depth": 2, "init_scale": 1.0, "batch_size": 64, "lr": 0.5},
         because="Across two layers a gradient neither vanishes nor explodes, and the learning rate suits "
@@ -43,7 +43,7 @@ BENEFITS = (
         "Learning rate × 10",
         "Ten layers with He’s weights. Each network is trained at learning rate 0.03 and at 0.3. Which of "
         "the four lanes leads after 200 steps?",
-        group="Benefits",
+        group="Learning rate",
         until=200,
         start={
             "lanes": tuple((norm, (("lr", lr),)) for lr in (0.03, 0.3) for norm in ("none", "batch")),
@@ -53,15 +53,15 @@ BENEFITS = (
             "init_scale": 1.0,
         },
         because="At 0.3 the network without a norm had a training loss of {train_loss_2:.2f}; always "
-        "guessing has 2.30. With batch norm the loss was {train_loss_3:.2f}. There a layer’s output "
-        "doesn’t change when its weights grow: a step that is too long makes them longer, which makes the "
-        "next steps smaller.",
+        "guessing has 2.30. For the whole batch {dead_2:.0f}% of its ReLUs were off, at 0.03 {dead_0:.0f}%. "
+        "Batch norm subtracts each unit’s mean over the batch, so that a long step can’t push a unit below "
+        "0 for all samples unless β does: {dead_3:.0f}% were off, and the loss was {train_loss_3:.2f}.",
         but="At 0.03 batch norm mattered much less: {accuracy_1:.1f}% against {accuracy_0:.1f}%. Bjorck et "
-        "al. (2018) see no difference at very small rates. Batch norm has a limit, too: at a rate of 10 it "
-        "doesn’t learn here.",
+        "al. (2018) see no difference at very small rates. And batch norm has a limit, too: at a rate of "
+        "10 it doesn’t learn here.",
         task="Find the highest learning rate at which each network still learns.",
         read=(PLACES["E8"], PLACES["E7"], ("A race at tuned rates", "training-lab?preset=accuracy")),
-        credits={1: "At the lower rate batch norm is no worse, but it makes less of its 200 steps."},
+        credits={1: "At 0.03 it led, but at 0.3 batch norm learns more in the same 200 steps."},
     ),
     lab_scene(
         "accuracy",
@@ -69,7 +69,7 @@ BENEFITS = (
         "Each network has the learning rate out of 0.01, 0.03, 0.1, 0.3, 1 and 3 that did best for it on "
         "other seeds, and the rate falls to 0 along a cosine. Ten layers. Which is more accurate after 600 "
         "steps?",
-        group="Benefits",
+        group="Learning rate",
         until=600,
         start={
             "lanes": (("none", (("lr", 0.1),)), ("batch", (("lr", 1.0),))),
@@ -94,7 +94,7 @@ BENEFITS = (
         "Ten layers, small weights",
         "Ten hidden layers, and initial weights half as large as He et al. (2015) advise. Which network "
         "leads after 200 steps?",
-        group="Benefits",
+        group="Depth and initial weights",
         until=200,
         start={"depth": 10, "init_scale": 0.5},
         because="Such weights halve the signal in every layer. Without a norm the last layer’s activations "
@@ -111,7 +111,7 @@ BENEFITS = (
         "Weights three times He’s",
         "Five hidden layers, and initial weights three times as large as He et al. (2015) advise. Which "
         "network leads after 200 steps?",
-        group="Benefits",
+        group="Depth and initial weights",
         until=200,
         start={"init_scale": 3.0},
         said="At step 200: no norm diverged in {lost_0:.0f} seeds, batch norm {accuracy_1:.1f}%.",
@@ -128,7 +128,7 @@ BENEFITS = (
         "flow",
         "Eight sigmoid layers",
         "Eight hidden layers with sigmoids. Which network leads after 200 steps?",
-        group="Benefits",
+        group="Depth and initial weights",
         until=200,
         start={"depth": 8, "activation": "sigmoid", "init_scale": 1.0},
         because="A sigmoid’s slope is at most ¼. Without a norm the first layer’s gradient was {shrink_0} "
@@ -146,7 +146,7 @@ BENEFITS = (
         "Three labels in ten are wrong",
         "Of 640 training digits, 30% have a wrong label; those for validation are right. Batch norm takes "
         "its statistics from the batch of 64 or from 4 samples at a time. Which lane leads after 400 steps?",
-        group="Benefits",
+        group="Samples that share a mean",
         until=400,
         start={
             "lanes": (("none", ()), ("batch", ()), ("batch", (("norm_batch", 4),))),
@@ -161,9 +161,11 @@ BENEFITS = (
         because="It learned the wrong labels least: its training loss was {train_loss_2:.2f}, the others’ "
         "{train_loss_0:.2f} and {train_loss_1:.2f}. A mean of four samples changes with their company, so "
         "that x̂ is noisy, and an image is harder to learn by heart.",
-        but="With statistics of the whole batch it doesn’t regularize here: {accuracy_1:.1f}%, without a "
-        "norm {accuracy_0:.1f}%. With right labels, norm batches of 4 cost accuracy. And a network that "
-        "learns more slowly resembles one that was stopped early: this race doesn’t separate the two.",
+        but="Smaller isn’t always better: 16 samples at a time do no better than 64 (65.0%), and with 2 the "
+        "network hardly trains (39.3%). With statistics of all 64 batch norm doesn’t regularize here: it "
+        "fits the wrong labels most closely and has {accuracy_1:.1f}%, no norm {accuracy_0:.1f}%. With "
+        "right labels, norm batches of 4 cost accuracy. A network that learns more slowly also resembles "
+        "one that was stopped early: this race doesn’t separate the two.",
         task="Set the label noise to 0.",
         read=(PLACES["E17"], PLACES["roulette"]),
     ),

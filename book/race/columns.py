@@ -13,11 +13,15 @@ from book.controls import Values
 from book.figure import INK, MARGIN, PAPER, Axis, Figure, Trace, axis, cells, dots, faded, figure, line, mark
 from book.figure import label as note
 
-from .draw import bind, characters, margin
+from .draw import WIDTH, bind, margin
 from .fill import DIVERGED
 from .frames import points
-from .looks import Race, headings
+from .looks import Race, breadth, headings
+from .table import LAB_STEPS
 
+NARROWEST = 300  # pixels: the width of a figure on the smallest screens
+GAP = 0.05  # between columns, as a share of the width
+APART = 6  # pixels between the headings of two columns
 MANY = 8  # layers: more are drawn as ridges that reach into the one above
 MIDDLE, PALEST, DARKEST = 0.26, 0.03, 0.6  # of the greys that classes have
 # By class a symbol, its colour and that of its edge.
@@ -154,8 +158,9 @@ class _Columns:
         count = len(race.names)
         self.across = count if count <= most else -(-count // 2)
         self.down = -(-count // self.across)
-        room = characters(values, left + MARGIN["r"], self.across)
-        self.narrow = room < len(DIVERGED)
+        wide = (NARROWEST if values["narrow"] else WIDTH) - left - MARGIN["r"]
+        room = wide * (1 + GAP) / self.across - APART  # between the middles of two columns
+        self.narrow = room < breadth(DIVERGED.format(LAB_STEPS))
         self.heads = headings(race.names, room)
         self.lines = 2 if any(second for _, second in self.heads) else 1
         self.left = left
@@ -174,10 +179,10 @@ class _Columns:
     def add(self, lane: int, x: Axis, y: Axis) -> None:
         """Add a lane's axes, its name, and where it diverges."""
         row, column = divmod(lane, self.across)
-        gap, head = 0.05, 0.09 * self.lines
-        wide = (1 - gap * (self.across - 1)) / self.across
+        head = 0.09 * self.lines
+        wide = (1 - GAP * (self.across - 1)) / self.across
         tall = (1 - head * (self.down - 1)) / self.down
-        left, top = column * (wide + gap), 1 - row * (tall + head)
+        left, top = column * (wide + GAP), 1 - row * (tall + head)
         number = str(lane + 1) if lane else ""
         self.axes[f"xaxis{number}"] = x | {
             "domain": [left, left + wide],

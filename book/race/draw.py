@@ -28,7 +28,7 @@ from .looks import Race, brief_name
 from .verdict import guessing
 
 PERCENTS = (0.0, 0.25, 0.5, 0.75, 1.0)
-WIDTH, NARROW_WIDTH = 400, 340  # pixels that a figure may count on
+WIDTH, NARROW_WIDTH = 300, 340  # pixels that a figure may count on
 CHARACTER = 6.6  # pixels of an average one
 FATE = ", " + DIVERGED.format(100)
 OPEN = faded(PAPER, 0)
@@ -128,7 +128,7 @@ def _moments(race: Race, values: Values) -> tuple[list[Any], list[Any]]:
     for at, words in race.edits:
         shapes.append(mark(at, 0, at, 1, width=1, dash="dash", yref="paper", opacity=0.6))
         text = f"▾ {words}" if len(race.edits) < 3 and not values["narrow"] else "▾"
-        notes.append(note(at, 1, text, yref="paper", yanchor="bottom"))
+        notes.append(note(at, 1, text, yref="paper", yanchor="bottom", yshift=9))  # above the top tick
     return shapes, notes
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -36,6 +36,8 @@ _SPARE = (
 )
 # Shorter words for the settings that lanes differ in most often.
 _BRIEF = {
+    "norm placed before activation": "before",
+    "norm placed after activation": "after",
     "learning rate": "lr",
     "batch size": "batch",
     "init scale": "init",
@@ -45,6 +47,16 @@ _BRIEF = {
     "initial weights": "init",
     "injected noise": "noise",
 }
+# Norms whose names don't get short by leaving out "norm"; the capitals are those of their papers.
+_SHORT = {
+    "batch renorm": "renorm",
+    "ghost batch norm": "ghost",
+    "running-average norm": "running",
+    "filter response norm": "FRN",
+    "dynamic tanh": "DyT",
+    "weight standardization": "WS",
+}
+HEADING = 12  # the painter's font size, in pixels
 
 
 def looks(norms: Sequence[str]) -> list[Look]:
@@ -100,15 +112,25 @@ class Race:
         return self.gan or bool(norm and norm.running)
 
 
-def headings(names: Sequence[str], room: int) -> list[tuple[str, str]]:
-    """Shorten names such as "batch norm (learning rate 2)" to two lines of ``room`` characters each.
+def breadth(text: str) -> float:
+    """Estimate the pixels that a heading takes, as the painter does (assets/plotting.js)."""
+    return HEADING * sum(
+        0.31 if letter in "iIjl.,:;'|!´` ·" else 0.92 if letter in "mwMW@%—…×→←≥≤"
+        else 0.7 if letter.isascii() and letter.isupper() or letter in "ΔΣ" else 0.57
+        for letter in text
+    )  # fmt: skip
+
+
+def headings(names: Sequence[str], room: float) -> list[tuple[str, str]]:
+    """Shorten names such as "batch norm (learning rate 2)" to two lines of ``room`` pixels each.
 
     The first line is the norm, the second what the lane differs in. Values are kept whole.
     """
     found = []
     for name in names:
         norm, _, differs = name.partition(" (")
-        found.append((_fitted(norm, norm.removesuffix(" norm"), room), _settings(differs[:-1], room)))
+        short = _SHORT.get(norm, norm if norm == "no norm" else norm.removesuffix(" norm"))
+        found.append((_first((norm, short, *_cuts(short)), room), _settings(differs[:-1], room)))
     return found
 
 
@@ -125,22 +147,24 @@ def _brief(differs: str) -> list[str]:
     return parts
 
 
-def _settings(differs: str, room: int) -> str:
-    if len(differs) <= room:
-        return differs
+def _settings(differs: str, room: float) -> str:
     parts = _brief(differs)
-    if len(", ".join(parts)) <= room:
-        return ", ".join(parts)
-    more = ", …" if len(parts) > 1 else ""
     label, _, value = parts[0].rpartition(" ")
-    if len(parts[0]) + len(more) > room and label:
-        return f"{_cut(label, room - len(value) - len(more) - 1)} {value}{more}"
-    return parts[0] + more
+    ends = (", …", "") if len(parts) > 1 else ("",)
+    shorter = [f"{words} {value}{end}" for end in ends for words in (label, *_cuts(label)) if words]
+    alone = [value + end for end in ends]
+    return _first((differs, ", ".join(parts), *shorter, *alone, *_cuts(value)), room)
 
 
-def _fitted(name: str, short: str, room: int) -> str:
-    return name if len(name) <= room else short if len(short) <= room else _cut(short, room)
+def _cuts(words: str) -> list[str]:
+    """Leave out more and more of the end."""
+    return [words[:kept].rstrip() + "…" for kept in range(len(words) - 1, 0, -1)]
 
 
-def _cut(words: str, room: int) -> str:
-    return words if len(words) <= room else words[: max(1, room - 1)].rstrip() + "…"
+def _first(texts: Iterable[str], room: float) -> str:
+    """Return the first text that fits, or the last one."""
+    text = ""
+    for text in texts:
+        if breadth(text) <= room:
+            break
+    return text

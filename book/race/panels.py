@@ -87,7 +87,7 @@ _ALL = (
         "accuracy", "Validation accuracy", "band: lowest to highest seed · faint: computed ahead",
         f"The share of validation samples that are classified correctly. {CURVES}",
         draw.accuracy, spoils=False, rings=RINGS,
-        hint_rings="line: running statistics · rings: batch statistics",
+        hint_rings="band: all seeds · rings: with batch statistics",
         gan={
             "title": "Samples near a Gaussian", "hint": "line: within 3 σ · rings: Gaussians reached",
             "about": "The line is the share of generated samples within three standard deviations of a "
@@ -100,7 +100,7 @@ _ALL = (
         "The mean cross-entropy in nats, 0 where every sample gets its own class with certainty. The "
         "training loss is that of the step’s own batch before its update; the validation loss uses running "
         f"statistics where a norm has them. {CURVES}",
-        draw.loss, choice="loss", spoils=False,
+        draw.loss, choice="loss",
         gan={
             "about": "The discriminator’s loss is the cross-entropy of real or generated, log 2 = 0.69 "
             "where it guesses. The generator’s loss is the cross-entropy of the discriminator’s calling its "

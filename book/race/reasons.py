@@ -24,7 +24,8 @@ from . import _reasons_signal as signal
 from . import _reasons_statistics as statistics
 from ._finding import PLACES, Diagnosis, Finding
 from ._lane import Lane, flow, joined, mean, percent, short, update, way
-from .verdict import ARRAYS_NEEDED, NOISE, Standing, guessing, lead, ranking, standing
+from .scenes import titled
+from .verdict import ARRAYS_NEEDED, LEARNED, NOISE, Standing, capital, guessing, lead, ranking, standing
 
 __all__ = ["ARRAYS_NEEDED", "PLACES", "Reason", "frames_needed", "reasons"]
 
@@ -44,6 +45,7 @@ DIAGNOSES: tuple[Diagnosis, ...] = (
     *OF_GANS,
     learning.noise,
     learning.decay,
+    statistics.same_weights,
     statistics.gap,
     statistics.order,
     signal.initial_weights,
@@ -57,9 +59,11 @@ DIAGNOSES: tuple[Diagnosis, ...] = (
     statistics.averaged,
     learning.pace,
 )
+# What needs no distance of seeds: a seed diverges or doesn't, and lanes of the same weights are compared
+# seed by seed.
+CERTAIN: tuple[Diagnosis, ...] = (learning.diverged, statistics.same_weights)
 MOST_READ = 3
 PATIENCE = 50  # steps before a lack of progress is worth a word
-LEARNED = 0.1  # above the share of right answers that guessing gives
 STEADY = 10.0  # a gradient that changes less from layer to layer needs no repair
 TINY, HUGE = -4.5, -1.0  # log10 update : data
 
@@ -109,7 +113,7 @@ def reasons(
     return Reason(
         " ".join(filter(None, (first.main, second))),
         change,
-        tuple([PLACES[key] for key in places if PLACES[key][1] != here][:MOST_READ]),
+        titled([PLACES[key] for key in places if PLACES[key][1] != here][:MOST_READ]),
     )
 
 
@@ -128,18 +132,52 @@ def _findings(lanes: list[Lane], standings: Sequence[Standing]) -> list[Finding]
         return [unsteady]
     found: list[Finding] = []
     told = set()
+    chance = [one for one in reversed(ranked) if lead(ranked[0], one) >= NOISE and _overlap(ranked[0], one)]
+    uncertain = {one.lane for one in chance}
     for lane in behind:
-        rule, finding = _first(lane, _nearest(lane, level))
+        rule, finding = _first(lane, _nearest(lane, level), CERTAIN if lane.number in uncertain else None)
         if finding and rule not in told:
             told.add(rule)
-            found.append(finding)
+            if rule is learning.fitted:
+                finding = learning.closest(finding, lane, lanes)
+            found.append(_with_norms(finding, level, behind))
+        if finding:
+            uncertain.discard(lane.number)
         if len(found) == 2:
             break
+    left = [one for one in chance if one.lane in uncertain]
+    if len(found) == 1 and left:
+        found.append(Finding(f"{_distance(lanes, left)} no evidence (seeds overlap)."))
     if found:
         return found
+    if left and len(left) == len(behind):
+        also = f"{_distance(lanes, left[1:])} no evidence either (seeds overlap)." if left[1:] else ""
+        return [_chance(lanes, ranked[0], left[0], also)]
     if behind and ranked:
-        return [_chance(lanes, ranked) or learning.unexplained(behind[0], level[0])]
+        lane = next(lane for lane in behind if lane.number not in uncertain)
+        return [learning.unexplained(lane, _nearest(lane, level) or level[0])]
     return [_level(lanes, level)]
+
+
+def _overlap(first: Standing, last: Standing) -> bool:
+    """Say whether the seeds of two lanes overlap, where there are several."""
+    return last.high >= first.low and (first.low < first.high or last.low < last.high)
+
+
+def _distance(lanes: Sequence[Lane], some: Sequence[Standing]) -> str:
+    names = joined([lanes[one.lane].subject for one in some])
+    return f"The distance of {names} is"
+
+
+def _with_norms(finding: Finding, level: Sequence[Lane], behind: Sequence[Lane]) -> Finding:
+    """Add to a change that names the leading norm which other norms are behind, too."""
+    ahead = {lane.config.norm for lane in level}
+    others = [lane for lane in behind if lane.divides and lane.config.norm not in ahead]
+    if not finding.norm or not others:
+        return finding
+    names = joined(list(dict.fromkeys(lane.label for lane in others)))
+    verb = "is" if len({lane.label for lane in others}) == 1 else "are"
+    return finding._replace(change=f"{finding.change} {capital(names)} {verb} behind, too.")
 
 
 def _nearest(lane: Lane, level: Sequence[Lane]) -> Lane | None:
@@ -151,22 +189,23 @@ def _nearest(lane: Lane, level: Sequence[Lane]) -> Lane | None:
     return min(level, key=apart, default=None)
 
 
-def _chance(lanes: Sequence[Lane], ranked: Sequence[Standing]) -> Finding | None:
-    """Say that a small difference, with seeds that overlap, needs no cause."""
-    first, last = ranked[0], ranked[-1]
-    if lead(first, last) >= 2 * NOISE or first.low > last.high or first.low == first.high:
-        return None
+def _chance(lanes: Sequence[Lane], first: Standing, last: Standing, also: str) -> Finding:
+    """Say that a difference needs no cause while the seeds overlap."""
     return Finding(
         f"The seeds of {lanes[last.lane].name} ({last.low:.1f}–{last.high:.1f}%) and "
         f"{lanes[first.lane].name} ({first.low:.1f}–{first.high:.1f}%) overlap: a difference of "
-        f"{lead(first, last):.1f} points may be chance, and no cause is seen in the recorded numbers.",
+        f"{lead(first, last):.1f} points may be chance.",
+        also,
         change="More seeds would tell.",
         read=("opening", "E8"),
     )
 
 
-def _first(lane: Lane, best: Lane | None) -> tuple[Diagnosis | None, Finding | None]:
-    for rule in OF_GANS if lane.config.network == "gan" else DIAGNOSES:
+def _first(
+    lane: Lane, best: Lane | None, rules: Sequence[Diagnosis] | None = None
+) -> tuple[Diagnosis | None, Finding | None]:
+    """Return the first of ``rules`` that finds something, of all that apply if none are given."""
+    for rule in rules or (OF_GANS if lane.config.network == "gan" else DIAGNOSES):
         finding = rule(lane, best)
         if finding:
             return rule, finding
@@ -194,6 +233,10 @@ def _level(lanes: list[Lane], alive: list[Lane]) -> Finding:
         return Finding(
             f"At step {step} no lane is far from guessing ({percent(floor)}) yet.", change="More steps."
         )
+    if len(alive) > 1 and all(statistics.trained_alike(lane, alive[0]) for lane in alive[1:]):
+        slowest = max(alive, key=lambda lane: lane.now.momentum)
+        other = next(lane for lane in alive if lane is not slowest)
+        return statistics.same_weights(slowest, other) or _nothing_to_repair(alive)
     if len(lanes) == 1:
         return _single(alive[0])
     if lanes[0].config.network == "gan":
@@ -270,7 +313,7 @@ def _stuck(alive: list[Lane], floor: float) -> Finding:
     moves = float(mean(np.array([mean(lane.at("update_ratio")) for lane in alive])))
     if not math.isfinite(moves):
         return Finding(f"{where}.", change="More steps, or other settings.")
-    main = f"{where}: an update changes {update(moves)} of the weights (mean over layers)."
+    main = f"{where}: an update is {update(moves)} as long as the weights (mean over layers)."
     if moves < TINY:
         return Finding(main, change="A larger learning rate.", read=("E8",))
     if moves > HUGE:

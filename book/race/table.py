@@ -189,7 +189,7 @@ RUN_CONTROLS = (
         "cosine_steps", "whole", 0, "cosine over", "steps; 0: none", 0, 10_000, _COSINES,
         group="more",
         about="Steps over which the learning rate falls to 0 along half a cosine; from then on nothing "
-        "changes. 0 keeps it constant. In PyTorch: CosineAnnealingLR.",
+        "changes. 0 keeps it constant. In PyTorch: CosineAnnealingLR, whose rate rises again after T_max.",
     ),
     Control(
         "init", "choice", "he", "initial weights", choices=("he", "normal"), group="more",

@@ -14,10 +14,11 @@ from bnlib.data import load
 from bnlib.gan import SHOWN
 from bnlib.telemetry import Frame
 
-from ._lane import CURVES, LAYERS, Lane, joined, mean, short
+from ._lane import CURVES, LAYERS, RECENT, Lane, joined, mean, short
 
 # Points of accuracy below which some 500 validation samples are no evidence: twice their standard error.
 NOISE = 1.5
+LEARNED = 0.1  # above the share of right answers that guessing gives
 LEVEL = -1  # the leader of a race that nobody leads
 
 ARRAYS_NEEDED = (*CURVES, *LAYERS)
@@ -116,7 +117,8 @@ def numbers(
     Means over the seeds that haven't diverged, NaN where nothing is left. ``lead``: points between the first
     and the second, 0 if there are fewer. accuracy, low, high, batch_accuracy, saturation, dead: percent;
     the two last, as update (log10 of update : data), are means over layers. shrink: the last layer's gradient
-    over the first's. gap: the largest over layers. spread: of the activations in the last layer.
+    over the first's. gap: the largest over layers. spread: of the activations in the last layer. train_loss:
+    the mean over the last RECENT steps, as in `reasons`, or over as many of them as ``frames`` has.
     """
     standings = standing(names, configs, frames)
     ranked, by_lane = ranking(standings), {one.lane: one for one in standings}
@@ -132,7 +134,7 @@ def numbers(
             "low": one.low if one else np.nan,
             "high": one.high if one else np.nan,
             "batch_accuracy": 100 * lane.value("val_accuracy_batch"),
-            "train_loss": float(mean(lane.frame["train_loss"][:, -1])),
+            "train_loss": lane.loss,
             "val_loss": lane.value("val_loss"),
             "lost": lane.lost,
             "first_gradient": float(gradient[0]),
@@ -166,8 +168,11 @@ def guessing(config: RunConfig) -> float:
 
 
 def frames_needed(config: RunConfig, step: int) -> range:
-    """Return the numbers of the frames from the latest validation up to ``step``."""
-    return range(_validated(config, step) // config.record_every, step // config.record_every + 1)
+    """Return the numbers of the frames from the latest validation, and from RECENT steps ago, to ``step``."""
+    every = config.record_every
+    last = step // every
+    recent = max(0, (last * every - RECENT) // every + 1)
+    return range(min(_validated(config, step) // every, recent), last + 1)
 
 
 def _validated(config: RunConfig, step: int) -> int:

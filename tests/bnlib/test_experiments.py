@@ -159,8 +159,8 @@ def test_sentences_follow_the_numbers(store):
     def no_signal_lost(measured):
         measured["batch", "sorted"]["final_batch"] = measured["batch", "shuffled"]["final_batch"]
 
-    assert "removes signal" in notes("E14", store)
-    assert "only cheats" in notes("E14", store, no_signal_lost)
+    assert "removal of signal" in notes("E14", store)
+    assert "no signal is removed" in notes("E14", store, no_signal_lost)
 
     def small_norm_batches_help(measured):
         measured["right labels", 4]["final_precise"] = measured["right labels", 64]["final_precise"] - 2
@@ -196,10 +196,13 @@ def test_sentences_follow_the_numbers(store):
             if norm == "batch":
                 found["final_loss"], found["final"] = found["final_loss"] / 1e4, found["final"] + 50
 
-    assert "in every seed at none of the depths" in notes("E8", store)
+    assert "At no depth has batch norm the lower training loss" in notes("E8", store)
     assert "is slower in every seed, at depth 5" in notes("E8", store)
     better = notes("E8", store, lower_loss)
-    assert "in every seed at depth 5" in better and "is slower" not in better
+    assert (
+        "At depth 5 batch norm has the lower training loss in every seed" in better
+        and "is slower" not in better
+    )
     assert re.search(r"changes accuracy by -\d+\.\d points \(depth 5\)", better)
 
     def left_as_it_was(measured):

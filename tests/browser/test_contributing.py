@@ -44,7 +44,7 @@ def test_a_chapter_is_asked_drawn_and_dragged(page: Page) -> None:
     assert inked(page) > 10
     page.locator(".choices button[data-choice='0']").click()
     expect(page.locator(".said")).to_contain_text(
-        re.compile("You said “as far”.*By 0.125, half of 0.25", re.DOTALL)
+        re.compile("you said “as far”.*By 0.125, half of 0.25", re.DOTALL)
     )
     expect(page.locator(".choices .right")).to_have_text("half as far")
     expect(page.locator(".verdict")).to_contain_text("Means of 64 numbers scatter by 0.125.")

@@ -74,17 +74,15 @@ def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
     at_step(page, 3)
     expect(heading(page)).not_to_be_visible()
     expect(menu(page).locator("option")).to_have_count(1 + len(RACES))
-    assert menu(page).locator("optgroup").first.get_attribute("label") == (
-        "E5 Sigmoid networks train sooner, and their inputs stay put"
-    )
+    assert menu(page).locator("optgroup").first.get_attribute("label") == "E5", "a title says what came out"
     shallow, deep = (RACES["E7", number][1].title for number in (1, 2))
-    menu(page).select_option(shallow)
+    menu(page).select_option(label=f"E7: {shallow}")
     wait_for_address(page, "experiment=E7.*speed=120.*step=200")
     at_step(page, 200)
     expect(heading(page)).to_have_text(
         f"E7, Smoother in training, rougher at the start of deep networks. {shallow}, judged at step 200."
     )
-    menu(page).select_option(deep)
+    menu(page).select_option(label=f"E7: {deep}")
     expect(heading(page)).to_contain_text(f"{deep}, judged at step 200")
     wait_for_address(page, "experiment=E7.*race=2")
     page.get_by_role("button", name="One step back").click()
@@ -94,6 +92,11 @@ def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
     expect(heading(page)).not_to_be_visible()
     expect(menu(page)).to_have_value("")
     wait_for_address(page, r"^((?!experiment|race=).)*$")
+    expect(page.locator(".own-race")).to_contain_text(f"no longer “E7: {deep}”")
+    page.get_by_role("button", name="Back to the race before your changes").click()
+    expect(heading(page)).to_contain_text(deep)
+    expect(page.locator(".own-race")).to_be_hidden()
+    page.locator("select[data-control=optimizer]").select_option("momentum")
     page.get_by_label("Predict a race").select_option(index=2)
     expect(page.get_by_label("Prediction", exact=True)).to_be_visible()
     expect(heading(page)).not_to_be_visible()

@@ -77,7 +77,7 @@ def test_a_prediction_comes_first(page: Page) -> None:
     pull(page, 1.3, 300)
     assert text_of(page.locator(".verdict")) == before, "nothing is given away before"
     choose(page, 0)
-    expect(page.locator(".said")).to_contain_text(re.compile("You said “at 1,000”.*It ended at 2"))
+    expect(page.locator(".said")).to_contain_text(re.compile("you said “at 1,000”.*It ended at 2"))
     expect(page.locator(".verdict")).to_contain_text("the farthest now is 2.00")
     expect(page.locator(".choices .right")).to_have_text("at 2")
     expect(page.locator(".choices .chosen")).to_have_text("at 1,000")
@@ -101,11 +101,11 @@ def test_the_settings_move_when_the_answer_is_given(page: Page, name: str) -> No
 def test_a_right_prediction_is_told_so_and_remembered(page: Page) -> None:
     open_chapter(page)
     choose(page, 2)
-    expect(page.locator(".said")).to_contain_text("As you said.")
+    expect(page.locator(".said")).to_contain_text("Right.")
     page.get_by_role("button", name="Next scene").click()
     expect(page.locator(".prediction h2")).to_contain_text("where is the mean of y")
     page.get_by_role("button", name="Tug a dot, answered").click()
-    expect(page.locator(".said")).to_contain_text("As you said.")
+    expect(page.locator(".said")).to_contain_text("Right.")
     page.get_by_role("button", name="Start over with this scene").click()
     expect(page.locator(".said")).to_have_text("Choose an answer; then it is measured.")
     wait_for_address(page, r"^(?!.*guesses)")

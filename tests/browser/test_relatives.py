@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
+from book.race.scenes import SCENES
 from tests.browser.gestures import SMALL, at_step, canvases, drag_slider, open_lab, wait_for_address
 
 pytestmark = pytest.mark.browser
@@ -27,6 +28,21 @@ def rows(page: Page) -> list[str]:
     return page.locator(".standing tbody tr").all_inner_texts()
 
 
+def figure(page: Page, name: str) -> Locator:
+    """A picture with its caption."""
+    return page.locator(f"figure[data-figure={name}]")
+
+
+def verdict(page: Page) -> Locator:
+    """The sentence of how the race stands."""
+    return page.locator(".verdict .text")
+
+
+def question(page: Page) -> Locator:
+    """The box of a scene's question."""
+    return page.get_by_label("Prediction", exact=True)
+
+
 def measured(page: Page) -> None:
     """Wait until every lane's cost is there."""
     expect(page.locator(".standing tbody")).not_to_contain_text("…")
@@ -39,7 +55,7 @@ def test_parameters_and_cost_stand_beside_each_accuracy(page: Page) -> None:
     none, batch = rows(page)
     for row, name, parameters in ((none, "no norm", "1,482"), (batch, "batch norm", "1,514")):
         assert re.search(rf"{name}\s+\d+\.\d% \(.*\)\s+{parameters}\s+[\d.]+ ms", row), row
-    said = page.locator(".verdict").inner_text()
+    said = verdict(page).inner_text()
     for row in (none, batch):
         share = re.search(r"\d+\.\d%", row)
         assert share is not None and share[0] in said, "the table and the sentence agree"
@@ -70,7 +86,7 @@ def test_every_norm_of_the_table_can_be_chosen_and_shows_its_name(page: Page) ->
         at_step(page, 5)
         shown = choice.locator("option:checked").inner_text()
         expect(page.locator(".standing tbody")).to_contain_text(shown)
-        expect(page.locator(".verdict")).to_contain_text(shown)
+        expect(verdict(page)).to_contain_text(shown)
 
 
 def test_dragging_a_norms_own_setting_bends_its_curve(page: Page) -> None:
@@ -94,17 +110,17 @@ def test_convolutional_networks_race_and_their_link_shows_the_same(
     other = context.new_page()
     open_lab(other, page.url)
     at_step(other, 30)
-    expect(other.locator(".verdict")).to_have_text(page.locator(".verdict").inner_text())
+    expect(verdict(other)).to_have_text(verdict(page).inner_text())
     assert canvases(other)[:2] == canvases(page)[:2]
 
 
 def test_a_network_chosen_in_the_panel_says_what_it_needs(page: Page) -> None:
     open_lab(page, SMALL + "&dataset=moons&step=10&lanes=none,layer")
     at_step(page, 10)
-    expect(page.locator("figure.surface")).to_be_visible()
+    expect(figure(page, "surface")).to_be_visible()
     page.locator("[data-control=network]").select_option("rnn")
-    expect(page.locator(".lanes .hint")).to_contain_text("the data set is digits")
-    expect(page.locator("figure.surface")).to_be_hidden()
+    expect(page.locator(".lanes p.hint")).to_contain_text("the data set is “handwritten digits”")
+    expect(figure(page, "surface")).to_be_hidden()
     data = page.locator("[data-control=dataset]")
     expect(data).to_be_disabled()
     expect(data).to_have_value("digits")
@@ -117,16 +133,16 @@ def test_a_network_chosen_in_the_panel_says_what_it_needs(page: Page) -> None:
 
 def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> None:
     open_lab(page, RING + "&step=10")
-    expect(page.locator("figure.accuracy strong")).to_have_text("Samples near a Gaussian")
-    expect(page.locator("figure.surface strong")).to_have_text("Generated samples")
-    expect(page.locator(".verdict")).to_contain_text("Step 10, samples near a Gaussian")
-    expect(page.locator(".standing thead")).to_contain_text("Near a Gaussian")
-    losses = page.locator("figure.loss [data-control=loss] option")
+    expect(figure(page, "accuracy").locator(".caption")).to_have_text("Samples near a Gaussian")
+    expect(figure(page, "surface").locator(".caption")).to_have_text("Generated samples")
+    expect(verdict(page)).to_contain_text("Step 10, samples near a Gaussian")
+    expect(page.locator(".standing thead")).to_contain_text("Samples near a Gaussian, step 10")
+    losses = figure(page, "loss").locator("[data-control=loss] option")
     assert losses.all_inner_texts() == ["discriminator", "generator"]
     page.locator("summary", has_text="More settings").click()
     expect(page.locator("[data-control=weight_decay]")).to_be_visible()
     expect(page.locator("[data-control=label_noise]")).to_be_hidden()
-    cloud = page.locator("figure.surface canvas")
+    cloud = page.locator("canvas.surface")
     before = cloud.evaluate("(canvas) => canvas.toDataURL()")
     page.locator("input.scrub").focus()
     page.keyboard.press("End")
@@ -134,8 +150,8 @@ def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> N
     assert cloud.evaluate("(canvas) => canvas.toDataURL()") != before, "the samples have moved"
     page.locator("[data-control=network]").select_option("mlp")
     expect(page.locator("[data-control=label_noise]")).to_be_visible()
-    expect(page.locator("figure.accuracy strong")).to_have_text("Validation accuracy")
-    expect(page.locator("figure.surface strong")).to_have_text("Decision surface")
+    expect(figure(page, "accuracy").locator(".caption")).to_have_text("Validation accuracy")
+    expect(figure(page, "surface").locator(".caption")).to_have_text("Decision surface")
 
 
 def test_pytorch_is_asked_and_agrees(page: Page) -> None:
@@ -156,9 +172,10 @@ def test_pytorch_is_asked_and_agrees(page: Page) -> None:
 def test_nonsense_in_the_address_is_told_and_the_rest_is_used(page: Page) -> None:
     open_lab(page, SMALL + "&network=transformer&lanes=batch,nonsense&r_max=-3&groups=x&step=5")
     warning = page.get_by_role("alert")
-    for part in ("network=transformer", "lanes=batch,nonsense", "r_max=-3", "groups=x"):
+    for part in ("network=transformer", "lane 2, “nonsense”, must be a norm", "r_max=-3", "groups=x"):
         expect(warning).to_contain_text(part)
     at_step(page, 5)
+    expect(page.locator(".standing tbody th")).to_have_text(["batch norm"])
 
 
 def test_on_a_phone_the_table_of_lanes_fits(page: Page) -> None:
@@ -172,25 +189,52 @@ def test_on_a_phone_the_table_of_lanes_fits(page: Page) -> None:
 
 
 def test_a_short_heading_says_the_norm_where_that_tells_the_lanes_apart(page: Page) -> None:
-    """Names are drawn on canvas: as SVG they are text."""
+    """Names are drawn on canvas: as SVG they are text, an outline and then the letters."""
     open_lab(page, SMALL + "&step=20&lanes=none,none~lr:2.0,batch~lr:2.0~eps:0.5")
     at_step(page, 20)
     page.locator("summary", has_text="Take it away").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="SVG").click()
     drawing = download.value.path().read_text()
-    histograms = drawing[drawing.index('aria-label="Histograms') :].partition("</g>\n<g class")[0]
-    words = re.findall(r">([^<>]+)</text>", histograms)
-    assert words.count("batch norm") == 1 and words.count("no norm") == 1
-    assert any(word.endswith("rate 2") for word in words), words
+    for picture in ("Histograms: ", "Histograms over time: "):
+        part = drawing[drawing.index(f'aria-label="{picture}') :].partition('<g class="figure"')[0]
+        texts = re.findall(r'<text x="([\d.]+)"[^>]*>([^<>]+)</text>', part)
+        columns: dict[str, list[str]] = {}
+        for place, word in texts:
+            if not re.fullmatch(r"−?\d+|layer \d|step", word):
+                words = columns.setdefault(place, [])
+                if word not in words:
+                    words.append(word)
+        # The first lane has no second line: nothing but its norm.
+        assert list(columns.values()) == [
+            ["no norm"],
+            ["no norm", "learning rate 2"],
+            ["batch norm", "lr 2, ε 0.5"],
+        ], texts
 
 
-def test_a_race_with_a_question_stops_there_also_for_who_has_not_answered(page: Page) -> None:
-    open_lab(page, "/training-lab?step=0")
-    page.get_by_role("link", name="Two pictures").click()
-    expect(page.locator(".question")).to_contain_text("who is ahead at step 400?")
-    expect(page.locator("input.scrub")).to_have_attribute("max", "500")
-    page.locator("[data-control=speed]").select_option("120")
-    page.get_by_role("button", name="Play", exact=True).click()
-    expect(page.locator(".clock")).to_have_text("step 400", timeout=60_000)
+def test_a_relatives_scene_keeps_the_samples_back_until_it_is_answered(page: Page) -> None:
+    open_lab(page, "/training-lab?preset=ring")
+    expect(question(page)).to_contain_text(SCENES["ring"].scene.question)
+    expect(page.get_by_role("button", name="Play", exact=True)).to_be_disabled()
+    page.keyboard.press("ArrowRight")
+    expect(figure(page, "accuracy").locator(".caption")).to_have_text("Samples near a Gaussian")
+    expect(figure(page, "surface")).to_be_hidden()
+    expect(verdict(page)).to_have_text("")
+    expect(page.locator(".lab")).to_have_attribute("data-step", "0")
+    open_lab(page, "/training-lab?preset=ring&guess=-3&step=5")
+    expect(verdict(page)).to_contain_text("Step 5, samples near a Gaussian")
+    expect(figure(page, "surface")).to_be_visible()
+
+
+def test_a_race_out_of_the_menu_stops_where_it_is_judged_also_for_who_skips(page: Page) -> None:
+    scene = SCENES["mend"]
+    open_lab(page, SMALL + "&step=3&speed=120")
+    at_step(page, 3)
+    page.get_by_label("Predict a race").select_option(scene.scene.title)
+    expect(question(page)).to_contain_text(scene.scene.question)
+    page.get_by_role("button", name="Skip the question").click()
+    expect(page.locator(".clock")).to_have_text(f"step {scene.until}", timeout=60_000)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_visible()
+    at_step(page, scene.until)
+    wait_for_address(page, "preset=mend.*guess=-3")

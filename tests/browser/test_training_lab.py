@@ -346,7 +346,7 @@ def test_settings_that_cannot_change_in_mid_run_restart_the_race(page: Page) -> 
 # --- questions ------------------------------------------------------------------------------------------
 
 OPENING = SCENES["opening"]
-SPOILING = ("ridges", "time", "flow", "ratio", "saturation")
+SPOILING = ("loss", "ridges", "time", "flow", "ratio", "saturation")
 
 
 def test_an_open_question_keeps_the_race_back_until_it_is_answered(page: Page) -> None:
@@ -381,7 +381,7 @@ def test_an_answered_race_is_played_to_where_it_is_judged_and_says_why(
     expect(page.get_by_role("button", name="Play")).to_be_visible()
     expect(question(page).locator(".right")).to_have_count(1)
     told = question(page).locator(".said")
-    expect(told).to_contain_text(re.compile("As you said|You said"))
+    expect(told).to_contain_text(re.compile("Right|Not quite"))
     expect(told.locator(".but")).to_be_visible()
     expect(told.get_by_role("link").first).to_be_visible()
     expect(page.locator(".verdict dt", has_text="Why")).to_be_hidden()  # the scene has its own reason
@@ -415,7 +415,7 @@ def test_a_skipped_question_shows_the_race_and_judges_nobody(page: Page) -> None
     wait_for_address(page, "guess=-3")
     expect(question(page).locator(".said p").first).to_be_visible()
     expect(question(page).locator(".chosen")).to_have_count(0)
-    expect(question(page)).not_to_contain_text(re.compile("As you said|You said"))
+    expect(question(page)).not_to_contain_text(re.compile("Right|Not quite"))
 
 
 def test_an_answer_under_reduced_motion_shows_the_judged_step_at_once(chromium, server) -> None:
@@ -584,7 +584,7 @@ def test_an_experiments_race_ends_in_its_verdict_from_the_judged_step_on(page: P
     heading = page.get_by_label("The experiment", exact=True)
     findings = page.get_by_label("Theory beside measured", exact=True)
     expect(heading).to_contain_text(f"judged at step {race.steps}")
-    expect(heading.locator(".outcome")).to_contain_text("E7 at full size:")
+    expect(heading.locator(".outcome")).to_contain_text("What E7 expects:")
     rows = findings.locator("tbody tr").filter(visible=True)
     assert 1 <= rows.count() <= 6
     expect(rows.first.locator("td").last).to_have_text(re.compile("^(holds|fails|reported)$"))

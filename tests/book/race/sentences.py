@@ -13,7 +13,7 @@ from bnlib.theory import gradient_growth_relu
 from book.race._lane import short
 from book.race.evidence import RACES
 from book.race.reasons import PLACES
-from book.race.scenes import SCENES
+from book.race.scenes import SCENES, titled
 from book.registry import chapters, pages
 
 NUMBER = r"\d[\d,]*(?:\.\d+)?(?:×10[⁻⁰¹²³⁴-⁹]+)?|(?<=1)0[⁻⁰¹²³⁴-⁹]+"
@@ -35,7 +35,7 @@ def legible(found):
     sentences = re.findall(r"[.:;?] [A-ZΑ-Ωβγε“]", re.sub(r"et al\. \(", "", found.because))
     assert len([mark for mark in sentences if mark[0] == "."]) <= 1, "at most two sentences"
     assert not found.change or found.change.endswith(".")
-    assert len(found.read) <= 3 and set(found.read) <= set(PLACES.values())
+    assert len(found.read) <= 3 and set(found.read) <= set(titled(PLACES.values()))
 
 
 def leads_somewhere(address):
@@ -68,6 +68,7 @@ class Measured:
         self.alive = np.isfinite(frame["train_loss"][:, -1])
         self.curve = mean(frame["train_loss"][self.alive], axis=0)
         self.window = max(1, round(len(self.curve) / 10))
+        self.recent = min(len(self.curve), math.ceil(20 / config.record_every))
 
     def layers(self, name, number):
         values = self.frame[name][:, number]
@@ -80,7 +81,7 @@ class Measured:
 
     @cached_property
     def loss(self):
-        return float(mean(self.curve[-self.window :]))
+        return float(mean(self.curve[-self.recent :]))
 
     @cached_property
     def losses(self):
@@ -164,11 +165,11 @@ class Measured:
         return [*found, *(int(np.argmin(np.isfinite(loss))) * every for loss in lost)]
 
     def reached(self, loss):
-        """The steps by which a tenth of the frames had a loss, on average."""
+        """The steps by which twenty steps had a loss, on average."""
         sums = np.cumsum(np.insert(self.curve, 0, 0.0))
-        averages = (sums[self.window :] - sums[: -self.window]) / self.window
+        averages = (sums[self.recent :] - sums[: -self.recent]) / self.recent
         return [
-            (int(k) + self.window - 1) * self.config.record_every
+            (int(k) + self.recent - 1) * self.config.record_every
             for k in np.flatnonzero(averages <= loss)[:1]
         ]
 
@@ -183,7 +184,7 @@ class Measured:
         return [
             0, 1, depth, depth - 1, config.lr, config.eps, config.gamma, config.beta, config.momentum, scale,
             scale**depth, scale ** (depth - 1), together, together * shapes[0], together * shapes[-1],
-            *config.shapes[0][:2], config.batch_size * self.step, 1000,
+            *config.shapes[0][:2], config.batch_size * min(self.step, config.cosine_steps or self.step), 1000,
         ], [
             config.label_noise, 1 / math.sqrt(together), config.momentum**validated,
             config.lr * config.weight_decay,
@@ -248,11 +249,11 @@ def _claims(clause, said):
         if before.endswith(("«", "/√")):
             continue
         own = re.search(r"[Ww]ith «(\d)»:? $|«(\d)» (?:is right )?on $", before)
-        own = own or re.match(r"(?:-fold|%)?(?: of (?:the|layer 1’s) weights)? with «(\d)»", after)
-        unit = re.match(r"-fold|%| times as large| step", after)
+        own = own or re.match(r"(?:-fold|%)?(?: as long as (?:the|layer 1’s) weights)? with «(\d)»", after)
+        unit = re.match(r"-fold|%| times as long| times as high| step", after)
         step = re.search(r"steps? $|steps \d+ and $", before)
         verb = re.findall(r"grows|shrinks|grew|predict", before)[-1:]
-        layer = re.match(r"% (?:of the weights )?in layer (\d+)", after)
+        layer = re.match(r"%?(?: as long as the weights)? in layer (\d+)", after)
         yield Claim(
             match[0],
             " step" if step else unit[0] if unit else "",
@@ -280,7 +281,10 @@ def _founded(claim, lanes):
         return value in [*reached, *(step for lane in lanes for step in lane.steps)]
     if claim.unit == "-fold":
         return any(printed(value, fold, 2) for lane in own for fold in lane.folds[claim.verb == "shrinks"])
-    if claim.unit == " times as large":
+    if claim.unit == " times as high":
+        pairs = [(one.loss, other.loss) for one in lanes for other in lanes]
+        return any(printed(value, one / other, 2) for one, other in pairs)
+    if claim.unit == " times as long":
         return any(printed(value, size, 2) for lane in own for size in lane.updates)
     if "The seeds of" in said:
         ends = [one for lane in lanes for one in lane.accuracies]
@@ -292,6 +296,9 @@ def _founded(claim, lanes):
     pool = [number for lane in own for number in lane.settings[0]]
     if "loss" in said:
         pool += [number for lane in own for number in lane.losses]
+    if "v/(v + ε)" in said and claim.layer:
+        shares = [s for lane in own for s in lane.layers("activation_std", 0)[claim.layer - 1 : claim.layer]]
+        return any(printed(value, float(spread / RELU_SPREAD) ** 2, 3) for spread in shares)
     if re.search(r"spread|measured", said):
         pool += [float(number) for lane in own for number in lane.spreads]
     return any(printed(value, number, 3) for number in pool)
@@ -303,10 +310,7 @@ def _percent(value, claim, lane):
     if re.search(r"right on|give it|those of a batch|«\d» on", claim.said):
         return any(abs(value - accuracy) <= 0.0501 for accuracy in lane.accuracies)
     shares = lane.settings[1]
-    if "v/(v + ε)" in claim.said:
-        spread = lane.layers("activation_std", 0)[claim.layer - 1 : claim.layer]
-        shares = list((spread / RELU_SPREAD) ** 2)
-    elif "update" in claim.said:
+    if "update" in claim.said:
         shares = lane.updates
     elif re.search(r"\boff\b|saturated|Most are", claim.said):
         shares = lane.off

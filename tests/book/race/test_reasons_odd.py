@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from book.race._lane import Lane, short
-from book.race.reasons import reasons
+from book.race.reasons import PLACES, reasons
+from book.race.scenes import titled
 from tests.book.race.sentences import legible
 from tests.book.race.test_reasons import BATCH, DENSE, GAN, LAYER, NONE, race
 
@@ -63,3 +64,11 @@ def test_names_are_cut_to_what_tells_them_apart():
         "batch norm (batch size 8, lr 2)",
         "no norm",
     ]
+
+
+def test_nobody_is_sent_to_where_they_are():
+    found = reasons(*race(60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH))
+    (deep,) = titled([PLACES["deep"]])
+    assert deep in found.read
+    there = reasons(*race(60, {"depth": 8, "init_scale": 0.4}, NONE, BATCH), here=PLACES["deep"][1])
+    assert deep not in there.read and there.because == found.because

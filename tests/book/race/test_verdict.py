@@ -8,6 +8,7 @@ import pytest
 from bnlib import RunConfig, advance, start
 from bnlib.data import load
 from book.race import verdict as words
+from book.race._lane import Lane
 from book.race.settings import NAMES
 from book.race.verdict import LEVEL, NOISE, accuracy, frames_needed
 from live import worker
@@ -331,13 +332,14 @@ def test_guessing_depends_on_the_classes(dataset, classes):
 # --- from what was recorded -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(
-    ("every", "validate", "step", "expected"),
-    [(1, 5, 0, [0]), (1, 5, 4, [0, 1, 2, 3, 4]), (1, 5, 5, [5]), (1, 5, 12, [10, 11, 12]), (10, 10, 39, [3])],
-)
-def test_the_frames_needed_begin_with_the_latest_validation(every, validate, step, expected):
+NEEDED = [(1, 5, 0, [0]), (1, 5, 4, [0, 1, 2, 3, 4]), (1, 5, 32, range(13, 33)), (1, 50, 74, range(50, 75)),
+          (10, 10, 39, [2, 3]), (10, 50, 94, [5, 6, 7, 8, 9]), (50, 50, 120, [2])]  # fmt: skip
+
+
+@pytest.mark.parametrize(("every", "validate", "step", "expected"), NEEDED)
+def test_frames_needed_begin_with_the_latest_validation_or_20_steps_ago(every, validate, step, expected):
     config = RunConfig(record_every=every, validate_every=validate)
-    assert list(frames_needed(config, step)) == expected
+    assert list(frames_needed(config, step)) == list(expected)
 
 
 @pytest.mark.parametrize("step", [0, 3, 5, 14])
@@ -353,13 +355,13 @@ def test_accuracy_is_the_latest_that_the_run_recorded(step):
     assert accuracy(some).tolist() == latest
 
 
-@pytest.mark.parametrize("step", [5, 14])
+@pytest.mark.parametrize("step", [5, 14, 34])
 def test_more_frames_than_needed_change_nothing(step):
     """Those that the reasons need begin at step 0."""
     config = RunConfig(
         dataset="blobs", depth=1, width=8, batch_size=8, replicas=3, record_every=1, validate_every=5
     )
-    _, block = worker.extend(config, 15)
+    _, block = worker.extend(config, 35)
     needed = frames_needed(config, step)
     one, other = (cut(block, frames) for frames in (needed, range(step + 1)))
     assert verdict([config], [one], step) == verdict([config], [other], step)
@@ -377,7 +379,8 @@ def test_numbers_are_those_of_the_frames():
     found = words.numbers(["batch norm"], [config], [frames], 10)
     left = history["gradient_norm"][1:, -1].astype(float).mean(axis=0)
     assert found["lost_0"] == 1 and found["leader"] == 0 and found["lead"] == 0
-    assert found["train_loss_0"] == pytest.approx(history["train_loss"][1:, -1].mean(dtype=float))
+    assert found["train_loss_0"] == pytest.approx(history["train_loss"][1:].mean(dtype=float))
+    assert found["train_loss_0"] == Lane(0, "batch norm", config, frames, 10).loss, "as in the reasons"
     assert found["val_loss_0"] == pytest.approx(history["val_loss"][1:, 10].mean(dtype=float))
     assert found["batch_accuracy_0"] == pytest.approx(
         100 * history["val_accuracy_batch"][1:, 10].mean(dtype=float)
