@@ -450,8 +450,8 @@ NORMS = {
     "batch": Norm(
         batch_norm, "batch norm", "each channel, over the batch and all positions", "NP",
         options=("eps", "norm_batch"), running=True,
-        about="Each channel has its mean subtracted and is divided by its standard deviation, both taken "
-        "over the batch and all positions.",
+        about="Each unit, or in a convolution each channel, has its mean subtracted and is divided by its "
+        "standard deviation, both taken over the batch and all positions.",
         use="Use it in convolutional networks with 16 or more samples per GPU. Smaller batches make its "
         "statistics noisy, and at inference it needs running averages.",
     ),

@@ -23,9 +23,19 @@ from . import _reasons_learning as learning
 from . import _reasons_signal as signal
 from . import _reasons_statistics as statistics
 from ._finding import PLACES, Diagnosis, Finding
-from ._lane import Lane, flow, joined, mean, percent, short, update, way
+from ._lane import RECENT, Lane, flow, joined, mean, percent, short, update, way
 from .scenes import titled
-from .verdict import ARRAYS_NEEDED, LEARNED, NOISE, Standing, capital, guessing, lead, ranking, standing
+from .verdict import (
+    ARRAYS_NEEDED,
+    LEARNED,
+    NOISE,
+    Standing,
+    capital,
+    guessing,
+    lead,
+    ranking,
+    standing,
+)
 
 __all__ = ["ARRAYS_NEEDED", "PLACES", "Reason", "frames_needed", "reasons"]
 
@@ -341,7 +351,8 @@ def _single(lane: Lane) -> Finding:
 def _edited(lanes: list[Lane]) -> str:
     """Say what the last change in mid-run was, and what the training loss of the lane did since."""
     for lane in lanes:
-        edits = [edit for edit in lane.config.edits if edit[0] <= lane.step]
+        # The loss is of the last RECENT steps: sooner, it is partly of before the change.
+        edits = [edit for edit in lane.config.edits if edit[0] + RECENT <= lane.step]
         if not edits or not lane.alive.any():
             continue
         at = edits[-1][0]

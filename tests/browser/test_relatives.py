@@ -208,7 +208,7 @@ def test_a_short_heading_says_the_norm_where_that_tells_the_lanes_apart(page: Pa
         # The first lane has no second line: nothing but its norm.
         assert list(columns.values()) == [
             ["no norm"],
-            ["no norm", "learning rate 2"],
+            ["no norm", "lr 2"],
             ["batch norm", "lr 2, ε 0.5"],
         ], texts
 
