@@ -70,7 +70,8 @@ export class Panels {
       ...{ name, title, about, place: "raced" },
       onExplore: () => {
         const figure = this.all.get(name)?.plot.shown;
-        if (figure) race.explore(name, figure);
+        // There is room for a legend there.
+        if (figure) race.explore(name, { ...figure, layout: { ...figure.layout, showlegend: true } });
       },
       hands: {
         getControls: () => race.controls,

@@ -376,12 +376,7 @@ export class Race {
   /** @param {string} name @param {Figure} figure */
   async explore(name, figure) {
     const { explore } = await import("./explore.js");
-    const layout = { ...figure.layout, showlegend: true }; // there is room for one there
-    explore(
-      this.container,
-      { ...figure, layout },
-      { plotly: this.data.plotly, name: `batchnorm-lab-${name}-step-${this.step()}` },
-    );
+    explore(this.container, figure, { plotly: this.data.plotly, name: `batchnorm-lab-${name}-step-${this.step()}` });
   }
 
   // ---- to take away -----------------------------------------------------------------------------------------------
