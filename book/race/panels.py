@@ -84,7 +84,7 @@ class Panel:
 
 _ALL = (
     Panel(
-        "accuracy", "Validation accuracy", "band: lowest to highest seed · faint: computed ahead",
+        "accuracy", "Validation accuracy", "band: all seeds · faint: computed ahead",
         f"The share of validation samples that are classified correctly. {CURVES}",
         draw.accuracy, spoils=False, rings=RINGS,
         hint_rings="band: all seeds · rings: with batch statistics",
