@@ -8,6 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from . import experiments
+from .experiments.model import counted
 from .sweep import SweepError, progress_bar
 
 STOPPED = 130  # what a shell says of a program that Ctrl-C has ended
@@ -22,7 +23,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Without a command: the list. Finished parts are kept on disk; a stopped run resumes. "
         "BNLAB_DASK=tcp://HOST:PORT computes on a Dask cluster.",
     )
-    commands = room.add_subparsers(dest="command", metavar="run, report, keep")
+    commands = room.add_subparsers(dest="command", metavar="run, report, audit, keep")
     run = commands.add_parser("run", help="run some, or all: theory, measured, tolerance, verdict")
     run.add_argument("names", nargs="+", metavar="NAME", help="E1 ..., or all")
     report = commands.add_parser("report", help="run all and write one HTML page")
@@ -30,19 +31,33 @@ def _parser() -> argparse.ArgumentParser:
     report.add_argument("--out", type=Path, default=Path("experiments.html"), help="default: %(default)s")
     report.add_argument("--lab", default="http://127.0.0.1:8501", metavar="URL",
                         help="where the training lab is, for links; default: %(default)s")  # fmt: skip
+    audit = commands.add_parser(
+        "audit",
+        help="whether checks fail without their effect, and how often on fresh seeds",
+        description="Each check that a stance rests on must fail in a world without its effect, and on at most "
+        "1%% of fresh seed sets.",
+    )
+    audit.add_argument("names", nargs="*", metavar="NAME", default=["all"], help="E1 ..., or all (default)")
+    audit.add_argument("--keep", action="store_true", help="keep what comes out for report and pages")
     keep = commands.add_parser("keep", help="run all in full and keep what they find for the pages")
     keep.set_defaults(names=["all"], reduced=False)
-    for command in (run, report):
+    for command in (run, report, audit):
         command.add_argument("--reduced", action="store_true", help="smaller grids and fewer seeds: seconds")
-    for command in (run, report, keep):
+    for command in (run, report, audit, keep):
         command.add_argument("--workers", type=int, metavar="N", help="processes; default: one a core")
         command.add_argument("--fresh", action="store_true", help="neither use nor keep what is on disk")
     return parser
 
 
 def listing() -> str:
-    """The experiments, a line each, and what they say of which claims."""
-    lines = [f"{e.name:4} {e.title}\n     {e.claimed}" for e in experiments.EXPERIMENTS.values()]
+    """The experiments, a line each, and what they said of which claims when they were last kept."""
+    from .experiments.found import found
+
+    said = {name: found(name) for name in experiments.EXPERIMENTS}
+    lines = [
+        f"{e.name:4} {e.title}\n     {(said[e.name] or {'claims': 'not kept yet'})['claims']}"
+        for e in experiments.EXPERIMENTS.values()
+    ]
     return "\n".join([*lines, "", "python -m bnlib experiments run E3    (or several, or all)"])
 
 
@@ -54,6 +69,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     names = list(experiments.EXPERIMENTS) if "all" in asked.names else asked.names
     try:
+        if asked.command == "audit":
+            return _audit(names, asked)
         results = experiments.run_all(
             names,
             size="reduced" if asked.reduced else "full",
@@ -76,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if len(results) > 1:
                 judged = [found for r in results for found in r.findings.checks if not found.reported]
                 holding = sum(found.holds for found in judged)
-                print(f"\n{len(results)} experiments: {holding} of {len(judged)} checks hold.")
+                print(f"\n{len(results)} experiments, {counted(judged)}: {holding} of {len(judged)} hold.")
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
@@ -90,6 +107,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for result in failed if len(results) > 1 else ():
         print(f"{result.experiment.name}: {result.verdict}", file=sys.stderr)
     return 1 if failed else 0
+
+
+def _audit(names: Sequence[str], asked: argparse.Namespace) -> int:
+    """Audit, print and perhaps keep; 1 if some evidence can't fail, or fails too often."""
+    from .experiments import audit
+
+    audits = audit.audit(
+        names,
+        size="reduced" if asked.reduced else "full",
+        progress=progress_bar(label=f"audit {' '.join(asked.names)}"),
+        workers=asked.workers,
+        store=False if asked.fresh else None,
+    )
+    print("\n\n".join(map(str, audits)))
+    problems = [problem for one in audits for problem in one.problems]
+    print("\n".join(["", *problems]) if problems else "\nEvery check of a claim can fail, and seldom does.")
+    if asked.keep:
+        audit.keep(audits)
+    return 1 if problems else 0
 
 
 if __name__ == "__main__":

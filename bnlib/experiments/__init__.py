@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from . import batch, costs, depth, inference, rates, reasons, small, zoo
+from .claims import EXPERIMENTS
 from .model import CLAIMS, LIMITS, Experiment, Race, Result
 from .probes import measure
 
@@ -29,12 +29,6 @@ __all__ = [
 ]
 
 SIZES = ("full", "reduced")
-_IN_ORDER = (
-    batch.E1, batch.E2, depth.E3, depth.E4, reasons.E5, reasons.E6, reasons.E7, rates.E8, rates.E9, rates.E10,
-    small.E11, small.E12, inference.E13, inference.E14, inference.E15, depth.E16, costs.E17,
-    zoo.E18, rates.E19, small.E20, costs.E21, zoo.E22,
-)  # fmt: skip
-EXPERIMENTS = {experiment.name: experiment for experiment in _IN_ORDER}
 
 
 def run(name: str, *, size: str = "full", progress: Any = None, **how: Any) -> Result:

@@ -53,6 +53,8 @@ class Check:
     measured : mean over seeds, `low` and `high` the lowest and highest of them
     least, most : the accepted outcomes; `slack` widens them at reduced size
     expected : what theory says, where it says a number
+    name : by which a stance rests on it (`model.Sides`); several checks may share one
+    exact : whether it is an identity, a moment or a count, on which no stance rests
     """
 
     what: str
@@ -63,6 +65,8 @@ class Check:
     most: float = inf
     expected: float | None = None
     slack: float = 0.0
+    name: str = ""
+    exact: bool = False
 
     @property
     def reported(self) -> bool:
@@ -97,6 +101,7 @@ class Findings:
 def check(
     what: str, values: Any, least: float = -inf, most: float = inf, *,
     expected: float | None = None, seeds: int = 0, null: float | None = None, worst: bool = False,
+    name: str = "", exact: bool = False,
 ) -> Check:  # fmt: skip
     """A check of the mean over `values`, one a seed; with `worst`, of the largest.
 
@@ -111,7 +116,8 @@ def check(
     if null is not None:
         slack = min(slack, max(least - null, 0.0) if least > -inf else max(null - most, 0.0))
     measured = float(values.max() if worst else values.mean())
-    return Check(what, measured, float(values.min()), float(values.max()), least, most, expected, slack)
+    low, high = float(values.min()), float(values.max())
+    return Check(what, measured, low, high, least, most, expected, slack, name, exact)
 
 
 def whole_numbers(low: int, high: int) -> list[int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
 from textwrap import fill
 from typing import Any
@@ -29,14 +29,23 @@ CLAIMS = {
     "depth": "Without skip connections depth is limited",
     "cost": "It costs parameters and time",
     "recurrent": "Recurrent networks don’t fit",
+    "branch": "In residual networks it works by keeping branches small",
+    "affine": "Gamma and beta learn a lot by themselves",
+    "place": "In deep residual networks the norm belongs inside the branch",
 }
-EXPLANATIONS = ("shift", "smooth")
+EXPLANATIONS = ("shift", "smooth", "branch", "affine")
+RELATIVES = ("place",)
+NO_SIDE = "takes no side"
 LIMITS = ("small", "discrepancy", "online", "depth", "cost", "recurrent")
-STANCES = ("supports", "qualifies", "speaks against")
+STANCES = {  # by whether what speaks for a claim holds, and what limits it
+    (True, False): "supports",
+    (True, True): "qualifies",
+    (False, True): "speaks against",
+    (False, False): "does not show",
+}
 NAMES = {"none": "no norm", "batch": "batch norm", "layer": "layer norm", "group": "group norm"}
 QUIET: dict[str, Any] = {"record_every": 10**6, "validate_every": 10**6}
 WRAPPED = 100  # characters of a line on a terminal
-EVIDENCE = 1.5  # points of accuracy: 500 validation samples have a standard error of 0.6 at 2% error
 
 
 @dataclass(frozen=True)
@@ -49,10 +58,43 @@ class Race:
 
 
 @dataclass(frozen=True)
+class Sides:
+    """What a stance on a claim rests on: names of judged checks.
+
+    shows : hold where the claim is right
+    limits : hold where it isn't, or where it has a price
+    """
+
+    shows: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        return (*self.shows, *self.limits)
+
+    def stance(self, checks: Iterable[Check]) -> str:
+        """Return what these checks say of the claim: a value of STANCES. A side holds if all of it does."""
+        judged = [one for one in checks if not one.reported]
+        sides = ([one.holds for one in judged if one.name in names] for names in (self.shows, self.limits))
+        shown, limited = (bool(held) and all(held) for held in sides)
+        return STANCES[shown, limited]
+
+
+@dataclass(frozen=True)
+class Null:
+    """A world without the effect: `of` makes of what was measured what would be measured there."""
+
+    words: str
+    of: Callable[[Results], Results]
+
+
+@dataclass(frozen=True)
 class Experiment:
     """One experiment.
 
-    claims : keys of CLAIMS that it tests, and what it says of each if it comes out as accepted (STANCES)
+    claims : keys of CLAIMS that it tests, and the checks on which its stance on each rests; without one it
+        takes no side
+    nulls : worlds without the effects; each check that a stance rests on fails in one of them (`audit`)
     cells : of size "full" (True) or "reduced"
     read : what the measured cells say: pictures, checks, sentences
     contested : what the literature disagrees about; caveat : what else to keep in mind
@@ -61,7 +103,7 @@ class Experiment:
 
     name: str
     title: str
-    claims: dict[str, str]
+    claims: dict[str, Sides]
     setup: str
     theory: str
     accepted: str
@@ -71,17 +113,21 @@ class Experiment:
     read: Callable[[Results], Findings]
     races: Callable[[], tuple[Race, ...]] | str
     caveat: str = ""
-
-    @property
-    def claimed(self) -> str:
-        """What it says of its claims if it comes out as accepted, in words."""
-        return "; ".join(f"{stance} “{CLAIMS[claim]}”" for claim, stance in self.claims.items())
+    nulls: tuple[Null, ...] = ()
 
     def __post_init__(self) -> None:
         for field in fields(self):
             text = getattr(self, field.name)
             if isinstance(text, str):  # paragraphs may be wrapped where they are written
                 object.__setattr__(self, field.name, " ".join(text.split()))
+
+
+def counted(judged: Sequence[Check]) -> str:
+    """Return how many checks these are, those of claims apart from those of identities, in words."""
+    exact = sum(one.exact for one in judged)
+    kinds = {"check of claims": len(judged) - exact, "identity, moment or count": exact}
+    plural = {"check of claims": "checks of claims", "identity, moment or count": "identities, moments or counts"}
+    return " and ".join(f"{n} {kind if n == 1 else plural[kind]}" for kind, n in kinds.items() if n)
 
 
 @dataclass(frozen=True)
@@ -97,13 +143,23 @@ class Result:
         return [found for found in self.findings.checks if not (found.reported or found.holds)]
 
     @property
+    def stances(self) -> dict[str, str]:
+        """What it says of each claim that it tests, computed from the checks: values of STANCES."""
+        return {claim: sides.stance(self.findings.checks) for claim, sides in self.experiment.claims.items()}
+
+    @property
+    def claimed(self) -> str:
+        """What it says of its claims, in words."""
+        said = [f"{stance} “{CLAIMS[claim]}”" for claim, stance in self.stances.items()]
+        return "; ".join(said) or NO_SIDE
+
+    @property
     def verdict(self) -> str:
         """One sentence, computed from the checks."""
         judged = [found for found in self.findings.checks if not found.reported]
         size = "" if self.size == "full" else " at reduced size"
         if not self.failed:
-            words = "the check holds" if len(judged) == 1 else f"all {len(judged)} checks hold"
-            return f"As accepted{size}: {words}."
+            return f"As accepted{size}: {counted(judged)} {'holds' if len(judged) == 1 else 'hold'}."
         failed = "; ".join(
             f"{found.what}: {found.measured:.4g}, accepted {found.accepted}" for found in self.failed
         )

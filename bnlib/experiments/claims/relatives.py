@@ -8,12 +8,12 @@ from typing import Any
 
 import numpy as np
 
-from .. import theory
-from ..config import RunConfig
-from ..table import NORMS
-from .findings import Findings, Picture, Results, band, check, mean, near, points, predicted
-from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race
-from .probes import Cell
+from ... import theory
+from ...config import RunConfig
+from ...table import NORMS
+from ..findings import Findings, Picture, Results, band, check, mean, near, points, predicted
+from ..model import NAMES, QUIET, Cells, Experiment, Race
+from ..probes import Cell
 
 # Ba et al. 2016, Table 1: which norms don't notice. RMS norm isn't in it.
 _TABLE = {
@@ -86,7 +86,7 @@ def _e18_read(results: Results) -> Findings:
 E18 = Experiment(
     name="E18",
     title="Invariances, and how fast spectral norm converges",
-    claims={"initialization": "qualifies"},
+    claims={},
     setup="""
         A linear layer from 64 inputs to 48 units, 32 samples, all Gaussian, ε = 0, float64, 8 seeds: one
         thing is scaled by a random factor from 2 to 5 or shifted by a random vector. Spectral norm, one
@@ -186,7 +186,7 @@ def _e22_read(results: Results) -> Findings:
 E22 = Experiment(
     name="E22",
     title="Recurrent networks: statistics at every step",
-    claims={"recurrent": "qualifies", "small": "supports"},
+    claims={},
     setup="""
         Digits read row by row, 8 steps, 64 recurrent tanh units, initial weights 0.7 × He’s, SGD: 300 steps
         at batch 32, 600 at batch 2, 16 seeds. Every arm’s learning rate is the best of 0.1, 0.3 and 1 (batch

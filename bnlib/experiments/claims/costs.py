@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ..config import RunConfig
-from .findings import Findings, Picture, Results, check, level, mean, points
-from .model import EVIDENCE, NAMES, QUIET, Cells, Experiment, Race
-from .probes import Cell
+from ...config import RunConfig
+from ..findings import Findings, Picture, Results, check, level, mean, points
+from ..model import NAMES, QUIET, Cells, Experiment, Race
+from ..probes import Cell
 
 _E17 = RunConfig(
     depth=3, batch_size=64, train_samples=640, label_noise=0.3, lr=0.05, optimizer="momentum", replicas=6
@@ -61,7 +61,7 @@ def _e17_read(results: Results) -> Findings:
 E17 = Experiment(
     name="E17",
     title="Noise of small norm batches regularizes",
-    claims={"regularization": "qualifies"},
+    claims={},
     setup="""
         640 digits, 30% of their labels wrong, 3 × 64 ReLU units, batch 64, momentum SGD at 0.05, 400
         steps (40 epochs), statistics from m samples at a time, precise statistics in validation, 6 seeds.
@@ -122,7 +122,7 @@ def _e21_read(results: Results) -> Findings:
 E21 = Experiment(
     name="E21",
     title="What it costs",
-    claims={"cost": "qualifies"},
+    claims={},
     setup="""
         4 × 64 ReLU units: training steps and inference with batch norm and without, in turns in one
         process.

@@ -5,10 +5,10 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-from ..config import RunConfig
-from .findings import Findings, Picture, Results, check, curve, level, points
-from .model import NAMES, QUIET, Arms, Cells, Experiment, Race
-from .probes import Cell
+from ...config import RunConfig
+from ..findings import Findings, Picture, Results, check, curve, level, points
+from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race
+from ..probes import Cell
 
 _E11 = RunConfig(
     depth=4, batch_size=64, lr=0.2, optimizer="momentum", weight_decay=1e-4, cosine_steps=240, groups=4,
@@ -60,7 +60,7 @@ def _e11_read(results: Results) -> Findings:
 E11 = Experiment(
     name="E11",
     title="Small norm batches alone, at a fixed batch of SGD",
-    claims={"small": "supports"},
+    claims={},
     setup="""
         Digits, 4 × 64 ReLU units, batch 64, momentum SGD at learning rate 0.2 (no norm: 0.05), weight
         decay 1e-4, cosine over 240 steps (12 epochs), 6 seeds. Statistics come from m samples at a time;
@@ -129,7 +129,7 @@ def _e12_read(results: Results) -> Findings:
 E12 = Experiment(
     name="E12",
     title="Small batches by Wu and He’s protocol",
-    claims={"small": "supports"},
+    claims={},
     setup="""
         Network of E11, 8 epochs, learning rate 0.1 · B/64 on half a cosine, 3 seeds; batch and norm batch
         are both B.
@@ -183,7 +183,7 @@ def _e20_read(results: Results) -> Findings:
 E20 = Experiment(
     name="E20",
     title="One sample at a time: batch norm learns nothing",
-    claims={"online": "supports", "small": "supports"},
+    claims={},
     setup="""
         Digits, 3 × 64 ReLU units, batches of one sample, SGD at learning rate 0.01, 2,000 samples, 4
         seeds.

@@ -8,11 +8,11 @@ from math import sqrt
 
 import numpy as np
 
-from .. import theory
-from ..config import RunConfig
-from .findings import Findings, Picture, Results, Series, band, check, points, predicted, whole_numbers
-from .model import Cells, Experiment
-from .probes import Cell
+from ... import theory
+from ...config import RunConfig
+from ..findings import Findings, Picture, Results, Series, band, check, points, predicted, whole_numbers
+from ..model import Cells, Experiment
+from ..probes import Cell
 
 
 def _e1_cells(full: bool) -> Cells:
@@ -76,7 +76,7 @@ def _e1_read(results: Results) -> Findings:
 E1 = Experiment(
     name="E1",
     title="Statistics of a small batch are noisy, and x̂ has a shape of its own",
-    claims={"small": "supports"},
+    claims={},
     setup="Gaussian batches of m numbers, normalized without ε.",
     theory="Moments of the χ distribution; x̂ has density ∝ (1 − x²/(m−1))^((m−4)/2) and |x̂| ≤ √(m−1).",
     accepted="""
@@ -131,7 +131,7 @@ def _e2_read(results: Results) -> Findings:
 E2 = Experiment(
     name="E2",
     title="What batch norm lets pass of a gradient",
-    claims={"smooth": "supports", "small": "supports"},
+    claims={},
     setup="The Jacobian of one feature’s batch norm, random upstream gradients, float64.",
     theory="""
         Without ε the Jacobian is a projector divided by s: it removes the mean and the part along x̂, so

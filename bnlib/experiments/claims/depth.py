@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from math import sqrt
 
-from .. import theory
-from ..config import RunConfig
-from .findings import Findings, Picture, Results, band, check, mean, near, points, predicted, whole_numbers
-from .model import NAMES, Arms, Cells, Experiment
-from .probes import Cell
+from ... import theory
+from ...config import RunConfig
+from ..findings import Findings, Picture, Results, band, check, mean, near, points, predicted, whole_numbers
+from ..model import NAMES, Arms, Cells, Experiment
+from ..probes import Cell
 
 
 def _e3_cells(full: bool) -> Cells:
@@ -58,7 +58,7 @@ def _e3_read(results: Results) -> Findings:
 E3 = Experiment(
     name="E3",
     title="Batch norm makes gradients explode with depth",
-    claims={"depth": "supports", "flow": "speaks against"},
+    claims={},
     setup="""
         30 layers of 512 units at initialization, Gaussian inputs, a random gradient at the top; slope of
         log ‖gradient‖² over layers 5 to 24, 3 seeds.
@@ -119,7 +119,7 @@ def _e4_read(results: Results) -> Findings:
 E4 = Experiment(
     name="E4",
     title="Skip connections tame exploding gradients; without a norm He’s weights keep them level",
-    claims={"depth": "supports", "flow": "speaks against"},
+    claims={},
     setup="""
         40 ReLU layers of 384 units at initialization, 64 digits, gradient of the loss; slope over layers
         5 to 34, 3 seeds.
@@ -171,7 +171,7 @@ def _e16_read(results: Results) -> Findings:
 E16 = Experiment(
     name="E16",
     title="In residual networks batch norm makes the branch small",
-    claims={"flow": "qualifies", "depth": "qualifies"},
+    claims={},
     setup="30 pre-activation residual blocks of 512 units at initialization, 3 seeds.",
     theory="E[h²] after l blocks: l + 1 with batch norm, so that a branch’s share is 1/(l+1); 2ˡ without.",
     accepted="Batch norm within 5% of l + 1, no norm within 30% of 2³⁰.",

@@ -8,10 +8,10 @@ from math import inf
 
 import numpy as np
 
-from ..config import RunConfig
-from .findings import Findings, Picture, Results, Series, band, check, curve, mean
-from .model import NAMES, QUIET, Arms, Cells, Experiment, Race
-from .probes import Cell
+from ...config import RunConfig
+from ..findings import Findings, Picture, Results, Series, band, check, curve, mean
+from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race
+from ..probes import Cell
 
 _E5 = RunConfig(
     inputs="standardized", activation="sigmoid", depth=3, width=100, batch_size=60, init="normal",
@@ -82,7 +82,7 @@ def _e5_read(results: Results) -> Findings:
 E5 = Experiment(
     name="E5",
     title="Sigmoid networks train sooner, and their inputs drift less",
-    claims={"faster": "qualifies", "shift": "qualifies", "initialization": "supports"},
+    claims={},
     setup="""
         Digits, standardized, 3 × 100 sigmoid units, batch 60, weights N(0, 0.1²), SGD at learning rate
         0.1, 4 seeds (Ioffe & Szegedy’s figure 1).
@@ -178,7 +178,7 @@ def _e6_read(results: Results) -> Findings:
 E6 = Experiment(
     name="E6",
     title="Is it covariate shift? Noise injected behind the norm",
-    claims={"shift": "speaks against"},
+    claims={},
     setup="""
         Digits, 10 × 64 tanh units, SGD at learning rate 0.03, batch 64, 6 seeds. Noise with random mean
         and scale, new at every step, is added behind each norm, or where it would stand. Shift: how far
@@ -275,7 +275,7 @@ def _e7_read(results: Results) -> Findings:
 E7 = Experiment(
     name="E7",
     title="Smoother in training, rougher at the start of deep networks",
-    claims={"smooth": "qualifies", "depth": "supports"},
+    claims={},
     setup="""
         Digits, ReLU, 5, 10 and 15 layers of 64 units, learning rate 0.1, batch 64, 3 seeds. Every 10 of
         200 steps the loss is probed along its gradient, ½ to 4 learning rates away; medians. β is the
