@@ -34,8 +34,8 @@ def _parser() -> argparse.ArgumentParser:
     audit = commands.add_parser(
         "audit",
         help="whether checks fail without their effect, and how often on fresh seeds",
-        description="Each check that a stance rests on must fail in a world without its effect, and on at most "
-        "1%% of fresh seed sets.",
+        description="Each check that a stance rests on must fail in a world without its effect, and "
+        "on at most 1%% of fresh seed sets.",
     )
     audit.add_argument("names", nargs="*", metavar="NAME", default=["all"], help="E1 ..., or all (default)")
     audit.add_argument("--keep", action="store_true", help="keep what comes out for report and pages")

@@ -45,8 +45,11 @@ class RunConfig:
         reads an image row by row; "gan": two networks, of which the norm concerns the discriminator (see
         `gan`)
     depth, width, activation : depth counts hidden layers, which have so many units, or channels, each
-    residual : add to what each hidden linear layer but the first puts out what the one before it did: the
-        pre-activation residual network of He et al. 2016 with one linear layer a block
+    residual : whether each hidden layer but the first adds what its linear map puts out to a stream. "pre":
+        the norm is inside the branch, h + W phi(norm(h)), the pre-activation network of He et al. 2016 with
+        one linear layer a block; "post": the norm is behind the sum, norm(h + W phi(h))
+    skip_init : what each such branch adds is multiplied by a learned number that starts at 0 (De & Smith
+        2020)
     norm, placement, groups : which norm in each hidden layer, before or after its activation; one of weights
         has its place in the linear map itself
     weight_norm : which norm of weights goes with a norm of activations
@@ -88,7 +91,8 @@ class RunConfig:
     depth: int = _number(3, 1, 100)
     width: int = _number(64, 1, 4096)
     activation: str = _choice("relu", *ACTIVATIONS)
-    residual: bool = False
+    residual: str = _choice("none", "none", "pre", "post")
+    skip_init: bool = False
     norm: str = _choice("batch", *LAYER_NORMS)
     placement: str = _choice("before", "before", "after")
     weight_norm: str = _choice("none", *WEIGHT_NORMS)
@@ -246,9 +250,13 @@ def conflicts(config: Like) -> list[str]:
         found.append(
             f"network='gan' draws the ring as it is, not inputs={config.inputs!r}; choose inputs='raw'"
         )
-    for name in ("residual", "norm_noise"):
-        if getattr(config, name) and config.network != "mlp":
-            found.append(f"{name}={getattr(config, name)} is for dense networks; choose network='mlp'")
+    for name, without in (("residual", "none"), ("norm_noise", 0)):
+        if getattr(config, name) != without and config.network != "mlp":
+            found.append(f"{name}={getattr(config, name)!r} is for dense networks; choose network='mlp'")
+    if config.residual == "post" and config.placement != "before":
+        found.append("residual='post' keeps what leaves the norm, not phi; choose placement='before'")
+    if config.skip_init and config.residual == "none":
+        found.append("skip_init=True multiplies residual branches; choose residual='pre' or 'post'")
     available = TRAIN_SIZES[config.dataset]
     if config.train_samples:
         available = min(available, config.train_samples)

@@ -55,7 +55,7 @@ def paired(values: Any) -> Interval:
 
 @cache
 def student(freedom: int, level: float = LEVEL) -> float:
-    """Return t such that Student's t with `freedom` degrees of freedom lies within ±t with probability `level`.
+    """Return the t within which Student's t with `freedom` degrees of freedom lies with probability `level`.
 
     From the law of x-hat: of m = freedom + 2 Gaussian numbers, x-hat sqrt(m-2) / sqrt(m-1 - x-hat^2) is a
     Student t with m-2 degrees of freedom (Thompson 1935); found by halving.

@@ -69,9 +69,13 @@ def forward(
             x, seen = unroll(config, x, layer, norm_batch, phi)
         else:
             z, cache = _connect(config, number, x, layer)
-            if config.residual:
-                stream = z = z if stream is None else np.add(z, stream, out=z)
+            if stream is not None:
+                np.add(z, stream, out=z)
+            if config.residual == "pre":
+                stream = z
             z, a, x, norm_cache = unit(config, z, layer, norm_batch, phi, here)
+            if config.residual == "post":
+                stream = z
             seen = Trace(z, a, cache, norm_cache, here and here[0])
         if keep:
             trace.append(seen)
@@ -131,11 +135,11 @@ def backward(
             dz, dx = unroll_backward(config, dx, layer, gradient, phi)
             dz_per_layer.append(dz)
             continue
-        dz, ds, affine = unit_backward(config, dx, layer, phi)
+        dz, ds, affine = unit_backward(config, dx, layer, phi, dstream if config.residual == "post" else None)
         write(gradient, affine)
         dz_per_layer.append(dz)
-        if config.residual:
-            dstream = ds = ds if dstream is None else ds + dstream
+        if config.residual != "none":
+            dstream = ds = ds + dstream if config.residual == "pre" and dstream is not None else ds
         back = conv.conv_backward if config.network == "cnn" else linear_backward
         dx = back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=need_dx or not first)
     return [dx, *dz_per_layer[::-1]] if need_dx else dz_per_layer[::-1]
@@ -220,7 +224,7 @@ def inference_layers(config: RunConfig, layers: list[Layer], running: RunningSta
     if norm is None or not norm.running:
         return layers
     before = config.placement == "before"
-    settled = config.network == "rnn" or (config.residual if before else config.network == "cnn")
+    settled = config.network == "rnn" or (config.residual != "none" if before else config.network == "cnn")
     folded: list[Layer] = []
     scale: Any = None
     shift: Any = None

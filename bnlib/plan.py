@@ -27,6 +27,7 @@ class Layer(NamedTuple):
 
     weight : (R, I, O); of convolutions I are the numbers of a patch, of recurrent layers inputs and state
     bias, gamma, beta, and ``gain``, the weight's own: (R, 1, O)
+    skip : what a residual branch, weight and bias, is multiplied by: (R, 1, 1)
     extra : tau (R, 1, O) or alpha (R, 1, 1), by name
     settled : the norm is the affine map of gamma and beta alone, each (R, 1, O) or (R, T, O)
     running : the running mean and variance, (R, T, O) each; T is 1 but in recurrent layers
@@ -42,6 +43,7 @@ class Layer(NamedTuple):
     settled: bool = False
     extra: Any = None
     gain: Any = None
+    skip: Any = None
     running: Any = None
     power: Any = None
 
@@ -84,6 +86,8 @@ def plan(config: RunConfig) -> Plan:
             shapes[f"bias{layer}"] = (1, width)
         if layer < last and config.learn_affine:
             shapes |= {f"{name}{layer}": (1, size) for name, size in _learned(config, width).items()}
+        if config.skip_init and 0 < layer < last:
+            shapes[f"skip{layer}"] = (1, 1)
     slots = slots_of(shapes)
     hidden = config.shapes
     return Plan(
@@ -219,8 +223,9 @@ def in_layers(
         if power is not None and places.power:
             u = power[:, places.power[number]]
         affine = (own.pop("gamma", None), own.pop("beta", None))
-        gain, bias = own.pop("gain", None), parameters.get(f"bias{number}")
-        layers.append(Layer(weight, bias, *affine, False, own or None, gain, statistics, u))
+        gain = own.pop("gain", None)
+        bias, skip = (parameters.get(f"{name}{number}") for name in ("bias", "skip"))
+        layers.append(Layer(weight, bias, *affine, False, own or None, gain, skip, statistics, u))
     output = Layer(parameters[f"weight{config.depth}"], parameters[f"bias{config.depth}"])
     if power is not None and len(places.power) > config.depth:
         output = output._replace(power=power[:, places.power[-1]])
@@ -241,9 +246,9 @@ def one_of(layers: list[Layer], replica: int) -> list[Layer]:
     return [Layer(*map(own, layer)) for layer in layers]
 
 
-# ---- norms of weights -----------------------------------------------------------------------------------
+# ---- norms of weights, and what multiplies a branch --------------------------------------------------------
 
-Kept = list[tuple[Any, Any]]  # by hidden layer a cache, and spectral norm's new u
+Kept = list[tuple[Any, Any, Layer]]  # by hidden layer a cache, spectral norm's new u, what ``skip`` found
 
 
 def normalize_weights(
@@ -252,35 +257,48 @@ def normalize_weights(
     """The layers with the weights that are used, and what `weights_backward` needs.
 
     ``iterations`` of spectral norm; None: the configuration's, in inference 0. Where a layer has no vector
-    u, it is found anew.
+    u, it is found anew. A residual branch's ``skip`` is multiplied into its linear map.
     """
-    if config.on_weights == "none":
+    norm = NORMS.get(config.on_weights)
+    if norm is None and not config.skip_init:
         return layers, []
-    norm = NORMS[config.on_weights]
     if iterations is None:
         iterations = config.iterations
     used, kept = [], []
     for layer in layers if layers[-1].power is not None else layers[:-1]:
-        u, here = layer.power, iterations
-        if u is None and norm.vector:
-            u, here = np.ones_like(layer.weight[:, 0]), WARM_STARTS + iterations
-        options = SimpleNamespace(eps=config.eps, iterations=here)
-        weight, u, cache = norm.pair[0](layer.weight, layer.gain, u, options)
-        used.append(layer._replace(weight=weight))
-        kept.append((cache, u))
+        u, here, cache, found = layer.power, iterations, None, layer
+        if norm:
+            if u is None and norm.vector:
+                u, here = np.ones_like(layer.weight[:, 0]), WARM_STARTS + iterations
+            options = SimpleNamespace(eps=config.eps, iterations=here)
+            weight, u, cache = norm.pair[0](layer.weight, layer.gain, u, options)
+            found = layer._replace(weight=weight)
+        kept.append((cache, u, found))
+        if found.skip is not None:
+            bias = found.bias if found.bias is None else found.skip * found.bias
+            found = found._replace(weight=found.skip * found.weight, bias=bias, skip=None)
+        used.append(found)
     return [*used, *layers[len(used) :]], kept
 
 
 def weights_backward(config: RunConfig, gradients: list[Layer], kept: Kept) -> None:
-    """Turn the gradients of the weights used, in place, into those of weights and gains."""
-    for gradient, (cache, _) in zip(gradients, kept, strict=False):
-        gradient.weight[:], dgain = NORMS[config.on_weights].pair[1](gradient.weight, cache)
-        if dgain is not None:
-            gradient.gain[:] = dgain
+    """Turn the gradients of the weights used, in place, into those of weights, gains and skips."""
+    norm = NORMS.get(config.on_weights)
+    for gradient, (cache, _, found) in zip(gradients, kept, strict=False):
+        if found.skip is not None:
+            pairs = ((found.weight, gradient.weight), (found.bias, gradient.bias))
+            rows = [[a.reshape(len(a), -1) for a in pair] for pair in pairs if pair[0] is not None]
+            gradient.skip[:, 0, 0] = sum(np.vecdot(*pair) for pair in rows)
+            for _, back in rows:
+                back *= found.skip[:, 0]
+        if norm:
+            gradient.weight[:], dgain = norm.pair[1](gradient.weight, cache)
+            if dgain is not None:
+                gradient.gain[:] = dgain
 
 
 def keep_power(layers: list[Layer], kept: Kept) -> None:
     """Keep spectral norm's new vectors u for the next step."""
-    for layer, (_, u) in zip(layers, kept, strict=False):
+    for layer, (_, u, _) in zip(layers, kept, strict=False):
         if layer.power is not None:
             layer.power[:] = u

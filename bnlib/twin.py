@@ -56,6 +56,8 @@ class Twin:
                 power = torch.tensor(run.power[replica, plan(config).power[number]])
                 held.parametrizations.weight[0]._v.copy_(power)
             named |= own if config.learn_affine else {}
+            if f"{prefix}skip{number}" in given:
+                named["skip"] = torch.nn.Parameter(torch.zeros(1, dtype=dtype))
             self.linears.append(linear)
             self.own.append(own)
             self.named |= {f"{prefix}{name}{number}": parameter for name, parameter in named.items()}
@@ -122,8 +124,10 @@ class Twin:
                 z, x = self._unit(F.conv2d(x, kernel, linear.bias, stride, 1), number)
                 z = z.permute(0, 2, 3, 1)
             else:
-                stream = F.linear(x, weight, linear.bias) + (stream if config.residual else 0)
-                z, x = self._unit(stream, number, noise=behind)
+                s, skip = F.linear(x, weight, linear.bias), self.named.get(f"skip{number}")
+                s = (s if skip is None else skip * s) + stream
+                z, x = self._unit(s, number, noise=behind)
+                stream = {"none": 0, "pre": s, "post": z}[config.residual]
             self.entered.append(z)
         if config.network == "cnn":
             x = F.adaptive_avg_pool2d(x, 1).flatten(1)

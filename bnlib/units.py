@@ -105,15 +105,20 @@ def form(norm: str, shape: Shape, groups: int, norm_batch: int) -> tuple[Shape |
 
 
 def unit_backward(
-    config: RunConfig, dy: Array, layer: Trace, phi: Activation
+    config: RunConfig, dy: Array, layer: Trace, phi: Activation, dstream: Array | None = None
 ) -> tuple[Array, Array, dict[str, Array]]:
-    """From the gradient of `unit`'s output: those of z and s, and of the norm's parameters, by name."""
+    """From the gradient of `unit`'s output: those of z and s, and of the norm's parameters, by name.
+
+    ``dstream`` is the gradient of what else z goes into.
+    """
     affine: dict[str, Array] = {}
     before = config.placement == "before"
     if not before:
         dy, affine = _norm_backward(config, dy, layer)
     dz = phi.slope(layer.z, layer.a)
     dz *= dy
+    if dstream is not None:
+        dz += dstream
     if not before:
         return dz, dz, affine
     ds, affine = _norm_backward(config, dz, layer)

@@ -1,8 +1,9 @@
 """Whether the evidence can fail: each check in a world without its effect, and on seeds nobody has looked at.
 
-The audit of nulls gives the measured numbers to other arms (`nulls`): every check that a stance rests on must
-fail in one of these worlds, and every stance must be gone in one. The audit of seeds measures all cells on many
-fresh seeds, draws as many of them as the experiment has, again and again, and counts how often a check fails.
+The audit of nulls gives the measured numbers to other arms (`nulls`): every check that a stance rests on
+must fail in one of these worlds, and every stance must be gone in one. The audit of seeds measures all cells
+on many fresh seeds, draws as many of them as the experiment has, again and again, and counts how often a
+check fails.
 """
 
 from __future__ import annotations
@@ -82,14 +83,14 @@ class Audited:
             f"{claim}: {stance}; " + ", ".join(f"{says} where {null}" for null, says in elsewhere.items())
             for claim, (stance, elsewhere) in self.stances.items()
         ]
-        seeds = f"{self.draws:,} draws from {self.seeds} fresh seeds" if self.seeds else "no seeds to draw from"
+        seeds = (
+            f"{self.draws:,} draws from {self.seeds} fresh seeds" if self.seeds else "no seeds to draw from"
+        )
         head = f"{self.experiment.name}  {self.experiment.title} ({self.size} size, {seeds})"
         return "\n".join([head, *table, *said])
 
 
-def audit(
-    names: Iterable[str], *, size: str = "full", progress: Any = None, **how: Any
-) -> list[Audited]:
+def audit(names: Iterable[str], *, size: str = "full", progress: Any = None, **how: Any) -> list[Audited]:
     """Audit experiments at one size; `how` is what `sweep` takes besides cells.
 
     Raises
@@ -197,9 +198,19 @@ def keep(audits: Sequence[Audited], path: Path = FILE) -> None:
 
 @cache
 def kept() -> dict[str, dict[str, Any]]:
-    """Return, by experiment, what the audit found: "seeds", "draws", and by check "misses" and "nulls"."""
+    """Return what audits found, by experiment.
+
+    "seeds", "draws"; "checks": by judged check "misses" and "nulls"; "stances": by claim, what the experiment
+    would say in each world without an effect.
+    """
     found: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
     return found
+
+
+def misses(name: str, check: Check) -> float | None:
+    """Return the share of draws of fresh seeds on which a check of experiment `name` fails; None: unknown."""
+    found = kept().get(name, {"checks": {}})["checks"].get(check.what)
+    return None if found is None else found["misses"]
 
 
 def _plain(one: Audited) -> dict[str, Any]:
@@ -207,4 +218,5 @@ def _plain(one: Audited) -> dict[str, Any]:
         check.what: {"misses": one.misses.get(check.what), "nulls": list(one.nulls[check.what])}
         for check in one.checks
     }
-    return {"seeds": one.seeds, "draws": one.draws, "checks": checks}
+    stances = {claim: dict(elsewhere) for claim, (_, elsewhere) in one.stances.items()}
+    return {"seeds": one.seeds, "draws": one.draws, "checks": checks, "stances": stances}

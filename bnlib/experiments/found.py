@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from . import audit
 from .figures import readable
 from .findings import Check
 from .model import Result
@@ -27,10 +28,12 @@ def found(name: str) -> dict[str, Any] | None:
 
     Returns
     -------
-    dict with "name", "title", "verdict" (one sentence), "claims" (what it says of them if it comes out as
-    accepted), "rows", "notes", "setup", "theory", "accepted", "contested", "caveat", "sources", and "where",
-    how it was computed. A row is a check: "what", "expected", "measured", "low", "high", "accepted" and
-    "outcome", which is "holds", "fails" or "reported"; failing ones come first, then those that are judged.
+    dict with "name", "title", "verdict" (one sentence), "claims" (what it says of them, computed from its
+    checks), "rows", "notes", "setup", "theory", "accepted", "contested", "caveat", "sources", and "where",
+    how it was computed. A row is a check: "what", "expected", "measured", "low", "high", "accepted",
+    "outcome", which is "holds", "fails" or "reported", "exact" (an identity, a moment or a count) and
+    "misses", the share of draws of fresh seeds on which it fails, None where that is unknown. Failing checks
+    come first, then those of claims, then exact ones, then what is reported.
     """
     return _kept().get(name)
 
@@ -60,14 +63,16 @@ def keep(results: Sequence[Result], path: Path = FILE) -> None:
 def plain(result: Result) -> dict[str, Any]:
     """Return a result as plain JSON: what `found` returns."""
     experiment = result.experiment
-    checks = sorted(result.findings.checks, key=lambda one: (one not in result.failed, one.reported))
+    checks = sorted(
+        result.findings.checks, key=lambda one: (one not in result.failed, one.reported, one.exact)
+    )
     return {
         "name": experiment.name,
         "title": experiment.title,
         "verdict": readable(result.verdict),
-        "rows": [_row(one) for one in checks],
+        "rows": [_row(one, audit.misses(experiment.name, one)) for one in checks],
         "notes": [readable(note) for note in result.findings.notes],
-        "claims": experiment.claimed,
+        "claims": result.claimed,
         **{
             part: getattr(experiment, part) for part in ("setup", "theory", "accepted", "contested", "caveat")
         },
@@ -77,10 +82,11 @@ def plain(result: Result) -> dict[str, Any]:
     }
 
 
-def _row(one: Check) -> dict[str, Any]:
+def _row(one: Check, misses: float | None) -> dict[str, Any]:
     outcome = "reported" if one.reported else "holds" if one.holds else "fails"
     numbers = {name: _number(getattr(one, name)) for name in ("expected", "measured", "low", "high")}
-    return {"what": one.what, **numbers, "accepted": one.accepted, "outcome": outcome}
+    row = {"what": one.what, **numbers, "accepted": one.accepted, "outcome": outcome}
+    return row | {"exact": one.exact, "misses": misses}
 
 
 def _number(value: float | None) -> float | None:

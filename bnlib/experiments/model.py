@@ -23,14 +23,14 @@ CLAIMS = {
     "accuracy": "Accuracy is higher",
     "shift": "It works by steadying distributions (internal covariate shift)",
     "smooth": "It works by smoothing the loss",
+    "branch": "In residual networks it works by keeping branches small",
+    "affine": "Gamma and beta learn a lot by themselves",
     "small": "Small batches fail",
     "discrepancy": "Training and inference differ",
     "online": "Learning from one sample at a time fails",
     "depth": "Without skip connections depth is limited",
     "cost": "It costs parameters and time",
     "recurrent": "Recurrent networks don’t fit",
-    "branch": "In residual networks it works by keeping branches small",
-    "affine": "Gamma and beta learn a lot by themselves",
     "place": "In deep residual networks the norm belongs inside the branch",
 }
 EXPLANATIONS = ("shift", "smooth", "branch", "affine")
@@ -126,7 +126,10 @@ def counted(judged: Sequence[Check]) -> str:
     """Return how many checks these are, those of claims apart from those of identities, in words."""
     exact = sum(one.exact for one in judged)
     kinds = {"check of claims": len(judged) - exact, "identity, moment or count": exact}
-    plural = {"check of claims": "checks of claims", "identity, moment or count": "identities, moments or counts"}
+    plural = {
+        "check of claims": "checks of claims",
+        "identity, moment or count": "identities, moments or counts",
+    }
     return " and ".join(f"{n} {kind if n == 1 else plural[kind]}" for kind, n in kinds.items() if n)
 
 

@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from ..stats import Array
-from .findings import Label, Results
+from .findings import Label
 from .model import Null
+
 
 def same(words: str, instead: Mapping[Any, Any]) -> Null:
     """Return the world in which an arm is as another: labels have their parts replaced by `instead`.
@@ -21,9 +22,7 @@ def same(words: str, instead: Mapping[Any, Any]) -> Null:
         there = tuple(instead.get(part, part) for part in parts)
         return there if isinstance(label, tuple) else there[0]
 
-    return Null(
-        words, lambda results: {one: results.get(counterpart(one), results[one]) for one in results}
-    )
+    return Null(words, lambda results: {one: results.get(counterpart(one), results[one]) for one in results})
 
 
 def exchanged(first: Any, second: Any, words: str = "") -> Null:
@@ -33,4 +32,6 @@ def exchanged(first: Any, second: Any, words: str = "") -> Null:
 
 def changed(words: str, change: Callable[[Label, dict[str, Array]], Mapping[str, Array]]) -> Null:
     """Return the world in which some quantities of a cell are others: what `change` makes of its numbers."""
-    return Null(words, lambda results: {one: {**found, **change(one, dict(found))} for one, found in results.items()})
+    return Null(
+        words, lambda results: {one: {**found, **change(one, dict(found))} for one, found in results.items()}
+    )

@@ -18,11 +18,11 @@ from ..costs import cost as cost_of
 from ..data import batches
 from ..evaluation import STATISTICS, error
 from ..layers import cross_entropy
-from ..network import forward, inference_layers, there_and_back
-from ..optimizer import HEAVY_BALL
+from ..network import by_batch_statistics, forward, inference_layers, there_and_back
+from ..optimizer import DIVERGENCE_RATIO, HEAVY_BALL
 from ..plan import in_layers, initialize, plan
 from ..stats import Array
-from ..train import Run, advance, start
+from ..train import Run, advance, noise, start
 from ..units import Trace
 from .arithmetic import Measured, gaussian_batches, invariances, jacobian, power_iteration
 
@@ -134,6 +134,25 @@ def precision(config: RunConfig, steps: int, every: int) -> Measured:
     return {"step": np.array([[run.step for run in runs]])} | found
 
 
+def composition(config: RunConfig, steps: int) -> Measured:
+    """Validation error in percent of one training run, by who shares statistics in evaluation; (R,) each.
+
+    "running": in inference; "own": in batches and norm batches put together as in training; "mixed": in
+    shuffled ones. Samples that don't fill a batch are left out of the latter two.
+    """
+    run, data = advance(start(config), steps), config.data()
+    seeds = tuple(range(config.seed, config.seed + config.replicas))
+    held = data._replace(x_train=data.x_val, y_train=data.y_val)
+    count, size, found = len(data.y_val) // config.batch_size, config.norm_batch, {"running": error(run)}
+    for name, order in (("own", config.batch_order), ("mixed", "shuffled")):
+        wrong = []
+        for x, labels in batches(held, seeds, 0, config.batch_size, count, order, size):
+            logits = forward(config, run.layers, x, norm_batch=size, keep=False)[0]
+            wrong.append(100 * (logits.argmax(axis=2) != labels).mean(axis=1))
+        found[name] = np.mean(wrong, axis=0)
+    return found
+
+
 def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
     """How the distribution of what enters the last hidden layer's activations moves in training.
 
@@ -141,9 +160,11 @@ def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
     wanders as far as half of all units' do; "width"
     (R,): largest over smallest distance between the outer two, the median over units; "drift" (R,): how far
     a unit's median wanders (largest minus smallest), on average over units (Ioffe & Szegedy 2015, figure 1).
+    "val_error" (R, n): the error on the way, in percent.
     """
-    x, found = config.data().x_train, []
+    x, found, errors = config.data().x_train, [], []
     for run in _watch(config, steps, every):
+        errors.append(error(run))
         _, trace, _ = forward(config, run.parameters, x)
         found.append(np.quantile(trace[-1].z, (0.15, 0.5, 0.85), axis=1))  # (3, R, units)
     quantiles = np.stack(found, axis=1).transpose(2, 1, 0, 3)  # (R, n, 3, units)
@@ -152,10 +173,28 @@ def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
     typical = wandering.argsort(axis=1)[:, wandering.shape[1] // 2]
     return {
         "step": np.arange(0, steps + 1, every)[None],
+        "val_error": np.stack(errors, axis=1),
         "quantiles": np.stack([own[:, :, unit] for own, unit in zip(quantiles, typical, strict=True)]),
         "width": np.median(width.max(axis=1) / width.min(axis=1), axis=1),
         "drift": wandering.mean(axis=1),
     }
+
+
+def unsteadiness(config: RunConfig, steps: int, every: int) -> Measured:
+    """How far the mean of a unit's inputs moves between two looks, always at the same batch; (R,).
+
+    "moved": root mean square over looks, hidden layers and units, in standard deviations over samples. The
+    forward pass is that of training, its noise included, which is another one at each step.
+    """
+    x, found = config.data().x_train[: config.batch_size], []
+    seeds = tuple(range(config.seed, config.seed + config.replicas))
+    for run in _watch(config, steps, every):
+        behind = noise(config, seeds, run.step) if config.norm_noise else None
+        _, trace, _ = forward(config, run.parameters, x, norm_batch=config.statistics_of, noise=behind)
+        found.append([(layer.z.mean(axis=1), layer.z.var(axis=1)) for layer in trace])
+    mean, var = np.array(found, float).transpose(2, 3, 0, 1, 4)  # (R, looks, layers, units) each
+    moved = np.square(np.diff(mean, axis=1)).mean(axis=(1, 2, 3))
+    return {"moved": np.sqrt(moved / var.mean(axis=(1, 2, 3)))}
 
 
 def landscape(config: RunConfig, steps: int, every: int, points: int = 8) -> Measured:
@@ -216,9 +255,10 @@ def covariate_shift(config: RunConfig, steps: int, every: int) -> Measured:
 def rescaled(config: RunConfig, steps: int, factor: float, follow: bool = True) -> Measured:
     """Training from hidden weights times `factor`, the learning rate times its square if `follow`.
 
-    "loss_difference" (R,): largest difference of the training loss from the run as configured; "recursion"
-    (R,): largest relative error of ||W+||^2 = ||W||^2 + lr^2 ||gradient||^2 over steps and hidden layers.
-    The configuration needs a rest_lr, eps=0 and a norm before the activation for this to hold exactly.
+    "loss_difference" (R,): largest difference of the training loss from the run as configured, where a run
+    that has diverged has the loss at which it counts as diverged; "recursion" (R,): largest relative error of
+    ||W+||^2 = ||W||^2 + lr^2 ||gradient||^2 over steps and hidden layers. The configuration needs a rest_lr,
+    eps=0 and a norm before the activation for both to be 0.
     """
     config = replace(config, record_every=1, validate_every=10**6)
     run = start(config)
@@ -229,8 +269,10 @@ def rescaled(config: RunConfig, steps: int, factor: float, follow: bool = True) 
     second = advance(replace(run, config=other, flat=flat), steps).history
     squares, gradients = first["weight_norm"] ** 2, first["weight_gradient_norm"] ** 2
     expected = squares[:, :-1] + config.lr**2 * gradients[:, :-1]
+    lost = DIVERGENCE_RATIO * np.log(config.data().classes)
+    losses = (np.nan_to_num(history["train_loss"], nan=lost) for history in (first, second))
     return {
-        "loss_difference": np.abs(first["train_loss"] - second["train_loss"]).max(axis=1),
+        "loss_difference": np.abs(np.subtract(*losses)).max(axis=1),
         "recursion": np.abs(squares[:, 1:] / expected - 1).max(axis=(1, 2)),
         "step": first["step"][None],
         "train_loss": first["train_loss"],
@@ -247,14 +289,17 @@ def equilibrium(config: RunConfig, steps: int, scale: float = 1.0) -> Measured:
     """
     quarter, names = steps // 4, [f"weight{layer}" for layer in range(config.depth)]
     every = max(1, steps // 60)
-    run = start(replace(config, record_every=1, validate_every=10**6))
+    loud = replace(config, record_every=1, validate_every=10**6)
+    run = start(replace(loud, record_every=10**6))
     flat = run.flat.copy()
     flat[:, : plan(config).hidden_size] *= scale
     run, seen, angles = replace(run, flat=flat), [], []
     while run.step < steps:
         settled = run.step >= steps - quarter
-        frames = run.frames if run.step > steps - quarter else ()  # of the last quarter alone
-        after = advance(replace(run, frames=frames), 1)
+        if run.step == steps - quarter:  # the last quarter alone is recorded
+            run = replace(run, config=loud, frames=())
+        ahead = 1 if settled or run.step % every == 0 else every - run.step % every
+        after = advance(run, ahead if settled else min(ahead, steps - quarter - run.step))
         if settled or run.step % every == 0:
             pairs = [[r.parameters[n].reshape(config.replicas, -1) for r in (run, after)] for n in names]
             cosines = [np.vecdot(a, b) / np.sqrt(np.vecdot(a, a) * np.vecdot(b, b)) for a, b in pairs]
@@ -296,16 +341,68 @@ def leakage(config: RunConfig, steps: int) -> Measured:
     return found
 
 
+def units_off(config: RunConfig, steps: int) -> Measured:
+    """A training run and what is left of its features at the end, in percent; (R,) each.
+
+    "final": the validation error with running statistics; "off": hidden units that no validation sample
+    activates in inference; "small": gammas that are within 0.1 of 0, NaN where none is learned.
+    """
+    run = advance(start(config), steps)
+    layers = inference_layers(config, run.layers, run.running)
+    _, trace, _ = forward(config, layers, config.data().x_val)
+    off = np.mean([(layer.z <= 0).all(axis=1) for layer in trace], axis=(0, 2))
+    gammas = [array for name, array in run.parameters.items() if name.startswith("gamma")]
+    small = np.mean([np.abs(gamma) < 0.1 for gamma in gammas], axis=(0, 2, 3)) if gammas else np.nan * off
+    return {"final": error(run), "off": 100 * off, "small": 100 * small}
+
+
+def under_shift(
+    config: RunConfig, steps: int, contrast: float, spread: float, sizes: tuple[int, ...]
+) -> Measured:
+    """Errors on changed validation images, in percent; (R, 1 + sizes) each, NaN for what has diverged.
+
+    "clean": as they are; "paler": every pixel times `contrast`; "contrast": differences from the image's own
+    mean times `contrast`; "noise": plus Gaussian noise of standard deviation `spread`, other noise in each
+    replica. Columns: in inference, with running statistics; then with those of batches of each of `sizes`,
+    which divide the number of samples. Where a norm has no running statistics, all columns are alike.
+    """
+    run, data = advance(start(config), steps), config.data()
+    x, seeds = data.x_val, range(config.seed, config.seed + config.replicas)
+    mean = x.mean(axis=1, keepdims=True)
+    drawn = np.stack([np.random.default_rng((seed, 8)).standard_normal(x.shape) for seed in seeds])
+    images = {
+        "clean": x,
+        "paler": contrast * x,
+        "contrast": mean + contrast * (x - mean),
+        "noise": x + spread * drawn,
+    }
+    settled, found = inference_layers(config, run.layers, run.running), {}
+    for name, changed in images.items():
+        changed = changed.astype(config.dtype)
+        logits = [forward(config, settled, changed, keep=False)[0]]
+        logits += [by_batch_statistics(config, run.layers, changed, size) for size in sizes]
+        wrong = 100 * (np.stack(logits, axis=1).argmax(axis=3) != data.y_val).mean(axis=2)
+        found[name] = np.where((run.diverged_at < 0)[:, None], wrong, np.nan)
+    return found
+
+
 def cost(config: RunConfig, steps: int) -> Measured:
     """What the norm costs beside the same network without it; (R,) each, of one replica.
 
-    "parameters": more learned numbers per unit; "statistics": numbers per unit kept for inference;
-    "training", "inference": processor time of a step, and of a batch, over that without a norm (`cost.cost`).
+    "parameters": more learned numbers per unit; "statistics": numbers per unit kept for inference; "folded":
+    more numbers per unit in the layers that inference uses; "training", "inference": processor time of a
+    step, and of a batch, over that without a norm (`cost.cost`).
     """
     found, units = cost_of(config, steps=steps), config.depth * config.width
+    runs = (start(replace(config, norm=norm, replicas=1)) for norm in (config.norm, "none"))
+    used = (
+        [array for layer in inference_layers(r.config, r.layers, r.running) for array in layer] for r in runs
+    )
+    own, bare = (sum(array.size for array in arrays if isinstance(array, np.ndarray)) for arrays in used)
     return {
         "parameters": np.array([found.extra_parameters / units]),
         "statistics": np.array([found.kept / units]),
+        "folded": np.array([(own - bare) / units]),
         "training": np.array([found.training_ratio]),
         "inference": np.array([found.inference_ratio]),
     }
@@ -315,7 +412,8 @@ MEASURES: dict[str, Callable[..., Measured]] = {
     function.__name__: function
     for function in (
         *(gaussian_batches, jacobian, invariances, power_iteration, gradient_growth, residual_stream),
-        *(learning, precision, input_drift, landscape, covariate_shift, rescaled, equilibrium, leakage, cost),
+        *(learning, precision, composition, input_drift, unsteadiness, landscape, covariate_shift, rescaled),
+        *(equilibrium, leakage, units_off, under_shift, cost),
     )
 }
 

@@ -14,11 +14,19 @@ from urllib.parse import quote
 import numpy as np
 
 from ..sweep import library_version
+from . import audit
 from .figures import DRESS, number, plotly_script, readable
 from .findings import Check
-from .model import CLAIMS, EXPLANATIONS, LIMITS, Result
+from .model import CLAIMS, EXPLANATIONS, LIMITS, NO_SIDE, RELATIVES, Result, Sides, counted
 
-MARKS = {"supports": ("holds", "✓"), "qualifies": ("mixed", "±"), "speaks against": ("fails", "✗")}
+MARKS = {
+    "supports": ("holds", "✓"),
+    "qualifies": ("mixed", "±"),
+    "speaks against": ("fails", "✗"),
+    "does not show": ("reported", "○"),
+    "as accepted": ("holds", "✓"),
+    "not as accepted": ("fails", "✗"),
+}
 PAGE = Path(__file__).with_suffix(".html")
 LONG, SHOWN = 12, 8  # with more rows a table is folded, all but so many
 
@@ -60,11 +68,13 @@ def write(results: Sequence[Result], path: Path, *, lab: str = "http://127.0.0.1
 def _page(results: Sequence[Result], lab: str) -> str:
     sections = "".join(_section(result, lab) for result in results)
     page = Template(PAGE.read_text("utf-8"))
+    others = (*EXPLANATIONS, *LIMITS, *RELATIVES)
     return page.substitute(
         lead=_lead(results),
-        benefits=_claims(results, [claim for claim in CLAIMS if claim not in (*EXPLANATIONS, *LIMITS)]),
+        benefits=_claims(results, [claim for claim in CLAIMS if claim not in others]),
         explanations=_claims(results, EXPLANATIONS),
         limits=_claims(results, LIMITS),
+        relatives=_claims(results, RELATIVES),
         contents="".join(f"<li>{_link(result)}</li>" for result in results),
         sections=sections,
         plotly=plotly_script(),
@@ -78,7 +88,7 @@ def _lead(results: Sequence[Result]) -> str:
 
     names = [result.experiment.name for result in results]
     checks = [found for result in results for found in result.findings.checks]
-    judged = sum(not found.reported for found in checks)
+    judged = [found for found in checks if not found.reported]
     failing = sum(len(result.failed) for result in results)
     sizes = dict.fromkeys(result.size for result in results)
     command = "python -m bnlib experiments report"
@@ -86,22 +96,41 @@ def _lead(results: Sequence[Result]) -> str:
         command = " ".join([command, *names])
     if list(sizes) == ["reduced"]:
         command += " --reduced"
-    outcome = f"All {judged:,} checks against accepted outcomes hold."
+    outcome = f"They judge {counted(judged)} by accepted outcomes: all hold."
     if failing:
         where = ", ".join(result.experiment.name for result in results if result.failed)
         verb = "fails" if failing == 1 else "fail"
-        outcome = f"Of {judged:,} checks against accepted outcomes {failing:,} {verb}, in {where}."
+        outcome = f"They judge {counted(judged)} by accepted outcomes: {failing:,} {verb}, in {where}."
     smaller = " Setups name the full size: here grids, seeds or widths are smaller, accepted ranges wider."
     return (
         f"{len(results)} experiment{'s' * (len(results) > 1)}, computed at {_text(' and '.join(sizes))} "
         f"size.{smaller if 'reduced' in sizes else ''} {_text(outcome)} Numbers that are only reported: "
-        f"{len(checks) - judged:,}. Library {library_version()}, NumPy {np.__version__}. "
+        f"{len(checks) - len(judged):,}. {_text(_audited(results))}"
+        f"Library {library_version()}, NumPy {np.__version__}. "
         f"To compute all of it again: <code>{_text(command)}</code>"
     )
 
 
+def _audited(results: Sequence[Result]) -> str:
+    """What the audits found that were kept of these experiments: how rarely a check fails on fresh seeds."""
+    shares = {
+        f"{result.experiment.name}, {found.what}": share
+        for result in results
+        for found in result.findings.checks
+        if (share := audit.misses(result.experiment.name, found)) is not None
+    }
+    if not shares:
+        return ""
+    worst = max(shares, key=lambda what: shares[what])
+    most = f"at most {shares[worst]:.1%} of draws ({worst})" if shares[worst] else "no draw"
+    return (
+        f"On fresh seeds a check fails in {most}; each check that a stance rests on fails in a world without "
+        "its effect (python -m bnlib experiments audit). "
+    )
+
+
 def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
-    """A row a claim: the experiments that test it, and where something is contested."""
+    """A row a claim: what experiments say of it, and where something is contested."""
     from . import EXPERIMENTS
 
     rows = []
@@ -114,18 +143,18 @@ def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
             for result in testing
             if result.experiment.contested
         )
-        cell = "".join(f"<li>{_link(result, result.experiment.claims[claim])}</li>" for result in testing)
+        cell = "".join(f"<li>{_link(result, result.stances[claim])}</li>" for result in testing)
         if absent:
             cell += f"<li>not run for this page: {_text(', '.join(absent))}</li>"
+        cell = cell or "<li>not tested here</li>"
         rows.append(f"<tr>{_head(CLAIMS[claim])}<td><ul>{cell}</ul></td><td>{contested or '–'}</td></tr>")
     return "".join(rows)
 
 
-def _link(result: Result, stance: str = "as accepted") -> str:
-    """A link to the experiment, and what it says of a claim: nothing if it didn't come out as accepted."""
-    kind, mark = MARKS.get(stance, MARKS["supports"])
-    if result.failed:
-        kind, mark, stance = "fails", "✗", "not as accepted"
+def _link(result: Result, stance: str = "") -> str:
+    """A link to the experiment, and what it says of a claim; of none, whether it came out as accepted."""
+    stance = stance or ("not as accepted" if result.failed else "as accepted")
+    kind, mark = MARKS[stance]
     title = _text(f"{result.experiment.name} {result.experiment.title}")
     return f'<a href="#{_anchor(result)}">{title}</a> <span class="{kind}">{mark} {stance}</span>'
 
@@ -138,7 +167,6 @@ def _section(result: Result, lab: str) -> str:
     experiment, anchor = result.experiment, _anchor(result)
     kind, mark = ("fails", "✗") if result.failed else ("holds", "✓")
     about = {
-        "Claims": f"{experiment.claimed[:1].upper()}{experiment.claimed[1:]}.",
         "Setup": experiment.setup,
         "Theory": experiment.theory,
         "Accepted": experiment.accepted,
@@ -165,12 +193,39 @@ def _section(result: Result, lab: str) -> str:
         *(f"<p>{_text(note)}</p>" for note in result.findings.notes),
         contested,
         caveat,
+        f"<h3>Claims</h3>{_stances(result)}",
         f"<dl>{described}</dl>",
         _table(result),
         f'<p class="sources">Sources: {_text("; ".join(experiment.sources))}</p>',
         links,
     )
     return f'<section id="{anchor}">{"".join(parts)}</section>'
+
+
+def _stances(result: Result) -> str:
+    """What is said of each claim, on which checks that rests, and what is left without the effect."""
+    worlds = audit.kept().get(result.experiment.name, {}).get("stances", {})
+    items = []
+    for claim, stance in result.stances.items():
+        kind, mark = MARKS[stance]
+        rests = _rests(result, result.experiment.claims[claim])
+        elsewhere = "".join(
+            f" Where {_text(null)}, it {_text(says)}{' it' if says != 'does not show' else ''}."
+            for null, says in worlds.get(claim, {}).items()
+        )
+        said = f'<span class="{kind}">{mark} {stance}</span> “{_text(CLAIMS[claim])}”'
+        items.append(f"<li>{said}. {rests}{elsewhere}</li>")
+    return f"<ul>{''.join(items)}</ul>" if items else f"<p>It {NO_SIDE}: identities, moments and counts.</p>"
+
+
+def _rests(result: Result, sides: Sides) -> str:
+    words = {"It shows in": sides.shows, "It is limited by": sides.limits}
+    judged = [found for found in result.findings.checks if not found.reported]
+    sentences = []
+    for begin, names in words.items():
+        if on := [f"{found.what} ({found.accepted})" for found in judged if found.name in names]:
+            sentences.append(f"{begin}: {_text('; '.join(on))}.")
+    return " ".join(sentences)
 
 
 def _figure(result: Result, place: int) -> str:
@@ -189,23 +244,27 @@ def _table(result: Result) -> str:
     """The checks. Of many, those that fail come first, then those that are judged; the rest is folded."""
     checks, shown = list(result.findings.checks), len(result.findings.checks)
     if shown > LONG:
-        checks.sort(key=lambda found: (found not in result.failed, found.reported))
+        checks.sort(key=lambda found: (found not in result.failed, found.reported, found.exact))
         shown = max(SHOWN, len(result.failed))
     theory = any(found.expected is not None for found in checks)
-    table = _rows(checks[:shown], theory)
+    name = result.experiment.name
+    table = _rows(name, checks[:shown], theory)
     if rest := checks[shown:]:
-        table += f"<details><summary>{len(rest)} more rows</summary>{_rows(rest, theory)}</details>"
+        table += f"<details><summary>{len(rest)} more rows</summary>{_rows(name, rest, theory)}</details>"
     return f"<h3>Checks</h3>{table}"
 
 
-def _rows(checks: Sequence[Check], theory: bool) -> str:
+def _rows(name: str, checks: Sequence[Check], theory: bool) -> str:
     heads = ["Check", *["Theory"] * theory, "Measured", "Lowest to highest", "Accepted", "Outcome"]
+    heads.append("Fails on fresh seeds")
     rows = []
     for found in checks:
         kind = "reported" if found.reported else "holds" if found.holds else "fails"
         cells = ["" if found.expected is None else number(found.expected)] * theory
         spread = "" if found.low == found.high else f"{number(found.low)} to {number(found.high)}"
+        missed = audit.misses(name, found)
         cells += [number(found.measured), spread, _text(found.accepted), kind]
+        cells.append("" if missed is None else f"{missed:.1%}")
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f'<tr class="{kind}">{_head(found.what)}{row}</tr>')
     head = "".join(_head(text, "col") for text in heads)

@@ -144,8 +144,8 @@ class Lane:
 
     @property
     def seed_losses(self) -> Numbers:
-        """`loss` of each seed that is left."""
-        return mean(self.frame["train_loss"][self.alive][:, -self._recent :], axis=1)
+        """`loss` of each seed (R,), NaN of those that have diverged."""
+        return np.where(self.alive, mean(self.frame["train_loss"][:, -self._recent :], axis=1), np.nan)
 
     def reached(self, loss: float) -> int:
         """Return the step by which RECENT steps had this training loss on average; -1: never."""
@@ -236,13 +236,6 @@ class Lane:
             for one in (self, other)
         ]
         return noise[0] == noise[1]
-
-    def below(self, other: Lane) -> bool:
-        """Whether each seed's accuracy is below all of another lane's."""
-        here, there = self.each("val_accuracy"), other.each("val_accuracy")
-        return bool(
-            np.isfinite(here).any() and np.isfinite(there).any() and np.nanmax(here) < np.nanmin(there)
-        )
 
     # ---- what shares a mean ---------------------------------------------------------------------------
 

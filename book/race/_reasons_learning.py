@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from bnlib.intervals import paired
 from bnlib.layers import ACTIVATIONS
 from bnlib.optimizer import DIVERGENCE_RATIO
 from book.words import brief
@@ -165,8 +166,6 @@ def fitted(lane: Lane, ahead: Lane | None) -> Finding | None:
         return None
     wrong, closer = lane.config.label_noise, lane.loss < FITTED * ahead.loss
     here, there = lane.value("val_loss"), ahead.value("val_loss")
-    if not wrong and not lane.below(ahead):
-        return None
     if not closer:
         if not (max(lane.loss, ahead.loss) < SMALL and here > WORSE * there):
             return None
@@ -254,7 +253,7 @@ def unsteady(level: Sequence[Lane], behind: Sequence[Lane]) -> Finding | None:
             times = noisy.loss / calm[0].loss
             slower = times > WORSE
             though = f", though its training loss is {times:.2g} times as high" if slower else ""
-            ahead = noisy.seed_losses.max() < bare[0].seed_losses.min()
+            ahead = paired(bare[0].seed_losses - noisy.seed_losses).low > 0
             lead = (
                 f"the lead in training loss over {bare[0].name} ({brief(noisy.loss)} against "
                 f"{brief(bare[0].loss)})."

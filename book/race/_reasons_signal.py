@@ -60,7 +60,7 @@ def initial_weights(lane: Lane, ahead: Lane | None) -> Finding | None:
 def _scale(lane: Lane) -> float | None:
     """By what a layer multiplies the signal: for ReLU and weights of He's size 1 (He et al. 2015)."""
     config = lane.config
-    if config.norm != "none" or config.on_weights != "none" or config.network != "mlp" or config.residual:
+    if {config.norm, config.on_weights, config.residual} != {"none"} or config.network != "mlp":
         return None
     if config.nonlinearity is not ACTIVATIONS["relu"]:
         return None
@@ -283,7 +283,7 @@ def exploding(lane: Lane, ahead: Lane | None) -> Finding | None:
     config = lane.config
     main = f"At step 0 the gradient grows {fold(grown)} from layer {config.depth} to layer 1 with {lane.name}"
     m = min(shared(config), default=0)
-    plain = config.network == "mlp" and config.placement == "before" and not config.residual
+    plain = config.network == "mlp" and config.placement == "before" and config.residual == "none"
     if config.norm == "batch" and m >= 4 and plain and config.activation == "relu":
         predicted = gradient_growth_relu(m) ** ((config.depth - 1) / 2)
         main += f"; for wide networks Yang et al. (2019) predict {fold(predicted)}"

@@ -11,7 +11,7 @@ from book.controls import Values
 
 from .lanes import lane_names
 from .table import LANES, RUN
-from .verdict import LEVEL, NOISE
+from .verdict import LEVEL
 
 # What a race is about; a group named after the outcome would give it away.
 GROUPS = (
@@ -21,7 +21,7 @@ GROUPS = (
     "Other networks",
     "Settings of a norm",
 )
-LEVEL_LABEL = f"level (within {NOISE:g} points)"
+LEVEL_LABEL = "no clear lead"
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def lab_scene(
     said: str = "",
     credits: Mapping[int, str] | None = None,
 ) -> LabScene:
-    """Make a scene: its choices are the lanes and "level".
+    """Make a scene: its choices are the lanes and that none leads clearly.
 
     ``said`` lists every lane's validation accuracy if it isn't given; ``credits``: by choice, what is right
     about it where another one was measured.

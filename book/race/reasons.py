@@ -28,13 +28,13 @@ from .scenes import titled
 from .verdict import (
     ARRAYS_NEEDED,
     LEARNED,
-    NOISE,
     Standing,
     capital,
     guessing,
     lead,
     ranking,
     standing,
+    unclear,
 )
 
 __all__ = ["ARRAYS_NEEDED", "PLACES", "Reason", "frames_needed", "reasons"]
@@ -69,10 +69,11 @@ DIAGNOSES: tuple[Diagnosis, ...] = (
     statistics.averaged,
     learning.pace,
 )
-# What needs no distance of seeds: a seed diverges or doesn't, and lanes of the same weights are compared
-# seed by seed.
-CERTAIN: tuple[Diagnosis, ...] = (learning.diverged, statistics.same_weights)
+# What can be said though seeds don't show who is ahead: a seed diverges or doesn't, of means of one number
+# nothing is left, and lanes of the same weights differ in nothing else.
+CERTAIN: tuple[Diagnosis, ...] = (learning.diverged, statistics.alone, statistics.same_weights)
 MOST_READ = 3
+NOTABLE = 2.0  # points: a difference without a clear sign is told to be perhaps chance; a smaller one is none
 PATIENCE = 50  # steps before a lack of progress is worth a word
 STEADY = 10.0  # a gradient that changes less from layer to layer needs no repair
 TINY, HUGE = -4.5, -1.0  # log10 update : data
@@ -130,10 +131,11 @@ def reasons(
 def _findings(lanes: list[Lane], standings: Sequence[Standing]) -> list[Finding]:
     """Find one or two causes: for the lanes that are behind, or for there being no difference."""
     ranked = ranking(standings)
-    level = [lanes[one.lane] for one in ranked if lead(ranked[0], one) < NOISE]
+    doubtful = {one.lane for one in unclear(ranked) if one.lost or lead(ranked[0], one).points >= NOTABLE}
+    clear = {one.lane for one in ranked[1:] if one not in unclear(ranked)}
+    level = [lanes[one.lane] for one in ranked if one.lane not in clear | doubtful]
     behind = [lane for lane in lanes if lane.lost == lane.seeds]
-    if ranked:
-        behind += [lanes[one.lane] for one in reversed(ranked) if lead(ranked[0], one) >= NOISE]
+    behind += [lanes[one.lane] for one in reversed(ranked) if one.lane in clear | doubtful]
     untouched = lanes[0].step == 0 and not any(lane.lost for lane in lanes)
     if untouched:
         return [Finding("No update has been made yet: the numbers show the initial weights.")]
@@ -142,41 +144,36 @@ def _findings(lanes: list[Lane], standings: Sequence[Standing]) -> list[Finding]
         return [unsteady]
     found: list[Finding] = []
     told = set()
-    chance = [one for one in reversed(ranked) if lead(ranked[0], one) >= NOISE and _overlap(ranked[0], one)]
-    uncertain = {one.lane for one in chance}
     for lane in behind:
-        rule, finding = _first(lane, _nearest(lane, level), CERTAIN if lane.number in uncertain else None)
+        rule, finding = _first(lane, _nearest(lane, level), CERTAIN if lane.number in doubtful else None)
         if finding and rule not in told:
             told.add(rule)
             if rule is learning.fitted:
                 finding = learning.closest(finding, lane, lanes)
-            found.append(_with_norms(finding, level, behind))
+            found.append(_with_norms(finding, level, [one for one in behind if one.number not in doubtful]))
         if finding:
-            uncertain.discard(lane.number)
+            doubtful.discard(lane.number)
         if len(found) == 2:
             break
-    left = [one for one in chance if one.lane in uncertain]
+    left = [
+        one for one in reversed(ranked) if one.lane in doubtful and lead(ranked[0], one).points >= NOTABLE
+    ]
     if len(found) == 1 and left:
-        found.append(Finding(f"{_distance(lanes, left)} no evidence (seeds overlap)."))
+        found.append(Finding(f"The distance of {_subjects(lanes, left)} may be chance."))
     if found:
         return found
-    if left and len(left) == len(behind):
-        also = f"{_distance(lanes, left[1:])} no evidence either (seeds overlap)." if left[1:] else ""
+    explained = [lane for lane in behind if lane.number in clear]
+    if left and not explained:
+        also = f"So may that of {_subjects(lanes, left[1:])}." if left[1:] else ""
         return [_chance(lanes, ranked[0], left[0], also)]
-    if behind and ranked:
-        lane = next(lane for lane in behind if lane.number not in uncertain)
+    if explained and ranked:
+        lane = explained[0]
         return [learning.unexplained(lane, _nearest(lane, level) or level[0])]
     return [_level(lanes, level)]
 
 
-def _overlap(first: Standing, last: Standing) -> bool:
-    """Say whether the seeds of two lanes overlap, where there are several."""
-    return last.high >= first.low and (first.low < first.high or last.low < last.high)
-
-
-def _distance(lanes: Sequence[Lane], some: Sequence[Standing]) -> str:
-    names = joined([lanes[one.lane].subject for one in some])
-    return f"The distance of {names} is"
+def _subjects(lanes: Sequence[Lane], some: Sequence[Standing]) -> str:
+    return joined([lanes[one.lane].subject for one in some])
 
 
 def _with_norms(finding: Finding, level: Sequence[Lane], behind: Sequence[Lane]) -> Finding:
@@ -200,11 +197,14 @@ def _nearest(lane: Lane, level: Sequence[Lane]) -> Lane | None:
 
 
 def _chance(lanes: Sequence[Lane], first: Standing, last: Standing, also: str) -> Finding:
-    """Say that a difference needs no cause while the seeds overlap."""
+    """Say that a difference needs no cause while its sign isn't clear."""
+    found = lead(first, last)
+    why = "its 95% interval over seeds includes 0"
+    if found.interval.seeds < 2:
+        why = "it is within two standard errors of the validation samples"
     return Finding(
-        f"The seeds of {lanes[last.lane].name} ({last.low:.1f}–{last.high:.1f}%) and "
-        f"{lanes[first.lane].name} ({first.low:.1f}–{first.high:.1f}%) overlap: a difference of "
-        f"{lead(first, last):.1f} points may be chance.",
+        f"The difference of {found.points:.1f} points between {lanes[first.lane].name} and "
+        f"{lanes[last.lane].name} may be chance: {why}.",
         also,
         change="More seeds would tell.",
         read=("opening", "E8"),

@@ -32,7 +32,6 @@ from .table import (
     SHARED,
 )  # fmt: skip
 from .terms import TERMS
-from .verdict import NOISE
 
 __all__ = [
     "CONCERNS", "DEFAULTS", "EDIT_FIELDS", "LAB_CONTROLS", "LAB_STEPS", "LANE_FIELDS", "MAX_EDITS",
@@ -171,6 +170,5 @@ def extras() -> dict[str, Any]:
         "concerns": CONCERNS,
         "needs": NEEDS,
         "run": ("lanes", "edits", *RUN),
-        "noise": NOISE,
         "scenes": scenes(),
     }

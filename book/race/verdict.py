@@ -12,12 +12,16 @@ from numpy.typing import NDArray
 from bnlib import RunConfig
 from bnlib.data import load
 from bnlib.gan import SHOWN
+from bnlib.intervals import LEVEL as CONFIDENCE
+from bnlib.intervals import Interval, paired
 from bnlib.telemetry import Frame
 
 from ._lane import CURVES, LAYERS, RECENT, Lane, joined, mean, short
 
-# Points of accuracy below which some 500 validation samples are no evidence: twice their standard error.
-NOISE = 1.5
+# Points of accuracy from which on a lead counts. The interval of a difference is of seeds alone: of 500
+# validation samples half a point is two or three, and which samples these are plays a part, too.
+SMALLEST = 0.5
+ERRORS = 2  # standard errors of the validation samples: what a lead of one seed has to exceed
 LEARNED = 0.1  # above the share of right answers that guessing gives
 LEVEL = -1  # the leader of a race that nobody leads
 
@@ -25,7 +29,11 @@ ARRAYS_NEEDED = (*CURVES, *LAYERS)
 
 
 class Standing(NamedTuple):
-    """A lane's accuracy over the seeds that haven't diverged, in percent as it is printed."""
+    """A lane's accuracy over the seeds that haven't diverged, in percent as it is printed.
+
+    each : of every seed, unrounded, NaN where it has diverged
+    samples : how many it is measured on
+    """
 
     lane: int
     name: str
@@ -34,10 +42,32 @@ class Standing(NamedTuple):
     low: float
     high: float
     lost: int  # seeds that have diverged
+    each: tuple[float, ...]
+    samples: int
+
+
+class Lead(NamedTuple):
+    """How far one lane is ahead of another, in points of accuracy over the seeds that are left in both.
+
+    points : the difference of what is printed, which is what it is judged by; NaN without such a seed
+    interval : of the differences seed by seed, which share weights or batches
+    error : the standard error of such a difference on other validation samples, of a single seed
+    """
+
+    points: float
+    interval: Interval
+    error: float
+
+    @property
+    def clear(self) -> bool:
+        """Whether the seeds show it; of a single seed, whether it is more than its samples' error."""
+        if self.interval.seeds < 2:
+            return self.points >= max(SMALLEST, ERRORS * self.error)
+        return self.interval.low > 0 and self.points >= SMALLEST
 
 
 class Verdict(NamedTuple):
-    """A sentence or two, and the number of the lane that is ahead: LEVEL if none is by at least NOISE."""
+    """A sentence or two, and the number of the lane that is clearly ahead of all others, or LEVEL."""
 
     text: str
     leader: int
@@ -52,7 +82,7 @@ def verdict(
 ) -> Verdict:
     """Say who is ahead at ``step``: for each lane, its frames from `frames_needed`, or more of them.
 
-    The best is compared with the next, or with all that are within NOISE of it; and with batch norm where
+    The best is compared with the next, or with all that it has no clear lead over; and with batch norm where
     that is further behind. Where the latest validation was before ``step``, its own step is named. How the
     ghost stood comes last.
     """
@@ -86,17 +116,22 @@ def standing(names: Sequence[str], configs: Sequence[RunConfig], frames: Sequenc
         values = accuracy(frame)
         left = values[np.isfinite(values)]
         if len(left):
-            average, low, high = (_percent(float(v)) for v in (left.mean(), left.min(), left.max()))
-            found.append(Standing(number, name, config.norm, average, low, high, len(values) - len(left)))
+            printed = (_percent(float(v)) for v in (left.mean(), left.min(), left.max()))
+            each = tuple(100 * float(v) for v in values)
+            lost = len(values) - len(left)
+            found.append(Standing(number, name, config.norm, *printed, lost, each, _samples(config)))
     return found
 
 
 def leader(standings: Sequence[Standing]) -> int:
-    """Return the number of the lane that is ahead by at least NOISE, or LEVEL."""
+    """Return the number of the lane that is clearly ahead of each other one, or LEVEL."""
     ranked = ranking(standings)
-    if not ranked or (len(ranked) > 1 and lead(*ranked[:2]) < NOISE):
-        return LEVEL
-    return ranked[0].lane
+    return ranked[0].lane if ranked and not unclear(ranked) else LEVEL
+
+
+def unclear(ranked: Sequence[Standing]) -> list[Standing]:
+    """List the lanes that the first has no clear lead over."""
+    return [one for one in ranked[1:] if not lead(ranked[0], one).clear]
 
 
 def ranking(standings: Sequence[Standing]) -> list[Standing]:
@@ -104,9 +139,16 @@ def ranking(standings: Sequence[Standing]) -> list[Standing]:
     return sorted(standings, key=lambda one: -one.mean)
 
 
-def lead(first: Standing, second: Standing) -> float:
-    """Return the difference of two accuracies as it is printed, which is what it is judged by."""
-    return round(first.mean - second.mean, 1)
+def lead(first: Standing, second: Standing) -> Lead:
+    """Compare two lanes seed by seed."""
+    pairs = np.array([first.each, second.each])
+    pairs = pairs[:, np.isfinite(pairs).all(axis=0)]
+    interval = paired(pairs[0] - pairs[1])
+    if not interval.seeds:
+        return Lead(math.nan, interval, math.nan)
+    means = pairs.mean(axis=1) / 100
+    points = round(_percent(float(means[0])) - _percent(float(means[1])), 1)
+    return Lead(points, interval, 100 * math.sqrt(float((means * (1 - means)).sum()) / first.samples))
 
 
 def numbers(
@@ -114,17 +156,21 @@ def numbers(
 ) -> dict[str, float]:
     """Return what is measured at ``step``, for sentences: see the names below, each with a lane's number.
 
-    Means over the seeds that haven't diverged, NaN where nothing is left. ``lead``: points between the first
-    and the second, 0 if there are fewer. accuracy, low, high, batch_accuracy, saturation, dead: percent;
-    the two last, as update (log10 of update : data), are means over layers. shrink: the last layer's gradient
-    over the first's. gap: the largest over layers. spread: of the activations in the last layer. train_loss:
-    the mean over the last RECENT steps, as in `reasons`, or over as many of them as ``frames`` has.
+    Means over the seeds that haven't diverged, NaN where nothing is left. lead: points between the first and
+    the second, with its interval from lead_low to lead_high; 0 if there are fewer. accuracy, low, high,
+    batch_accuracy, saturation, dead: percent; the two last, as update (log10 of update : data), are means
+    over layers. shrink: the last layer's gradient over the first's. gap: the largest over layers. spread: of
+    the activations in the last layer. train_loss: the mean over the last RECENT steps, as in `reasons`, or
+    over as many of them as ``frames`` has.
     """
     standings = standing(names, configs, frames)
     ranked, by_lane = ranking(standings), {one.lane: one for one in standings}
+    points, interval, _ = lead(*ranked[:2]) if len(ranked) > 1 else (0.0, Interval(0.0, 0.0, 0.0, 0), 0.0)
     found: dict[str, float] = {
         "leader": leader(standings),
-        "lead": lead(*ranked[:2]) if len(ranked) > 1 else 0.0,
+        "lead": points,
+        "lead_low": interval.low,
+        "lead_high": interval.high,
     }
     for number, (name, config, frame) in enumerate(zip(names, configs, frames, strict=True)):
         lane, one = Lane(number, name, config, frame, step), by_lane.get(number)
@@ -157,9 +203,11 @@ def measured(config: RunConfig) -> str:
 
 def samples(config: RunConfig) -> str:
     """Say what that accuracy is measured on."""
-    if config.network == "gan":
-        return f"{SHOWN} samples"
-    return f"{len(load(config.dataset).y_val)} validation samples"  # wrong labels are for training alone
+    return f"{_samples(config)} {'' if config.network == 'gan' else 'validation '}samples"
+
+
+def _samples(config: RunConfig) -> int:
+    return SHOWN if config.network == "gan" else len(load(config.dataset).y_val)
 
 
 def guessing(config: RunConfig) -> float:
@@ -209,31 +257,58 @@ def _comparison(standings: Sequence[Standing], lanes: int, seeds: int, samples: 
     if len(standings) == 1:
         return f"Only {standings[0].name} is left to compare."
     ranked = ranking(standings)
-    first = ranked[0]
-    close = [one for one in ranked if lead(first, one) < NOISE]
-    named = close if len(close) > 1 else ranked[:2]
-    if len(close) > 1:
-        between = lead(first, close[-1])
-        who = capital(joined([one.name for one in sorted(close)]))
-        apart = f"{who} differ by {'at most ' * (len(close) > 2)}{between:.1f} points"
-        text = f"{apart}: on {samples} that is no evidence." if between else f"{who} are level."
-    else:
-        text = _ahead(first, ranked[1], seeds)
+    first, open_ = ranked[0], unclear(ranked)
+    text = _no_lead(first, open_, seeds, samples) if open_ else _ahead(first, ranked[1], seeds)
     batch = [one for one in ranked if one.norm == "batch"]
-    if batch and not any(one.norm == "batch" for one in named):
-        text += f" {capital(batch[0].name)} is {lead(first, batch[0]):.1f} points behind {first.name}."
+    if batch and not any(one.norm == "batch" for one in (first, *(open_ or ranked[1:2]))):
+        text += f" {capital(batch[0].name)} is {lead(first, batch[0]).points:.1f} points behind {first.name}."
     return text
 
 
 def _ahead(first: Standing, second: Standing, seeds: int) -> str:
-    text = f"{capital(first.name)} is {lead(first, second):.1f} points ahead of {second.name}"
-    if seeds < 2:
-        return f"{text}, with one seed each: other seeds may differ."
-    if first.lost or second.lost:
-        return f"{text}, but seeds that diverged are left out."
-    if first.low > second.high:
-        return f"{text} on average, and its lowest seed is above the highest of {second.name}."
-    return f"{text} on average, but their seeds overlap."
+    found = lead(first, second)
+    text = f"{capital(first.name)} is {found.points:.1f} points ahead of {second.name}"
+    if found.interval.seeds > 1:
+        return f"{text}, {_span(found, seeds)}."
+    return f"{text}{_one(seeds)}: other seeds may differ."
+
+
+def _no_lead(first: Standing, others: Sequence[Standing], seeds: int, samples: str) -> str:
+    """Say that the best lane has no clear lead over others, and how far they are."""
+    found = [lead(first, one) for one in others]
+    if all(one.points == 0 and (seeds < 2 or one.interval.low == one.interval.high) for one in found):
+        return f"{capital(joined([one.name for one in sorted((first, *others))]))} are level."
+    nearest, *rest = found
+    names = [
+        f"{name} ({signed(one.points)})" if math.isfinite(one.points) else name
+        for name, one in zip([one.name for one in others[1:]], rest, strict=True)
+    ]
+    nor = f"; nor over {joined(names)}" if names else ""
+    text = f"{capital(first.name)} has no clear lead over {others[0].name}: "
+    if not nearest.interval.seeds:
+        return f"{text}no seed is left in both{nor}."
+    text += f"{signed(nearest.points)} points"
+    if nearest.interval.seeds > 1:
+        return f"{text}, {_span(nearest, seeds)}{nor}."
+    error = f"two standard errors on {samples} are {ERRORS * nearest.error:.1f}"
+    return f"{text}{_one(seeds)}, where {error}{nor}."
+
+
+def _one(seeds: int) -> str:
+    return ", with one seed each" if seeds < 2 else " in the one seed left in both"
+
+
+def _span(found: Lead, seeds: int) -> str:
+    """Write the interval of a lead, as far as accuracies can differ."""
+    _, low, high, left = found.interval
+    of = f"{left} seeds" if left == seeds else f"the {left} seeds left in both"
+    return f"{CONFIDENCE:.0%} interval {signed(max(-100.0, low))} to {signed(min(100.0, high))} over {of}"
+
+
+def signed(points: float) -> str:
+    """Write a difference with its sign."""
+    text = f"{points:+.1f}"
+    return "+0.0" if text == "-0.0" else text.replace("-", "−")
 
 
 def _ghost(names: Sequence[str], frames: Sequence[Frame], ghosts: Mapping[int, Frame]) -> str:

@@ -170,7 +170,9 @@ def test_groups_must_divide_the_channels_of_every_convolution():
         ({"network": "cnn", "dataset": "moons"}, "network='cnn' needs images; choose dataset='digits'"),
         ({"network": "rnn", "dataset": "groups"}, "network='rnn' needs images"),
         ({"network": "gan"}, "network='gan' draws points of the .*; choose dataset='ring'"),
-        ({"network": "cnn", "residual": True}, "residual=True is for dense networks; choose network='mlp'"),
+        ({"network": "cnn", "residual": "pre"}, "residual='pre' is for dense networks; choose network='mlp'"),
+        ({"residual": "post", "placement": "after"}, "residual='post' keeps .*; choose placement='before'"),
+        ({"skip_init": True}, "skip_init=True multiplies residual branches; choose residual='pre' or 'post'"),
         ({"network": "rnn", "norm_noise": 0.5}, "norm_noise=0.5 is for dense networks"),
         (
             {"norm": "spectral", "weight_norm": "weight"},

@@ -16,19 +16,12 @@ from bnlib import experiments
 from bnlib.__main__ import main
 from bnlib.experiments import CLAIMS, EXPERIMENTS, LIMITS, find, run, run_all
 from bnlib.experiments.findings import Check, Findings, Picture, band, check, curve, near, points, predicted
-from bnlib.experiments.model import STANCES, Result
+from bnlib.experiments.model import EXPLANATIONS, RELATIVES, Result, Sides
 from bnlib.experiments.probes import MEASURES, measure
 from bnlib.sweep import SweepCancelled, sweep
 
-PLANNED = [f"E{number}" for number in range(1, 23)]
+PLANNED = [f"E{number}" for number in range(1, 31)]
 every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)
-
-
-@pytest.fixture(scope="session")
-def store(tmp_path_factory):
-    """One folder for all tests of a run, whichever process they are in: cells are computed once."""
-    base = tmp_path_factory.getbasetemp()
-    return (base.parent if base.name.startswith("popen-") else base) / "cells"
 
 
 # --- declarations -------------------------------------------------------------------------------------------
@@ -43,8 +36,9 @@ def test_all_that_were_planned_are_there_in_order():
 def test_a_declaration_is_complete(name):
     experiment = EXPERIMENTS[name]
     assert experiment.title and experiment.setup and experiment.accepted and experiment.sources
-    assert set(experiment.claims) <= set(CLAIMS) and experiment.claims
-    assert set(experiment.claims.values()) <= set(STANCES)
+    assert set(experiment.claims) <= set(CLAIMS)
+    assert all(sides.names for sides in experiment.claims.values()), "a stance rests on checks"
+    assert bool(experiment.nulls) == bool(experiment.claims), "a world without each effect"
     for text in (
         experiment.title,
         experiment.setup,
@@ -73,10 +67,10 @@ def test_its_cells_are_values_and_the_reduced_ones_are_cheaper(name):
     assert work(reduced) <= work(full)
 
 
-def test_every_claim_is_borne_on():
-    borne = {claim for experiment in EXPERIMENTS.values() for claim in experiment.claims}
-    assert borne == set(CLAIMS)
-    assert set(LIMITS) <= set(CLAIMS)
+def test_every_claim_is_tested():
+    tested = {claim for experiment in EXPERIMENTS.values() for claim in experiment.claims}
+    assert tested == set(CLAIMS)
+    assert {*LIMITS, *EXPLANATIONS, *RELATIVES} <= set(CLAIMS)
 
 
 # --- the statistical claims at reduced size -----------------------------------------------------------------
@@ -86,7 +80,7 @@ def test_every_claim_is_borne_on():
 def test_it_comes_out_as_accepted_at_reduced_size(name, store):
     result = run(name, size="reduced", store=store, workers=1)
     assert not result.failed, f"\n{result}"
-    assert re.match(r"As accepted at reduced size: (all \d+ checks hold|the check holds)\.$", result.verdict)
+    assert re.match(r"As accepted at reduced size: \d+ .* holds?\.$", result.verdict)
     judged = [found for found in result.findings.checks if not found.reported]
     assert judged and result.findings.pictures
     for picture in result.findings.pictures:
@@ -420,17 +414,22 @@ def test_bands_leave_out_what_has_diverged():
     assert found.x == (8, 4) and found.y == (1.5, 4.0)
 
 
-def fabricated(*checks, contested="", caveat=""):
+def fabricated(*checks, **texts):
     picture = Picture("p", "x", "y", (predicted("s", (1, 2), float),))
-    experiment = replace(find("E9"), contested=contested, caveat=caveat)
+    experiment = replace(find("E9"), **({"contested": "", "caveat": ""} | texts))
     return Result(experiment, "full", Findings((picture,), checks, ("A note.",)))
 
 
 def test_verdicts_are_computed():
     good, bad = Check("a", 1.0, 1.0, 1.0, most=2.0), Check("b", 3.0, 2.5, 3.5, most=2.0)
     only = Check("c", 3.0, 3.0, 3.0)
-    assert fabricated(good, only).verdict == "As accepted: the check holds."
-    assert fabricated(good, good).verdict == "As accepted: all 2 checks hold."
+    exact = replace(good, exact=True)
+    assert fabricated(good, only).verdict == "As accepted: 1 check of claims holds."
+    assert fabricated(good, good).verdict == "As accepted: 2 checks of claims hold."
+    assert (
+        fabricated(good, exact, exact).verdict
+        == "As accepted: 1 check of claims and 2 identities, moments or counts hold."
+    )
     assert fabricated(good, Check("c", math.nan, math.nan, math.nan)).failed == []  # nobody judges it
     verdict = fabricated(good, bad, only).verdict
     assert verdict == "Not as accepted: 1 of 2 checks fail (b: 3, accepted ≤ 2)."
@@ -439,6 +438,34 @@ def test_verdicts_are_computed():
     assert re.search(r"^a +1 +≤ 2 +holds$", text, re.MULTILINE)
     assert "Contested: Some say no." in text and "Caveat: Small print." in text and "A note." in text
     assert "theory" not in text  # nothing was predicted
+
+
+GOOD, BAD = (Check("", value, value, value, most=2.0) for value in (1.0, 3.0))
+
+
+@pytest.mark.parametrize(
+    ("shown", "limited", "stance"),
+    [
+        ((GOOD, GOOD), (), "supports"),
+        ((GOOD, BAD), (), "does not show"),
+        ((GOOD,), (GOOD,), "qualifies"),
+        ((GOOD,), (GOOD, BAD), "supports"),
+        ((BAD,), (GOOD,), "speaks against"),
+        ((), (GOOD,), "speaks against"),
+        ((BAD,), (BAD,), "does not show"),
+        ((), (), "does not show"),
+    ],
+)
+def test_a_stance_is_computed_from_its_checks(shown, limited, stance):
+    checks = [replace(one, name="shown") for one in shown] + [replace(one, name="limit") for one in limited]
+    checks += [replace(BAD, name="of another claim"), Check("", 9.0, 9.0, 9.0, name="shown")]
+    assert Sides(("shown",), ("limit",)).stance(checks) == stance
+    result = fabricated(*checks, claims={"flow": Sides(("shown",), ("limit",))})
+    assert result.stances == {"flow": stance} and result.claimed == f"{stance} “{CLAIMS['flow']}”"
+
+
+def test_without_claims_it_takes_no_side():
+    assert fabricated(GOOD, claims={}).claimed == "takes no side"
 
 
 def test_a_figure_that_there_isnt():
@@ -501,7 +528,7 @@ def test_a_run_prints_theory_measured_tolerance_and_verdict(capsys, monkeypatch,
     printed = capsys.readouterr()
     assert "theory" in printed.out and "measured" in printed.out and "accepted" in printed.out
     assert "batch norm, after 30 blocks  31 " in printed.out
-    assert "As accepted at reduced size: all 5 checks hold." in printed.out
+    assert "As accepted at reduced size: " in printed.out and "supports “In residual" in printed.out
     assert "2/2" in printed.err  # the progress, apart from the result
 
 
@@ -512,7 +539,7 @@ def test_a_check_that_fails_is_an_exit_status(capsys, monkeypatch, store):
     assert main(["experiments", "run", "E2", "E9", "--reduced"]) == 1
     printed = capsys.readouterr()
     assert "E2: Not as accepted at reduced size: 1 of 1 checks fail" in printed.err
-    assert printed.out.rstrip().endswith("2 experiments: 2 of 3 checks hold.")
+    assert re.search(r"2 experiments, \d+ checks? of claims and .*: \d+ of \d+ hold\.$", printed.out.rstrip())
 
 
 @pytest.mark.parametrize(

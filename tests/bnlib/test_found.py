@@ -4,8 +4,9 @@ import json
 
 import pytest
 
-from bnlib.experiments import EXPERIMENTS, found, run
+from bnlib.experiments import CLAIMS, EXPERIMENTS, audit, found, run
 from bnlib.experiments.found import keep, plain
+from bnlib.experiments.model import NO_SIDE
 
 DECLARED = ("title", "setup", "theory", "accepted", "contested", "caveat")
 SMALL = ("E2", "E13")  # a second or two at full size
@@ -19,8 +20,15 @@ def test_what_is_kept_belongs_to_the_experiment_as_it_is_declared(name):
     assert {part: kept[part] for part in DECLARED} == {
         part: getattr(experiment, part) for part in DECLARED
     }, HOW
-    assert kept["sources"] == list(experiment.sources) and kept["claims"] == experiment.claimed, HOW
+    assert kept["sources"] == list(experiment.sources), HOW
+    said = kept["claims"].split("; ") if experiment.claims else [NO_SIDE]
+    assert len(said) == max(1, len(experiment.claims)), HOW
+    assert all(CLAIMS[claim] in one for claim, one in zip(experiment.claims, said, strict=False)), HOW
     judged = [row for row in kept["rows"] if row["outcome"] != "reported"]
+    audited = audit.kept()[name]["checks"]
+    assert {row["what"]: row["misses"] for row in judged} == {
+        what: one["misses"] for what, one in audited.items()
+    }, f"first python -m bnlib experiments audit --keep, then {HOW}"
     assert judged and all(row["measured"] is not None for row in judged)
     said = "As accepted" if all(row["outcome"] == "holds" for row in judged) else "Not as accepted"
     assert kept["verdict"].startswith(said)
@@ -30,6 +38,7 @@ def test_what_is_kept_belongs_to_the_experiment_as_it_is_declared(name):
 def test_what_is_kept_is_what_the_code_finds(name):
     kept, now = found.found(name), plain(run(name, workers=1, store=False))
     assert [row["what"] for row in now["rows"]] == [row["what"] for row in kept["rows"]], HOW
+    assert now["claims"] == kept["claims"], HOW
     for row, before in zip(now["rows"], kept["rows"], strict=True):
         assert (row["accepted"], row["outcome"]) == (before["accepted"], before["outcome"]), row["what"]
         near = pytest.approx(before["measured"], rel=0.05, abs=0.5)  # processors round differently

@@ -11,21 +11,31 @@ import torch
 
 from bnlib import RunConfig, advance, start
 from bnlib.data import batch_indices, batches, load
-from bnlib.layers import cross_entropy
-from bnlib.network import backward, forward, inference_layers
+from bnlib.network import forward, inference_layers, there_and_back
 from bnlib.plan import in_layers, plan
 from bnlib.train import noise
 
 SMALL = {"width": 12, "depth": 3, "batch_size": 24, "record_every": 7, "validate_every": 7, "groups": 3}
 MECHANISMS = {
-    "residual": {"residual": True},
+    "residual": {"residual": "pre"},
+    "post": {"residual": "post"},
+    "skip": {"residual": "pre", "skip_init": True},
+    "post, skip": {"residual": "post", "skip_init": True},
     "norm batches": {"norm_batch": 6},
     "noise": {"norm_noise": 0.7},
-    "all": {"residual": True, "norm_batch": 8, "norm_noise": 0.7, "batch_order": "sorted"},
-}
+    "all": {"residual": "pre", "norm_batch": 8, "norm_noise": 0.7, "batch_order": "sorted"},
+    "all, post": {
+        "residual": "post", "skip_init": True, "norm_batch": 8, "norm_noise": 0.7, "weight_norm": "weight",
+    },
+}  # fmt: skip
+PLACED = [
+    (mechanism, placement)
+    for mechanism, placement in itertools.product(MECHANISMS, ("before", "after"))
+    if (MECHANISMS[mechanism].get("residual"), placement) != ("post", "after")
+]
 every_mechanism = pytest.mark.parametrize("mechanism", MECHANISMS)
 every_norm = pytest.mark.parametrize("norm", ["none", "batch", "layer", "group", "rms"])
-every_placement = pytest.mark.parametrize("placement", ["before", "after"])
+every_placement = pytest.mark.parametrize(("mechanism", "placement"), PLACED)
 
 
 # --- gradients ----------------------------------------------------------------------------------------------
@@ -33,9 +43,8 @@ every_placement = pytest.mark.parametrize("placement", ["before", "after"])
 
 @every_placement
 @every_norm
-@every_mechanism
 def test_gradients(mechanism, norm, placement):
-    """Central differences over every parameter, float64, random data, labels, gamma, beta and noise."""
+    """Central differences over every parameter, float64; what comes from above is random, as is all else."""
     config = RunConfig(
         dataset="spirals", norm=norm, placement=placement, activation="gelu", width=6, groups=2, depth=3,
         replicas=2, eps=0.05, dtype="float64", batch_size=8, **MECHANISMS[mechanism] | _divided(mechanism),
@@ -43,17 +52,16 @@ def test_gradients(mechanism, norm, placement):
     rng = np.random.default_rng(11)
     the_plan = plan(config)
     flat = rng.standard_normal((2, the_plan.size))
-    x, labels = rng.standard_normal((2, 8, 2)), rng.integers(0, 3, (2, 8))
+    x, top = rng.standard_normal((2, 8, 2)), rng.standard_normal((2, 8, 3))
     behind = noise(config, (0, 1), 5) if config.norm_noise else None
     how = {"norm_batch": config.norm_batch, "noise": behind}
 
     def loss(flat):
-        return cross_entropy(forward(config, the_plan.views(flat), x, **how)[0], labels)[0]
+        return (forward(config, the_plan.views(flat), x, **how)[0] * top).sum(axis=(1, 2))
 
     gradient = np.full_like(flat, np.nan)
-    logits, trace, output_cache = forward(config, the_plan.views(flat), x, **how)
-    gradients = in_layers(config, the_plan.views(gradient))
-    backward(config, gradients, cross_entropy(logits, labels)[1], trace, output_cache)
+    layers, gradients = (in_layers(config, the_plan.views(array)) for array in (flat, gradient))
+    there_and_back(config, layers, gradients, x, lambda logits: top, **how)
     h, numeric = 1e-5, np.empty_like(flat)
     for i in range(the_plan.size):
         step = np.zeros_like(flat)
@@ -127,15 +135,22 @@ class Reference:
         config, stream = self.config, None
         activation = {"relu": torch.relu, "tanh": torch.tanh, "linear": lambda z: z}[config.activation]
         for layer in range(config.depth):
-            z = x @ self.parameters[f"weight{layer}"]
-            if f"bias{layer}" in self.parameters:
-                z = z + self.parameters[f"bias{layer}"]
-            if config.residual:
-                stream = z = z if stream is None else z + stream
+            weight, bias, skip = (
+                self.parameters.get(f"{name}{layer}") for name in ("weight", "bias", "skip")
+            )
+            if config.weight_norm == "weight":
+                weight = self.parameters[f"gain{layer}"] * weight / weight.norm(dim=0)
+            z = x @ weight
+            z = z if bias is None else z + bias
+            z = z if skip is None else skip * z
+            z = z if stream is None else stream + z
+            stream = z if config.residual == "pre" else None
             scale, shift = behind[layer] if behind else (np.ones((1, 1, 1)), np.zeros((1, 1, 1)))
             scale, shift = torch.tensor(scale[0]), torch.tensor(shift[0])
             if config.placement == "before":
-                x = activation(self.norm(z, layer, training) * scale + shift)
+                z = self.norm(z, layer, training) * scale + shift
+                stream = z if config.residual == "post" else stream
+                x = activation(z)
             else:
                 x = self.norm(activation(z), layer, training) * scale + shift
         last = config.depth
@@ -155,9 +170,14 @@ class Reference:
 
 TRAININGS = {
     **{f"{name}, {placement}": fields | {"placement": placement}
-       for (name, fields), placement in itertools.product(MECHANISMS.items(), ("before", "after"))},
-    "residual, layer norm": {"residual": True, "norm": "layer"},
-    "residual, no norm": {"residual": True, "norm": "none", "lr": 0.02},
+       for name, placement in PLACED for fields in [MECHANISMS[name]]},
+    "residual, layer norm": {"residual": "pre", "norm": "layer"},
+    "residual, no norm": {"residual": "pre", "norm": "none", "lr": 0.02},
+    "post, layer norm": {"residual": "post", "norm": "layer"},
+    "skip, no norm": {
+        "residual": "pre", "skip_init": True, "norm": "none", "weight_decay": 0.1, "rest_lr": 0.3,
+    },
+    "skip, momentum": {"residual": "pre", "skip_init": True, "optimizer": "momentum", "cosine_steps": 25},
     "noise, no norm": {"norm": "none", "norm_noise": 1.0},
     "pairs": {"norm_batch": 4, "batch_order": "pairs"},
     "linear": {"activation": "linear"},
@@ -197,7 +217,7 @@ def test_training_is_pytorchs(name):
         np.testing.assert_allclose(run.running.mean[0], mean, atol=1e-9)
         np.testing.assert_allclose(run.running.var[0], var, atol=1e-9)
     x = config.data().x_val
-    inference = inference_layers(config, in_layers(config, run.parameters), run.running)
+    inference = inference_layers(config, run.layers, run.running)
     with torch.no_grad():
         theirs = reference.logits(torch.tensor(x), training=False).numpy()
     np.testing.assert_allclose(forward(config, inference, x, keep=False)[0][0], theirs, atol=1e-9)
@@ -224,11 +244,12 @@ def test_a_replica_is_the_run_of_its_own_seed(mechanism, norm):
         np.testing.assert_array_equal(together.history["val_loss"][replica], alone.history["val_loss"][0])
 
 
-def test_residual_inference_keeps_the_stream():
-    """Batch norm can't be folded into its linear layer, whose output goes on unnormalized."""
-    config = RunConfig(residual=True, dtype="float64", **SMALL)
+@pytest.mark.parametrize("residual", ["pre", "post"])
+def test_residual_inference_keeps_the_stream(residual):
+    """Batch norm can't be folded into its linear layer: the stream is no part of that."""
+    config = RunConfig(residual=residual, dtype="float64", **SMALL)
     run = advance(start(config), 30)
-    layers = inference_layers(config, in_layers(config, run.parameters), run.running)
+    layers = inference_layers(config, run.layers, run.running)
     assert [layer.settled for layer in layers] == [True, True, True, False]
     frame = advance(run, 6).history
     assert np.isfinite(frame["val_loss"][0, -1])

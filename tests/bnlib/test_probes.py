@@ -183,7 +183,7 @@ def test_the_gradient_of_the_loss_is_that_of_the_first_step():
 
 @pytest.mark.parametrize("norm", ["batch", "none"])
 def test_the_residual_stream_is_that_of_the_network(norm):
-    config = replace(TINY, depth=4, norm=norm, residual=True, activation="relu", eps=0.0)
+    config = replace(TINY, depth=4, norm=norm, residual="pre", activation="relu", eps=0.0)
     found = MEASURES["residual_stream"](config, 0)["stream"]
     parameters = start(config).parameters
     for replica in range(2):

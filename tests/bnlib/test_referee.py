@@ -46,8 +46,13 @@ def test_every_norm_agrees(norm, network, depth, placement):
 
 
 VARIANTS = {
-    "residual": {"residual": True},
-    "residual, after": {"residual": True, "placement": "after", "norm": "layer"},
+    "residual": {"residual": "pre"},
+    "residual, after": {"residual": "pre", "placement": "after", "norm": "layer"},
+    "post": {"residual": "post", "norm_noise": 0.5},
+    "post, layer": {"residual": "post", "norm": "layer", "activation": "tanh"},
+    "skip": {"residual": "pre", "skip_init": True, "norm": "none"},
+    "skip, post": {"residual": "post", "skip_init": True, "norm": "rms", "weight_norm": "weight"},
+    "skip, batch": {"residual": "pre", "skip_init": True, "lr": 0.5},
     "noise": {"norm_noise": 0.7},
     "noise, after": {"norm_noise": 0.7, "norm": "renorm", "placement": "after"},
     "norm batches": {"norm_batch": 4, "batch_order": "sorted"},
@@ -78,7 +83,7 @@ VARIANTS = {
     "gelu": {"activation": "gelu", "network": "rnn", "norm": "running", "momentum": 0.3},
     "sigmoid": {"activation": "sigmoid", "placement": "after"},
     "linear": {"activation": "linear", "norm": "none"},
-    "all": {"residual": True, "norm_noise": 0.5, "norm_batch": 8, "weight_norm": "weight", "depth": 5},
+    "all": {"residual": "pre", "norm_noise": 0.5, "norm_batch": 8, "weight_norm": "weight", "depth": 5},
     "double": {"dtype": "float64", "optimizer": "momentum"},
     "deep": {"depth": 40, "optimizer": "adamw", "lr": 0.003},
     "edits": {"edits": ((3, "eps", 0.01), (5, "gamma", 0.7), (5, "lr", 0.01), (5, "momentum", 0.3))},

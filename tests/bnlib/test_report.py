@@ -16,9 +16,10 @@ import numpy as np
 import pytest
 
 from bnlib.config import RunConfig
-from bnlib.experiments import CLAIMS, EXPERIMENTS, Experiment, Race, Result
+from bnlib.experiments import CLAIMS, EXPERIMENTS, Experiment, Race, Result, audit
 from bnlib.experiments.figures import DRESS, LOOKS, figure
 from bnlib.experiments.findings import Check, Findings, Picture, Series
+from bnlib.experiments.model import Sides
 from bnlib.experiments.report import write
 
 nan = float("nan")
@@ -54,8 +55,8 @@ def shown(drawn: Any) -> dict[str, Any]:
 
 FIVE = (1, 2, 3, 4, 5)
 CHECKS = (
-    Check("holds well", 1.25, 1.0, 1.5, least=1.0, most=2.0, expected=1.2),
-    Check("fails badly", 7.5e-9, 7.5e-9, 7.5e-9, least=0.5),
+    Check("holds well", 1.25, 1.0, 1.5, least=1.0, most=2.0, expected=1.2, name="well"),
+    Check("fails badly", 7.5e-9, 7.5e-9, 7.5e-9, least=0.5, name="badly"),
     Check("only told", 3.0, 2.0, 4.0),
 )
 
@@ -64,7 +65,8 @@ def result(
     name: str = "E3", checks: tuple[Check, ...] = CHECKS, size: str = "full", **changes: Any
 ) -> Result:
     experiment = Experiment(
-        name=name, title="Title", claims={"flow": "speaks against", "depth": "supports"},
+        name=name, title="Title",
+        claims={"flow": Sides(("badly",), ("well",)), "depth": Sides(("well", "badly"))},
         setup="The setup.", theory="The theory.",
         accepted="The accepted.", sources=("Source 1", "Source 2"), contested="", cells=lambda full: {},
         read=lambda results: Findings((), ()), races="No lab for this.",
@@ -81,6 +83,15 @@ def page(tmp_path: Path) -> Any:
         return (tmp_path / "page.html").read_text("utf-8")
 
     return written
+
+
+@pytest.fixture(autouse=True)
+def kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An audit of E3 alone."""
+    checks = {"holds well": {"misses": 0.004, "nulls": ["arms are alike"]}}
+    stances = {"depth": {"arms are alike": "does not show"}}
+    found = {"E3": {"seeds": 48, "draws": 1000, "checks": checks, "stances": stances}}
+    monkeypatch.setattr(audit, "kept", lambda: found)
 
 
 def own(text: str) -> str:
@@ -250,27 +261,49 @@ def test_the_page_loads_nothing(page):
 def test_the_lead_counts_and_says_how_to_have_it_again(page):
     text = unescape(own(page(result(size="reduced"), result("E4", CHECKS[:1], "reduced"))))
     assert "2 experiments, computed at reduced size." in text and "grids, seeds or widths are smaller" in text
-    assert "Of 3 checks against accepted outcomes 1 fails, in E3." in text and "only reported: 1." in text
+    assert "They judge 3 checks of claims by accepted outcomes: 1 fails, in E3." in text
+    assert "only reported: 1." in text
+    assert "On fresh seeds a check fails in at most 0.4% of draws (E3, holds well); each check that a" in text
     assert "python -m bnlib experiments report E3 E4 --reduced" in text and f"NumPy {np.__version__}" in text
-    whole = [result(name, CHECKS[:1]) for name in EXPERIMENTS]
+    whole = [result(name, (replace(CHECKS[0], exact=name == "E1"),)) for name in EXPERIMENTS]
     text = own(page(*whole))
     assert "<code>python -m bnlib experiments report</code>" in text and "smaller" not in text
-    assert f"All {len(whole)} checks against accepted outcomes hold." in text
+    counted = f"{len(whole) - 1} checks of claims and 1 identity, moment or count"
+    assert f"They judge {counted} by accepted outcomes: all hold." in text
+    assert "On fresh seeds" not in own(page(result("E4", CHECKS[:1]))), "no audit is kept of it"
 
 
-def test_a_claim_lists_what_bears_on_it_and_whether_it_is_contested(page):
+def test_a_claim_lists_what_is_said_of_it_and_whether_it_is_contested(page):
     text = own(page(result(contested="Some disagree."), result("E4", CHECKS[:1])))
     rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', text.split("<nav")[0], re.S))
     assert [unescape(name) for name in rows] == list(CLAIMS.values())
     assert "not run for this page: E22" in rows[CLAIMS["recurrent"]]
-    flow = rows[CLAIMS["flow"]]
-    assert '<a href="#e3">E3 Title</a> <span class="fails">✗ not as accepted</span>' in flow
-    assert '<a href="#e4">E4 Title</a> <span class="fails">✗ speaks against</span>' in flow
-    assert '<a href="#e4">E4 Title</a> <span class="holds">✓ supports</span>' in rows[CLAIMS["depth"]]
+    flow, depth = rows[CLAIMS["flow"]], rows[CLAIMS["depth"]]
+    assert '<a href="#e3">E3 Title</a> <span class="fails">✗ speaks against</span>' in flow
+    assert '<a href="#e3">E3 Title</a> <span class="reported">○ does not show</span>' in depth
+    assert '<a href="#e4">E4 Title</a> <span class="holds">✓ supports</span>' in depth
     assert '<a href="#e4">E4 Title</a> <span class="holds">✓ as accepted</span>' in text  # the contents
+    assert '<a href="#e3">E3 Title</a> <span class="fails">✗ not as accepted</span>' in text
     assert '<a href="#e3-contested">E3</a>' in flow and "#e4-contested" not in flow
-    assert "not run for this page: E16" in flow, "an experiment that there is isn't denied"
+    assert "not run for this page: E24" in depth, "an experiment that there is isn't denied"
     assert rows[CLAIMS["cost"]] == "<td><ul><li>not run for this page: E21</li></ul></td><td>–</td>"
+
+
+def test_a_claim_that_nothing_tests_says_so(page, monkeypatch):
+    for name, experiment in EXPERIMENTS.items():
+        monkeypatch.setitem(EXPERIMENTS, name, replace(experiment, claims={}))
+    text = own(page(result("E4", CHECKS[:1], claims={})))
+    rows = dict(re.findall(r'<tr><th scope="row">(.*?)</th>(.*?)</tr>', text.split("<nav")[0], re.S))
+    assert rows[CLAIMS["cost"]] == "<td><ul><li>not tested here</li></ul></td><td>–</td>"
+    assert "<p>It takes no side: identities, moments and counts.</p>" in section(text, "e4")
+
+
+def test_a_stance_says_on_what_it_rests(page):
+    text = section(own(page(result())), "e3")
+    said = f'<li><span class="fails">✗ speaks against</span> “{CLAIMS["flow"]}”. It shows in: fails badly'
+    assert f"{said} (≥ 0.5). It is limited by: holds well (1 to 2).</li>" in text
+    assert "Where arms are alike, it does not show.</li>" in text
+    assert "Where arms are alike" not in section(own(page(result("E4"))), "e4")
 
 
 def test_a_section_says_what_was_found(page):
@@ -280,11 +313,11 @@ def test_a_section_says_what_was_found(page):
     assert '<p class="verdict fails"><span aria-hidden="true">✗</span> Not as accepted' in text
     for row in (
         '<tr class="holds"><th scope="row">holds well</th><td>1.2</td><td>1.25</td><td>1 to 1.5</td>'
-        "<td>1 to 2</td><td>holds</td></tr>",
+        "<td>1 to 2</td><td>holds</td><td>0.4%</td></tr>",
         '<tr class="fails"><th scope="row">fails badly</th><td></td><td>7.5·10⁻⁹</td><td></td>'
-        "<td>≥ 0.5</td><td>fails</td></tr>",
+        "<td>≥ 0.5</td><td>fails</td><td></td></tr>",
         '<tr class="reported"><th scope="row">only told</th><td></td><td>3</td><td>2 to 4</td>'
-        "<td></td><td>reported</td></tr>",
+        "<td></td><td>reported</td><td></td></tr>",
     ):
         assert row in text
     assert (

@@ -58,7 +58,7 @@ NO_MATTER = {
     "eps": 0.1, "gamma": 0.5, "beta": 0.5, "momentum": 0.5, "seed": 7, "record_every": 2,
     "validate_every": 7, "edits": ((5, "lr", 0.1), (9, "batch_size", 4)),
 }  # fmt: skip
-NOT_OF_THE_LAB = {"residual", "rest_lr", "learn_affine", "dtype"}
+NOT_OF_THE_LAB = {"residual", "skip_init", "rest_lr", "learn_affine", "dtype"}
 
 
 def test_each_field_matters_or_does_not():

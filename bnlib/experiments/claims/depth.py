@@ -90,7 +90,7 @@ def _e4_cells(full: bool) -> Cells:
         "batch norm": {},
         "layer norm": {"norm": "layer"},
         "no norm": {"norm": "none"},
-        "batch norm, residual": {"residual": True},
+        "batch norm, residual": {"residual": "pre"},
     }
     options = (("first", 5), ("last", last), ("source", "loss"))
     return {name: Cell("gradient_growth", replace(config, **arm), 0, options) for name, arm in arms.items()}
@@ -142,7 +142,7 @@ E4 = Experiment(
 
 
 def _e16_cells(full: bool) -> Cells:
-    config = RunConfig(depth=31, width=512, batch_size=256 if full else 128, residual=True, replicas=3)
+    config = RunConfig(depth=31, width=512, batch_size=256 if full else 128, residual="pre", replicas=3)
     return {norm: Cell("residual_stream", replace(config, norm=norm)) for norm in ("batch", "none")}
 
 

@@ -4,16 +4,28 @@ from __future__ import annotations
 
 from dataclasses import replace
 from itertools import product
-from math import inf
+from math import exp, inf
+from typing import Any
 
 import numpy as np
 
 from ...config import RunConfig
-from ..findings import Findings, Picture, Results, band, check, curve, mean, near
+from ..findings import Check, Findings, Picture, Results, band, check, curve, mean, near
 from ..model import NAMES, QUIET, Cells, Experiment, Race
 from ..probes import Cell
 
 _LEARNS = 0.5  # training loss; guessing has 2.30
+
+
+def times(what: str, ratios: Any, least: float = 0.0, most: float = inf, **rest: Any) -> Check:
+    """Return a check of a ratio's geometric mean over seeds; bounds widen by factors, never past 1."""
+    with np.errstate(divide="ignore"):
+        found = check(what, np.log(ratios), *np.log((least, most)), null=0, **rest)
+    factor = exp(found.slack)
+    slack = most * (factor - 1) if most < inf else least * (1 - 1 / factor)
+    measured, low, high = np.exp((found.measured, found.low, found.high)).tolist()
+    bounds = {"least": least if least > 0 else -inf, "most": most, "slack": slack}
+    return replace(found, measured=measured, low=low, high=high, **bounds)
 
 
 def _e8_cells(full: bool) -> Cells:

@@ -64,7 +64,7 @@ def test_lanes_say_what_they_differ_in_and_no_more(place):
 
 def test_a_setting_that_the_lab_lacks_would_be_noticed():
     race = RACES["E7", 1][1]
-    for change in ({"residual": True}, {"learn_affine": False}, {"dtype": "float64"}, {"rest_lr": 0.1}):
+    for change in ({"residual": "pre"}, {"learn_affine": False}, {"dtype": "float64"}, {"rest_lr": 0.1}):
         configs = tuple(replace(config, **change) for config in race.configs)
         assert lane_configs(settings_of(replace(race, configs=configs))) != [shown(c) for c in configs]
 
