@@ -3,7 +3,6 @@ import { button, element } from "./controls.js";
 import { brief } from "./numbers.js";
 
 const FEW = 6; // rows that are shown before the rest is asked for
-const HEADS = ["What", "Theory", "Measured", "Lowest to highest", "Accepted", "Outcome"];
 /** @type {[title: string, part: "notes" | "contested" | "caveat" | "sources"][]} */
 const PARTS = [
   ["Notes", "notes"],
@@ -14,7 +13,8 @@ const PARTS = [
 
 /**
  * @typedef {{what: string, expected: any, measured: any, low: any, high: any, accepted: any, holds?: boolean | null,
- *   reported?: boolean, outcome?: string}} Row
+ *   reported?: boolean, outcome?: string, exact?: boolean, misses?: number | null}} Row exact: an identity, a moment or a
+ *   count, on which no claim rests; misses: the share of draws of fresh seeds on which the check fails
  * @typedef {{name: string, title: string, verdict: string, accepted: string, claims: string, rows: Row[], notes?: string[], contested?: string,
  *   caveat?: string, sources?: string[], where?: string}} Found
  */
@@ -56,7 +56,7 @@ export class Evidence {
     element(this.outcome, "b", "", {}, `What ${found.name} expects: `);
     this.outcome.append(`${found.accepted} `);
     element(this.outcome, "b", "", {}, "What it found: ");
-    this.outcome.append(`${found.verdict} ${found.verdict.startsWith("As accepted") ? `It ${found.claims}. ` : ""}`);
+    this.outcome.append(`${found.verdict} ${found.claims ? `It ${found.claims}. ` : ""}`);
     button(this.outcome, "Theory beside measured ↓", "Go to the table: theory beside measured", () => {
       this.found.scrollIntoView({ block: "start" });
       this.found.focus({ preventScroll: true });
@@ -73,19 +73,14 @@ export class Evidence {
     const wide = element(this.found, "div", "wide", { tabindex: 0, role: "region", "aria-label": "What was measured" });
     const table = element(wide, "table", "rows");
     const head = element(element(table, "thead"), "tr");
-    const theory = rows.some(({ expected }) => isThere(expected));
-    for (const words of HEADS.filter((one) => theory || one !== "Theory"))
-      element(head, "th", "", { scope: "col" }, words);
+    const columns = columnsOf(rows);
+    for (const [title] of columns) element(head, "th", "", { scope: "col" }, title);
     const body = element(table, "tbody");
-    const lines = rows.map((row) => {
+    const lines = ordered(rows).map((row) => {
       const line = element(body, "tr", outcome(row).replaceAll(" ", "-"));
-      element(line, "th", "", { scope: "row" }, row.what);
-      const range = row.low !== row.high ? `${cell(row.low)} to ${cell(row.high)}` : "–";
-      for (const words of [
-        ...(theory ? [cell(row.expected)] : []),
-        ...[cell(row.measured), range, cell(row.accepted), outcome(row)],
-      ])
-        element(line, "td", "", {}, words);
+      const [what, ...others] = columns.map(([, words]) => words(row));
+      element(line, "th", "", { scope: "row" }, what);
+      for (const words of others) element(line, "td", "", {}, words);
       return line;
     });
     this.fold(lines);
@@ -126,6 +121,50 @@ export class Evidence {
     }
     if (details.childElementCount === 1) details.remove();
   }
+}
+
+/**
+ * The columns of a table of checks: those of theory and of fresh seeds are there where a row has something for them.
+ *
+ * @param {Row[]} rows
+ * @returns {[title: string, words: (row: Row) => string][]}
+ */
+export function columnsOf(rows) {
+  /** @type {[string, (row: Row) => string, boolean?][]} */
+  const all = [
+    ["What", ({ what }) => what],
+    ["Theory", ({ expected }) => cell(expected), rows.some(({ expected }) => isThere(expected))],
+    ["Measured", ({ measured }) => cell(measured)],
+    ["Lowest to highest", ({ low, high }) => (low !== high ? `${cell(low)} to ${cell(high)}` : "–")],
+    ["Accepted", ({ accepted }) => cell(accepted)],
+    ["Outcome", outcome],
+    ["Fails on fresh seeds", ({ misses }) => share(misses), rows.some(({ misses }) => isThere(misses))],
+  ];
+  return all.filter(([, , shown = true]) => shown).map(([title, words]) => [title, words]);
+}
+
+/**
+ * What fails comes first, then what claims rest on, then what is exact, then what is only reported.
+ *
+ * @param {Row[]} rows
+ */
+export function ordered(rows) {
+  const rank = (/** @type {Row} */ row) => {
+    const said = outcome(row);
+    if (said === "fails") return 0;
+    if (said === "reported") return 3;
+    return row.exact ? 2 : 1;
+  };
+  return [...rows].sort((one, other) => rank(one) - rank(other));
+}
+
+/**
+ * A share in percent, to two digits; a dash where it isn't known.
+ *
+ * @param {number | null | undefined} value
+ */
+export function share(value) {
+  return isThere(value) ? `${Number((100 * Number(value)).toPrecision(2))}%` : "–";
 }
 
 /** @param {Row} row */

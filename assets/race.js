@@ -57,7 +57,7 @@ export class Race {
     this.body = element(container, "div", "race");
     this.settings = new Settings(this.body, this.changes, /** @type {any} */ (data));
     this.pictures = element(this.body, "div", "pictures");
-    this.verdict = new Verdict(this.pictures);
+    this.verdict = new Verdict(this.pictures, data.terms);
     const shown = () => this.shown;
     this.standing = new Standing(
       this.pictures,

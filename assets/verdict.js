@@ -1,5 +1,6 @@
 // How a race stands, in words: what is measured, why, when it would be otherwise, and where to read on.
 import { element } from "./controls.js";
+import { explain } from "./explain.js";
 import { links } from "./scenes.js";
 
 /**
@@ -7,10 +8,13 @@ import { links } from "./scenes.js";
  */
 
 export class Verdict {
-  /** @param {HTMLElement} parent */
-  constructor(parent) {
+  /** @param {HTMLElement} parent @param {Record<string, string>} terms what its words mean */
+  constructor(parent, terms = {}) {
     this.box = element(parent, "section", "verdict", { "aria-label": "How the race stands" });
-    this.text = element(this.box, "p", "text", { role: "status" });
+    const top = element(this.box, "div");
+    const clear = terms["clear lead"];
+    this.about = clear ? explain(top, "a clear lead", clear, this.box).about : undefined;
+    this.text = element(top, "p", "text", { role: "status" });
     this.reasons = element(this.box, "dl", "reasons");
     this.because = this.row("Why");
     this.change = this.row("What would change this");
@@ -73,6 +77,7 @@ export class Verdict {
   // What is below keeps its place, however long the words become.
   keepRoom() {
     const { box } = this;
+    if (this.about?.hidden === false) return; // it takes room for a while only
     if (this.width !== box.clientWidth) this.tallest = 0;
     this.width = box.clientWidth;
     box.style.minHeight = "0";

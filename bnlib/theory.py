@@ -222,6 +222,19 @@ def residual_second_moment(blocks: int, normalized: bool = True) -> float:
     return blocks + 1.0 if normalized else 2.0**blocks
 
 
+def block_gradient(block: int, inside: bool = True) -> float:
+    """Squared norm of the gradient of a residual block's weights at initialization, in units of width / 2.
+
+    Of W in h + W relu(norm(h)) if the norm is ``inside`` the branch, in norm(h + W relu(h)) if not. Layer or
+    RMS norm, wide layers, He weights; the stream begins at E[h^2] = 1; the gradient of the logits is random
+    and has length 1. Inside: E[h^2] = l + 1 behind block l, and the last norm divides the gradient's square
+    by it; on its way down, block l multiplies that by 1 + 1 / l. So block l has 1 / (l + 1), however many
+    blocks follow; of L blocks the last has 1 / (L + 1). Behind the sum: each norm divides the square by 2,
+    each block doubles it, and all have 1/2. The orders of the last block are those of Xiong et al. 2020.
+    """
+    return 1 / (block + 1) if inside else 0.5
+
+
 # Running statistics as `RunningStats` keeps them: `momentum` weighs the OLD value, so that PyTorch's momentum
 # is 1 - momentum. All are elementary: sums of geometric series.
 

@@ -18,9 +18,13 @@ Numbers = NDArray[np.floating]
 
 # What is looked at of each seed: curves, and the per-layer quantities.
 CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
-LAYERS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio", "statistics_gap")
+LAYERS = (
+    *("gradient_norm", "activation_mean", "activation_std", "saturation", "dead"),
+    *("update_ratio", "statistics_gap"),
+)
 
 RECENT = 20  # steps over which a training loss is averaged: a single batch's is noisy
+SMALL_EPS = 1e-3  # below it ε is next to nothing beside the variances of this lab
 CERTAIN = 2  # standard errors by which a loss must have fallen
 
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
@@ -246,8 +250,14 @@ class Lane:
 
     @property
     def divides(self) -> bool:
-        """Whether a norm divides by the spread of what comes in, so that the size of weights cancels."""
+        """Whether a norm divides by the spread of what comes in."""
         return self.now.on_activations is not None and self.now.norm != "dyt"
+
+    @property
+    def scale_free(self) -> bool:
+        """Whether such a norm has an ε that is next to nothing: then x̂ has spread 1, whatever comes in."""
+        norm = self.now.on_activations
+        return self.divides and bool(norm) and ("eps" not in norm.options or self.now.eps <= SMALL_EPS)
 
     @property
     def of_batch(self) -> bool:

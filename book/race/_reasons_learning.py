@@ -64,7 +64,7 @@ def _too_large(lane: Lane, ahead: Lane | None) -> str:
         f"Initial weights of {brief(config.init_scale)} times He’s size multiply the signal by about that in "
         f"each layer: {power(config.init_scale, config.depth)} after {config.depth} layers"
     )
-    return f"{text}; with {ahead.name} this factor cancels." if ahead and ahead.divides else f"{text}."
+    return f"{text}; with {ahead.name} this factor cancels." if ahead and ahead.scale_free else f"{text}."
 
 
 def _before(lane: Lane, ahead: Lane | None, ends: np.ndarray[Any, Any]) -> str:
@@ -125,8 +125,8 @@ def unseen(lane: Lane, ahead: Lane | None) -> Finding | None:
     if near > (0.2 if ahead is None else 0.5 * ahead.value("val_accuracy")):
         return None
     return Finding(
-        f"With {lane.name} real and generated points are normalized apart, each to mean 0 and spread 1: the "
-        "discriminator can’t see where they lie.",
+        f"With {lane.name} real and generated points are normalized apart, each to mean 0"
+        f"{' and spread 1' * lane.scale_free}: the discriminator can’t see where they lie.",
         f"Its loss is {brief(lane.loss)}; guessing has log 2 = 0.693.",
         (_fair(lane, ahead) if ahead else "")
         or "Spectral norm, which looks at no batch, or no norm in the discriminator.",

@@ -72,7 +72,7 @@ def _repaired(lane: Lane, ahead: Lane | None) -> str:
     if ahead is None:
         return ""
     one, other = float(lane.start("update_ratio")[0]), float(ahead.start("update_ratio")[0])
-    text = f"With {ahead.name} the signal is divided by its spread in each layer" if ahead.divides else ""
+    text = f"With {ahead.name} the signal is divided by its spread in each layer" if ahead.scale_free else ""
     if np.isfinite([one, other]).all() and abs(one - other) > SLOWER:
         first = f"the first update is {update(other)} as long as the weights in layer 1 "
         first += f"instead of {update(one)}"
@@ -94,7 +94,8 @@ def _he(lane: Lane) -> str:
 def _like_a_rate(lane: Lane) -> str:
     """Say what the size of initial weights means behind a norm, where (rate, W) is as (a² rate, a W)."""
     scale = lane.config.init_scale
-    if not (lane.divides and lane.config.init == "he" and 0 < scale < 1 and lane.config.optimizer != "adam"):
+    known = lane.scale_free and lane.config.init == "he" and lane.config.optimizer != "adam"
+    if not (known and 0 < scale < 1):
         return ""
     return (
         f"Behind a norm, weights × {brief(scale)} act like a learning rate "
@@ -111,8 +112,8 @@ def large_eps(lane: Lane, ahead: Lane | None) -> Finding | None:
     if ahead and ahead.config.on_activations and ahead.config.eps > config.eps / 10:
         return None
     spread = lane.start("activation_std")
-    normal = lane.config.on_activations and config.nonlinearity is ACTIVATIONS["relu"] and config.gamma == 1
-    if not (normal and np.isfinite(spread).all() and spread[-1] < CUT * RELU_SPREAD):
+    relu = config.nonlinearity is ACTIVATIONS["relu"] and (config.gamma, config.beta) == (1, 0)
+    if not (relu and np.isfinite(spread).all() and spread[-1] < CUT * RELU_SPREAD):
         return None
     left = np.square(spread / RELU_SPREAD)
     main = (
@@ -195,10 +196,10 @@ def shifted(lane: Lane, ahead: Lane | None) -> Finding | None:
     if config.nonlinearity is not ACTIVATIONS["relu"] or not off > there + OFF:
         return None
     expected = 0.5 * (1 + math.erf(-config.beta / max(abs(config.gamma), 1e-9) / math.sqrt(2)))
+    gaussian = f" (for Gaussian numbers {percent(expected)})" if lane.scale_free and norm.centre else ""
     return Finding(
         f"A β of {brief(config.beta)} at the start keeps {percent(off)} of the ReLUs off with {lane.name} "
-        f"at step 0 (for Gaussian numbers {percent(expected)}): little of the signal and of the gradient "
-        "passes.",
+        f"at step 0{gaussian}: little of the signal and of the gradient passes.",
         change="A β that starts at 0.",
         read=("steps",),
     )
@@ -214,11 +215,15 @@ def placed(lane: Lane, ahead: Lane | None) -> Finding | None:
     one, two = (float(mean(each.start("update_ratio"))) for each in (lane, ahead))
     if not (spread < SQUEEZED and one < two - SLOWER and lane.loss > ahead.loss):
         return None
+    norm, size = ahead.config.on_activations, brief(abs(ahead.config.gamma))
+    made = ""
+    if ahead.scale_free and norm and norm.centre:
+        made = f"the norm makes their mean {brief(ahead.config.beta)} and their spread {size}, and "
     return Finding(
         f"With {lane.name} a layer’s outputs are those of the {lane.config.activation}, with a spread of "
         f"{brief(spread)} in layer {lane.config.depth} at step 0.",
-        f"With {ahead.name} the norm makes their mean 0 and their spread {brief(abs(ahead.config.gamma))}, "
-        f"and the first update is {update(two)} as long as the weights instead of {update(one)}.",
+        f"With {ahead.name} {made}the first update is {update(two)} as long as the weights instead of "
+        f"{update(one)}.",
         "More steps, or an activation with centred outputs such as tanh.",
         ("sigmoid", "E5"),
     )
@@ -284,6 +289,7 @@ def exploding(lane: Lane, ahead: Lane | None) -> Finding | None:
     main = f"At step 0 the gradient grows {fold(grown)} from layer {config.depth} to layer 1 with {lane.name}"
     m = min(shared(config), default=0)
     plain = config.network == "mlp" and config.placement == "before" and config.residual == "none"
+    plain = plain and lane.scale_free and config.beta == 0
     if config.norm == "batch" and m >= 4 and plain and config.activation == "relu":
         predicted = gradient_growth_relu(m) ** ((config.depth - 1) / 2)
         main += f"; for wide networks Yang et al. (2019) predict {fold(predicted)}"

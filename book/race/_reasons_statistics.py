@@ -7,16 +7,18 @@ from dataclasses import replace
 
 import numpy as np
 
+from bnlib.layers import ACTIVATIONS
 from book.words import brief
 
 from ._finding import Finding
-from ._lane import Lane, fold, losses, percent, raised, update
+from ._lane import Lane, fold, losses, mean, percent, raised, update
 from ._reasons_learning import at_rest
 from .verdict import capital
 
 FEW = 16  # numbers; with more, a mean scatters by less than a quarter of sigma
 EXPLODES = 10.0
 WORSE = 1.2  # a training loss so many times as high is higher
+SIGN = 0.9  # a mean of |x̂| from which on little more than a sign is left of a pair
 GAP = 0.05  # share of right answers between the two kinds of statistics that is worth a word
 SLOWER = 0.3  # of log10 update : data: half as large
 FADED = 0.01  # a start of which so little is left is no cause
@@ -32,7 +34,7 @@ def alone(lane: Lane, ahead: Lane | None) -> Finding | None:
     spread, first = lane.at("activation_std"), float(lane.at("gradient_norm")[0])
     config = lane.now
     if config.norm == "frn":
-        if ahead is None:
+        if ahead is None or not lane.scale_free:
             return None
         return Finding(
             f"Without positions {lane.name} divides each number by its own size, so that little more than "
@@ -55,11 +57,17 @@ def alone(lane: Lane, ahead: Lane | None) -> Finding | None:
 
 
 def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
-    """Find means of two numbers: only which is larger is left, and the gradient vanishes or explodes."""
+    """Find means of two numbers: only which is larger is left, and the gradient vanishes or explodes.
+
+    Two numbers that differ by a gap have x̂ = ±gap / √(gap² + 4ε).
+    """
     norm, size = lane.now.on_activations, lane.now.statistics_of or lane.now.batch_size
     if lane.now.norm == "renorm" and size == 2 and lane.now.network != "cnn":
         return _renorm(lane, ahead)
     if not lane.shared or max(lane.shared) != 2 or norm is None or not norm.centre or norm.activates:
+        return None
+    size = _size_of_pairs(lane)
+    if size < SIGN or not (math.isfinite(size) or lane.scale_free):
         return None
     shrink, grown = lane.shrink, 1 / lane.shrink_start
     detail = ""
@@ -78,19 +86,36 @@ def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
     ways = ["Larger norm batches" if lane.now.statistics_of else "Larger batches"]
     if lane.now.network == "mlp":
         ways.append("a convolution, whose channels have a number at each position")
+    law = f"With {lane.name} two numbers share a mean: x̂ = ±gap/√(gap² + 4ε), "
+    if math.isfinite(size):
+        law += f"on average ±{brief(size)} at step 0 and ±1 without ε, where no gradient would pass"
+    else:
+        law += f"close to ±1 for gaps well above 2√ε = {brief(2 * math.sqrt(lane.now.eps))}, and without ε "
+        law += "no gradient would pass"
     return Finding(
-        f"With {lane.name} two numbers share a mean: x̂ is close to ±1 whatever they are, and without ε no "
-        "gradient would pass (closed form).",
+        f"{law} (closed form).",
         detail,
         f"{'; '.join(ways)}; or {_OTHERS}." if lane.of_batch else "More channels in each group.",
         ("cliff", "pairs", "E11"),
     )
 
 
+def _size_of_pairs(lane: Lane) -> float:
+    """Return the mean of |x̂| over layers at step 0; NaN where what was recorded doesn't tell it.
+
+    Of a pair a ReLU passes one number on, so that the mean of its outputs is half of it.
+    """
+    config = lane.config
+    plain = config.nonlinearity is ACTIVATIONS["relu"] and config.placement == "before"
+    if not plain or config.norm_noise or config.residual != "none" or (config.gamma, config.beta) != (1, 0):
+        return math.nan
+    return 2 * float(mean(lane.start("activation_mean")))
+
+
 def _renorm(lane: Lane, ahead: Lane | None) -> Finding | None:
     """Find updates of batch renorm that are small: its r and d count as constants in the gradient."""
     one, two = (float(each.at("update_ratio")[0]) if each else math.inf for each in (lane, ahead))
-    if not one < two - SLOWER:
+    if not (lane.scale_free and one < two - SLOWER):
         return None
     against = f", with {ahead.name} {update(two)}" if ahead and math.isfinite(two) else ""
     measured = f"; an update is {update(one)} as long as layer 1’s weights with {lane.name}{against}"

@@ -40,6 +40,10 @@ TERMS = {
     "parameters": "Numbers that training changes: weights, biases, and what the norms learn.",
     "accuracy": "Share of validation samples, which the networks aren’t trained on, that get the right "
     "class. It is measured every few steps, as at inference: with running statistics.",
+    "clear lead": "Lanes are compared seed by seed. A lead is clear if the 95% interval of these differences "
+    "leaves out 0, and if it is at least one point. The interval is of the seeds alone: all are validated "
+    "on the same samples. A single seed has no interval; there a lead has to be two standard errors of those "
+    "samples.",
     "cost": "Processor time that one training step of all seeds of a lane takes on the server, without "
     "recording and drawing.",
     "time to catch up": "How long it takes to compute the race up to the step that is shown.",

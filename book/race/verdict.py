@@ -18,9 +18,10 @@ from bnlib.telemetry import Frame
 
 from ._lane import CURVES, LAYERS, RECENT, Lane, joined, mean, short
 
-# Points of accuracy from which on a lead counts. The interval of a difference is of seeds alone: of 500
-# validation samples half a point is two or three, and which samples these are plays a part, too.
-SMALLEST = 0.5
+# Points of accuracy from which on a lead counts. The interval of a difference is of seeds alone, for the
+# validation samples are always the same 500: with others the differences of lanes that have 95 to 98% would
+# scatter by 0.2 to 0.5 points (standard error, measured), and a point is about twice as much.
+SMALLEST = 1.0
 ERRORS = 2  # standard errors of the validation samples: what a lead of one seed has to exceed
 LEARNED = 0.1  # above the share of right answers that guessing gives
 LEVEL = -1  # the leader of a race that nobody leads
@@ -289,7 +290,8 @@ def _no_lead(first: Standing, others: Sequence[Standing], seeds: int, samples: s
         return f"{text}no seed is left in both{nor}."
     text += f"{signed(nearest.points)} points"
     if nearest.interval.seeds > 1:
-        return f"{text}, {_span(nearest, seeds)}{nor}."
+        small = ": less than a point doesn’t count" if nearest.interval.low > 0 else ""
+        return f"{text}, {_span(nearest, seeds)}{small}{nor}."
     error = f"two standard errors on {samples} are {ERRORS * nearest.error:.1f}"
     return f"{text}{_one(seeds)}, where {error}{nor}."
 

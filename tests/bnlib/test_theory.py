@@ -313,6 +313,36 @@ def test_measured_residual_stream(normalized, tolerance):
     assert theory.residual_second_moment(0, normalized) == 1
 
 
+@pytest.mark.parametrize("inside", [True, False])
+def test_measured_block_gradients(inside):
+    """RMS norm by hand, one sample at a time: its gradient of W is an outer product."""
+    rng, width, blocks = np.random.default_rng(8), 300, 9
+
+    def rms(h):
+        return np.sqrt(np.square(h).mean(axis=1, keepdims=True))
+
+    def back(d, h):  # through h / rms(h)
+        return (d - h * (d * h).mean(axis=1, keepdims=True) / rms(h) ** 2) / rms(h)
+
+    streams, weights = [rng.normal(size=(200, width))], []
+    for _ in range(blocks):
+        h = streams[-1] if inside else streams[-1] / rms(streams[-1])  # what enters the block
+        weights.append(rng.normal(0, math.sqrt(2 / width), (width, width)))
+        streams.append(h + np.maximum(h / rms(h), 0) @ weights[-1])
+    top = rng.normal(size=(200, 100)) / math.sqrt(100)
+    d = top @ rng.normal(0, math.sqrt(2 / width), (100, width))
+    d = back(
+        d * (streams[-1] > 0), streams[-1]
+    )  # of the last stream: its norm and ReLU come before the output
+    for block in range(blocks, 0, -1):
+        h = streams[block - 1] if inside else streams[block - 1] / rms(streams[block - 1])
+        active = np.maximum(h / rms(h), 0)
+        energy = np.square(active).sum(axis=1) * np.square(d).sum(axis=1) / (width / 2)
+        assert energy.mean() == pytest.approx(theory.block_gradient(block, inside), rel=0.1)
+        branch = d @ weights[block - 1].T * (h > 0)
+        d = d + back(branch, h) if inside else back(d + branch, streams[block - 1])
+
+
 # Running statistics.
 
 

@@ -29,8 +29,8 @@ _ARMS: Arms = {  # lr is of hidden weights, rest_lr of all else
 _WORDS = {
     "affine": "γ, β and output layer",
     "output": "output layer alone",
-    "biases": "no norm, biases and output layer",
-    "shifted": "norm after ReLU without γ and β, biases and output layer",
+    "biases": "biases and output layer, no norm",
+    "shifted": "biases and output layer, norm without γ and β",
     "all": "everything",
 }
 _BETTER = {  # than which arm, by at least how many points at each depth; the name of these checks
@@ -96,7 +96,7 @@ def _e27_read(results: Results) -> Findings:
     for arm, depth in arms:
         checks.append(check(f"error, {_WORDS[arm]}, depth {depth}, %", final[arm, depth]))
     kept: dict[tuple[str, int], float] = {}
-    for name, words in (("off", "units that no sample activates"), ("small", "γ within 0.1 of 0")):
+    for name, words in (("off", "hidden units that are never active"), ("small", "γ within 0.1 of 0")):
         for depth in _DEPTHS:
             values = {rate: results["affine", depth, rate][name] for rate in grid}
             shares = _joined(values, rates["affine", depth])
@@ -104,16 +104,19 @@ def _e27_read(results: Results) -> Findings:
             kept[name, depth] = checks[-1].measured
     fair = {d: paired(final["shifted", d] - final["affine", d]) for d in _DEPTHS}
     ends = [f"{_WORDS[arm]}, depth {d}" for (arm, d), own in rates.items() if {*own} & {grid[0], grid[-1]}]
+    used = [
+        f"{words} {' and '.join('/'.join(f'{rate:g}' for rate in rates[arm, d]) for d in _DEPTHS)}"
+        for arm, words in _WORDS.items()
+    ]
     notes = (
         f"Trained numbers at depth 3 and 6: {'; '.join(map(_counted, _ARMS))}.",
-        f"Biases with a norm (after ReLU, without γ and β) against γ and β: {_side(fair)}.",
+        f"Biases with a norm that lacks γ and β, compared with γ and β: {_side(fair)}.",
         f"With γ and β trained, {kept['off', 3]:.1f}% (depth 3) and {kept['off', 6]:.1f}% (depth 6) of the "
         f"hidden units are active for no validation sample, and {kept['small', 3]:.1f}% and "
         f"{kept['small', 6]:.1f}% of γ are within 0.1 of 0: "
         f"{'less than a third' if max(kept.values()) < 100 / 3 else 'a third or more'} is switched off.",
-        "Learning rates of the two halves: "
-        + "; ".join(f"{_WORDS[arm]}, depth {d}, {a:g} and {b:g}" for (arm, d), (a, b) in rates.items())
-        + f". At an end of the rates that were tried: {'; '.join(ends) or 'none'}.",
+        f"Learning rates of both halves of the seeds at depth 3 and 6: {'; '.join(used)}. At an end of those "
+        f"that were tried: {'; '.join(ends) or 'none'}.",
         "A run that diverges counts as guessing, 90%.",
     )
     pictures = tuple(
@@ -145,7 +148,7 @@ def _side(differences: Mapping[int, Interval]) -> str:
 
 E27 = Experiment(
     name="E27",
-    title="γ and β on random weights: better than the output layer or biases alone, behind everything",
+    title="γ and β on random weights: ahead of biases and of the output layer alone, behind everything",
     claims={"affine": Sides(("over the output layer", "over biases"), ("behind everything",))},
     setup="""
         Digits, 3 and 6 × 64 ReLU units, batch 32, SGD, 400 steps, 12 seeds. Hidden weights stay as they are
@@ -156,24 +159,25 @@ E27 = Experiment(
     theory="""
         β is a bias: it moves the threshold of a ReLU. γ is a weight: for γ > 0, max(0, γx̂ + β) is
         γ max(0, x̂ + β/γ), so it scales all that the next layer has from this feature, and at γ = 0 the
-        feature is switched off. So 2 numbers a unit choose among random features and weigh them, and all 64
-        incoming weights of a unit stay random. The output layer alone gets the same features whatever the
-        digits are, and each random layer more mixes them more.
+        feature is a constant. Two numbers a unit choose among random features and weigh them; its 64
+        incoming weights stay random. To the output layer alone all random features come as they are, and
+        with each random layer less of the image can be read from them by a linear map.
     """,
     accepted="""
         γ, β and output layer err less than the output layer alone, by at least 4 points at depth 3 and 15
         at depth 6; less than biases and output layer without a norm, by at least 3 points at both; and more
         than everything, by at least 3 points at both.
     """,
-    sources=("Frankle et al. 2021 (quoted from the abstract: 82% accuracy on CIFAR-10)",),
+    sources=("Frankle et al. 2020 (quoted from the abstract: 82% accuracy on CIFAR-10)",),
     contested="""
-        Frankle et al. report (abstract) that about a third of the features are disabled in this way, in deep
-        convolutional residual networks. The note says how many are here. They compare with as many randomly
-        chosen parameters elsewhere in the network; here the others are biases and the output layer.
+        Frankle et al. report (abstract) that about a third of the random features are disabled, in deep
+        residual networks; the note says how many are here. They compare with as many randomly chosen
+        parameters elsewhere in the network; here the others are biases and the output layer.
     """,
     caveat="""
-        Biases without a norm lack two things, γ and the normalized scale. Biases with a norm after the
-        activation lack γ alone; the note compares them. The output layer is trained in all arms.
+        Biases without a norm lack two things: γ, and the normalized scale. The note has biases with a norm,
+        which stands after the ReLU there, since before it there would be no bias. The output layer is
+        trained in all arms.
     """,
     cells=_e27_cells,
     read=_e27_read,

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
-from math import exp, inf
+from math import exp, inf, log
 from typing import Any
 
 import numpy as np
 
 from ...config import RunConfig
-from ..findings import Check, Findings, Picture, Results, band, check, curve, mean, near
-from ..model import NAMES, QUIET, Cells, Experiment, Race
+from ...intervals import paired
+from ...stats import Array
+from ..arithmetic import Measured
+from ..findings import Check, Findings, Label, Picture, Results, band, check, curve, mean, near
+from ..model import NAMES, QUIET, Cells, Experiment, Race, Sides
+from ..nulls import changed, exchanged, same
 from ..probes import Cell
 
 _LEARNS = 0.5  # training loss; guessing has 2.30
@@ -28,97 +33,144 @@ def times(what: str, ratios: Any, least: float = 0.0, most: float = inf, **rest:
     return replace(found, measured=measured, low=low, high=high, **bounds)
 
 
+def compared(what: str, gaps: Mapping[str, Any]) -> str:
+    """Return where differences over seeds, in points, are clearly above 0, clearly below, or neither."""
+    found = {where: paired(values) for where, values in gaps.items()}
+    kinds: dict[str, list[str]] = {"clearly higher": [], "clearly lower": [], "no clear difference": []}
+    for where, gap in found.items():
+        kind = "no clear difference" if not gap.clear else f"clearly {'higher' if gap.mean > 0 else 'lower'}"
+        kinds[kind].append(f"at {where}: {gap.mean:+.1f} ({gap.low:+.1f} to {gap.high:+.1f})")
+    said = "; ".join(f"{kind} {', '.join(places)}" for kind, places in kinds.items() if places)
+    seeds = next(iter(found.values())).seeds
+    return f"{what}, in points, with 95% intervals from {seeds} seeds: {said}."
+
+
+_RATES = (0.01, 0.018, 0.03, 0.055, 0.1, 0.18, 0.3, 0.55, 1.0, 3.0, 5.5)
+_WINDOW = 20  # steps over which losses are averaged
+_E8 = RunConfig(inputs="standardized", batch_size=64)
+_GAINS: dict[int, dict[str, Any]] = {5: {"most": 2.5, "name": "shallow"}, 20: {"least": 3.0, "name": "deep"}}
+
+
 def _e8_cells(full: bool) -> Cells:
-    rates = (0.003, 0.0055, 0.01, 0.018, 0.03, 0.055, 0.1, 0.18, 0.3, 0.55, 1.0, 1.8, 3.0, 5.5, 10.0)
-    depths, seeds = ((5, 10, 20), 3) if full else ((5,), 2)
-    config = RunConfig(
-        inputs="standardized", batch_size=64, replicas=seeds, record_every=1, validate_every=10**6
-    )
+    grid = dict.fromkeys((5, 10, 20), _RATES) if full else {5: (0.018, 0.3, 3.0), 20: (0.018, 0.3)}
+    config = replace(_E8, replicas=6 if full else 3, record_every=4, validate_every=10**6)
     return {
-        (depth, norm, lr): Cell("learning", replace(config, depth=depth, norm=norm, lr=lr), 300)
-        for depth, norm, lr in product(depths, ("none", "batch"), rates if full else rates[::2])
+        (depth, norm, lr): Cell(
+            "learning", replace(config, depth=depth, norm=norm, lr=lr), 300 if full else 240
+        )
+        for depth, rates in grid.items()
+        for norm, lr in product(("none", "batch"), rates)
     }
 
 
+def _reached(found: Measured) -> Array:
+    """Return the step (R,) at which the loss of _WINDOW steps is below _LEARNS, all steps if it never is."""
+    every = int(found["step"][0][1])
+    loss = np.nan_to_num(found["train_loss"], nan=log(10))
+    recent = np.lib.stride_tricks.sliding_window_view(loss, _WINDOW // every, axis=1).mean(axis=2)
+    below = recent < _LEARNS
+    step = every * below.argmax(axis=1) + _WINDOW
+    return np.where(below.any(axis=1), step, found["steps"][0])
+
+
+def _own(values: Any) -> Array:
+    """Return of values (rates, R) each seed's, at the rate with the lowest mean over all other seeds."""
+    values = np.asarray(values, float)
+    seeds = range(values.shape[1])
+    return values[[np.delete(values, seed, axis=1).mean(axis=1).argmin() for seed in seeds], seeds]
+
+
 def _e8_read(results: Results) -> Findings:
-    checks, pictures, notes = [], [], []
-    slower, lower, gains = [], [], []
-    rates = sorted({lr for _, _, lr in results})
+    checks, pictures, notes, gains, losses = [], [], [], {}, {}
+    steps = int(next(iter(results.values()))["steps"][0])
     for depth in sorted({depth for depth, _, _ in results}):
+        where, rates = f"depth {depth}", [lr for d, norm, lr in results if (d, norm) == (depth, "none")]
         arms = {norm: [results[depth, norm, lr] for lr in rates] for norm in ("none", "batch")}
-        loss = {n: np.stack([found["final_loss"] for found in arm], axis=1) for n, arm in arms.items()}
+        loss = {norm: np.stack([found["final_loss"] for found in arm]) for norm, arm in arms.items()}
         largest = {}
         for norm, values in loss.items():
-            learned = np.where(values < _LEARNS, rates, 0.0).max(axis=1)
-            failed = int((learned == 0).sum())
-            if failed:
+            learned = np.where(values.T < _LEARNS, rates, 0.0).max(axis=1)
+            if failed := int((learned == 0).sum()):
                 seeds = f"{failed} of {len(learned)} seeds"
                 notes.append(f"Depth {depth}, {NAMES[norm]}: {seeds} learn at no rate.")
             # A seed that learns at no rate counts as if it did at the smallest, in favour of no norm.
             largest[norm] = np.maximum(learned, rates[0])
-            checks.append(check(f"largest rate that learns, {NAMES[norm]}, depth {depth}", largest[norm]))
-        ratio = largest["batch"] / np.exp(np.log(largest["none"]).mean())
-        checks.append(
-            check(
-                f"largest rate that learns, batch norm / no norm, depth {depth}",
-                ratio,
-                least=3 if depth == 5 else 10,
-            )
+        ended = {norm: _own(np.nan_to_num(values, nan=log(10))) for norm, values in loss.items()}
+        sooner = {norm: _own([_reached(found) for found in arm]) for norm, arm in arms.items()}
+        error = {
+            norm: _own([np.nan_to_num(found["final"], nan=90.0) for found in arm])
+            for norm, arm in arms.items()
+        }
+        gains[where], losses[where] = error["none"] - error["batch"], ended["batch"] / ended["none"]
+        words = f"batch norm / no norm, {where}"
+        checks += [
+            times(f"largest rate that learns, {words}", largest["batch"] / largest["none"],
+                  least=3 if depth == 5 else 10, seeds=6, name="rates"),
+            times(f"steps to a training loss below {_LEARNS}, {words}", sooner["batch"] / sooner["none"],
+                  most=0.8, seeds=6, name="sooner"),
+            times(f"training loss at learning rate {rates[0]:g}, {words}", loss["batch"][0] / loss["none"][0],
+                  least=1.4, seeds=6, name="slow"),
+        ]  # fmt: skip
+        if depth == 5:
+            checks.append(times(f"training loss, {words}", losses[where], least=2, seeds=6, name="ended"))
+        if depth in _GAINS:  # a seed that diverges would outweigh all others in a mean
+            gain = check(f"accuracy gained, median of seeds, {where}, points", gains[where], **_GAINS[depth])
+            checks.append(replace(gain, measured=float(np.median(gains[where]))))
+        for what, values in (
+            ("largest rate that learns", largest), (f"steps to a training loss below {_LEARNS}", sooner),
+            ("training loss", ended), ("error, %", error),
+        ):  # fmt: skip
+            checks += [check(f"{what}, {NAMES[norm]}, {where}", values[norm]) for norm in arms]
+        curves = (
+            band(NAMES[norm], rates, np.where(np.isnan(values).any(axis=1), np.nan, values.T))
+            for norm, values in loss.items()
         )
-        slow = {norm: values[:, rates.index(0.01)] for norm, values in loss.items()}
-        if slow["none"].max() < slow["batch"].min():
-            slower.append(str(depth))
-        best = {norm: np.nanmin([found["final"] for found in arm], axis=0) for norm, arm in arms.items()}
-        for norm, values in best.items():
-            checks.append(check(f"error at the best rate, {NAMES[norm]}, depth {depth}, %", values))
-        lowest = {norm: np.nanmin(values, axis=1) for norm, values in loss.items()}
-        for norm, values in lowest.items():
-            checks.append(check(f"lowest training loss of any rate, {NAMES[norm]}, depth {depth}", values))
-        if lowest["batch"].max() < lowest["none"].min():
-            lower.append(str(depth))
-        gain = mean(best["none"]) - mean(best["batch"])
-        shows = "" if abs(gain) > EVIDENCE else ", no evidence"
-        gains.append(f"{gain:+.1f} points (depth {depth}{shows})")
-        curves = []
-        for norm, values in loss.items():
-            whole = np.where(np.isnan(values).any(axis=0), np.nan, values)
-            curves.append(band(NAMES[norm], rates, whole))
         pictures.append(Picture(
-            f"Training loss after 300 steps, depth {depth}; a line ends where a seed diverges",
+            f"Training loss after {steps} steps, depth {depth}; a line ends where a seed diverges",
             "learning rate", "training loss", tuple(curves), log_x=True,
         ))  # fmt: skip
-    if slower:
-        notes.append(
-            f"At learning rate 0.01 batch norm is slower in every seed, at depth {', '.join(slower)}."
-        )
-    depths = f"At depth {', '.join(lower)}" if lower else "At no depth"
-    verb = "batch norm has" if lower else "has batch norm"
-    notes.append(f"{depths} {verb} the lower training loss in every seed, each at its best rate.")
-    notes.append(
-        f"At each one’s best rate, batch norm changes accuracy by {', '.join(gains)}; the rates were chosen "
-        "on the same seeds."
-    )
+    ratios = []
+    for where, values in losses.items():
+        gap = paired(np.log(values))
+        low, middle, high = (f"{exp(value):.2g}" for value in (gap.low, gap.mean, gap.high))
+        sign = "" if gap.clear else ", no evidence for either"
+        ratios.append(f"{middle} at {where} (95% interval {low} to {high}{sign})")
+    notes += [
+        f"Training loss after {steps} steps, batch norm’s over no norm’s, each at its own rate: "
+        f"{'; '.join(ratios)}.",
+        compared("Error without a norm against batch norm’s, each at its own rate", gains),
+        "A run that diverges counts as guessing: a loss of 2.30, an error of 90%.",
+    ]
     return Findings(tuple(pictures), tuple(checks), tuple(notes))
 
 
 E8 = Experiment(
     name="E8",
-    title="Higher learning rates",
-    claims={},
+    title="Higher learning rates, and what they gain",
+    claims={
+        "rates": Sides(shows=("rates",)),
+        "faster": Sides(shows=("sooner",), limits=("slow", "ended")),
+        "accuracy": Sides(shows=("deep",), limits=("shallow",)),
+    },
     setup=f"""
         Digits, standardized, ReLU, 5, 10 and 20 layers of 64 units, SGD, batch 64, 300 steps, learning
-        rates from 0.003 to 10, 3 seeds. A rate learns if the training loss over the last 20 steps is
-        below {_LEARNS}.
+        rates from 0.01 to 5.5, 6 seeds. Losses are means over {_WINDOW} steps; a rate learns if the last is
+        below {_LEARNS}. What is said to be at a network’s own rate is, for each seed, at the rate that is the
+        best on average over the other five.
     """,
     theory="",
-    accepted="""
+    accepted=f"""
         The largest rate that learns is at least 3 times higher with batch norm at depth 5, 10 times at 10
-        and 20.
+        and 20. Each at its own rate, batch norm needs at most 0.8 times as many steps to a loss below
+        {_LEARNS}; but after 300 steps its loss is at least 1.4 times as high at learning rate 0.01, and at
+        least twice as high at depth 5, each at its own rate. Accuracy gained, the median of seeds: at least 3
+        points at depth 20, at most 2.5 at depth 5. Ratios are geometric means over seeds.
     """,
     sources=("Ioffe & Szegedy 2015, section 3.3", "Bjorck et al. 2018"),
     contested="""
         Bjorck et al. see no difference at a learning rate of 1e-4. A wider range of rates is not yet
-        faster training: that depends on how well the other network was tuned, which the notes compare.
+        faster training: that depends on how well the other network was tuned, and on whether the first or
+        the last steps count. E25 compares accuracies after equal numbers of epochs.
     """,
     cells=_e8_cells,
     read=_e8_read,
@@ -126,12 +178,17 @@ E8 = Experiment(
         Race(
             f"Depth {depth}: learning rate {low} and {high}",
             tuple(
-                RunConfig(inputs="standardized", depth=depth, batch_size=64, replicas=3, norm=norm, lr=lr)
+                replace(_E8, depth=depth, replicas=3, norm=norm, lr=lr)
                 for norm, lr in product(("none", "batch"), (low, high))
             ),
             300,
         )
         for depth, low, high in ((5, 0.1, 3.0), (20, 0.01, 1.0))
+    ),
+    nulls=(
+        same("batch norm is like no norm", {"batch": "none"}),
+        exchanged("batch", "none", "batch norm and no norm are exchanged"),
+        same("depth plays no role", {5: 20, 10: 20}),
     ),
 )
 
@@ -142,25 +199,26 @@ _TWO = RunConfig(
 
 def _e9_cells(full: bool) -> Cells:
     config, steps = replace(_TWO, replicas=4 if full else 2), 200 if full else 60
+    arms = (("batch", True), ("batch", False), ("none", True))
     return {
-        follow: Cell("rescaled", config, steps, (("factor", 10.0), ("follow", follow)))
-        for follow in (True, False)
+        (norm, follow): Cell(
+            "rescaled", replace(config, norm=norm), steps, (("factor", 10.0), ("follow", follow))
+        )
+        for norm, follow in arms
     }
 
 
 def _e9_read(results: Results) -> Findings:
-    follow, stay = results[True], results[False]
+    follow, stay, bare = (results[label] for label in (("batch", True), ("batch", False), ("none", True)))
+    what = "largest difference of the loss"
     checks = (
-        check(
-            "largest difference of the loss, (100η, 10W)",
-            follow["loss_difference"],
-            most=1e-9,
-            expected=0.0,
-            worst=True,
-        ),
-        check("error of ‖W⁺‖² = ‖W‖² + η²‖∇‖²", follow["recursion"], most=1e-9, expected=0.0, worst=True),
-        check("largest difference of the loss, (η, 10W)", stay["loss_difference"]),
-    )
+        check(f"{what}, (100η, 10W), batch norm", follow["loss_difference"], most=1e-9,
+              expected=0.0, worst=True, name="same"),
+        check(f"{what}, (100η, 10W), no norm", bare["loss_difference"], least=0.1, name="same"),
+        check(f"{what}, (η, 10W), batch norm", stay["loss_difference"], least=0.1, name="rate"),
+        check("error of ‖W⁺‖² = ‖W‖² + η²‖∇‖², batch norm", follow["recursion"], most=1e-9,
+              expected=0.0, worst=True, exact=True),
+    )  # fmt: skip
     picture = Picture(
         "Weights ten times as large: the loss follows only if the learning rate grows a hundredfold", "step",
         "training loss",
@@ -170,40 +228,61 @@ def _e9_read(results: Results) -> Findings:
             curve("η, 10W", stay, "other_loss"),
         ),
     )  # fmt: skip
-    return Findings((picture,), checks)
+    lost = int(np.isnan(bare["other_loss"]).any(axis=1).sum())
+    seeds = len(bare["other_loss"])
+    notes = (f"Without a norm (100η, 10W) diverges in {lost} of {seeds} seeds.",) if lost else ()
+    return Findings((picture,), checks, notes)
 
 
 E9 = Experiment(
     name="E9",
     title="The scale of weights is a learning rate in disguise",
-    claims={},
+    claims={"initialization": Sides(shows=("same",), limits=("rate",))},
     setup="""
-        Digits, 2 × 48 units with batch norm, ε = 0, float64, batch 32, 200 steps; hidden weights times
-        10, their learning rate times 100 or not; all else keeps its rate.
+        Digits, 2 × 48 units, batch norm with ε = 0 or no norm, float64, batch 32, 200 steps, 4 seeds; hidden
+        weights times 10, their learning rate times 100 or not; all else keeps its rate.
     """,
     theory="""
-        The loss doesn’t depend on the weights’ length, so that (η, W) and (a²η, aW) are the same
-        training, the gradient is at right angles to W, and ‖W⁺‖² = ‖W‖² + η²‖∇‖².
+        With batch norm the loss doesn’t depend on the weights’ length, so that (η, W) and (a²η, aW) are the
+        same training, the gradient is at right angles to W, and ‖W⁺‖² = ‖W‖² + η²‖∇‖².
     """,
-    accepted="Differences below 1e-9.",
+    accepted="""
+        With batch norm (100η, 10W) differs from (η, W) by at most 1e-9 in any step’s loss, without a norm by
+        at least 0.1; with batch norm (η, 10W) differs by at least 0.1.
+    """,
     sources=("van Laarhoven 2017", "Ioffe & Szegedy 2015, section 3.3"),
     contested="",
+    caveat="""
+        A run that has diverged counts with the loss at which it did, 1,000 times that of guessing. Batch norm
+        isn’t the only norm that doesn’t notice the weights’ scale (E18).
+    """,
     cells=_e9_cells,
     read=_e9_read,
     races="Layers with learning rates of their own, and float64, are not among the lab’s settings.",
+    nulls=(
+        exchanged("batch", "none", "batch norm and no norm are exchanged"),
+        same("the learning rate plays no role", {False: True}),
+    ),
 )
+
+_E10 = replace(_TWO, rest_lr=0.05, learn_affine=False)
+_STARTS = (0.3, 1.0, 3.0)  # times the initial weights
 
 
 def _e10_cells(full: bool) -> Cells:
-    config = replace(_TWO, rest_lr=0.05, learn_affine=False)
-    pairs = ((0.5, 0.01), (0.2, 0.01), (0.5, 0.004), (0.2, 0.025)) if full else ((0.5, 0.01), (0.2, 0.025))
+    if full:  # by (η, λ): how many steps, and from which starts
+        grid = {
+            (0.5, 0.06): (1000, _STARTS), (0.5, 0.01): (2000, _STARTS), (0.2, 0.025): (2000, _STARTS),
+            (0.2, 0.01): (4000, (1.0,)), (0.5, 0.001): (20_000, (1.0,)),
+        }  # fmt: skip
+    else:
+        grid = {(0.5, 0.06): (800, _STARTS)}
     found: Cells = {}
-    for lr, decay in pairs:
-        arm = replace(config, lr=lr, weight_decay=decay)
-        steps = round(6 / (lr * decay))
-        for scale in (0.3, 1.0, 3.0) if full else (1.0,):
+    for (lr, decay), (steps, starts) in grid.items():
+        arm = replace(_E10, lr=lr, weight_decay=decay)
+        for scale in starts:
             found["sgd", lr, decay, scale] = Cell("equilibrium", arm, steps, (("scale", scale),))
-        if full:
+        if steps <= 4000:
             found["momentum", lr, decay, 1.0] = Cell("equilibrium", replace(arm, optimizer="momentum"), steps)
     return found
 
@@ -212,17 +291,23 @@ def _e10_read(results: Results) -> Findings:
     checks = []
     for kind, lr, decay in dict.fromkeys(label[:3] for label in results):
         found = [value for label, value in results.items() if label[:3] == (kind, lr, decay)]
-        name = f"{'SGD' if kind == 'sgd' else 'momentum 0.9'}, η={lr}, λ={decay}"
-        angle = np.concatenate([value["angle"] for value in found])
-        checks.append(
-            near(f"angle a step / theory, {name}", angle, 1.0, 0.05, seeds=12 if kind == "sgd" else 4)
-        )
-        norm4 = np.concatenate([value["norm4"] for value in found])
-        if kind == "sgd":
-            checks.append(near(f"‖W‖⁴ / theory, {name}", norm4, 1.0, 0.05, seeds=12))
-        else:
-            checks.append(check(f"‖W‖⁴ / theory, {name}", norm4, expected=1.0))
-    shown = [label for label in results if label[:3] == ("sgd", 0.5, 0.01)]
+        where = f"{'SGD' if kind == 'sgd' else 'momentum 0.9'}, η={lr:g}, λ={decay:g}"
+        if len(found) > 1:
+            where += ", start farthest off"
+        name = "forgotten" if len(found) > 1 else "turning"
+        for quantity, words in (("angle", "angle a step / theory"), ("norm4", "‖W‖⁴ / theory")):
+            values = max((value[quantity] for value in found), key=lambda one: abs(mean(one) - 1))
+            if quantity == "angle" or kind == "sgd":
+                checks.append(near(f"{words}, {where}", values, 1.0, 0.05, name=name))
+            else:
+                checks.append(check(f"{words}, {where}", values, expected=1.0))
+    left = max(_left(label, found) for label, found in results.items())
+    notes = [
+        "By theory what ‖W‖⁴ has too much falls to 1/e in 1/(4ηλ) steps: of the start, no more than "
+        f"{left:.1g} of ‖W‖⁴ is left when the last quarter begins."
+    ]
+    first = next(label[:3] for label in results)
+    shown = [label for label in results if label[:3] == first]
     length = Picture(
         "From any start the weights reach the length where decay and gradients balance", "step",
         "‖W‖ of the first hidden layer",
@@ -234,29 +319,53 @@ def _e10_read(results: Results) -> Findings:
         tuple(curve(f"initial weights × {label[3]:g}", results[label], "turning") for label in shown),
         log_y=True,
     )  # fmt: skip
-    heavy = [found["norm4"] for label, found in results.items() if label[0] == "momentum"]
-    notes: tuple[str, ...] = ()
-    if heavy:
-        off = mean(np.concatenate(heavy)) - 1
-        notes = (f"Under momentum ‖W‖⁴ is {abs(off):.0%} {'below' if off < 0 else 'above'} the formula.",)
-    return Findings((length, turning), tuple(checks), notes)
+    off = mean(np.concatenate([found["norm4"] for label, found in results.items() if label[0] != "sgd"])) - 1
+    notes.append(f"Under momentum ‖W‖⁴ is {abs(off):.0%} {'below' if off < 0 else 'above'} the formula.")
+    return Findings((length, turning), tuple(checks), tuple(notes))
+
+
+def _left(label: Label, found: Measured) -> float:
+    """Return what is left of the start at three quarters, by theory, as a share of ‖W‖⁴ at the end."""
+    _, lr, decay, _ = label
+    length, last = found["weight_norm"], float(found["step"][0][-1])
+    above = np.abs((length[:, 0] / length[:, -1]) ** 4 - 1).max()
+    return float(above * exp(-4 * lr * decay * 0.75 * last))
+
+
+def _remembered(label: Label, found: dict[str, Array]) -> dict[str, Array]:
+    return {"norm4": found["norm4"] * label[3] ** 4, "angle": found["angle"] / label[3] ** 2}
+
+
+def _unset(label: Label, found: dict[str, Array]) -> dict[str, Array]:
+    _, lr, decay, _ = label
+    angle, norm4 = (0.01 / (lr * decay)) ** 0.5, 100 * decay / lr
+    return {"angle": found["angle"] * angle, "norm4": found["norm4"] * norm4}
 
 
 E10 = Experiment(
     name="E10",
     title="With weight decay weights turn at a rate set by ηλ, wherever they start",
-    claims={},
+    claims={"initialization": Sides(shows=("forgotten", "turning"))},
     setup="""
-        As E9, with weight decay λ on the hidden weights (all else at 0.05, without), initial weights ×
-        0.3, 1 and 3, 6/(ηλ) steps, of which the last quarter counts, 4 seeds.
+        As E9, with batch norm and weight decay λ on the hidden weights (all else at learning rate 0.05,
+        without), ηλ from 0.0005 to 0.03, 1,000 to 20,000 steps, of which the last quarter counts, 4 seeds;
+        at the larger ηλ from initial weights × 0.3, 1 and 3.
     """,
     theory="Angle a step √(2ηλ), or √(2ηλ/(1+μ)) with momentum μ; ‖W‖⁴ = η(‖∇‖‖W‖)²/2λ.",
-    accepted="Within 5%; the length under momentum, whose gradients are not independent, is only reported.",
+    accepted="""
+        Within 5%, from each start; the length under momentum, whose gradients are not independent, is only
+        reported.
+    """,
     sources=("van Laarhoven 2017", "Wan et al. 2020"),
     contested="",
+    caveat="A start that is far off is forgotten after several times 1/(4ηλ) steps; until then it counts.",
     cells=_e10_cells,
     read=_e10_read,
     races="Layers with learning rates of their own, and float64, are not among the lab’s settings.",
+    nulls=(
+        changed("the length at the start is kept", _remembered),
+        changed("neither angle nor length depends on η and λ", _unset),
+    ),
 )
 
 _SCALES = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0, 10.0)
@@ -264,45 +373,38 @@ _E19 = RunConfig(depth=10, batch_size=64, replicas=4)
 
 
 def _e19_cells(full: bool) -> Cells:
-    config = replace(_E19, replicas=4 if full else 3, **QUIET)
+    config, steps = replace(_E19, replicas=4 if full else 3, **QUIET), 300 if full else 200
     return {
-        (norm, scale): Cell("learning", replace(config, norm=norm, init_scale=scale), 300)
+        (norm, scale): Cell("learning", replace(config, norm=norm, init_scale=scale), steps)
         for norm, scale in product(("none", "layer", "batch"), _SCALES if full else (0.1, 1.0, 10.0))
     }
 
 
 def _e19_read(results: Results) -> Findings:
     scales = list(dict.fromkeys(scale for _, scale in results))
-    checks, series = [], []
-    for norm in ("none", "layer", "batch"):
-        labels = {scale: (norm, scale) for scale in scales}
-        errors = {scale: np.nan_to_num(results[label]["final"], nan=90.0) for scale, label in labels.items()}
-        most = 35.0 if norm == "batch" else inf
-        checks += [
-            check(f"error, {NAMES[norm]}, weights × {s:g}, %", e, most=most, seeds=4)
-            for s, e in errors.items()
-        ]
-        series.append(band(NAMES[norm], scales, np.stack(list(errors.values()), axis=1)))
-    failing = sum(y > 50 for y in series[0].y) / len(scales)
-    checks.append(
-        check("share of scales at which training without a norm fails (error over 50%)", failing, least=0.5)
-    )
+    errors = {label: np.nan_to_num(found["final"], nan=90.0) for label, found in results.items()}
+    checks = [
+        check(f"error of no norm − of batch norm, weights × {s:g}, points",
+              errors["none", s] - errors["batch", s], least=30, seeds=4, null=0, name="scales")
+        for s in scales if s != 1
+    ]  # fmt: skip
+    largest, own = errors["batch", scales[-1]], errors["batch", 1.0]
+    what = f"error of batch norm, weights × {scales[-1]:g} − × 1, points"
+    checks.append(check(what, largest - own, least=8, seeds=4, null=0, name="price"))
+    checks += [check(f"error, {NAMES[n]}, weights × {s:g}, %", values) for (n, s), values in errors.items()]
+    series = [
+        band(NAMES[norm], scales, np.stack([errors[norm, scale] for scale in scales], axis=1))
+        for norm in ("none", "layer", "batch")
+    ]
     picture = Picture(
         "Ten layers from weights of every size", "initial weights, × He et al. 2015",
         "validation error after 300 steps, %",
         tuple(series), log_x=True,
     )  # fmt: skip
-    ends = {
-        norm: (drawn.y[0], drawn.y[-1])
-        for norm, drawn in zip(("none", "layer", "batch"), series, strict=True)
-    }
-    at_hes = {norm: mean(results[norm, 1.0]["final"]) for norm in ("none", "batch")}
-    low, high = ends["batch"]
+    apart = {f"× {s:g}": errors["layer", s] - errors["batch", s] for s in scales}
     notes = (
-        f"Batch norm pays, too: it errs by {low:.1f}% from weights × {scales[0]:g} and by {high:.1f}% from "
-        f"× {scales[-1]:g}, where large weights are a small learning rate (E9). "
-        f"Layer norm: {ends['layer'][0]:.1f}% and {ends['layer'][1]:.1f}%.",
-        f"At He’s scale: {at_hes['none']:.1f}% without a norm, {at_hes['batch']:.1f}% with batch norm.",
+        compared("Layer norm’s error against batch norm’s", apart),
+        f"At He’s scale, no norm − batch norm: {paired(errors['none', 1.0] - own).text()}.",
         "A run that diverges counts as guessing, 90%.",
     )
     return Findings((picture,), tuple(checks), notes)
@@ -311,19 +413,20 @@ def _e19_read(results: Results) -> Findings:
 E19 = Experiment(
     name="E19",
     title="Badly scaled initial weights matter less",
-    claims={},
+    claims={"initialization": Sides(shows=("scales",), limits=("price",))},
     setup="""
         Digits, 10 × 64 ReLU units, SGD at learning rate 0.1, batch 64, 300 steps, initial weights from a
         tenth to ten times He’s, 4 seeds.
     """,
     theory="A layer’s scale doesn’t reach what follows its norm; it acts as a learning rate (E9).",
     accepted="""
-        Batch norm learns (error below 35%) at every scale; training without a norm fails at half of them
-        or more.
+        At every scale but He’s, batch norm’s error is at least 30 points lower than without a norm. Batch
+        norm isn’t indifferent: from weights × 10 its error is at least 8 points higher than from He’s.
     """,
     sources=("Ioffe & Szegedy 2015, section 3.3",),
     contested="""
-        Initialization by He et al. 2015 solves the same problem: the note has both at its scale.
+        Initialization by He et al. 2015 solves the same problem: a note has both at its scale. Other norms
+        help, too: a note compares layer norm.
     """,
     cells=_e19_cells,
     read=_e19_read,
@@ -334,5 +437,9 @@ E19 = Experiment(
             300,
         )
         for scale in (0.1, 4.0)
+    ),
+    nulls=(
+        same("batch norm is like no norm", {"batch": "none"}),
+        same("the scale plays no role", dict.fromkeys(_SCALES, 1.0)),
     ),
 )

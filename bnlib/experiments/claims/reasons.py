@@ -36,7 +36,7 @@ def _e5_cells(full: bool) -> Cells:
     for norm in ("none", "batch"):
         for lr, last in ((0.1, steps), (_FAST, _STEPS)):
             found[norm, lr] = Cell("input_drift", replace(config, norm=norm, lr=lr), last, (("every", 100),))
-        found[norm, "tiny"] = Cell("learning", replace(tiny, norm=norm), 1000 if full else 500)
+        found[norm, "tiny"] = Cell("learning", replace(tiny, norm=norm), 1000 if full else 300)
     return found
 
 

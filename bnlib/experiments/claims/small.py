@@ -11,7 +11,7 @@ from ..findings import Findings, Picture, Results, check, curve, level, points
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
-from .rates import times
+from .rates import compared, times
 
 _E11 = RunConfig(
     depth=4, batch_size=64, lr=0.2, optimizer="momentum", weight_decay=1e-4, cosine_steps=240, groups=4,
@@ -36,7 +36,6 @@ def _e11_cells(full: bool) -> Cells:
 def _e11_read(results: Results) -> Findings:
     sizes = [m for m in results if isinstance(m, int)]
     final = {label: found["final"] for label, found in results.items()}
-    rise = {m: paired(final[m] - final[64]) for m in sizes[1:]}
     checks = [
         check("error at m=2 − at m=64, points", final[2] - final[64], 35, seeds=6, null=0, name="small"),
         check("error at m=2 − of group norm, points", final[2] - final["group"], 30,
@@ -46,12 +45,10 @@ def _e11_read(results: Results) -> Findings:
     checks += [
         check(f"error, {NAMES.get(label, f'm={label}')}, %", values) for label, values in final.items()
     ]
-    clear = [f"m={m}" for m, found in rise.items() if found.low > 0]
-    level_with = [f"m={m}" for m, found in rise.items() if not found.clear]
-    notes = [f"The error is clearly higher than at m=64 at {', '.join(clear) or 'no other m'}."]
-    if level_with:
-        notes.append(f"It isn’t clearly another one than at m=64 at {', '.join(level_with)}.")
-    notes.append(f"Batch norm at m=64 − group norm: {paired(final[64] - final['group']).text()}.")
+    notes = (
+        compared("Error against that at m=64", {f"m={m}": final[m] - final[64] for m in sizes[1:]}),
+        f"Batch norm at m=64 − group norm: {paired(final[64] - final['group']).text()}.",
+    )
     labels = {m: m for m in sizes}
     series = [
         points("batch norm: validation, running statistics", results, labels, "final"),
@@ -66,7 +63,7 @@ def _e11_read(results: Results) -> Findings:
         "error, %",
         tuple(series), log_x=True, log_y=True,
     )  # fmt: skip
-    return Findings((picture,), tuple(checks), tuple(notes))
+    return Findings((picture,), tuple(checks), notes)
 
 
 E11 = Experiment(
@@ -139,11 +136,8 @@ def _e12_read(results: Results) -> Findings:
         tuple(points(NAMES[n], results, {size: (n, size) for size in sizes}, "final") for n in norms),
         log_x=True, log_y=True,
     )  # fmt: skip
-    notes = (
-        "Batch norm − group norm: "
-        + "; ".join(f"at batch {size} {paired(gap).text()}" for size, gap in behind.items())
-        + ".",
-    )
+    apart = {f"batch {size}": gap for size, gap in behind.items()}
+    notes = (compared("Batch norm’s error against group norm’s", apart),)
     return Findings((picture,), tuple(checks), notes)
 
 

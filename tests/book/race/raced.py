@@ -1,4 +1,4 @@
-"""Runs the lab's scenes with more seeds than the lab shows."""
+"""Runs the lab's scenes on the seeds that the lab shows, and on others."""
 
 from dataclasses import replace
 from functools import cache
@@ -13,7 +13,7 @@ from book.race.scenes import SCENES
 from book.race.settings import DEFAULTS
 from book.race.verdict import ARRAYS_NEEDED, numbers
 
-SEEDS, SHOWN = 12, 4  # seeds that are run; of which the lab shows so many, the first ones
+FRESH, MANY = 1000, 12  # the first of the seeds by which no setting was chosen, and how many of them are run
 
 
 def settings(name, **changes):
@@ -21,40 +21,46 @@ def settings(name, **changes):
 
 
 @cache
-def frames(config, step, every=1):
-    """What is recorded at the start and in the last steps up to ``step``, a multiple of ``every``."""
-    run = advance(start(replace(config, record_every=every, validate_every=step)), step + 1)
-    count = step // every + 1
+def frames(config, step):
+    """What is recorded at the start and in the last steps up to ``step``, a multiple of ``record_every``."""
+    run = advance(start(config), step + 1)
+    count = step // config.record_every + 1
     kept = [0, *range(max(1, count - RECENT), count)]
     return {array: run.history[array][:, kept] for array in ARRAYS_NEEDED}
 
 
-def measured(values, step, every=1):
-    """Numbers of a race at ``step``: of the seeds that the lab shows, and of eight others, four by four."""
-    names, configs = lane_names(values), lane_configs(values | {"replicas": SEEDS})
-    found = [frames(config, step, every) for config in configs]
-    return [
-        numbers(names, configs, [seeds(frame, first) for frame in found], step)
-        for first in range(0, SEEDS, SHOWN)
-    ]
+def configs(values, step, every, fresh, many=MANY):
+    """The lanes, recorded and validated seldom; with ``fresh``, on other seeds than the lab's."""
+    other = {"seed": FRESH, "replicas": many} if fresh else {}
+    return [replace(one, record_every=every, validate_every=step) for one in lane_configs(values | other)]
 
 
-def seeds(frame, first):
-    return {k: v if k == "step" else v[first : first + SHOWN] for k, v in frame.items()}
+def judged(values, step, every=1, fresh=False, many=MANY):
+    """Numbers of a race at ``step``, as the lab's sentences have them."""
+    lanes = configs(values, step, every, fresh, many)
+    return numbers(lane_names(values), lanes, [frames(one, step) for one in lanes], step)
+
+
+def measured(values, step):
+    """Numbers of a race at ``step``: of the seeds that the lab shows, and of MANY others."""
+    return [judged(values, step), judged(values, step, every=5, fresh=True)]
 
 
 def but(name):
     return SCENES[name].scene.but
 
 
-def accuracies(name, step, *lanes, **changes):
-    """By lane, the mean accuracies of each four of the seeds at other settings than the scene's own."""
-    changes |= {"lanes": lanes} if lanes else {}
-    found = measured(settings(name, **changes), step, every=step)
-    count = len(settings(name, **changes)["lanes"])
-    return np.array([[one[f"accuracy_{lane}"] for one in found] for lane in range(count)])
+def accuracies(name, step, *lanes, many=MANY, **changes):
+    """By lane and seed, the accuracies of fresh seeds at other settings than the scene's own, in percent."""
+    values = settings(name, **(changes | ({"lanes": lanes} if lanes else {})))
+    found = []
+    for config in configs(values, step, step, True, many):
+        recorded = frames(config, step)
+        alive = np.isfinite(recorded["train_loss"][:, -1])
+        found.append(np.where(alive, 100 * recorded["val_accuracy"][:, -1].astype(float), np.nan))
+    return np.array(found)
 
 
 def percent(values):
-    """A mean over all seeds, as it is printed."""
+    """A mean over seeds, as it is printed."""
     return f"{np.mean(values):.1f}%"

@@ -111,8 +111,8 @@ SHOWN = {
         "He’s weights",
     ),
     "wrong labels": (
-        (250, {"label_noise": 0.3, "train_samples": 256, "batch_size": 64, "lr": 0.05, "optimizer": "momentum"}, NONE,
-         {"norm": "batch", "norm_batch": 4}),
+        (250, {"label_noise": 0.3, "train_samples": 256, "batch_size": 64, "optimizer": "momentum"}
+         | {"lr": 0.05}, NONE, {"norm": "batch", "norm_batch": 4}),
         ["30% of the training labels are wrong, and the lane without a norm fits them more closely than",
          "over 4 numbers"],
         "wrong labels",
