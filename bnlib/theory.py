@@ -181,14 +181,20 @@ def squared_gradient_bound(gradient: Array, xhat: Array, std: Array, gamma: Arra
 # Gradients through many layers.
 
 
-def gradient_growth_linear(m: int) -> float:
-    """Growth of the *squared* gradient norm per layer of a wide linear network with batch norm.
+def gradient_growth_linear(m: int, width: float = inf) -> float:
+    """Growth of the *squared* gradient norm per layer of a linear network with batch norm.
 
     Towards the input, at initialization, without skip connections, gamma=1, beta=0, eps=0; infinite for
-    m <= 3. Yang et al. 2019. Of a centred gradient (m-2) / (m-1) passes, times E[1/s2_b] = (m-1) / (m-3).
+    m <= 3. Yang et al. 2019, for infinite width. Of a centred gradient (m-2) / (m-1) passes, times
+    E[1/s2_b] = (m-1) / (m-3).
+
+    Of a finite `width` one thing is counted, as long as all samples are equally far from each other: the
+    gradient meets |w|^2 of the very weights w that have made s2_b. Only their part within the m-1 dimensions
+    of the centred samples did, so that E[|w|^2 / s2_b] is (width-2) / width of the product of the means.
+    Elementary. For m near `width` the samples don't stay equally far from each other.
     """
     _check("gradient_growth_linear", m, 4)
-    return (m - 2) / (m - 3)
+    return (m - 2) / (m - 3) * (1 - 2 / width)
 
 
 def gradient_growth_relu(m: int) -> float:
@@ -220,6 +226,19 @@ def residual_second_moment(blocks: int, normalized: bool = True) -> float:
     of what it gets (He et al. 2015) doubles it.
     """
     return blocks + 1.0 if normalized else 2.0**blocks
+
+
+def residual_gradient_growth(m: int, block: int, start: float = 1.0) -> float:
+    """Growth of the squared gradient norm through a block h + W relu(norm(h)), the first being 1.
+
+    Batch norm, wide layers, He weights; towards the input, at initialization. What comes back through the
+    skip connection is the gradient as it is. What comes back through the branch would have grown by
+    `gradient_growth_relu` if the norm saw one branch, as in a plain network; here it sees `block` - 1 of them
+    and the beginning of the stream, and divides by their variance over samples. `start` is the beginning's,
+    in units of a branch's, which is 1 / `RELU_GROWTH` for large batches. The two have independent signs, so
+    that their squares add.
+    """
+    return 1 + gradient_growth_relu(m) / (start + block - 1)
 
 
 def block_gradient(block: int, inside: bool = True) -> float:
@@ -321,10 +340,11 @@ def equilibrium_angle(lr: float, weight_decay: float, momentum: float = 0.0) -> 
     return sqrt(2 * lr * weight_decay / (1 + momentum))
 
 
-def power_iteration_ratio(first: float, second: float) -> float:
-    """By what an iteration of spectral norm multiplies the error of its sigma, which is never too large.
+def power_iteration_ratio(first: float, second: float, vector: bool = False) -> float:
+    """By what an iteration of spectral norm multiplies the error of its sigma, or of its `vector`.
 
-    From the two largest singular values. Elementary: one shrinks the vector's error by (second / first)^2,
-    and sigma, stationary at the true vector, is off by its square.
+    From the two largest singular values, once all others are forgotten. Elementary: W W' multiplies the
+    vector's component along the second by (second / first)^2 of that along the first, and sigma, which is
+    never too large, is stationary at the true vector: it is off by the square.
     """
-    return (second / first) ** 4
+    return (second / first) ** (2 if vector else 4)

@@ -118,16 +118,20 @@ def power_iteration(config: RunConfig, steps: int, values: tuple[float, ...]) ->
     """How spectral norm finds the first of a random matrix's singular `values`, descending; (R,) each.
 
     "ratio": the relative error of sigma over the one an iteration before, where it is last above 1e-9, far
-    from rounding; "excess": the most by which sigma is too large, relative, in `steps` iterations.
+    from rounding; "vector": the same of the sine of the angle between u and the first left singular vector,
+    last above 1e-6; "excess": the most by which sigma is too large, relative, in `steps` iterations.
     """
     shape, rows = (config.width, config.data().x_train.shape[1]), []
     for replica in range(config.replicas):
         rng = np.random.default_rng((config.seed + replica, 7))
         left, right = (np.linalg.qr(rng.standard_normal((n, len(values))))[0] for n in shape)
-        weight, u, sigma = left * values @ right.T, None, np.empty(steps)
+        weight, u, sigma, sine = left * values @ right.T, None, np.empty(steps), np.empty(steps)
         for step in range(steps):
             _, sigma[step], u = spectral_norm(weight, u, seed=config.seed + replica)
-        excess = sigma / values[0] - 1
-        last = np.flatnonzero(excess < -1e-9)[-1]
-        rows.append({"ratio": excess[last] / excess[last - 1], "excess": excess.max()})
+            sine[step] = np.linalg.norm(u - (left[:, 0] @ u) * left[:, 0])
+        excess, row = sigma / values[0] - 1, {}
+        for name, error, least in (("ratio", -excess, 1e-9), ("vector", sine, 1e-6)):
+            last = np.flatnonzero(error > least)[-1]
+            row[name] = error[last] / error[last - 1]
+        rows.append(row | {"excess": excess.max()})
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}

@@ -18,10 +18,7 @@ Numbers = NDArray[np.floating]
 
 # What is looked at of each seed: curves, and the per-layer quantities.
 CURVES = ("train_loss", "val_loss", "val_accuracy", "val_accuracy_batch")
-LAYERS = (
-    *("gradient_norm", "activation_mean", "activation_std", "saturation", "dead"),
-    *("update_ratio", "statistics_gap"),
-)
+LAYERS = ("gradient_norm", "activation_std", "saturation", "dead", "update_ratio", "statistics_gap")
 
 RECENT = 20  # steps over which a training loss is averaged: a single batch's is noisy
 SMALL_EPS = 1e-3  # below it ε is next to nothing beside the variances of this lab

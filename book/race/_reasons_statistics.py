@@ -18,7 +18,7 @@ from .verdict import capital
 FEW = 16  # numbers; with more, a mean scatters by less than a quarter of sigma
 EXPLODES = 10.0
 WORSE = 1.2  # a training loss so many times as high is higher
-SIGN = 0.9  # a mean of |x̂| from which on little more than a sign is left of a pair
+SIGN = 0.9  # of pairs, how close x̂ is to ±1 where little more than a sign is left
 GAP = 0.05  # share of right answers between the two kinds of statistics that is worth a word
 SLOWER = 0.3  # of log10 update : data: half as large
 FADED = 0.01  # a start of which so little is left is no cause
@@ -86,14 +86,9 @@ def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
     ways = ["Larger norm batches" if lane.now.statistics_of else "Larger batches"]
     if lane.now.network == "mlp":
         ways.append("a convolution, whose channels have a number at each position")
-    law = f"With {lane.name} two numbers share a mean: x̂ = ±gap/√(gap² + 4ε), "
-    if math.isfinite(size):
-        law += f"on average ±{brief(size)} at step 0 and ±1 without ε, where no gradient would pass"
-    else:
-        law += f"close to ±1 for gaps well above 2√ε = {brief(2 * math.sqrt(lane.now.eps))}, and without ε "
-        law += "no gradient would pass"
     return Finding(
-        f"{law} (closed form).",
+        f"With {lane.name} two numbers share a mean: x̂ = ±gap/√(gap² + 4ε), close to ±1 for gaps well above "
+        f"2√ε = {brief(2 * math.sqrt(lane.now.eps))}, and without ε no gradient would pass (closed form).",
         detail,
         f"{'; '.join(ways)}; or {_OTHERS}." if lane.of_batch else "More channels in each group.",
         ("cliff", "pairs", "E11"),
@@ -101,15 +96,16 @@ def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
 
 
 def _size_of_pairs(lane: Lane) -> float:
-    """Return the mean of |x̂| over layers at step 0; NaN where what was recorded doesn't tell it.
+    """Return how close x̂ is to ±1 at step 0: at most 1, and 1 of ±1 alone; NaN where no spread tells it.
 
-    Of a pair a ReLU passes one number on, so that the mean of its outputs is half of it.
+    Of a pair a ReLU passes one number on, and the other becomes 0. The variance of its outputs is half of x̂'s
+    mean square less a quarter of the square of |x̂|'s mean: of |x̂| up to 1 it is 1/4 at most.
     """
     config = lane.config
     plain = config.nonlinearity is ACTIVATIONS["relu"] and config.placement == "before"
     if not plain or config.norm_noise or config.residual != "none" or (config.gamma, config.beta) != (1, 0):
         return math.nan
-    return 2 * float(mean(lane.start("activation_mean")))
+    return 2 * float(mean(lane.start("activation_std")))
 
 
 def _renorm(lane: Lane, ahead: Lane | None) -> Finding | None:

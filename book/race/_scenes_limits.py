@@ -44,11 +44,11 @@ LIMITS = (
         "layer and 2 × 4 × 4 = 32 in the others, not 2 as in a dense layer. Gradients pass, so it trains; at "
         "inference the running averages, which are less noisy, then add to it ({batch_accuracy_1:.1f}% → "
         "{accuracy_1:.1f}%).",
-        but="Much of the lead is speed: after 1,200 steps 8 points are left, and with a single layer nothing "
-        "is learned in 400 steps. Group norm, which uses no other images, has 57.3% here at the same "
-        "learning rate (batch norm 73.9%, means of 12 other seeds). On ImageNet Wu & He (2018) find it "
-        "ahead: with two images per GPU its error is 10.6 points lower than batch norm’s. A channel with a "
-        "single position, a 1 × 1 map, would be like a dense layer; the smallest maps here are 4 × 4.",
+        but="Much of the lead is speed: after 1,200 steps fewer than 10 points are left, and with a single "
+        "layer nothing is learned in 400 steps. Group norm, which uses no other images, has 57.3% here at "
+        "the same learning rate (batch norm 73.9%, means of 12 other seeds). On ImageNet Wu & He (2018) find "
+        "it ahead: with two images per GPU its error is 10.6 points lower than batch norm’s. A channel with "
+        "a single position, a 1 × 1 map, would be like a dense layer; the smallest maps here are 4 × 4.",
         task="Change the network to dense.",
         read=(PLACES["pairs"], PLACES["cliff"], PLACES["E11"]),
         credits={0: "In a dense network you would have been right."},

@@ -131,8 +131,11 @@ def reasons(
 def _findings(lanes: list[Lane], standings: Sequence[Standing]) -> list[Finding]:
     """Find one or two causes: for the lanes that are behind, or for there being no difference."""
     ranked = ranking(standings)
-    doubtful = {one.lane for one in unclear(ranked) if one.lost or lead(ranked[0], one).points >= NOTABLE}
-    clear = {one.lane for one in ranked[1:] if one not in unclear(ranked)}
+    close = [*ranked[:1], *unclear(ranked)]
+    clear = {one.lane for one in ranked if one not in close}
+    chance = {one.lane for one in close[1:] if lead(ranked[0], one).points >= NOTABLE}
+    # Seeds that diverged are worth a word though the others do as well.
+    doubtful = chance | {one.lane for one in close if one.lost > min(other.lost for other in close)}
     level = [lanes[one.lane] for one in ranked if one.lane not in clear | doubtful]
     behind = [lane for lane in lanes if lane.lost == lane.seeds]
     behind += [lanes[one.lane] for one in reversed(ranked) if one.lane in clear | doubtful]
@@ -155,9 +158,7 @@ def _findings(lanes: list[Lane], standings: Sequence[Standing]) -> list[Finding]
             doubtful.discard(lane.number)
         if len(found) == 2:
             break
-    left = [
-        one for one in reversed(ranked) if one.lane in doubtful and lead(ranked[0], one).points >= NOTABLE
-    ]
+    left = [one for one in reversed(ranked) if one.lane in doubtful & chance]
     if len(found) == 1 and left:
         found.append(Finding(f"The distance of {_subjects(lanes, left)} may be chance."))
     if found:

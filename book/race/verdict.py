@@ -148,8 +148,11 @@ def lead(first: Standing, second: Standing) -> Lead:
     if not interval.seeds:
         return Lead(math.nan, interval, math.nan)
     means = pairs.mean(axis=1) / 100
-    points = round(_percent(float(means[0])) - _percent(float(means[1])), 1)
-    return Lead(points, interval, 100 * math.sqrt(float((means * (1 - means)).sum()) / first.samples))
+    printed = [_percent(float(one)) for one in means]
+    if not (first.lost or second.lost):
+        printed = [first.mean, second.mean]
+    error = 100 * math.sqrt(float((means * (1 - means)).sum()) / first.samples)
+    return Lead(round(printed[0] - printed[1], 1), interval, error)
 
 
 def numbers(

@@ -258,6 +258,19 @@ def test_residual_inference_keeps_the_stream(residual):
 # --- the parts ----------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("residual", ["pre", "post"])
+def test_skip_init_starts_with_the_stem_alone(residual):
+    config = RunConfig(residual=residual, skip_init=True, norm="none", dtype="float64", **SMALL)
+    run = start(config)
+    skips = {name: array for name, array in run.parameters.items() if name.startswith("skip")}
+    assert {name: array.shape for name, array in skips.items()} == {"skip1": (1, 1, 1), "skip2": (1, 1, 1)}
+    assert not any(array.any() for array in skips.values())
+    x, own = config.data().x_val, {name: array[0] for name, array in run.parameters.items()}
+    expected = np.maximum(x @ own["weight0"], 0) @ own["weight3"]
+    np.testing.assert_allclose(forward(config, run.layers, x)[0][0], expected, atol=1e-12)
+    assert all(array.all() for name, array in advance(run, 2).parameters.items() if name in skips)
+
+
 def test_the_cosine_ends_at_zero_and_stays_there():
     config = RunConfig(cosine_steps=10, optimizer="sgd", **SMALL)
     run = advance(start(config), 10)

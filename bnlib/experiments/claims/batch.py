@@ -39,15 +39,15 @@ def _e1_read(results: Results) -> Findings:
                 error = sqrt(np.square(found[f"{name}_se"]).sum()) / len(found["s"]) + 1e-12
                 exact = form(m)
                 bounds = (exact - 4 * error, exact + 4 * error)
-                checks.append(check(f"{words}, m={m}", found[name], *bounds, expected=exact))
+                checks.append(check(f"{words}, m={m}", found[name], *bounds, expected=exact, exact=True))
     for m, found in results.items():
         # Kolmogorov's limit at the probability that 0.008 has for 100,000 numbers.
         limit = 0.008 * sqrt(1e5 / found["batches"][0])
-        checks.append(check(f"shape of x̂, largest gap, m={m}", found["distance"], most=limit, worst=True))
-        bound = theory.xhat_bound(m)
-        checks.append(
-            check(f"largest |x̂|, m={m}", found["largest"], most=bound + 1e-9, expected=bound, worst=True)
-        )
+        bound, largest = theory.xhat_bound(m), {"worst": True, "exact": True}
+        checks += [
+            check(f"shape of x̂, largest gap, m={m}", found["distance"], most=limit, **largest),
+            check(f"largest |x̂|, m={m}", found["largest"], most=bound + 1e-9, expected=bound, **largest),
+        ]
     sizes = [m for m in results if m >= 4]
     labels = {m: m for m in sizes}
     inverse = Picture(
@@ -109,12 +109,19 @@ def _e2_read(results: Results) -> Findings:
     }
     checks = [
         check(f"largest error: {text}", [found[name].max() for found in results.values()], most=1e-10,
-              expected=0.0, worst=True)
+              expected=0.0, worst=True, exact=True)
         for name, text in words.items()
     ]  # fmt: skip
     pairs = results[2, 0.0]["gradient"]
     checks.append(
-        check("m=2, ε=0: share of a gradient that passes", pairs, most=1e-10, expected=0.0, worst=True)
+        check(
+            "m=2, ε=0: share of a gradient that passes",
+            pairs,
+            most=1e-10,
+            expected=0.0,
+            worst=True,
+            exact=True,
+        )
     )
     eigenvalues = results[8, 0.3]["eigenvalues"]
     picture = Picture(

@@ -233,7 +233,7 @@ def _e15_read(results: Results) -> Findings:
 
 
 def _e15_paid(results: Results) -> dict[Any, Any]:
-    """Where training on groups costs in inference what their statistics gain."""
+    """Return what would be measured where training on groups costs in inference what the leak gains."""
     label = "batch", "grouped"
     found = results[label]
     strangers = results["batch", "shuffled"]["running"]
@@ -242,7 +242,7 @@ def _e15_paid(results: Results) -> dict[Any, Any]:
 
 E15 = Experiment(
     name="E15",
-    title="Batch-mates leak the answer, and inference is none the worse",
+    title="Batch-mates leak the answer, without harm in inference",
     claims={"discrepancy": Sides(shows=("leak",), limits=("harmless",))},
     setup="""
         Synthetic groups of eight that share an offset, one of each eight is positive; 2 × 32 ReLU units,

@@ -5,15 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
-from typing import Any
 
 import numpy as np
 
 from ...config import RunConfig
-from ...intervals import Interval, paired
+from ...intervals import LEVEL, Interval, paired
 from ...stats import Array
 from ..arithmetic import Measured
-from ..findings import Findings, Picture, Results, Series, band, check, curve, mean
+from ..findings import Check, Findings, Picture, Results, Series, band, check, curve, mean
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
@@ -23,8 +22,7 @@ _EXCHANGED = exchanged("batch", "none", "batch norm and no norm are exchanged")
 
 _E5 = RunConfig(
     inputs="standardized", activation="sigmoid", depth=3, width=100, batch_size=60, init="normal",
-    init_scale=0.1, lr=0.1,
-    replicas=4, record_every=20, validate_every=100,
+    init_scale=0.1, lr=0.1, replicas=4, record_every=20, validate_every=100,
 )  # fmt: skip
 _STEPS, _FAST = 500, 2.0  # where the original's gap is looked at again, and at which learning rate
 
@@ -97,12 +95,8 @@ def _e5_read(results: Results) -> Findings:
         low, median, high = (tuple(found["quantiles"][0, :, i].tolist()) for i in range(3))
         lines.append(Series(NAMES[norm], tuple(found["step"][0].tolist()), median, low, high,
                             spread="15% to 85% of inputs"))  # fmt: skip
-    inputs = Picture(
-        "What enters a typical sigmoid of the last layer: median, and 15% to 85% (first seed)",
-        "step",
-        "input",
-        tuple(lines),
-    )
+    title = "What enters a typical sigmoid of the last layer: median, and 15% to 85% (first seed)"
+    inputs = Picture(title, "step", "input", tuple(lines))
     return Findings((error, inputs), tuple(checks), notes)
 
 
@@ -161,7 +155,7 @@ _SHIFTS = (("tanh", 0.03), ("tanh", 0.1), ("relu", 0.1))  # activation, learning
 
 
 def _e6_cells(full: bool) -> Cells:
-    config, steps = replace(_TANH, replicas=6 if full else 3), 200 if full else 100
+    config, steps = replace(_TANH, replicas=6 if full else 3), 150 if full else 100
     found: Cells = {name: Cell("learning", replace(config, **arm), steps) for name, arm in _ARMS6.items()}
     relu, quiet = replace(config, activation="relu", init_scale=1.0, lr=0.1), replace(config, **QUIET)
     for name in ("batch norm", "noisy batch norm", "standard"):
@@ -216,8 +210,8 @@ def _plain(found: Interval) -> str:
     return found.text("", 2).replace("  ", " ")  # of what has no unit
 
 
-def _shifts(results: Results, checks: list[Any]) -> list[str]:
-    """Sentences on the shift of gradients, by two measures; what was measured is added to `checks`."""
+def _shifts(results: Results, checks: list[Check]) -> list[str]:
+    """Return sentences on the shift of gradients, by two measures, and add what was measured to `checks`."""
     told: dict[str, list[str]] = {"smaller": [], "larger": [], "undecided": []}
     for activation, lr in (pair for pair in _SHIFTS if ("shift", *pair, "none") in results):
         kind = "ReLU" if activation == "relu" else activation
@@ -346,14 +340,19 @@ def _e7_read(results: Results) -> Findings:
 
 
 def _factors(rows: Iterable[tuple[int, Array]]) -> str:
-    """Factors by depth, with their 95% intervals, from their logarithms to base 10, one a seed."""
+    """Return factors by depth in words, with intervals, from their logarithms to base 10, one a seed."""
     told = []
     for depth, powers in rows:
         found = paired(powers)
         factor, low, high = (10**power for power in found[:3])
         sign = "" if found.clear else ", no evidence for either"
-        told.append(f"{factor:.2g} at depth {depth} (95% interval {low:.2g} to {high:.2g}{sign})")
+        told.append(f"{factor:.2g} at depth {depth} ({LEVEL:.0%} interval {low:.2g} to {high:.2g}{sign})")
     return ", ".join(told)
+
+
+def _e7_race(depth: int) -> Race:
+    configs = (RunConfig(depth=depth, batch_size=64, replicas=3, norm=norm) for norm in ("none", "batch"))
+    return Race(f"Depth {depth}, no norm and batch norm", tuple(configs), 200)
 
 
 E7 = Experiment(
@@ -385,17 +384,6 @@ E7 = Experiment(
     """,
     cells=_e7_cells,
     read=_e7_read,
-    races=lambda: (
-        Race(
-            "Depth 5, no norm and batch norm",
-            tuple(RunConfig(depth=5, batch_size=64, replicas=3, norm=n) for n in ("none", "batch")),
-            200,
-        ),
-        Race(
-            "Depth 15, no norm and batch norm",
-            tuple(RunConfig(depth=15, batch_size=64, replicas=3, norm=n) for n in ("none", "batch")),
-            200,
-        ),
-    ),
+    races=lambda: (_e7_race(5), _e7_race(15)),
     nulls=(_LIKE_NONE, _EXCHANGED),
 )

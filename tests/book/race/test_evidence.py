@@ -159,7 +159,8 @@ def test_the_page_is_told_what_each_race_is():
     (heading,) = (
         e["heading"] for e in told if e["values"]["experiment"] == "E8" and e["values"].get("race") == 2
     )
-    assert heading == ("E8, Higher learning rates. Depth 20: learning rate 0.01 and 1.0, judged at step 300.")
+    title = EXPERIMENTS["E8"].title
+    assert heading == f"E8, {title}. Depth 20: learning rate 0.01 and 1.0, judged at step 300."
 
 
 @pytest.mark.parametrize("name", SCENES)
