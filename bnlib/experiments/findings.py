@@ -5,7 +5,7 @@ Plain values without a word on how they are drawn: a terminal, a report and a pa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import inf, isfinite, sqrt
 from typing import Any
@@ -129,6 +129,17 @@ def level(name: str, x: Iterable[Any], values: Any) -> Series:
     """What doesn't depend on x, as a line without a range: the mean of `values`."""
     x = tuple(x)
     return Series(name, x, (float(np.mean(values)),) * len(x))
+
+
+def at_others_best(errors: Sequence[Array] | Array) -> Array:
+    """Return of errors (settings, R) each seed's, at the setting with the lowest mean over all other seeds.
+
+    So what is chosen is judged on seeds that had no part in the choice.
+    """
+    table = np.stack(errors)
+    others = table.sum(axis=1, keepdims=True) - table
+    best: Array = np.take_along_axis(table, others.argmin(axis=0)[None], axis=0)[0]
+    return best
 
 
 def near(what: str, values: Any, expected: float, tolerance: float, **rest: Any) -> Check:

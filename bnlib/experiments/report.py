@@ -209,23 +209,23 @@ def _stances(result: Result) -> str:
     for claim, stance in result.stances.items():
         kind, mark = MARKS[stance]
         rests = _rests(result, result.experiment.claims[claim])
-        elsewhere = "".join(
-            f" Where {_text(null)}, it {_text(says)}{' it' if says != 'does not show' else ''}."
-            for null, says in worlds.get(claim, {}).items()
-        )
         said = f'<span class="{kind}">{mark} {stance}</span> “{_text(CLAIMS[claim])}”'
-        items.append(f"<li>{said}. {rests}{elsewhere}</li>")
+        if elsewhere := [f"{says} where {null}" for null, says in worlds.get(claim, {}).items()]:
+            rests += f"<li>Without the effect it {_text('; it '.join(elsewhere))}.</li>"
+        items.append(f"<li>{said}<ul>{rests}</ul></li>")
     return f"<ul>{''.join(items)}</ul>" if items else f"<p>It {NO_SIDE}: identities, moments and counts.</p>"
 
 
 def _rests(result: Result, sides: Sides) -> str:
+    """The checks on which a stance rests, an item a side."""
     words = {"It shows in": sides.shows, "It is limited by": sides.limits}
     judged = [found for found in result.findings.checks if not found.reported]
-    sentences = []
+    items = []
     for begin, names in words.items():
-        if on := [f"{found.what} ({found.accepted})" for found in judged if found.name in names]:
-            sentences.append(f"{begin}: {_text('; '.join(on))}.")
-    return " ".join(sentences)
+        on = [f"{one.what}: {one.measured:.4g} ({one.accepted})" for one in judged if one.name in names]
+        if on:
+            items.append(f"<li>{begin} {_text('; '.join(on))}.</li>")
+    return "".join(items)
 
 
 def _figure(result: Result, place: int) -> str:
@@ -256,7 +256,7 @@ def _table(result: Result) -> str:
 
 def _rows(name: str, checks: Sequence[Check], theory: bool) -> str:
     heads = ["Check", *["Theory"] * theory, "Measured", "Lowest to highest", "Accepted", "Outcome"]
-    heads.append("Fails on fresh seeds")
+    heads.append("Fresh seeds")
     rows = []
     for found in checks:
         kind = "reported" if found.reported else "holds" if found.holds else "fails"
@@ -264,7 +264,7 @@ def _rows(name: str, checks: Sequence[Check], theory: bool) -> str:
         spread = "" if found.low == found.high else f"{number(found.low)} to {number(found.high)}"
         missed = audit.misses(name, found)
         cells += [number(found.measured), spread, _text(found.accepted), kind]
-        cells.append("" if missed is None else f"{missed:.1%}")
+        cells.append("" if missed is None else f"{missed:.1%} fail")
         row = "".join(f"<td>{cell}</td>" for cell in cells)
         rows.append(f'<tr class="{kind}">{_head(found.what)}{row}</tr>')
     head = "".join(_head(text, "col") for text in heads)

@@ -5,7 +5,7 @@ import pytest
 
 from bnlib import theory
 from bnlib.experiments import find
-from bnlib.experiments.claims.deep import at_others_best
+from bnlib.experiments.findings import at_others_best
 from tests.bnlib.claims import failed, read
 
 ERRORS = {

@@ -285,7 +285,7 @@ def test_a_claim_lists_what_is_said_of_it_and_whether_it_is_contested(page):
     assert '<a href="#e4">E4 Title</a> <span class="holds">✓ as accepted</span>' in text  # the contents
     assert '<a href="#e3">E3 Title</a> <span class="fails">✗ not as accepted</span>' in text
     assert '<a href="#e3-contested">E3</a>' in flow and "#e4-contested" not in flow
-    assert "not run for this page: E24" in depth, "an experiment that there is isn't denied"
+    assert "not run for this page: E7, E24" in depth, "an experiment that there is isn't denied"
     assert rows[CLAIMS["cost"]] == "<td><ul><li>not run for this page: E21</li></ul></td><td>–</td>"
 
 
@@ -300,10 +300,12 @@ def test_a_claim_that_nothing_tests_says_so(page, monkeypatch):
 
 def test_a_stance_says_on_what_it_rests(page):
     text = section(own(page(result())), "e3")
-    said = f'<li><span class="fails">✗ speaks against</span> “{CLAIMS["flow"]}”. It shows in: fails badly'
-    assert f"{said} (≥ 0.5). It is limited by: holds well (1 to 2).</li>" in text
-    assert "Where arms are alike, it does not show.</li>" in text
-    assert "Where arms are alike" not in section(own(page(result("E4"))), "e4")
+    said = (
+        f'<li><span class="fails">✗ speaks against</span> “{CLAIMS["flow"]}”<ul><li>It shows in fails badly'
+    )
+    assert f"{said}: 7.5·10⁻⁹ (≥ 0.5).</li><li>It is limited by holds well: 1.25 (1 to 2).</li></ul>" in text
+    assert "<li>Without the effect it does not show where arms are alike.</li></ul>" in text
+    assert "arms are alike" not in section(own(page(result("E4"))), "e4")
 
 
 def test_a_section_says_what_was_found(page):
@@ -313,7 +315,7 @@ def test_a_section_says_what_was_found(page):
     assert '<p class="verdict fails"><span aria-hidden="true">✗</span> Not as accepted' in text
     for row in (
         '<tr class="holds"><th scope="row">holds well</th><td>1.2</td><td>1.25</td><td>1 to 1.5</td>'
-        "<td>1 to 2</td><td>holds</td><td>0.4%</td></tr>",
+        "<td>1 to 2</td><td>holds</td><td>0.4% fail</td></tr>",
         '<tr class="fails"><th scope="row">fails badly</th><td></td><td>7.5·10⁻⁹</td><td></td>'
         "<td>≥ 0.5</td><td>fails</td><td></td></tr>",
         '<tr class="reported"><th scope="row">only told</th><td></td><td>3</td><td>2 to 4</td>'

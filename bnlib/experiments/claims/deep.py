@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 import numpy as np
@@ -11,7 +11,7 @@ from ... import theory
 from ...config import RunConfig
 from ...intervals import Interval, paired
 from ...stats import Array
-from ..findings import Findings, Picture, Results, Series, band, check, mean
+from ..findings import Findings, Picture, Results, Series, at_others_best, band, check, mean
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
@@ -26,14 +26,6 @@ _RATES = {  # of an arm at each depth; where there is one, nothing is chosen
 }
 _STEPS = 250
 _FAILS = 50  # %; guessing errs by 90%
-
-
-def at_others_best(errors: Sequence[Array]) -> Array:
-    """Return of errors (settings, R) each seed's at the setting that is best over the other seeds."""
-    table = np.stack(errors)
-    others = table.sum(axis=1, keepdims=True) - table
-    best: Array = np.take_along_axis(table, others.argmin(axis=0)[None], axis=0)[0]
-    return best
 
 
 def _e24_cells(full: bool) -> Cells:

@@ -14,7 +14,19 @@ from ...config import RunConfig
 from ...intervals import paired
 from ...stats import Array
 from ..arithmetic import Measured
-from ..findings import Check, Findings, Label, Picture, Results, band, check, curve, mean, near
+from ..findings import (
+    Check,
+    Findings,
+    Label,
+    Picture,
+    Results,
+    at_others_best,
+    band,
+    check,
+    curve,
+    mean,
+    near,
+)
 from ..model import NAMES, QUIET, Cells, Experiment, Race, Sides
 from ..nulls import changed, exchanged, same
 from ..probes import Cell
@@ -74,13 +86,6 @@ def _reached(found: Measured) -> Array:
     return np.where(below.any(axis=1), step, found["steps"][0])
 
 
-def _own(values: Any) -> Array:
-    """Return of values (rates, R) each seed's, at the rate with the lowest mean over all other seeds."""
-    values = np.asarray(values, float)
-    seeds = range(values.shape[1])
-    return values[[np.delete(values, seed, axis=1).mean(axis=1).argmin() for seed in seeds], seeds]
-
-
 def _median(found: Check, values: Array) -> Check:
     return replace(found, measured=float(np.median(values)))
 
@@ -100,10 +105,10 @@ def _e8_read(results: Results) -> Findings:
                 notes.append(f"Depth {depth}, {NAMES[norm]}: {seeds} learn at no rate.")
             # A seed that learns at no rate counts as if it did at the smallest, in favour of no norm.
             largest[norm] = np.maximum(learned, rates[0])
-        ended = {norm: _own(np.nan_to_num(values, nan=log(10))) for norm, values in loss.items()}
-        sooner = {norm: _own([_reached(found) for found in arm]) for norm, arm in arms.items()}
+        ended = {norm: at_others_best(np.nan_to_num(values, nan=log(10))) for norm, values in loss.items()}
+        sooner = {norm: at_others_best([_reached(found) for found in arm]) for norm, arm in arms.items()}
         error = {
-            norm: _own([np.nan_to_num(found["final"], nan=90.0) for found in arm])
+            norm: at_others_best([np.nan_to_num(found["final"], nan=90.0) for found in arm])
             for norm, arm in arms.items()
         }
         gains[where], losses[where] = error["none"] - error["batch"], ended["batch"] / ended["none"]
@@ -304,7 +309,7 @@ def _e10_read(results: Results) -> Findings:
             where += ", start farthest off"
         name = "forgotten" if len(found) > 1 else "turning"
         for quantity, words in (("angle", "angle a step / theory"), ("norm4", "‖W‖⁴ / theory")):
-            values = max((value[quantity] for value in found), key=lambda one: abs(mean(one) - 1))
+            values = max((value[quantity] for value in found), key=lambda one: abs(one.mean() - 1))
             if quantity == "angle" or kind == "sgd":
                 checks.append(near(f"{words}, {where}", values, 1.0, 0.05, name=name))
             else:
@@ -327,7 +332,7 @@ def _e10_read(results: Results) -> Findings:
         tuple(curve(f"initial weights × {label[3]:g}", results[label], "turning") for label in shown),
         log_y=True,
     )  # fmt: skip
-    off = mean(np.concatenate([found["norm4"] for label, found in results.items() if label[0] != "sgd"])) - 1
+    off = np.concatenate([found["norm4"] for label, found in results.items() if label[0] != "sgd"]).mean() - 1
     notes.append(f"Under momentum ‖W‖⁴ is {abs(off):.0%} {'below' if off < 0 else 'above'} the formula.")
     return Findings((length, turning), tuple(checks), tuple(notes))
 

@@ -172,12 +172,12 @@ def _e30_read(results: Results) -> Findings:
     for place in _PLACES:
         few, many = (np.sqrt(squares["loss", place, n][:, -1]) for n in (12, deep))
         what = f"‖gradient‖ of the loss, last of {deep} blocks over last of 12, layer norm, {_PLACES[place]}"
-        ends = (theory.block_gradient(n, place == "pre") for n in (deep, 12))
-        checks.append(check(what, many / few.mean(), expected=sqrt(next(ends) / next(ends))))
+        here, there = (theory.block_gradient(n, place == "pre") for n in (deep, 12))
+        checks.append(check(what, many / few.mean(), expected=sqrt(here / there)))
     for norm, place in product(_NORMS, _PLACES):
-        form = None if norm == "batch" else theory.block_gradient(1, place == "pre")
+        known = None if norm == "batch" else theory.block_gradient(1, place == "pre")
         what = f"‖gradient‖², first of {deep} blocks, {_NORMS[norm]}, {_PLACES[place]}"
-        checks.append(check(what, squares[norm, place, deep][:, 0], expected=form))
+        checks.append(check(what, squares[norm, place, deep][:, 0], expected=known))
     for (place, blocks), values in errors.items():
         words = _PLACES.get(place, f"{_PLACES['post']}, {place}")
         checks.append(check(f"error after training, {blocks} blocks, {words}, %", values))
@@ -203,8 +203,8 @@ def _e30_read(results: Results) -> Findings:
     ):
         series = [band(f"{_NORMS[n]}, {_PLACES[p]}", places, values) for (n, p), values in curves.items()]
         for place, words in _PLACES.items():
-            form = {n: theory.block_gradient(n, place == "pre") for n in places}
-            series.append(predicted(f"{words}, theory", places, form.__getitem__))
+            law = {n: theory.block_gradient(n, place == "pre") for n in places}
+            series.append(predicted(f"{words}, theory", places, law.__getitem__))
         pictures.append(
             Picture(title, axis, "‖gradient‖²", tuple(series), log_x=axis == "blocks", log_y=True)
         )

@@ -11,11 +11,10 @@ from ...config import RunConfig
 from ...data import TRAIN_SIZES
 from ...intervals import paired
 from ...stats import Array
-from ..findings import Findings, Picture, Results, band, check, mean
+from ..findings import Findings, Picture, Results, at_others_best, band, check, mean
 from ..model import NAMES, QUIET, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
-from .deep import at_others_best
 
 _E25 = RunConfig(depth=4, replicas=8)
 _RATES = {  # by batch size, for both arms
