@@ -64,6 +64,6 @@ def student(freedom: int, level: float = LEVEL) -> float:
     low, high = 0.0, sqrt(m - 1)
     for _ in range(60):
         middle = (low + high) / 2
-        inside = 2 * float(xhat_cdf(np.float64(middle), m)) - 1
+        inside = 2 * float(xhat_cdf(np.asarray(middle), m)) - 1
         low, high = (middle, high) if inside < level else (low, middle)
     return low * sqrt(freedom) / sqrt(m - 1 - low * low)

@@ -131,7 +131,7 @@ def level(name: str, x: Iterable[Any], values: Any) -> Series:
     return Series(name, x, (float(np.mean(values)),) * len(x))
 
 
-def at_others_best(errors: Sequence[Array] | Array) -> Array:
+def at_others_best(errors: Sequence[Array]) -> Array:
     """Return of errors (settings, R) each seed's, at the setting with the lowest mean over all other seeds.
 
     So what is chosen is judged on seeds that had no part in the choice.

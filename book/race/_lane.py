@@ -254,7 +254,7 @@ class Lane:
     def scale_free(self) -> bool:
         """Whether such a norm has an ε that is next to nothing: then x̂ has spread 1, whatever comes in."""
         norm = self.now.on_activations
-        return self.divides and bool(norm) and ("eps" not in norm.options or self.now.eps <= SMALL_EPS)
+        return self.divides and norm is not None and ("eps" not in norm.options or self.now.eps <= SMALL_EPS)
 
     @property
     def of_batch(self) -> bool:

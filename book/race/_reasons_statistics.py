@@ -66,8 +66,8 @@ def pairs(lane: Lane, ahead: Lane | None) -> Finding | None:
         return _renorm(lane, ahead)
     if not lane.shared or max(lane.shared) != 2 or norm is None or not norm.centre or norm.activates:
         return None
-    size = _size_of_pairs(lane)
-    if size < SIGN or not (math.isfinite(size) or lane.scale_free):
+    largest = _size_of_pairs(lane)
+    if largest < SIGN or not (math.isfinite(largest) or lane.scale_free):
         return None
     shrink, grown = lane.shrink, 1 / lane.shrink_start
     detail = ""

@@ -117,10 +117,11 @@ def standing(names: Sequence[str], configs: Sequence[RunConfig], frames: Sequenc
         values = accuracy(frame)
         left = values[np.isfinite(values)]
         if len(left):
-            printed = (_percent(float(v)) for v in (left.mean(), left.min(), left.max()))
+            average, low, high = (_percent(float(v)) for v in (left.mean(), left.min(), left.max()))
             each = tuple(100 * float(v) for v in values)
             lost = len(values) - len(left)
-            found.append(Standing(number, name, config.norm, *printed, lost, each, _samples(config)))
+            samples = _samples(config)
+            found.append(Standing(number, name, config.norm, average, low, high, lost, each, samples))
     return found
 
 

@@ -56,7 +56,7 @@ LARGEST = {"none": {5: 0.3, 10: 0.1, 20: 0.03}, "batch": {5: 3.0, 10: 3.0, 20: 1
 
 
 def learned(**changes):
-    """Numbers of E8, the same for all seeds, by `norm`_`depth`: where the loss falls, and which rates learn."""
+    """Numbers of E8, alike for all seeds, by `norm`_`depth`: when the loss falls, and which rates learn."""
     is_ = {"slow_none": 0.5, "slow_batch": 1.5}
     for depth in (5, 10, 20):
         is_ |= {f"loss_none_{depth}": 0.01, f"loss_batch_{depth}": 0.1, f"falls_none_{depth}": 200}
@@ -97,7 +97,7 @@ def learned(**changes):
             "supports qualifies speaks against",
         ),
         ({"error_batch_20": 19.9}, "", "supports qualifies qualifies"),
-        ({"error_batch_5": 5.4}, "accuracy gained, median of seeds, depth 5", "supports qualifies supports"),
+        ({"error_batch_5": 5.4}, "accuracy gained, median", "supports qualifies supports"),
         ({"error_batch_5": 5.6}, "", "supports qualifies qualifies"),
         ({"error_batch_10": 50.0}, "", "supports qualifies qualifies"),
     ],

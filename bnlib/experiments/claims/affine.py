@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -41,7 +42,8 @@ _BEHIND = 3  # points
 
 
 def _config(arm: str, depth: int, rate: float) -> RunConfig:
-    return replace(_E27, depth=depth, **({"lr": rate, "rest_lr": rate} | _ARMS[arm]))
+    own: dict[str, Any] = {"lr": rate, "rest_lr": rate}
+    return replace(_E27, depth=depth, **(own | _ARMS[arm]))
 
 
 def _trained(arm: str, depth: int) -> int:

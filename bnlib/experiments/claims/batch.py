@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 from math import sqrt
+from typing import Any
 
 import numpy as np
 
@@ -43,7 +44,8 @@ def _e1_read(results: Results) -> Findings:
     for m, found in results.items():
         # Kolmogorov's limit at the probability that 0.008 has for 100,000 numbers.
         limit = 0.008 * sqrt(1e5 / found["batches"][0])
-        bound, largest = theory.xhat_bound(m), {"worst": True, "exact": True}
+        bound = theory.xhat_bound(m)
+        largest: dict[str, Any] = {"worst": True, "exact": True}
         checks += [
             check(f"shape of x̂, largest gap, m={m}", found["distance"], most=limit, **largest),
             check(f"largest |x̂|, m={m}", found["largest"], most=bound + 1e-9, expected=bound, **largest),

@@ -7,7 +7,7 @@ from math import prod
 
 from ...config import RunConfig
 from ...intervals import paired
-from ..findings import Findings, Picture, Results, check, curve, level, mean, points
+from ..findings import Findings, Label, Picture, Results, check, curve, level, mean, points
 from ..model import QUIET, Cells, Experiment, Race, Sides
 from ..nulls import same
 from ..probes import Cell
@@ -30,7 +30,7 @@ def _e23_cells(full: bool) -> Cells:
     """Return cells by (network, m); in the dense network at m=32 as many numbers share a mean, too."""
     few = {"cnn": (64, 2), "dense": (64, 2)}
     many = {"cnn": (64, 16, 4, 2), "dense": (64, _FEWEST, 2), "shallow": (64, 2)}
-    arms = {
+    arms: dict[Label, RunConfig] = {
         (name, m): replace(_CONFIGS[name], norm_batch=m)
         for name, sizes in (many if full else few).items()
         for m in sizes

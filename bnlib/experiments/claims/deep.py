@@ -19,7 +19,9 @@ from ..probes import Cell
 _E24 = RunConfig(inputs="standardized", batch_size=64, replicas=4)
 _ARMS: Arms = {"batch": {}, "none": {"norm": "none"}, "residual": {"residual": "pre"}}
 _WORDS = NAMES | {"residual": "batch norm in a residual network"}
-_RATES = {  # of an arm at each depth; where there is one, nothing is chosen
+_RATES: dict[
+    str, dict[int, tuple[float, ...]]
+] = {  # of an arm at each depth; where there is one, nothing is chosen
     "batch": {10: (0.3, 0.1), 20: (0.3, 0.1), 40: (0.3, 0.03), 60: (0.3, 0.03)},
     "none": {10: (0.1, 0.03), 20: (0.03, 0.01), 40: (0.03, 0.01), 60: (0.03, 0.01)},
     "residual": dict.fromkeys((10, 20, 40, 60), (0.3,)),
@@ -32,7 +34,8 @@ def _e24_cells(full: bool) -> Cells:
     """Label: arm, depth, which of the learning rates."""
     some = [("batch", 20, 0), ("batch", 40, 0), ("none", 20, 0), ("residual", 40, 0)]
     every = [(arm, depth, i) for arm in _ARMS for depth, own in _RATES[arm].items() for i in range(len(own))]
-    config, found = replace(_E24, replicas=4 if full else 2, **QUIET), {}
+    config = replace(_E24, replicas=4 if full else 2, **QUIET)
+    found: Cells = {}
     for arm, depth, i in every if full else some:
         own = replace(config, depth=depth, lr=_RATES[arm][depth][i], **_ARMS[arm])
         steps = _STEPS if full or depth == 20 else 150

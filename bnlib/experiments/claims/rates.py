@@ -14,19 +14,7 @@ from ...config import RunConfig
 from ...intervals import paired
 from ...stats import Array
 from ..arithmetic import Measured
-from ..findings import (
-    Check,
-    Findings,
-    Label,
-    Picture,
-    Results,
-    at_others_best,
-    band,
-    check,
-    curve,
-    mean,
-    near,
-)
+from ..findings import Check, Findings, Label, Picture, Results, at_others_best, band, check, curve, near
 from ..model import NAMES, QUIET, Cells, Experiment, Race, Sides
 from ..nulls import changed, exchanged, same
 from ..probes import Cell
@@ -41,8 +29,8 @@ def times(what: str, ratios: Any, least: float = 0.0, most: float = inf, **rest:
     factor = exp(found.slack)
     slack = most * (factor - 1) if most < inf else least * (1 - 1 / factor)
     measured, low, high = np.exp((found.measured, found.low, found.high)).tolist()
-    bounds = {"least": least if least > 0 else -inf, "most": most, "slack": slack}
-    return replace(found, measured=measured, low=low, high=high, **bounds)
+    least = least if least > 0 else -inf
+    return replace(found, measured=measured, low=low, high=high, least=least, most=most, slack=slack)
 
 
 def compared(what: str, gaps: Mapping[str, Any]) -> str:
@@ -83,7 +71,8 @@ def _reached(found: Measured) -> Array:
     recent = np.lib.stride_tricks.sliding_window_view(loss, _WINDOW // every, axis=1).mean(axis=2)
     below = recent < _LEARNS
     step = every * below.argmax(axis=1) + _WINDOW
-    return np.where(below.any(axis=1), step, found["steps"][0])
+    reached: Array = np.where(below.any(axis=1), step, found["steps"][0])
+    return reached
 
 
 def _median(found: Check, values: Array) -> Check:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -91,9 +92,9 @@ def _e5_read(results: Results) -> Findings:
         tuple(curve(NAMES[norm], found, "val_error") for norm, found in slow.items()),
     )  # fmt: skip
     lines = []
-    for norm, found in slow.items():
-        low, median, high = (tuple(found["quantiles"][0, :, i].tolist()) for i in range(3))
-        lines.append(Series(NAMES[norm], tuple(found["step"][0].tolist()), median, low, high,
+    for norm, own in slow.items():
+        low, median, high = (tuple(own["quantiles"][0, :, i].tolist()) for i in range(3))
+        lines.append(Series(NAMES[norm], tuple(own["step"][0].tolist()), median, low, high,
                             spread="15% to 85% of inputs"))  # fmt: skip
     title = "What enters a typical sigmoid of the last layer: median, and 15% to 85% (first seed)"
     inputs = Picture(title, "step", "input", tuple(lines))
@@ -302,7 +303,7 @@ def _e7_read(results: Results) -> Findings:
         ):
             least = {"loss_range": 3.0, "smoothness": 1.5 if depth == 5 else None}.get(name)
             what, (without, with_norm) = f"{words}, no norm / batch norm, depth {depth}", median[name]
-            judged = {} if least is None else {"least": least, "name": "smoother"}
+            judged: dict[str, Any] = {} if least is None else {"least": least, "name": "smoother"}
             checks.append(check(what, without / with_norm.mean(), **judged))
     starts = [label[1] for label in results if label[0] == "start" and label[2] == "none"]
     rough = {

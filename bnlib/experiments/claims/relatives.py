@@ -169,7 +169,8 @@ def _e22_read(results: Results) -> Findings:
     final = {arm: errors[*arm, lr][half:] for arm, lr in best.items()}
     apart = {(norm, size): final["batch", size] - final[norm, size] for norm, size in final}
     checks = [
-        check("batch norm − layer norm at batch 32, points", apart["layer", 32], most=3, seeds=8, name="level"),
+        check("batch norm − layer norm at batch 32, points", apart["layer", 32], most=3, seeds=8,
+              name="level"),
         check("error of batch norm at batch 32, %", final["batch", 32], most=15, name="level"),
         check("batch norm − layer norm at batch 2, points", apart["layer", 2], least=30, name="fails"),
         check("error of batch norm at batch 2, %", final["batch", 2], least=40, name="fails"),

@@ -101,7 +101,7 @@ E26 = Experiment(
     """,
     sources=("De & Smith 2020, quoted from the abstract", "He et al. 2016"),
     contested="""
-        De & Smith explain by small branches what batch norm does for depth. They add that it bears larger
+        De & Smith explain by small branches what batch norm does for depth. They add that it allows larger
         learning rates, too, which they find to be of use in some regimes only, and hardly in small batches.
     """,
     caveat="""
