@@ -17,12 +17,12 @@ from tests.bnlib.claims import failed, measured_of, notes, read
 
 def test_a_loss_is_reached_when_the_mean_of_twenty_steps_is():
     step = np.arange(0, 300, 4)
-    late = np.where(step < 100, 2.0, 0.1)
+    late = np.where(step < 100, 1.2, 0.1)
     found = {
         "step": step[None], "steps": np.array([300]),
         "train_loss": np.array([late, late * 0 + 0.6, np.where(step < 40, 2.0, np.nan), late * 0 + 0.1]),
     }  # fmt: skip
-    # Frames at steps 84 to 100 have a mean of 1.62, those at 96 to 112 of 0.48: step 116 follows.
+    # Five frames, at steps 92 to 108, have a mean of 0.54, those at 96 to 112 of 0.32: step 116 follows.
     assert rates._reached(found).tolist() == [116, 300, 300, 20]
 
 

@@ -138,13 +138,19 @@ def test_power_iteration_is_that_of_the_singular_values(monkeypatch):
         found = MEASURES["power_iteration"](config, steps, values=tuple(values))
         for replica in range(2):
             left = np.linalg.qr(np.random.default_rng((replica, 7)).standard_normal((20, 3)))[0]
-            c2 = (left.T @ np.random.default_rng(replica).standard_normal(20)) ** 2
+            c = left.T @ np.random.default_rng(replica).standard_normal(20)
+            c2 = c**2
             k, s = np.arange(1, steps + 1)[:, None], values / 3
             error = 1 - np.sqrt((c2 * s ** (4 * k)).sum(1) / (c2 * s ** (4 * k - 2)).sum(1))
             last = np.flatnonzero(error > 1e-9)[-1]
             assert steps == 6 or 10 < last < 40
             assert found["ratio"][replica] == pytest.approx(error[last] / error[last - 1], rel=1e-5)
             assert found["excess"][replica] == pytest.approx(-error.min(), abs=1e-14)
+            u = c * s ** (2 * k)  # its components, of which those behind the first are the error
+            sine = np.linalg.norm(u[:, 1:], axis=1) / np.linalg.norm(u, axis=1)
+            last = np.flatnonzero(sine > 1e-6)[-1]
+            assert steps == 6 or 20 < last < 60
+            assert found["vector"][replica] == pytest.approx(sine[last] / sine[last - 1], rel=1e-6)
     true = arithmetic.spectral_norm
     monkeypatch.setattr(
         arithmetic,
@@ -173,6 +179,31 @@ def test_gradient_growth_is_the_slope_of_squared_norms():
         np.testing.assert_allclose(found["energy"][replica], energy)
         slope = np.polyfit([2, 3, 4, 5], np.log(energy[1:5]), 1)[0]
         assert found["growth"][replica] == pytest.approx(math.exp(-slope))
+
+
+def test_isotropic_gradients_are_those_behind_the_first_layer():
+    """Batch norm by hand, from samples at right angles, with a gradient of what the last layer puts out."""
+    config = replace(TINY, depth=5, width=20, activation="relu", eps=0.1)
+    found = MEASURES["gradient_growth"](config, 0, first=1, last=4, source="isotropic")
+    assert found["energy"].shape == (2, 4)
+    for replica in range(2):
+        rng = np.random.default_rng((replica, 9))
+        basis = np.linalg.qr(rng.standard_normal((20, 16)))[0]
+        x, gradient, seen = math.sqrt(20) * basis.T, rng.standard_normal((16, 20)), []
+        np.testing.assert_allclose(x @ x.T, 20 * np.eye(16), atol=1e-12)
+        for layer in range(1, 5):
+            weight = start(config).parameters[f"weight{layer}"][replica]
+            s = x @ weight
+            std = np.sqrt(s.var(0) + 0.1)
+            xhat = (s - s.mean(0)) / std
+            seen.append((weight, xhat, std))
+            x = np.maximum(xhat, 0)
+        energy = []
+        for weight, xhat, std in seen[::-1]:
+            dz = gradient * (xhat > 0)
+            energy.insert(0, np.square(dz).sum())
+            gradient = (dz - dz.mean(0) - xhat * (dz * xhat).mean(0)) / std @ weight.T
+        np.testing.assert_allclose(found["energy"][replica], energy)
 
 
 def test_the_gradient_of_the_loss_is_that_of_the_first_step():

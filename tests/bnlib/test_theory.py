@@ -264,6 +264,50 @@ def test_linear_growth_is_what_one_norm_passes():
         assert theory.gradient_growth_linear(m) == pytest.approx(one, rel=1e-12)
 
 
+@pytest.mark.parametrize(("m", "width"), [(6, 8), (8, 14)])
+def test_linear_growth_of_few_units(m, width):
+    """One layer, samples equally far from each other, which leaves nothing to large numbers."""
+    rng, growth = np.random.default_rng(3), []
+    for _ in range(3000):
+        x = np.linalg.qr(rng.normal(size=(width, m)))[0].T
+        weight = rng.normal(size=(width, width)) / math.sqrt(width)
+        x = (x - x.mean(axis=0)) * math.sqrt(width * m / (m - 1))  # mean square 1, as behind a norm
+        assert np.square(x).mean() == pytest.approx(1)
+        g = rng.normal(size=(m, width))
+        g -= g.mean(axis=0)
+        back, _, _ = norm_backward(g, batch_norm(x @ weight, eps=0)[1])
+        growth.append(np.square(back @ weight.T).sum() / np.square(g).sum())
+    error = np.std(growth) / math.sqrt(len(growth))
+    assert error < 0.05 * theory.gradient_growth_linear(m)
+    assert np.mean(growth) == pytest.approx(theory.gradient_growth_linear(m, width), abs=4 * error)
+    assert theory.gradient_growth_linear(m) - np.mean(growth) > 6 * error
+
+
+@pytest.mark.parametrize("variance", [0.2, 2.0])
+def test_measured_growth_through_residual_blocks(variance):
+    """Geometric mean of eight streams that begin with this variance; a branch has 1 - 1/pi."""
+    width, m, blocks, logs = 256, 32, 8, []
+    for seed in range(8):
+        rng = np.random.default_rng(seed)
+        h, kept = rng.normal(0, math.sqrt(variance), (m, width)), []
+        for _ in range(blocks):
+            weight = rng.normal(0, math.sqrt(2 / width), (width, width))
+            xhat, cache = batch_norm(h, eps=0)
+            kept.append((weight, xhat, cache))
+            h = h + np.maximum(xhat, 0) @ weight
+        back = rng.normal(size=h.shape)
+        lengths = [np.square(back).sum()]
+        for weight, xhat, cache in reversed(kept):
+            back = back + norm_backward(back @ weight.T * (xhat > 0), cache)[0]
+            lengths.append(np.square(back).sum())
+        logs.append(np.diff(np.log(lengths))[::-1])
+    start = variance / (1 - 1 / math.pi)
+    expected = [theory.residual_gradient_growth(m, block, start) for block in range(1, blocks + 1)]
+    found = np.exp(np.mean(logs, axis=0))
+    np.testing.assert_allclose(found - 1, np.array(expected) - 1, rtol=0.12)
+    assert np.prod(found) == pytest.approx(np.prod(expected), rel=0.05)
+
+
 def test_relu_growth_of_large_batches():
     assert abs(theory.RELU_GROWTH - 1.4669) < 5e-5
     assert math.sqrt(theory.RELU_GROWTH) == pytest.approx(1.211, abs=5e-4)
@@ -501,15 +545,19 @@ def test_power_iteration_converges_at_its_ratio(first, second):
     left, _ = np.linalg.qr(rng.normal(size=(9, 5)))
     right, _ = np.linalg.qr(rng.normal(size=(5, 5)))
     weight = left * [first, second, 0.7, 0.3, 0.1] @ right.T
-    u, errors = rng.normal(size=9), []
+    u, errors, sines = rng.normal(size=9), [], []
     for _ in range(30):
         v = weight.T @ u
         u = weight @ (v / np.linalg.norm(v))
         errors.append(first - np.linalg.norm(u))
+        sines.append(np.linalg.norm(left[:, 1:].T @ u) / np.linalg.norm(u))
     late = [k for k in range(30) if 1e-11 < errors[k] < 1e-5]  # after the start, before rounding
     for k in late[1:]:
         assert errors[k] / errors[k - 1] == pytest.approx(
             theory.power_iteration_ratio(first, second), rel=2e-3
+        )
+        assert sines[k] / sines[k - 1] == pytest.approx(
+            theory.power_iteration_ratio(first, second, vector=True), rel=2e-3
         )
     assert len(late) > 2
     assert min(errors) > -1e-14

@@ -234,7 +234,9 @@ E4 = Experiment(
     nulls=(
         same("batch norm is like no norm", {f"batch norm{end}": f"no norm{end}" for end in ("", _HALF)}),
         exchanged(
-            f"batch norm{_HALF}", f"no norm{_HALF}", "batch norm and no norm are exchanged, weights × ½"
+            f"batch norm{_HALF}",
+            f"no norm{_HALF}",
+            "of half the weights batch norm and no norm are exchanged",
         ),
         same(
             "no norm and layer norm are like batch norm", {n: "batch norm" for n in ("no norm", "layer norm")}

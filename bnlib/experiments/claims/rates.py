@@ -156,8 +156,8 @@ E8 = Experiment(
     setup=f"""
         Digits, standardized, ReLU, 5, 10 and 20 layers of 64 units, SGD, batch 64, 300 steps, learning
         rates from 0.01 to 5.5, 8 seeds. Losses are means over {_WINDOW} steps; a rate learns if the last is
-        below {_LEARNS}. What is said to be at a network’s own rate is, for each seed, at the rate that is the
-        best on average over the other seven.
+        below {_LEARNS}. A network’s own rate is, for each seed, the one that is best on average over the
+        other seven.
     """,
     theory="",
     accepted=f"""
@@ -165,8 +165,8 @@ E8 = Experiment(
         and 20. Each at its own rate, batch norm needs at most 0.8 times as many steps to a loss below
         {_LEARNS}; but after 300 steps its loss is at least 1.4 times as high at learning rate 0.01, and at
         least twice as high at depths 5 and 10, each at its own rate. Accuracy gained: at least 3 points at
-        depth 20, at most 2.5 at depth 5. Ratios are geometric means over seeds; the last two are medians,
-        which one seed that diverges can’t turn.
+        depth 20, at most 2.5 at depth 5. Ratios are geometric means over seeds. Losses at own rates, and
+        accuracies, are medians of seeds: one seed that diverges can’t turn them.
     """,
     sources=("Ioffe & Szegedy 2015, section 3.3", "Bjorck et al. 2018"),
     contested="""
