@@ -236,7 +236,7 @@ E4 = Experiment(
         exchanged(
             f"batch norm{_HALF}",
             f"no norm{_HALF}",
-            "of half the weights batch norm and no norm are exchanged",
+            "with half the weights batch norm and no norm are exchanged",
         ),
         same(
             "no norm and layer norm are like batch norm", {n: "batch norm" for n in ("no norm", "layer norm")}

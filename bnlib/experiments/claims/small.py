@@ -75,7 +75,10 @@ E11 = Experiment(
         decay 1e-4, cosine over 240 steps (12 epochs), 6 seeds. Statistics come from m samples at a time;
         group norm has 4 groups.
     """,
-    theory="At m=2 no gradient passes the norm (E2): the collapse is a closed form, not noise.",
+    theory="""
+        At m=2 and ε=0 no gradient passes the norm (E2), and next to none at a small ε: the collapse is a
+        closed form, not noise.
+    """,
     accepted="""
         At m=2 an error at least 35 points higher than at m=64, and 30 points higher than group norm’s; at m=4
         at least 1.5 times that at m=16 (geometric mean over seeds).
