@@ -1,40 +1,10 @@
 """The experiments, one file a theme, and the table of all of them."""
 
-from ..model import Experiment
-from . import (
-    affine,
-    batch,
-    convolution,
-    costs,
-    deep,
-    depth,
-    inference,
-    rates,
-    reasons,
-    relatives,
-    repairs,
-    residual,
-    shifted,
-    small,
-    speed,
-)
+from importlib import import_module
+from pkgutil import iter_modules
 
-_THEMES = (
-    affine,
-    batch,
-    convolution,
-    costs,
-    deep,
-    depth,
-    inference,
-    rates,
-    reasons,
-    relatives,
-    repairs,
-    residual,
-    shifted,
-    small,
-    speed,
-)
+from ..model import Experiment
+
+_THEMES = [import_module(f"{__name__}.{theme.name}") for theme in iter_modules(__path__)]
 _ALL = [value for theme in _THEMES for value in vars(theme).values() if isinstance(value, Experiment)]
 EXPERIMENTS = {one.name: one for one in sorted(_ALL, key=lambda one: int(one.name.removeprefix("E")))}
