@@ -371,7 +371,7 @@ EVIDENCE = {
     *("bnlib.store", "bnlib.referee", "bnlib.sweep", "bnlib.theory", "bnlib.twin", "bnlib.workers"),
 }
 LESSONS = {"bnlib.clinic", "bnlib.inference"}
-MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4000, "claims": 3600, "lessons": 1500}
+MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4100, "claims": 3600, "lessons": 1500}
 
 
 def floor_of(module: str) -> str:

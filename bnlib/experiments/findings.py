@@ -6,12 +6,13 @@ Plain values without a word on how they are drawn: a terminal, a report and a pa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
-from math import inf, isfinite, sqrt
+from dataclasses import dataclass, replace
+from math import exp, inf, isfinite, sqrt
 from typing import Any
 
 import numpy as np
 
+from ..intervals import paired
 from ..stats import Array
 from .arithmetic import Measured
 
@@ -140,6 +141,29 @@ def at_others_best(errors: Sequence[Array]) -> Array:
     others = table.sum(axis=1, keepdims=True) - table
     best: Array = np.take_along_axis(table, others.argmin(axis=0)[None], axis=0)[0]
     return best
+
+
+def times(what: str, ratios: Any, least: float = 0.0, most: float = inf, **rest: Any) -> Check:
+    """Return a check of a ratio's geometric mean over seeds; bounds widen by factors, never past 1."""
+    with np.errstate(divide="ignore"):
+        found = check(what, np.log(ratios), *np.log((least, most)), null=0, **rest)
+    factor = exp(found.slack)
+    slack = most * (factor - 1) if most < inf else least * (1 - 1 / factor)
+    measured, low, high = np.exp((found.measured, found.low, found.high)).tolist()
+    least = least if least > 0 else -inf
+    return replace(found, measured=measured, low=low, high=high, least=least, most=most, slack=slack)
+
+
+def compared(what: str, gaps: Mapping[str, Any]) -> str:
+    """Return where differences over seeds, in points, are clearly above 0, clearly below, or neither."""
+    found = {where: paired(values) for where, values in gaps.items()}
+    kinds: dict[str, list[str]] = {"clearly higher": [], "clearly lower": [], "no clear difference": []}
+    for where, gap in found.items():
+        kind = "no clear difference" if not gap.clear else f"clearly {'higher' if gap.mean > 0 else 'lower'}"
+        kinds[kind].append(f"at {where}: {gap.mean:+.1f} ({gap.low:+.1f} to {gap.high:+.1f})")
+    said = "; ".join(f"{kind} {', '.join(places)}" for kind, places in kinds.items() if places)
+    seeds = next(iter(found.values())).seeds
+    return f"{what}, in points, with 95% intervals from {seeds} seeds: {said}."
 
 
 def near(what: str, values: Any, expected: float, tolerance: float, **rest: Any) -> Check:

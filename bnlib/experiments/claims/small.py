@@ -7,11 +7,10 @@ from itertools import product
 
 from ...config import RunConfig
 from ...intervals import paired
-from ..findings import Findings, Picture, Results, check, curve, level, points
+from ..findings import Findings, Picture, Results, check, compared, curve, level, points, times
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
-from .rates import compared, times
 
 _E11 = RunConfig(
     depth=4, batch_size=64, lr=0.2, optimizer="momentum", weight_decay=1e-4, cosine_steps=240, groups=4,
