@@ -191,7 +191,7 @@ class Result:
         table = [
             "  ".join(cell.ljust(w) for cell, w in zip(row, widths, strict=True)).rstrip() for row in rows
         ]
-        prose = [self.verdict, *self.findings.notes]
+        prose = [self.verdict, f"It {self.claimed}.", *self.findings.notes]
         for name in ("contested", "caveat"):
             if text := getattr(experiment, name):
                 prose.append(f"{name.capitalize()}: {text}")

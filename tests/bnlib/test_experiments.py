@@ -253,7 +253,8 @@ def test_a_run_prints_theory_measured_tolerance_and_verdict(capsys, monkeypatch,
     printed = capsys.readouterr()
     assert "theory" in printed.out and "measured" in printed.out and "accepted" in printed.out
     assert re.search(r"batch norm, after 30 blocks +31 ", printed.out)
-    assert "As accepted at reduced size: " in printed.out and "supports “In residual" in printed.out
+    assert "As accepted at reduced size: " in printed.out
+    assert "It supports “In residual networks it works by keeping branches small”." in printed.out
     assert "2/2" in printed.err  # the progress, apart from the result
 
 
