@@ -210,8 +210,12 @@ def _stances(result: Result) -> str:
         kind, mark = MARKS[stance]
         rests = _rests(result, result.experiment.claims[claim])
         said = f'<span class="{kind}">{mark} {stance}</span> “{_text(CLAIMS[claim])}”'
-        if elsewhere := [f"{says} where {null}" for null, says in worlds.get(claim, {}).items()]:
-            rests += f"<li>Without the effect it {_text('; it '.join(elsewhere))}.</li>"
+        gone: dict[str, list[str]] = {}
+        for null, says in worlds.get(claim, {}).items():
+            if says != stance:
+                gone.setdefault(says, []).append(f"where {null}")
+        for says, where in gone.items():
+            rests += f"<li>In worlds without the effect it {says}: {_text(', or '.join(where))}.</li>"
         items.append(f"<li>{said}<ul>{rests}</ul></li>")
     return f"<ul>{''.join(items)}</ul>" if items else f"<p>It {NO_SIDE}: identities, moments and counts.</p>"
 

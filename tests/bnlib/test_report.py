@@ -89,7 +89,8 @@ def page(tmp_path: Path) -> Any:
 def kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """An audit of E3 alone."""
     checks = {"holds well": {"misses": 0.004, "nulls": ["arms are alike"]}}
-    stances = {"depth": {"arms are alike": "does not show"}}
+    worlds = {"arms are alike": "supports", "nothing else is": "does not show", "they are others": "supports"}
+    stances = {"depth": worlds}
     found = {"E3": {"seeds": 48, "draws": 1000, "checks": checks, "stances": stances}}
     monkeypatch.setattr(audit, "kept", lambda: found)
 
@@ -304,7 +305,8 @@ def test_a_stance_says_on_what_it_rests(page):
         f'<li><span class="fails">✗ speaks against</span> “{CLAIMS["flow"]}”<ul><li>It shows in fails badly'
     )
     assert f"{said}: 7.5·10⁻⁹ (≥ 0.5).</li><li>It is limited by holds well: 1.25 (1 to 2).</li></ul>" in text
-    assert "<li>Without the effect it does not show where arms are alike.</li></ul>" in text
+    gone = "In worlds without the effect it supports: where arms are alike, or where they are others."
+    assert f"<li>{gone}</li></ul>" in text
     assert "arms are alike" not in section(own(page(result("E4"))), "e4")
 
 
