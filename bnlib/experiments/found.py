@@ -85,7 +85,7 @@ def plain(result: Result) -> dict[str, Any]:
 def _row(one: Check, misses: float | None) -> dict[str, Any]:
     outcome = "reported" if one.reported else "holds" if one.holds else "fails"
     numbers = {name: _number(getattr(one, name)) for name in ("expected", "measured", "low", "high")}
-    row = {"what": one.what, **numbers, "accepted": one.accepted, "outcome": outcome}
+    row = {"what": one.what, **numbers, "accepted": readable(one.accepted), "outcome": outcome}
     return row | {"exact": one.exact, "misses": misses}
 
 

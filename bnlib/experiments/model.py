@@ -32,9 +32,10 @@ CLAIMS = {
     "cost": "It costs parameters and time",
     "recurrent": "Recurrent networks don’t fit",
     "place": "In deep residual networks the norm belongs inside the branch",
+    "repair": "Statistics of the test batch repair a shift of the inputs",
 }
 EXPLANATIONS = ("shift", "smooth", "branch", "affine")
-RELATIVES = ("place",)
+RELATIVES = ("place", "repair")
 NO_SIDE = "takes no side"
 LIMITS = ("small", "discrepancy", "online", "depth", "cost", "recurrent")
 STANCES = {  # by whether what speaks for a claim holds, and what limits it
@@ -63,20 +64,23 @@ class Sides:
 
     shows : hold where the claim is right
     limits : hold where it isn't, or where it has a price
+    controls : hold where the experiment works at all; without them the others say nothing
     """
 
     shows: tuple[str, ...] = ()
     limits: tuple[str, ...] = ()
+    controls: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        return (*self.shows, *self.limits)
+        return (*self.shows, *self.limits, *self.controls)
 
     def stance(self, checks: Iterable[Check]) -> str:
         """Return what these checks say of the claim: a value of STANCES. A side holds if all of it does."""
         judged = [one for one in checks if not one.reported]
         sides = ([one.holds for one in judged if one.name in names] for names in (self.shows, self.limits))
-        shown, limited = (bool(held) and all(held) for held in sides)
+        works = all(one.holds for one in judged if one.name in self.controls)
+        shown, limited = (works and bool(held) and all(held) for held in sides)
         return STANCES[shown, limited]
 
 

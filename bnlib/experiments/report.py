@@ -28,6 +28,7 @@ MARKS = {
     "not as accepted": ("fails", "✗"),
 }
 PAGE = Path(__file__).with_suffix(".html")
+FEW = 3  # checks of a side that are listed in a line
 LONG, SHOWN = 12, 8  # with more rows a table is folded, all but so many
 
 
@@ -215,20 +216,25 @@ def _stances(result: Result) -> str:
             if says != stance:
                 gone.setdefault(says, []).append(f"where {null}")
         for says, where in gone.items():
-            rests += f"<li>In worlds without the effect it {says}: {_text(', or '.join(where))}.</li>"
+            rests += f"<li>On data {_text(', or '.join(where))}, the stance would be “{says}”.</li>"
         items.append(f"<li>{said}<ul>{rests}</ul></li>")
     return f"<ul>{''.join(items)}</ul>" if items else f"<p>It {NO_SIDE}: identities, moments and counts.</p>"
 
 
 def _rests(result: Result, sides: Sides) -> str:
     """The checks on which a stance rests, an item a side."""
-    words = {"It shows in": sides.shows, "It is limited by": sides.limits}
+    words = {"It shows in": sides.shows, "Limits": sides.limits, "Controls": sides.controls}
     judged = [found for found in result.findings.checks if not found.reported]
     items = []
     for begin, names in words.items():
         on = [f"{one.what}: {one.measured:.4g} ({one.accepted})" for one in judged if one.name in names]
-        if on:
-            items.append(f"<li>{begin} {_text('; '.join(on))}.</li>")
+        if len(on) > FEW:
+            listed = "".join(f"<li>{_text(one)}</li>" for one in on)
+            items.append(
+                f"<li><details><summary>{begin}: {len(on)} checks</summary><ul>{listed}</ul></details></li>"
+            )
+        elif on:
+            items.append(f"<li>{begin}: {_text('; '.join(on))}</li>")
     return "".join(items)
 
 

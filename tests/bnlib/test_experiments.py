@@ -189,6 +189,13 @@ def test_a_stance_is_computed_from_its_checks(shown, limited, stance):
     assert result.stances == {"flow": stance} and result.claimed == f"{stance} “{CLAIMS['flow']}”"
 
 
+def test_a_stance_needs_its_controls():
+    shown, control = replace(GOOD, name="shown"), replace(GOOD, name="control")
+    sides = Sides(("shown",), controls=("control",))
+    assert sides.stance([shown, control]) == "supports" and sides.names == ("shown", "control")
+    assert sides.stance([shown, replace(BAD, name="control")]) == "does not show"
+
+
 def test_without_claims_it_takes_no_side():
     assert fabricated(GOOD, claims={}).claimed == "takes no side"
 

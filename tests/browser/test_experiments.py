@@ -40,7 +40,7 @@ def test_a_link_opens_the_race_where_its_effect_is_seen_and_a_reload_keeps_it(pa
     for _ in range(2):
         at_step(page, 240)
         expect(heading(page)).to_have_text(
-            "E11, Small norm batches alone, at a fixed batch of SGD. "
+            "E11, In dense networks norm batches of two fail, at a fixed batch of SGD. "
             "Norm batches of 64, 8, 4 and 2, judged at step 240."
         )
         expect(page.get_by_label(re.compile(r"Norm of lane \d"))).to_have_count(4)

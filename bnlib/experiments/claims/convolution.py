@@ -75,7 +75,7 @@ def _e23_pictures(results: Results) -> tuple[Picture, Picture]:
     return (
         Picture(
             "Error against the samples that share a mean and a variance; every step sees 64", "norm batch, m",
-            "error, %", tuple(series), log_x=True,
+            "error, %", tuple(series), log_x=True, log_y=True,
         ),
         Picture(
             "The convolutional network in training", "step", "validation error, %",
@@ -114,7 +114,7 @@ def _e23_notes(results: Results) -> tuple[str, ...]:
 E23 = Experiment(
     name="E23",
     title="Small norm batches in a small convolutional network",
-    claims={"small": Sides(limits=("convolution", "dense"))},
+    claims={"small": Sides(limits=("convolution",), controls=("dense",))},
     setup="""
         Digits, three 3 × 3 convolutions with 16, 32 and 32 channels and a global average, batch 64, momentum
         SGD at learning rate 0.2, weight decay 1e-4, cosine over 240 steps (12 epochs), 6 seeds. Statistics

@@ -75,8 +75,8 @@ E11 = Experiment(
         group norm has 4 groups.
     """,
     theory="""
-        At m=2 and ε=0 no gradient passes the norm (E2), and next to none at a small ε: the collapse is a
-        closed form, not noise.
+        At m=2 and ε=0 no gradient passes the norm (E2), and next to none at a small ε: the
+        collapse follows from a formula; it is not noise.
     """,
     accepted="""
         At m=2 an error at least 35 points higher than at m=64, and 30 points higher than group norm’s; at m=4

@@ -130,9 +130,10 @@ E25 = Experiment(
     setup="""
         Digits, 4 × 64 ReLU units as in E11, plain SGD on half a cosine, 8 seeds, batch norm and no norm. 10
         epochs at every batch size: 1,621 steps at batch 8, 405 at 32, 101 at 128 and 25 at 512; at 512 also
-        80 epochs, 203 steps. Learning rates, the same for both: at batch 8 0.03 to 1, at 32 0.1 to 3, above
-        0.1 to 10, each about 3 times the one before. Each seed is judged at the rate that is best on the
-        other seeds. Validation with precise statistics, so that late running averages (E13) play no part.
+        80 epochs, 203 steps. Learning rates, the same for both: 0.03 to 1 at batch 8, 0.1 to 3 at 32,
+        0.1 to 10 at 128 and 512, each about 3 times the one before. Each seed is judged at the rate that is
+        best on the other seeds. Validation with statistics computed anew on the training samples, so that
+        late running averages (E13) play no part.
     """,
     theory="""
         At equal epochs large batches have few steps, and few steps have to be large. A network without a norm
