@@ -144,7 +144,7 @@ def _e30_cells(full: bool) -> Cells:
             cells["loss", place, blocks] = Cell("block_gradients", config, 0, (("source", "loss"),))
         for blocks in (12, _DEEP):
             config = replace(train, residual=place, depth=blocks + 1)
-            cells["trained", place, blocks] = Cell("learning", config, steps)
+            cells["trained", place, blocks] = Cell("learning", config, 100 if blocks == 12 else steps)
     rising = tuple((step, "lr", train.lr * (step + 5) / _WARM) for step in range(0, _WARM, 5))
     config = replace(train, residual="post", depth=_DEEP + 1, edits=rising)
     cells["trained", "warmed up", _DEEP] = Cell("learning", config, steps)
