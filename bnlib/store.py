@@ -20,7 +20,7 @@ import numpy as np
 Result = dict[str, Any]  # arrays and Python numbers by name
 
 # They ask for results, hand them on or read them, but have no part in them.
-_READERS = "__init__ audit figures findings found model nulls report"
+_READERS = "__init__ audit figures findings found kept model nulls report"
 CARRIERS = {"__main__.py", "intervals.py", "store.py", "sweep.py", "workers.py"}
 CARRIERS |= {f"experiments/{name}.py" for name in _READERS.split()}
 DECLARATIONS = "experiments/claims/"

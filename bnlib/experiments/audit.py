@@ -8,7 +8,6 @@ check fails.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -19,6 +18,7 @@ import numpy as np
 
 from . import find
 from .findings import Check, Label, Results
+from .kept import Kept, load, refuse_reduced, write
 from .model import Cells, Experiment, Result
 from .probes import Cell, measure
 
@@ -186,25 +186,19 @@ def keep(audits: Sequence[Audited], path: Path = FILE) -> None:
     ValueError
         If an audit is of another size.
     """
-    smaller = [one.experiment.name for one in audits if one.size != "full"]
-    if smaller:
-        raise ValueError(f"keep: {', '.join(smaller)} ran at reduced size; audit them in full")
-    known = json.loads(path.read_text("utf-8")) if path.is_file() else {}
-    known |= {one.experiment.name: _plain(one) for one in audits}
-    ordered = {name: known[name] for name in sorted(known, key=lambda name: int(name[1:]))}
-    path.write_text(json.dumps(ordered, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    refuse_reduced(audits, "audit them")
+    write(path, load(path) | {one.experiment.name: _plain(one) for one in audits})
     kept.cache_clear()
 
 
 @cache
-def kept() -> dict[str, dict[str, Any]]:
+def kept() -> Kept:
     """Return what audits found, by experiment.
 
     "seeds", "draws"; "checks": by judged check "misses" and "nulls"; "stances": by claim, what the experiment
     would say in each world without an effect.
     """
-    found: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
-    return found
+    return load(FILE)
 
 
 def misses(name: str, check: Check) -> float | None:

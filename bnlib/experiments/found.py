@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cache
 from math import isfinite
@@ -17,6 +16,7 @@ import numpy as np
 from . import audit
 from .figures import readable
 from .findings import Check
+from .kept import Kept, load, refuse_reduced, write
 from .model import Result
 
 FILE = Path(__file__).with_suffix(".json")
@@ -39,9 +39,8 @@ def found(name: str) -> dict[str, Any] | None:
 
 
 @cache
-def _kept() -> dict[str, dict[str, Any]]:
-    kept: dict[str, dict[str, Any]] = json.loads(FILE.read_text("utf-8")) if FILE.is_file() else {}
-    return kept
+def _kept() -> Kept:
+    return load(FILE)
 
 
 def keep(results: Sequence[Result], path: Path = FILE) -> None:
@@ -52,11 +51,8 @@ def keep(results: Sequence[Result], path: Path = FILE) -> None:
     ValueError
         If a result is of another size.
     """
-    smaller = [result.experiment.name for result in results if result.size != "full"]
-    if smaller:
-        raise ValueError(f"keep: {', '.join(smaller)} ran at reduced size; run them in full")
-    kept = {result.experiment.name: plain(result) for result in results}
-    path.write_text(json.dumps(kept, indent=1, ensure_ascii=False) + "\n", "utf-8")
+    refuse_reduced(results, "run them")
+    write(path, {result.experiment.name: plain(result) for result in results})
     _kept.cache_clear()
 
 

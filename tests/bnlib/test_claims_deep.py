@@ -103,7 +103,7 @@ def test_sentences_follow_the_numbers():
     level = numbers()
     for i in (0, 1):
         level["none", 60, i]["final_precise"] = np.array([80.0, 90.0, 80.0, 91.0])
-    assert "4 seeds), no evidence at 60 layers" in said(level)
+    assert "4 seeds) at 60 layers (no evidence)" in said(level)
     tuned = numbers()
     tuned["batch", 20, 1]["final_precise"] -= 1
     assert "batch norm 0.3 at 10, 0.3 at 20," in usual and "batch norm 0.3 at 10, 0.1 at 20," in said(tuned)

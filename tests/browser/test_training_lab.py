@@ -362,11 +362,14 @@ def test_an_open_question_keeps_the_race_back_until_it_is_answered(page: Page) -
     for name in SPOILING:
         expect(page.locator(f"[data-figure={name}]")).to_be_hidden()
     expect(verdict(page)).to_have_text("")
+    explanation = page.locator(".verdict .what")
+    expect(explanation).to_be_hidden()  # there is no lead to explain yet
     expect(page.locator(".verdict dt", has_text="Why")).to_be_hidden()
     expect(page.locator(".lab")).to_have_attribute("data-step", "0")
     page.keyboard.press("1")
     expect(question(page).locator(".chosen")).to_have_attribute("data-choice", "0")
     expect(page.get_by_role("button", name="Pause")).to_be_enabled()
+    expect(explanation).to_be_visible()
     wait_for_address(page, "preset=opening&guess=0")
 
 

@@ -75,7 +75,7 @@ def _e24_read(results: Results) -> Findings:
     notes = [
         f"By the rule of thumb, 16/ln λ with λ = {growth:.3f} at a batch of {_E24.batch_size}, about "
         f"{limit:.0f} layers can be trained. Here batch norm’s error is {by_depth} layers.",
-        f"Skip connections take off batch norm’s error {_by_depth(gained)}.",
+        f"Batch norm’s error without skip connections − with them: {_by_depth(gained)}.",
         f"No norm − batch norm: {_by_depth({d: paired(gap) for d, gap in behind.items()})}.",
     ]
     deep = [mean(final["none", depth]) for depth in arms["none"] if depth >= 40]
@@ -102,7 +102,7 @@ def _e24_read(results: Results) -> Findings:
 
 def _by_depth(gaps: Mapping[int, Interval]) -> str:
     """Say at each depth which side a difference is on, if it is certain."""
-    said = (f"{gap.text()}{'' if gap.clear else ', no evidence'} at {d} layers" for d, gap in gaps.items())
+    said = (f"{gap.text()} at {d} layers{'' if gap.clear else ' (no evidence)'}" for d, gap in gaps.items())
     return "; ".join(said)
 
 
@@ -138,7 +138,8 @@ E24 = Experiment(
     """,
     caveat=f"""
         It is a limit of {_STEPS} steps, on digits: with more of them 40 layers learn more, with a norm or
-        without. Two learning rates an arm are a coarse grid.
+        without. Two learning rates an arm are a coarse
+        grid. The lab’s race has running averages and one rate for all seeds, so its numbers differ.
     """,
     cells=_e24_cells,
     read=_e24_read,

@@ -150,7 +150,9 @@ E25 = Experiment(
     """,
     caveat="""
         How large the gain is depends on the network and its inputs; the notes have it with standardized ones.
-        Intervals are over seeds: the 500 validation samples are always the same.
+        The lab’s races have running averages and one rate for all
+        seeds, so their numbers differ. Intervals are over seeds: the 500 validation samples are always the
+        same.
     """,
     cells=_e25_cells,
     read=_e25_read,
