@@ -41,8 +41,10 @@ setup: $(RUNTIME) ## set up .venv without starting anything
 run: $(RUNTIME) ## set up .venv and start the lab (HOST=127.0.0.1 PORT=8501)
 	@$(PY) tools/bootstrap.py port "$(HOST)" "$(PORT)"
 	@echo "BatchNorm Lab is at $(ADDRESS)  (Ctrl-C stops it)"
-	@$(if $(OPEN),BNLAB_OPEN="$(OPEN)") $(PY) -m uvicorn app:app --host "$(HOST)" --port "$(PORT)" --workers 1 \
-		--ws websockets-sansio --ws-per-message-deflate false --no-access-log --log-level warning --timeout-graceful-shutdown 3
+	@$(if $(OPEN),BNLAB_OPEN="$(OPEN)") BNLAB_HOST="$(HOST)" \
+		$(PY) -m uvicorn app:app --host "$(HOST)" --port "$(PORT)" --workers 1 \
+		--http live.sockets:Web --ws live.sockets:Guarded --ws-per-message-deflate false \
+		--no-access-log --log-level warning --timeout-graceful-shutdown 3
 
 test: $(DEV) ## set up everything, check style and types, run all tests, those in a browser too
 	@failed=; step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \

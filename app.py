@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+import logging
 import os
 import webbrowser
 from contextlib import asynccontextmanager
@@ -11,22 +12,28 @@ from pathlib import Path
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 import streamlit as st
-from starlette.responses import FileResponse, JSONResponse
-from starlette.routing import Mount, Route, WebSocketRoute
-from starlette.staticfiles import StaticFiles
+from starlette.middleware import Middleware
+from starlette.routing import Route, WebSocketRoute
 
 from live.channel import Channel
 from live.desk import Desk
+from live.files import Files
+from live.gate import Gate
+from live.sockets import make_room
 from ui import assets
 
 HERE = Path(__file__).parent
 desk = Desk()
 channel = Channel(desk)
+# Streamlit warns of every message that isn't its page's, and anybody can send those.
+_sockets = logging.getLogger("streamlit.web.server.starlette.starlette_websocket")
+_sockets.addFilter(lambda record: record.levelno > logging.WARNING)
 
 
 @asynccontextmanager
 async def lifespan(_app):
     """Start the pool with the server and end it with the server."""
+    make_room()
     desk.start()
     # Streamlit collects garbage often; what is alive now stays alive and needn't be looked at again.
     gc.collect()
@@ -37,19 +44,12 @@ async def lifespan(_app):
     desk.stop()
 
 
-async def health(_request):
-    """For load balancers and benchmarks: alive, and how much is kept."""
-    kept = {"recordings": len(desk.recordings), "bytes": desk.recordings.nbytes}
-    return JSONResponse(kept | {"computed_steps": desk.computed_steps, "sockets": channel.open_sockets})
-
-
 app = st.App(
     HERE / "ui" / "main.py",
     routes=[
-        WebSocketRoute("/live", channel.serve),
-        Route("/health", health),
-        Route(assets.PLOTLY, lambda _request: FileResponse(assets.plotly_file())),
-        Mount(assets.MOUNT, StaticFiles(directory=HERE / "assets")),
+        WebSocketRoute(f"{assets.base()}/live", channel.serve),
+        Route(f"{assets.base()}/health", channel.health),
     ],
+    middleware=[Middleware(Gate, files=Files(assets.places()), base=assets.base())],
     lifespan=lifespan,
 )

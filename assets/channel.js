@@ -1,7 +1,7 @@
 // The transport, one small seam: send(message) up; onOpen, onMessage({header fields, arrays}) and
 // onState("open" | "away") down. Another transport only has to offer the same.
 
-/** @typedef {Record<string, any> & { kind: string, arrays?: Record<string, Float32Array> }} Message */
+/** @typedef {Record<string, any> & { kind: string, arrays?: Record<string, Float32Array>, bytes?: Uint8Array }} Message */
 
 const FIRST_RETRY_MS = 250;
 const LONGEST_RETRY_MS = 4000;
@@ -59,7 +59,8 @@ export function openChannel(path, { onOpen, onMessage, onState }) {
 
 /**
  * Header length (uint32), header (JSON), float32 numbers: live/messages.py describes it. Where the header's figures
- * or panels have {"$": k} instead of an array, they get the k-th; one of two dimensions as a list of its rows.
+ * or panels have {"$": k} instead of an array, they get the k-th; one of two dimensions as a list of its rows. Where it
+ * says how many "bytes" follow the numbers, it gets them.
  *
  * @param {ArrayBuffer} buffer
  * @returns {Message}
@@ -79,6 +80,7 @@ export function unpack(buffer) {
     placed.push(shape.length === 2 ? rows(array, shape) : array);
     start += 4 * count;
   }
+  if (header.bytes) header.bytes = new Uint8Array(buffer, start, header.bytes);
   for (const part of ["figures", "panels"]) if (header[part]) header[part] = filled(header[part], placed);
   return { ...header, arrays };
 }

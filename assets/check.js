@@ -1,13 +1,37 @@
 // "Check against PyTorch": the same tensors through torch, in a process of its own, and the largest difference.
 import { button, element } from "./controls.js";
 import { brief } from "./numbers.js";
+import { duration } from "./waits.js";
 
 /**
+ * What the server says of a lane: what PyTorch found, why it isn't asked, or how many checks are before this one
+ * and about how many seconds they take; at its turn none, and its own.
+ *
+ * @typedef {{ lane: number, of: number, name: string, report?: Report, refused?: string, waiting?: { place: number, seconds: number } }} Answer
+ *
  * What PyTorch found of a lane; diverged: the step after which there is nothing to compare.
  *
  * @typedef {{ largest: number, where: string, rows: [what: string, difference: number, magnitude: number][] }} Compared
  * @typedef {{ diverged?: number | null, torch: string, agrees: boolean, float32: Compared, float64: Compared }} Report
  */
+
+/**
+ * How a check stands, in words.
+ *
+ * @param {number} step
+ * @param {Answer} answer the latest
+ * @param {string} torch the version that has answered; "" if none has
+ */
+export function words(step, { lane, of, waiting }, torch) {
+  if (waiting) {
+    const { place, seconds } = waiting;
+    const here = of > 1 ? `Step ${step}, lane ${lane + 1} of ${of}` : `Step ${step}`;
+    if (!place) return `${here}: it is your turn, about ${duration(seconds)} …`;
+    return `${here}: ${place} ${place > 1 ? "checks are" : "check is"} before yours, about ${duration(seconds)} …`;
+  }
+  if (lane + 1 < of) return `Step ${step}: lane ${lane + 1} of ${of} is done …`;
+  return torch ? `Step ${step}, PyTorch ${torch}:` : `Step ${step}:`;
+}
 
 export class Check {
   /**
@@ -20,6 +44,7 @@ export class Check {
     this.ask = ask;
     this.number = 0;
     this.at = 0;
+    this.torch = "";
     const menu = element(parent, "details", "check");
     element(menu, "summary", "", {}, "Check against PyTorch");
     element(
@@ -27,7 +52,7 @@ export class Check {
       "p",
       "hint",
       {},
-      "The first seed of each lane, as it is at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference.",
+      "The first seed of each lane, as it is at the playhead, and its next batch go through PyTorch, too: forward, backward, running statistics, inference. PyTorch repeats this one step, not the way to it.",
     );
     this.start = button(menu, "Check this step", "Compare every lane with PyTorch at this step", () => this.request());
     this.note = element(menu, "p", "hint", { role: "status" });
@@ -38,6 +63,7 @@ export class Check {
     const { values } = this.race;
     this.at = this.race.step();
     this.number += 1;
+    this.torch = "";
     const sent = this.ask({ kind: "check", id: this.number, values, step: this.at });
     this.found.replaceChildren();
     this.start.disabled = sent;
@@ -56,20 +82,22 @@ export class Check {
     }
     if (message.kind !== "check") return false;
     if (message.id !== this.number) return true;
-    const done = message.lane + 1;
-    this.note.textContent =
-      done < message.of
-        ? `Step ${this.at}: lane ${done} of ${message.of} is done …`
-        : `Step ${this.at}, PyTorch ${message.report.torch}:`;
-    this.start.disabled = done < message.of;
+    this.torch ||= message.report?.torch ?? "";
+    this.note.textContent = words(this.at, message, this.torch);
+    if (message.waiting) return true;
+    this.start.disabled = message.lane + 1 < message.of;
     this.show(message);
     return true;
   }
 
-  /** @param {{ name: string, report: Report }} message */
-  show({ name, report }) {
+  /** @param {Answer} message */
+  show({ name, report, refused }) {
     const item = element(this.found, "details", "lane-check");
     const head = element(item, "summary");
+    if (!report) {
+      head.textContent = `${name}: not checked: ${refused}`;
+      return;
+    }
     if (report.diverged !== undefined && report.diverged !== null) {
       head.textContent = `${name}: diverged at step ${report.diverged}, there is nothing to compare`;
       return;

@@ -12,6 +12,7 @@ import { Rate, words } from "./waits.js";
 const PATIENCE_MS = 900; // how long the old picture stays while a new race catches up
 const LONG_PATIENCE_MS = 8000;
 const CATCHING_UP_MS = 100;
+const PORTION = 60; // steps
 const BEND_MS = 90; // a bending curve is drawn so often, with as many steps as can be had in that time
 const LEAST_BEND = 20;
 const MOST_BEND = 200;
@@ -26,6 +27,8 @@ export class Exchange {
   constructor(race) {
     this.race = race;
     this.number = 0;
+    this.answered = 0; // of the latest "lab": frames belong to it
+    this.refused = false; // the race that was asked for last is more than the server can show
     this.redrawnAt = 0;
     /** @type {Coming | undefined} */
     this.coming = undefined;
@@ -36,6 +39,7 @@ export class Exchange {
     this.bend = MOST_BEND;
     this.draftDue = false;
     this.rate = new Rate();
+    this.sharing = 0; // networks that the server computes in turn, where it is more than these
     /** @type {number | undefined} */
     this.busySince = undefined;
     this.saidAt = 0;
@@ -67,6 +71,7 @@ export class Exchange {
     if (!draft) this.draftDue = false;
     this.until = draft ? Math.max(this.bend, race.head.wanted) : this.wanted();
     this.number += 1;
+    this.refused = false;
     // A step of -1 is a bare address: the settings on the page are never that.
     const values = { ...race.values, step: race.head.wanted };
     const sent = race.send({
@@ -92,7 +97,7 @@ export class Exchange {
   /** @param {number} now */
   askVerdict(now) {
     const { race, shown } = this;
-    if (!shown || shown.draft || this.coming || race.open || shown.reached() < 0) return;
+    if (!shown || shown.draft || this.coming || this.refused || race.open || shown.reached() < 0) return;
     const { head, playing } = race;
     let step = race.step();
     if (playing) {
@@ -125,12 +130,15 @@ export class Exchange {
     race.say(said);
   }
 
+  // While it plays, in portions of a size that all who watch at this speed share: the server packs each once.
   wanted() {
     const { playing, values, head } = this.race;
-    const ahead = playing ? Math.max(60, 4 * values.speed) : 1;
+    const portion = playing ? Math.max(PORTION, 2 * values.speed) : 1;
+    const ahead = playing ? Math.max(2 * PORTION, 4 * values.speed) : 1;
     // What has bent under the finger stays on the screen, and so it is in the link.
     const least = values.before.length || values.edits.length ? MOST_BEND : 0;
-    return Math.min(this.race.last, Math.max(least, head.wanted + ahead));
+    const step = Math.max(least, head.wanted + ahead);
+    return Math.min(this.race.last, Math.ceil(step / portion) * portion);
   }
 
   // Asking for a little more at every frame would be many messages: it is asked in larger portions.
@@ -147,7 +155,15 @@ export class Exchange {
 
   // ---- receiving --------------------------------------------------------------------------------------------------
 
-  /** @param {any} message "lab", "panels", "frames", "cost" or "verdict" of the race that was asked for last */
+  // Whether a message is of the race that was asked for last. Frames are the same for all who watch: they have no
+  // number, and belong to the latest "lab".
+  /** @param {any} message */
+  isDueTo(message) {
+    if (message.kind === "lab") this.answered = message.id;
+    return (message.kind === "frames" ? this.answered : message.id) === this.number;
+  }
+
+  /** @param {any} message "lab", "panels", "frames", "line", "cost" or "verdict" of the race that was asked for last */
   receive(message) {
     const { coming } = this;
     if (message.kind === "verdict") {
@@ -158,6 +174,16 @@ export class Exchange {
       if (coming?.header) coming.header.panels = message.panels;
       else this.race.panels.take(message.panels);
       this.race.redraw();
+      return;
+    }
+    if (message.kind === "line") {
+      this.sharing = message.sharing;
+      return;
+    }
+    if (message.kind === "lab" && message.refused) {
+      this.refused = true;
+      this.coming = undefined;
+      this.race.refuse(message);
       return;
     }
     if (message.kind === "lab") {
@@ -235,7 +261,7 @@ export class Exchange {
   // A finger that rests gets the race in full, also when it returns to where it began: no "change" then.
   /** @param {number} now */
   refine(now) {
-    if (this.current?.draft && !this.coming && now - this.askedAt > REST_MS) this.ask();
+    if (this.current?.draft && !this.coming && !this.refused && now - this.askedAt > REST_MS) this.ask();
   }
 
   // ---- waits ------------------------------------------------------------------------------------------------------
@@ -262,6 +288,7 @@ export class Exchange {
   waiting(now) {
     const { race, coming } = this;
     const awaited = coming ?? this.current;
+    if (this.refused) return "more than this server can show: nothing is computed";
     if (!awaited || awaited.draft) return "";
     const { lanes, arrived } = awaited;
     return words({
@@ -276,6 +303,7 @@ export class Exchange {
       wanted: race.head.wanted,
       pace: this.rate.pace,
       speed: race.playing && !coming ? race.values.speed : 0,
+      sharing: this.sharing,
     });
   }
 }

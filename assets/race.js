@@ -314,14 +314,26 @@ export class Race {
   receive(message) {
     if (this.takeAway.receive(message) || this.check.receive(message)) return;
     if (message.kind === "problem") this.verdict.note(message.message);
-    if (message.id !== this.exchange.number) return;
-    this.exchange.receive(message);
+    if (this.exchange.isDueTo(message)) this.exchange.receive(message);
+  }
+
+  // The race that was asked for is more than the server can show: the one on the screen stays until it is changed.
+  /** @param {any} message */
+  refuse({ refused, notes }) {
+    this.settings.say(notes);
+    this.container.classList.add("refused");
+    this.verdict.refuse(refused.text, refused.label, () => {
+      this.apply({ ...this.values, ...refused.fix });
+      this.commit();
+    });
   }
 
   // The race that is on the screen from now on.
   /** @param {Record<string, any>} header */
   take(header) {
     this.settings.say(header.notes);
+    this.container.classList.remove("refused");
+    this.verdict.allow();
     this.verdict.step = -1; // what it says is of another race
     this.panels.take(header.panels);
     this.colours = undefined; // other lanes have other looks

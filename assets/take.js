@@ -27,6 +27,30 @@ const KINDS = {
  *   summary: () => string, figures: () => Taken[]}} Picture
  */
 
+/** A file on its way from the server, compressed, in portions. */
+export class Arrival {
+  /** @param {string} name */
+  constructor(name) {
+    this.name = name;
+    /** @type {Uint8Array<ArrayBuffer>[]} */
+    this.portions = [];
+  }
+
+  // Takes a portion; returns how much of the file is there, 1 if it is all.
+  /** @param {{start: number, size: number, bytes: Uint8Array<ArrayBuffer>}} portion */
+  add({ start, size, bytes }) {
+    this.portions.push(bytes);
+    return (start + bytes.length) / size;
+  }
+
+  /** @returns {Promise<Blob>} the file as it was written */
+  unpacked() {
+    const type = this.name.endsWith(".csv") ? "text/csv" : "text/x-python";
+    const text = new Blob(this.portions).stream().pipeThrough(new DecompressionStream("gzip"));
+    return new Response(text, { headers: { "Content-Type": `${type};charset=utf-8` } }).blob();
+  }
+}
+
 export class TakeAway {
   /**
    * @param {HTMLElement} parent
@@ -39,7 +63,8 @@ export class TakeAway {
     this.ask = ask;
     this.chapter = chapter;
     this.asked = 0;
-    this.called = "";
+    /** @type {Map<number, Arrival>} what the server was asked for, by the number of the question */
+    this.coming = new Map();
     const menu = element(parent, "details", "take");
     element(menu, "summary", "", {}, "Take it away");
     const row = element(menu, "div", "files", { role: "group", "aria-label": "Take it away" });
@@ -118,7 +143,8 @@ export class TakeAway {
     const { name, picture } = this;
     const which = this.chapter ? { chapter: name } : { picture: name, step: this.step() };
     this.asked += 1;
-    this.called = this.fileName(what); // as the picture is now, whatever it is when the file comes
+    // Called as the picture is now, whatever it is when the file comes.
+    this.coming.set(this.asked, new Arrival(this.fileName(what)));
     const sent = this.ask({ kind: "take", id: this.asked, what, ...which, values: picture.values });
     this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
   }
@@ -126,14 +152,36 @@ export class TakeAway {
   // The server's answer; true if the message was one.
   /** @param {any} message @returns {boolean} */
   receive(message) {
-    if (message.kind === "file") {
-      const type = this.called.endsWith(".csv") ? "text/csv" : "text/x-python";
-      download(new Blob([message.text], { type: `${type};charset=utf-8` }), this.called);
-      this.note.textContent = `Saved as ${this.called}.`;
-    } else if (message.kind === "problem" && message.of === "take") {
+    if (message.kind === "file") this.portion(message);
+    else if (message.kind === "problem" && message.of === "take") {
+      this.coming.delete(message.id);
       this.note.textContent = `Not saved: ${message.message}`;
     } else return false;
     return true;
+  }
+
+  /** @param {any} message */
+  portion(message) {
+    const file = this.coming.get(message.id);
+    if (!file) return;
+    if (message.start === 0) this.coming = new Map([[message.id, file]]); // others were lost with their connection
+    const share = file.add(message);
+    const note = `Receiving it: ${10 * Math.floor(10 * share)}%`;
+    if (share === 1) {
+      this.coming.delete(message.id);
+      this.keep(file);
+    } else if (this.note.textContent !== note) this.note.textContent = note; // it is read out
+  }
+
+  /** @param {Arrival} file */
+  async keep(file) {
+    try {
+      download(await file.unpacked(), file.name);
+      this.note.textContent = `Saved as ${file.name}.`;
+    } catch (error) {
+      this.note.textContent = `${file.name} could not be unpacked; take it again.`;
+      throw error;
+    }
   }
 
   step() {

@@ -15,6 +15,7 @@ export class Verdict {
     const clear = terms["clear lead"];
     this.about = clear ? explain(top, "a clear lead", clear, this.box).about : undefined;
     this.text = element(top, "p", "text", { role: "status" });
+    this.fix = element(top, "button", "fix", { type: "button", hidden: "" });
     this.reasons = element(this.box, "dl", "reasons");
     this.because = this.row("Why");
     this.change = this.row("What would change this");
@@ -57,8 +58,24 @@ export class Verdict {
   /** @param {string} words */
   note(words) {
     this.clear();
+    this.allow();
     write(this.text, words);
     this.keepRoom();
+  }
+
+  // Why a race isn't computed, and a button with what would make it fit.
+  /** @param {string} words @param {string} label @param {() => void} change */
+  refuse(words, label, change) {
+    this.clear();
+    write(this.text, words);
+    write(this.fix, label);
+    this.fix.onclick = change;
+    this.fix.hidden = false;
+    this.keepRoom();
+  }
+
+  allow() {
+    this.fix.hidden = true;
   }
 
   /** @param {HTMLElement} cell @param {string} words */

@@ -73,20 +73,23 @@ export function duration(seconds) {
  * @param {number} state.wanted
  * @param {number | undefined} state.pace steps a second
  * @param {number} state.speed steps a second at which it is played; 0 while it isn't
+ * @param {number} [state.sharing] how many networks the server computes in turn, these too
  */
-export function words({ lanes, waited, arrived, reached, wanted, pace, speed }) {
+export function words({ lanes, waited, arrived, reached, wanted, pace, speed, sharing = 0 }) {
   if (!lanes.length) return "the race is being set up";
+  const shared = sharing > lanes.length ? `; ${sharing} networks share this server` : "";
   const missing = lanes.filter((lane) => lane.missing);
   if (missing.length) {
     const seconds = untilFirst(lanes, waited, arrived);
     const names =
       missing.length < lanes.length || lanes.length === 1 ? listed(missing.map(({ name }) => name)) : "all lanes";
-    return `first step of ${names}: ${seconds === undefined ? `${duration(waited)} so far` : `about ${duration(seconds)}`}`;
+    const wait = seconds === undefined ? `${duration(waited)} so far` : `about ${duration(seconds)}`;
+    return `first step of ${names}: ${wait}${shared}`;
   }
   if (speed) {
     if (pace === undefined || pace > 0.9 * speed || reached > wanted) return "";
     const steps = pace < 1 ? Number(pace.toPrecision(1)) : Math.round(pace);
-    return `computing limits this to about ${steps} step${steps === 1 ? "" : "s"} a second`;
+    return `computing limits this to about ${steps} step${steps === 1 ? "" : "s"} a second${shared}`;
   }
   if (reached >= wanted) return "";
   const each = lanes.every(({ cost }) => cost !== undefined)
@@ -94,7 +97,7 @@ export function words({ lanes, waited, arrived, reached, wanted, pace, speed }) 
     : undefined;
   const a = pace ?? (each && 1 / each);
   const left = a ? `, about ${duration((wanted - reached) / a)} left` : "";
-  return `computing step ${reached + 1} of ${wanted}${left}`;
+  return `computing step ${reached + 1} of ${wanted}${left}${shared}`;
 }
 
 /** @param {string[]} names */

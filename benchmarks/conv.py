@@ -5,7 +5,8 @@ are the digits, 8 x 8 pixels, SGD, float32, one thread for everybody. All contes
 rounds each, and the best round counts, in processor time.
 
 Memory that a step frees stays with the process, for all contestants alike, as in the processes of the lab
-and of sweeps (`bnlib.workers.keep_memory`); with the argument "plain" it doesn't.
+and of sweeps (`bnlib.workers.keep_memory`); with the argument "plain" it doesn't. "--reduced" is one row, in
+seconds.
 """
 
 # ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
@@ -16,18 +17,18 @@ import os
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
-import sys
-
 import numpy as np
 from torch import nn
 
 import bnlib
-from benchmarks.engine import LR, Contestant, best_times, multiplication, torch_training
+from benchmarks._command import command
+from benchmarks.engine import LR, ROUNDS, Contestant, best_times, multiplication, torch_training
 from bnlib.workers import keep_memory
 
 BATCHES, REPLICAS = (2, 8, 32, 128), (1, 4)
 CONVS = ((1, 16, 1), (16, 32, 2), (32, 32, 1))  # inputs, outputs, stride
 FEATURES, CLASSES, PIXELS = 32, 10, 8
+FIGURES = ("1 2",)
 
 
 def steps(batch: int) -> int:
@@ -75,19 +76,24 @@ def products(batch: int, replicas: int) -> Contestant:
 
 
 def main() -> None:
-    if sys.argv[1:] != ["plain"]:
+    """Print every figure."""
+    parser = command(__doc__)
+    parser.add_argument("memory", nargs="?", choices=("plain",), help="don't keep memory that is freed")
+    asked = parser.parse_args()
+    if asked.memory != "plain":
         keep_memory()
+    sizes, seeds, rounds = ((2,), (1,), 1) if asked.reduced else (BATCHES, REPLICAS, ROUNDS)
     contestants: dict[tuple, Contestant] = {}
-    for batch in BATCHES:
+    for batch in sizes:
         contestants["torch", batch] = eager_torch(batch)
-        for replicas in REPLICAS:
+        for replicas in seeds:
             contestants["ours", batch, replicas] = ours(batch, replicas)
             contestants["products", batch, replicas] = products(batch, replicas)
-    best = best_times(contestants, steps)
+    best = best_times(contestants, steps, rounds)
     print("microseconds per step of all seeds; speed-up per seed over PyTorch")
     print("seeds batch    torch    bnlib  products  products/bnlib  speed-up")
-    for replicas in REPLICAS:
-        for batch in BATCHES:
+    for replicas in seeds:
+        for batch in sizes:
             rival, own = best["torch", batch], best["ours", batch, replicas]
             floor = best["products", batch, replicas]
             print(

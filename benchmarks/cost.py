@@ -7,13 +7,13 @@ checked against, with formulas and autograd where PyTorch has no layer, or none 
 of norm batches. The last row is therefore batch norm by PyTorch's own module.
 
     PYTHONPATH=. .venv/bin/python benchmarks/cost.py [rounds]
+    PYTHONPATH=. .venv/bin/python benchmarks/cost.py --reduced    # the dense network, two norms, in seconds
 """
 
 # ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
 from __future__ import annotations
 
 import os
-import sys
 from dataclasses import replace
 
 for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
@@ -21,11 +21,13 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 
 from torch import nn
 
+from benchmarks._command import command
 from bnlib import Run, RunConfig, referee
 from bnlib.costs import Cost, cost
 from bnlib.table import NORMS
 
 ROUNDS = 11
+FIGURES = ("dense", "none, beside itself", "batch norm", "batch norm by nn module")
 NETWORKS = {  # and how many steps a round
     "dense, 4 x 64, batch 32": (RunConfig(depth=4, width=64, batch_size=32), 12),
     "convolutional, 3 layers, width 32, batch 32": (
@@ -67,12 +69,19 @@ def by_modules(run: Run) -> nn.Module:
     return nn.Sequential(*layers, nn.Linear(features, 10))
 
 
-def main(rounds: int) -> None:
-    for title, (config, steps) in NETWORKS.items():
+def main() -> None:
+    """Print every figure."""
+    parser = command(__doc__)
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    asked = parser.parse_args()
+    networks, norms, rounds = list(NETWORKS.items()), ("none", *NORMS), asked.rounds
+    if asked.reduced:
+        networks, norms, rounds = networks[:1], ("none", "batch"), 1
+    for title, (config, steps) in networks:
         bare = cost(replace(config, norm="none"), rounds=1, steps=1)
         print(f"{title}: without a norm {bare.parameters} parameters, {bare.memory / 1024:.0f} KiB a step")
         print(f"{'':24}", *(f"{name:>{width}}" for name, width in zip(COLUMNS, WIDTHS, strict=True)))
-        for norm in ("none", *NORMS):
+        for norm in norms:
             found = cost(replace(config, norm=norm), rounds=rounds, steps=steps, torch=True)
             counts = [str(found.extra_parameters), str(found.kept), f"{found.extra_memory / 1024:.1f}"]
             show(NORMS[norm].label if norm in NORMS else "none, beside itself", counts, found)
@@ -84,4 +93,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else ROUNDS)
+    main()

@@ -5,6 +5,7 @@ everybody. All contestants take turns, many short rounds each, and the best roun
 time: other work on the machine then disturbs everybody alike.
 
     make bench
+    PYTHONPATH=. .venv/bin/python benchmarks/engine.py --reduced    # one row, in seconds
 """
 
 # ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
@@ -24,10 +25,12 @@ import torch
 from torch import nn
 
 import bnlib
+from benchmarks._command import command
 from bnlib import data
 
 BATCHES, REPLICAS, LR = (2, 8, 32), (1, 8), 0.1
 STEPS, ROUNDS = 100, 25
+FIGURES = ("1 2", "geometric mean")
 WIDTHS = (64, 64, 64, 64, 10)
 
 Contestant = Callable[[], object]
@@ -98,15 +101,17 @@ def multiplication(jobs: list[tuple[np.ndarray, ...]], steps: int) -> Contestant
     return multiply
 
 
-def best_times(contestants: dict[tuple, Contestant], steps: Callable[[int], int]) -> dict[tuple, float]:
-    """Microseconds per step, the best of ROUNDS rounds in which each contestant runs once.
+def best_times(
+    contestants: dict[tuple, Contestant], steps: Callable[[int], int], rounds: int = ROUNDS
+) -> dict[tuple, float]:
+    """Microseconds per step, the best of so many rounds in which each contestant runs once.
 
     Keys are (name, batch size, ...); ``steps`` says how many steps a round has at a batch size.
     """
     for contestant in contestants.values():
         contestant()  # warm
     best = dict.fromkeys(contestants, float("inf"))
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for key, contestant in contestants.items():
             begin = time.process_time()
             contestant()
@@ -115,18 +120,21 @@ def best_times(contestants: dict[tuple, Contestant], steps: Callable[[int], int]
 
 
 def main() -> None:
+    """Print every figure."""
+    reduced = command(__doc__).parse_args().reduced
+    sizes, seeds, rounds = ((2,), (1,), 1) if reduced else (BATCHES, REPLICAS, ROUNDS)
     contestants: dict[tuple, Contestant] = {}
-    for batch in BATCHES:
+    for batch in sizes:
         contestants["torch", batch] = eager_torch(batch)
-        for replicas in REPLICAS:
+        for replicas in seeds:
             contestants["ours", batch, replicas] = ours(batch, replicas)
             contestants["products", batch, replicas] = products(batch, replicas)
-    best = best_times(contestants, lambda _: STEPS)
+    best = best_times(contestants, lambda _: STEPS, rounds)
     print("microseconds per step of all seeds; speed-up per seed over PyTorch")
     print("seeds batch    torch    bnlib  products  bnlib/products  speed-up")
-    for replicas in REPLICAS:
+    for replicas in seeds:
         speed_ups = []
-        for batch in BATCHES:
+        for batch in sizes:
             rival, own = best["torch", batch], best["ours", batch, replicas]
             floor = best["products", batch, replicas]
             speed_ups.append(rival * replicas / own)

@@ -1,277 +1,257 @@
-"""How many readers the Training lab bears: sessions on one link, and sessions with a race of their own each.
+"""How many readers the training lab bears: visitors on one link, and visitors with a race of their own.
 
-A session is a WebSocket that behaves as the page does while it plays at its default speed: it asks for the
-race, for more steps in time, and for a verdict twice a second. Its playhead moves on by the clock as long as
-the frames of all lanes are there, and stands still where they aren't, as on the page.
+A visitor is a WebSocket that asks as the page does while it plays at its default speed: for the race, for
+more steps in time, and for verdicts. Its playhead moves on by the clock as long as the frames of all lanes
+are there, and stands still where they aren't, as on the page.
 
-Update latency: four times a second a session looks at its clock; the latency is the time from then until its
+Update latency: four times a second a visitor looks at its clock; the latency is the time from then until its
 picture next shows a new step. Who plays smoothly has 0 to 33 ms (the steps' own distance); who waits for
-frames has to wait until they have come. A look that is never answered counts with its age. Connecting and the
-first seconds of playing are left out, except from "first picture", which counts from opening the socket.
+frames has to wait until they have come, and who has no picture yet has waited since it came. What is never
+answered, be it a look, a standstill or a verdict, counts with its age. Coming and the first seconds of
+playing are left out, except from "first picture", which counts from opening the socket.
 
-Clients, server and its pool share this machine's cores; the clients' own delays are in the figures.
+Clients, server and its workers share this machine's cores; the clients' own delays are in the figures.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/load.py              # 200 on one link, 40 with their own
-    PYTHONPATH=. .venv/bin/python benchmarks/load.py own 10 20 40 60
+    PYTHONPATH=. .venv/bin/python benchmarks/load.py                 # 1,000 on one link, 100 with their own
+    PYTHONPATH=. .venv/bin/python benchmarks/load.py own 10 20 40    # one kind, several numbers of visitors
+    PYTHONPATH=. .venv/bin/python benchmarks/load.py --reduced       # a few seconds
 """
 
 from __future__ import annotations
 
+import argparse
 import asyncio
-import json
-import math
-import sys
+import resource
 import time
-from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from multiprocessing import get_context
-from typing import Any
+from multiprocessing.connection import Connection
 
 import numpy as np
 import psutil
-import websockets
-from websockets.typing import Origin
 
-from live.messages import unpack
+from benchmarks._visitor import SPEED, Seen, Visitor, visit
 from tests.server import Server
 
-SPEED = 30  # steps a second, the lab's default
-RAMP, SETTLE, WINDOW = 8.0, 6.0, 20.0  # seconds
-LOOKS_PER_SECOND = 4
 CLIENTS = 2  # processes
-TARGETS = (("link", 200), ("own", 40))
+LINK, OWN, WARM = 7, 100, 99  # seeds
+MIB = 2**20
+TARGETS = (("link", 1000), ("own", 100))
+REDUCED = (("link", 10), ("own", 4))
+FIGURES = (
+    "update latency, ms", "longest standstill of a visitor, ms", "verdict, question to answer, ms",
+    "first picture, ms", "verdicts answered", "visitors without a picture", "steps a second",
+    "share of a core", "memory, MiB", "errors",
+)  # fmt: skip
 
 
-@dataclass
-class Seen:
-    """What one session noted in its window, in seconds."""
+@dataclass(frozen=True)
+class Phases:
+    """Seconds: visitors come, play, are measured, and wait for answers to what they asked meanwhile."""
 
-    latency: list[float] = field(default_factory=list)
-    standstill: list[float] = field(default_factory=list)
-    verdict: list[float] = field(default_factory=list)
-    steps: float = 0.0
-    first_picture: float = math.inf
-    errors: list[str] = field(default_factory=list)
+    ramp: float = 8.0
+    settle: float = 6.0
+    window: float = 20.0
+    grace: float = 2.0
 
 
-class Session:
-    """One page that plays."""
+@dataclass(frozen=True)
+class Told:
+    """What a client process says at the end."""
 
-    def __init__(self, window: tuple[float, float]):
-        self.window = window
-        self.seen = Seen()
-        self.frames: list[int] = []  # of each lane
-        self.place, self.at = 0.0, 0.0  # the playhead, and when it was there
-        self.until = max(60, 4 * SPEED)
-        self.stands: float | None = None  # since when the playhead has stood still
-        self.waiting: list[float] = []  # looks that no new step has followed yet
-        self.asked: dict[int, float] = {}  # verdicts by step
-
-    def inside(self, moment: float) -> bool:
-        return self.window[0] <= moment < self.window[1]
-
-    def move(self, now: float) -> None:
-        """The playhead goes on to where it is now; frames haven't changed since it last did."""
-        reached = min(self.frames, default=0) - 1
-        before = self.place
-        if reached < 0:
-            self.at = now
-            return
-        self.place = min(before + (now - self.at) * SPEED, float(reached))
-        if self.place == reached and self.stands is None:
-            self.stands = self.at + (reached - before) / SPEED
-        begin, end = (min(max(moment, self.window[0]), self.window[1]) for moment in (self.at, now))
-        if now > self.at:
-            self.seen.steps += (self.place - before) * (end - begin) / (now - self.at)
-        self.at = now
-
-    def look(self, now: float) -> None:
-        """When will the picture next show something new?"""
-        self.move(now)
-        if not self.inside(now):
-            return
-        if self.stands is None:
-            self.seen.latency.append((math.floor(self.place) + 1 - self.place) / SPEED)
-        else:
-            self.waiting.append(now)
-
-    def arrive(self, now: float, lane: int, count: int) -> None:
-        """Frames of a lane have come; the next step is shown when the playhead gets there."""
-        self.move(now)
-        reached = min(self.frames)
-        self.frames[lane] += count
-        if min(self.frames) == reached:
-            return
-        if reached == 0:
-            self.stands = None
-        if self.stands is not None:
-            if self.inside(now):
-                self.seen.standstill.append(now - self.stands)
-            self.stands = None
-        self.seen.latency += [now + 1 / SPEED - look for look in self.waiting]
-        self.waiting = []
-
-    def further(self) -> int | None:
-        """Up to which step the page would ask now, if at all (`askFurther` in assets/race.js)."""
-        wanted = math.floor(self.place) + max(60, 4 * SPEED)
-        soon = wanted < self.until + 2 * SPEED and self.place < min(self.frames, default=0) - 6
-        if wanted <= self.until or soon:
-            return None
-        self.until = wanted
-        return wanted
-
-    async def play(self, url: str, values: dict[str, Any], begin: float) -> Seen:
-        """From opening the socket to the end of the window."""
-        await asyncio.sleep(begin - time.monotonic())
-        try:
-            async with websockets.connect(
-                url.replace("http", "ws") + "/live", origin=Origin(url), max_size=2**25, open_timeout=60
-            ) as socket:
-                await socket.send(json.dumps({"kind": "lab", "id": 1, "values": values, "until": self.until}))
-                clock = asyncio.create_task(self.clock(socket))
-                while time.monotonic() < self.window[1]:
-                    try:
-                        message = await asyncio.wait_for(socket.recv(), self.window[1] - time.monotonic())
-                    except TimeoutError:
-                        break
-                    self.receive(message, begin)
-                clock.cancel()
-        except Exception as error:
-            self.seen.errors.append(f"{type(error).__name__}: {error}")
-        end = self.window[1]
-        self.move(end)
-        self.seen.latency += [end - look for look in self.waiting]
-        if self.stands is not None:
-            self.seen.standstill.append(end - max(self.stands, self.window[0]))
-        return self.seen
-
-    def receive(self, message: str | bytes, begin: float) -> None:
-        now = time.monotonic()
-        if isinstance(message, bytes):
-            header, arrays = unpack(message)
-            if header["kind"] == "lab":
-                lanes: Any = header["lanes"]
-                self.frames = [0] * len(lanes)
-            else:
-                lane: Any = header["lane"]
-                self.arrive(now, lane, len(arrays["rows"]))
-                if min(self.frames) and self.seen.first_picture == math.inf:
-                    self.seen.first_picture = now - begin
-            return
-        answer = json.loads(message)
-        if answer["kind"] == "problem":
-            self.seen.errors.append(answer["message"])
-        elif self.inside(now) and answer["id"] in self.asked:
-            self.seen.verdict.append(now - self.asked.pop(answer["id"]))
-
-    async def clock(self, socket: websockets.ClientConnection) -> None:
-        """Looks, questions for more steps, and at every other look one for a verdict."""
-        due = time.monotonic()
-        for number in range(10**6):
-            now = time.monotonic()
-            self.look(now)
-            step = self.further()
-            if step is not None:
-                await socket.send(json.dumps({"kind": "until", "id": 1, "step": step}))
-            if self.frames and min(self.frames) and number % 2 == 0:
-                self.asked = {number: now}  # the latest question is answered
-                validated = math.floor(self.place) // 5 * 5
-                await socket.send(json.dumps({"kind": "verdict", "id": number, "step": validated}))
-            due += 1 / LOOKS_PER_SECOND
-            await asyncio.sleep(max(0.0, due - time.monotonic()))
+    seen: list[Seen]
+    share: float  # of a core, in the window
+    seconds: float  # of processor time a message, in the window
 
 
-def client(url: str, seeds: list[int], begins: list[float], end: float) -> tuple[list[Seen], float]:
-    """Sessions of one process, and the share of a core that it used in the window."""
-    process, window = psutil.Process(), (end - WINDOW, end)
+@dataclass(frozen=True)
+class Used:
+    """What the server's processes have used so far: seconds of processors, and bytes."""
 
-    async def share() -> float:
-        await asyncio.sleep(window[0] - time.monotonic())
-        before = busy(process)
-        await asyncio.sleep(window[1] - time.monotonic())
-        return (busy(process) - before) / WINDOW
-
-    async def all_of_them() -> tuple[list[Seen], float]:
-        plays = [Session(window).play(url, {"seed": s}, b) for s, b in zip(seeds, begins, strict=True)]
-        used = asyncio.create_task(share())
-        return await asyncio.gather(*plays), await used
-
-    return asyncio.run(all_of_them())
+    server: float
+    workers: dict[int, float]
+    memory: int
+    workers_memory: int
 
 
 def busy(process: psutil.Process) -> float:
-    """Processor seconds so far."""
+    """Return processor seconds so far."""
     times = process.cpu_times()
     return float(times.user + times.system)
 
 
+def used(server: Server) -> Used:
+    """Look at the server and its workers; one that has just ended counts as nothing."""
+    process, workers, memory = psutil.Process(server.process.pid), {}, 0
+    for worker in server.workers():
+        try:
+            workers[worker.pid] = busy(worker)
+            memory += worker.memory_info().rss
+        except psutil.NoSuchProcess:
+            continue
+    return Used(busy(process), workers, process.memory_info().rss, memory)
+
+
+def client(pipe: Connection, url: str, kind: str, numbers: range, total: int, phases: Phases) -> None:
+    """Be a process with visitors: wait for the moment at which to begin, and say what they saw."""
+    more_sockets()
+    pipe.send("ready")
+    begin: float = pipe.recv()
+    pipe.send(asyncio.run(play(url, kind, numbers, total, phases, begin)))
+
+
+async def play(url: str, kind: str, numbers: range, total: int, phases: Phases, begin: float) -> Told:
+    """Have visitors come and play, to the end of the grace."""
+    first = begin + phases.ramp + phases.settle
+    window = (first, first + phases.window)
+    visitors = [Visitor({"seed": LINK if kind == "link" else OWN + n}, window) for n in numbers]
+    coming = [(begin + phases.ramp * n / total, one) for n, one in zip(numbers, visitors, strict=True)]
+
+    def messages() -> int:
+        return sum(one.socket.messages for one in visitors if one.socket is not None)
+
+    async def share() -> tuple[float, float]:
+        process = psutil.Process()
+        await asyncio.sleep(window[0] - time.monotonic())
+        before, heard = busy(process), messages()
+        await asyncio.sleep(window[1] - time.monotonic())
+        seconds = busy(process) - before
+        return seconds / phases.window, seconds / max(1, messages() - heard)
+
+    (shared, seconds), _ = await asyncio.gather(share(), visit(url, coming, window[1] + phases.grace))
+    now = time.monotonic()
+    return Told([one.leave(now) for one in visitors], shared, seconds)
+
+
 async def warm_up(url: str) -> None:
-    """Until the pool's processes have started and answered."""
-    socket_url, number = url.replace("http", "ws") + "/live", 0
-    async with websockets.connect(socket_url, origin=Origin(url)) as socket:
-        await socket.send(json.dumps({"kind": "lab", "id": 1, "values": {"seed": 99}, "until": 30}))
-        while number < 2 * 31:
-            header, arrays = unpack(bytes(await socket.recv(decode=False)))
-            number += len(arrays["rows"]) if header["kind"] == "frames" else 0
+    """Wait until the workers have started and answered."""
+    now = time.monotonic()
+    visitor = Visitor({"seed": WARM}, (now, now))
+    await visitor.come(url)
+    while visitor.reached < 30:
+        if visitor.seen.errors:
+            raise RuntimeError(f"the server refused the first visitor: {visitor.seen.errors[0]}")
+        await asyncio.sleep(0.02)
+    visitor.leave(time.monotonic())
+    await asyncio.sleep(0.1)
 
 
-def line(name: str, values: list[float], unit: float = 1000) -> str:
-    """Median, 95th percentile and maximum."""
-    if not values:
-        return f"  {name:<44} none"
-    p50, p95, most = unit * np.percentile(values, (50, 95, 100))
-    return f"  {name:<44} {p50:7.0f} {p95:7.0f} {most:7.0f}"
+def more_sockets() -> None:
+    """Allow as many open sockets as the system lets us have."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
-def measure(kind: str, sessions: int) -> None:
-    """One scenario on a server of its own."""
+@contextmanager
+def clients(
+    url: str, kind: str, visitors: int, phases: Phases, count: int = CLIENTS
+) -> Iterator[list[Connection]]:
+    """Start the client processes; they wait to be told when to begin."""
+    context, pipes, processes = get_context("spawn"), [], []
+    for number in range(count):
+        here, there = context.Pipe()
+        mine = range(number, visitors, count)
+        arguments = (there, url, kind, mine, visitors, phases)
+        process = context.Process(target=client, args=arguments, daemon=True)
+        process.start()
+        there.close()  # so that reading ends when the process does
+        pipes.append(here)
+        processes.append(process)
+    try:
+        yield pipes
+    finally:
+        for process in processes:
+            process.kill()
+            process.join()
+
+
+def sleep_until(moment: float) -> None:
+    """Sleep until then."""
+    time.sleep(max(0.0, moment - time.monotonic()))
+
+
+def measure(kind: str, visitors: int, phases: Phases) -> None:
+    """Measure one scenario on a server of its own, and print its figures."""
     server = Server()
     try:
-        seeds = [7] * sessions if kind == "link" else [100 + number for number in range(sessions)]
         asyncio.run(warm_up(server.url))
-        now = time.monotonic() + 5  # until the client processes have started
-        begins = [now + RAMP * number / sessions for number in range(sessions)]
-        end = now + RAMP + SETTLE + WINDOW
-        processes = [psutil.Process(server.process.pid), *server.workers()]
-        with ProcessPoolExecutor(CLIENTS, mp_context=get_context("spawn")) as pool:
-            parts = [
-                pool.submit(client, server.url, seeds[n::CLIENTS], begins[n::CLIENTS], end)
-                for n in range(CLIENTS)
-            ]
-            time.sleep(end - WINDOW - time.monotonic())
-            before = [busy(process) for process in processes]
-            time.sleep(end - time.monotonic())
-            used = [(busy(process) - then) / WINDOW for process, then in zip(processes, before, strict=True)]
-            results = [part.result() for part in parts]
-        seen = [one for part, _ in results for one in part]
-        shares = " and ".join(f"{share:.0%}" for _, share in results)
+        with clients(server.url, kind, visitors, phases) as pipes:
+            for pipe in pipes:
+                pipe.recv()
+            looks, begin = [used(server)], time.monotonic() + 0.2
+            for pipe in pipes:
+                pipe.send(begin)
+            for moment in (phases.ramp + phases.settle, phases.ramp + phases.settle + phases.window):
+                sleep_until(begin + moment)
+                looks.append(used(server))
+            told: list[Told] = [pipe.recv() for pipe in pipes]
         health = server.health()
     finally:
         server.stop()
     where = "on one link" if kind == "link" else "with a race of their own each"
-    print(f"\n{sessions} sessions {where}, {WINDOW:.0f} s" + " " * 16 + "median     p95     max")
-    print(line("update latency, ms", [x for one in seen for x in one.latency]))
-    print(line("longest standstill of a session, ms", [max(one.standstill, default=0.0) for one in seen]))
-    print(line("verdict, question to answer, ms", [x for one in seen for x in one.verdict]))
-    print(line("first picture, ms", [one.first_picture for one in seen if one.first_picture < math.inf]))
-    steps = [one.steps / WINDOW for one in seen]
-    print(f"  steps a second, {SPEED} asked: median {np.median(steps):.1f}, slowest session {min(steps):.1f}")
-    errors = [error for one in seen for error in one.errors]
-    dark = sum(one.first_picture == math.inf for one in seen)
+    report(f"{visitors} visitors {where}, {phases.window:.0f} s", told, looks, phases)
+    print(f"recordings {health['recordings']}, {health['bytes'] / MIB:.0f} MiB", flush=True)
+
+
+def report(title: str, told: list[Told], looks: list[Used], phases: Phases) -> None:
+    """Print the figures; ``looks`` at the server: before, and at both ends of the window."""
+    seen = [one for part in told for one in part.seen]
+    print(f"\n{title:<46} median     p95     max")
+    print(row("update latency, ms", [x for one in seen for x in one.latency]))
+    print(row("longest standstill of a visitor, ms", [max(one.standstill, default=0.0) for one in seen]))
+    asked = [x for one in seen for x in one.verdicts + one.unanswered]
+    print(row("verdict, question to answer, ms", asked))
+    print(row("first picture, ms", [one.first_picture for one in seen]))
+    answered = sum(len(one.verdicts) for one in seen)
+    print(f"verdicts answered {answered} of {len(asked)}, unanswered {len(asked) - answered}")
+    dark, queued = sum(one.dark for one in seen), sum(one.queued for one in seen)
+    print(f"visitors without a picture {dark} of {len(seen)}; told their place in the line {queued}")
+    steps = [one.steps / phases.window for one in seen]
+    print(f"steps a second, {SPEED} asked: median {np.median(steps):.1f}, slowest visitor {min(steps):.1f}")
+    before, first, last = looks
+    workers = sum(seconds - first.workers.get(pid, 0.0) for pid, seconds in last.workers.items())
+    shares = " and ".join(f"{part.share:.0%}" for part in told)
     print(
-        f"  share of a core: server {used[0]:.0%}, pool {sum(used[1:]):.0%}, clients {shares}; "
-        f"recordings {health['recordings']}, {health['bytes'] / 2**20:.0f} MiB"
+        f"share of a core: server {(last.server - first.server) / phases.window:.0%}, "
+        f"workers {workers / phases.window:.0%}, clients {shares}, "
+        f"{1e6 * np.mean([part.seconds for part in told]):.0f} µs a message"
     )
-    print(f"  errors {len(errors)}{': ' + errors[0] if errors else ''}; sessions without a picture {dark}")
+    print(
+        f"memory, MiB, before and at the end: server {before.memory / MIB:.0f}, {last.memory / MIB:.0f}; "
+        f"workers {before.workers_memory / MIB:.0f}, {last.workers_memory / MIB:.0f}"
+    )
+    errors = [error for one in seen for error in one.errors]
+    print(f"errors {len(errors)}{': ' + errors[0] if errors else ''}")
+
+
+def row(name: str, seconds: list[float]) -> str:
+    """Return median, 95th percentile and maximum, in milliseconds."""
+    if not seconds:
+        return f"{name:<46} none"
+    p50, p95, most = 1000 * np.percentile(seconds, (50, 95, 100))
+    return f"{name:<46} {p50:6.0f} {p95:7.0f} {most:7.0f}"
 
 
 def main() -> None:
     """Print every figure."""
-    kind, *counts = sys.argv[1:] or [""]
-    scenarios = [(kind, int(count)) for count in counts] or TARGETS
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0] if __doc__ else None)
+    parser.add_argument("kind", nargs="?", choices=("link", "own"))
+    parser.add_argument("visitors", nargs="*", type=int)
+    parser.add_argument("--reduced", action="store_true", help="few visitors, for a few seconds")
+    asked = parser.parse_args()
+    targets = [
+        (kind, number)
+        for kind, usual in (REDUCED if asked.reduced else TARGETS)
+        for number in asked.visitors or [usual]
+        if asked.kind in (None, kind)
+    ]
+    phases = Phases(ramp=0.5, settle=1.0, window=3.0, grace=0.5) if asked.reduced else Phases()
+    more_sockets()
     print(f"{psutil.cpu_count()} cores, load average before {psutil.getloadavg()[0]:.1f}")
-    for kind, sessions in scenarios:
-        measure(kind, sessions)
+    for kind, visitors in targets:
+        measure(kind, visitors, phases)
 
 
 if __name__ == "__main__":

@@ -1,28 +1,30 @@
 """Batch norm, forward and backward: bnlib, PyTorch and plain NumPy side by side, on one thread each.
 
-    python benchmarks/norms.py [rounds]
+    PYTHONPATH=. .venv/bin/python benchmarks/norms.py [rounds]
+    PYTHONPATH=. .venv/bin/python benchmarks/norms.py --reduced    # two small shapes, in seconds
 
 Rounds are interleaved, so that whatever else the machine does meets all three alike; medians are shown.
 PyTorch runs its own CPU kernel with gamma and beta, and autograd's backward on a fixed upstream gradient;
 bnlib its public functions, their checks included.
 """
 
+# ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
 import os
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from time import perf_counter
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # NumPy reads it when it is imported
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+os.environ["OPENBLAS_NUM_THREADS"] = "1"
 
-import numpy as np  # noqa: E402
-import torch  # noqa: E402
-import torch.nn.functional as F  # noqa: E402
+import numpy as np
+import torch
+import torch.nn.functional as F
 
-import bnlib  # noqa: E402
+import bnlib
+from benchmarks._command import command
 
+ROUNDS = 60
 SHAPES = [(32, 64), (256, 256), (4096, 256), (65536, 64), (16384, 1024), (32, 64, 8, 8)]
+FIGURES = ("32x64", "256x256", "geometric mean")
 
 
 def with_bnlib(x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, dy: np.ndarray) -> Callable[[], object]:
@@ -68,13 +70,18 @@ def seconds(step: Callable[[], object]) -> float:
     return perf_counter() - start
 
 
-def main(rounds: int) -> None:
+def main() -> None:
+    """Print every figure."""
+    parser = command(__doc__)
+    parser.add_argument("rounds", nargs="?", type=int, default=ROUNDS)
+    asked = parser.parse_args()
+    shapes, rounds = (SHAPES[:2], 1) if asked.reduced else (SHAPES, asked.rounds)
     torch.set_num_threads(1)
     rng = np.random.default_rng(0)
     columns = ("bnlib ms", "torch ms", "plain ms", "bnlib/torch", "plain/torch")
     print(f"{'shape':>16}", *(f"{column:>12}" for column in columns))
     ratios = []
-    for shape in SHAPES:
+    for shape in shapes:
         x, dy = (rng.standard_normal(shape, dtype=np.float32) for _ in range(2))
         gamma, beta = (rng.standard_normal(shape[1], dtype=np.float32) for _ in range(2))
         steps = [make(x, gamma, beta, dy) for make in (with_bnlib, with_torch, with_plain_numpy)]
@@ -89,4 +96,4 @@ def main(rounds: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]) if len(sys.argv) > 1 else 60)
+    main()

@@ -2,6 +2,8 @@
 
 Beside it, in the same run, a plain Streamlit page with the same histograms (`_plain_page.py`).
 Everything runs on this machine: browser, server and its pool share the cores.
+
+    PYTHONPATH=. .venv/bin/python benchmarks/page.py --reduced    # one of each kind, for moments
 """
 
 from __future__ import annotations
@@ -12,9 +14,10 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, TypeVar
 
 import numpy as np
 import psutil
@@ -22,12 +25,39 @@ import websockets
 from playwright.async_api import Browser, Page, async_playwright
 from websockets.typing import Origin
 
+from benchmarks._command import command
 from live.messages import unpack
 from tests.server import CHROMIUM_FLAGS, ROOT, Server, chromium_path, free_port
 
-DRAG_SECONDS, PLAY_SECONDS, WATCH_SECONDS, VIEWERS = 4, 6, 10, 50
-VIEWS = 100
+T = TypeVar("T")
+
 PACE = 1 / 60
+FIGURES = (
+    "home", "home, 256 dots", "home gamma", "step", "plain page", "default: 2 lanes x 4 seeds, depth 5", "lr",
+    "2 viewers", "The store then keeps",
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is measured: seconds, how often, and whether all cases or the first of each kind."""
+
+    drag: float = 4
+    play: float = 6
+    watch: int = 10
+    viewers: int = 50
+    views: int = 100
+    drags: int = 6
+    rest: float = 1.5
+    everything: bool = True
+
+    def of(self, cases: Iterable[T]) -> list[T]:
+        """Return the cases that are measured."""
+        found = list(cases)
+        return found if self.everything else found[:1]
+
+
+REDUCED = Size(drag=0.3, play=0.5, watch=1, viewers=2, views=2, drags=1, rest=0, everything=False)
 
 # The bars of a page's Plotly charts, as text.
 BARS = """() => [...document.querySelectorAll(".js-plotly-plot .trace.bars path")]
@@ -38,6 +68,12 @@ RECORD = """(lab) => {
   lab.inputs = 0;
   lab.addEventListener("input", () => { lab.inputs += 1; });
   lab.addEventListener("bnlab:picture", (event) => lab.log.push([performance.now(), event.detail]));
+}"""
+
+DRAWN = """async (lab) => {
+  const end = performance.now() + 30000;
+  while (lab.log.length < 2 && performance.now() < end) await new Promise(requestAnimationFrame);
+  return [lab.log, lab.inputs];
 }"""
 
 
@@ -59,6 +95,20 @@ async def drag(page: Page, control: str, seconds: float) -> None:
     await page.mouse.up()
 
 
+async def dragged(page: Page, control: str, seconds: float) -> tuple[list[list[float]], int]:
+    """Drag a slider that is warm; return what was drawn meanwhile, and how many inputs there were."""
+    await drag(page, control, min(1, seconds))
+    await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
+    await drag(page, control, seconds)
+    return await drawn(page)
+
+
+async def drawn(page: Page) -> tuple[list[list[float]], int]:
+    """Return the log of a page's pictures, two at least, and the number of inputs."""
+    log, inputs = await page.locator(".lab").evaluate(DRAWN)
+    return log, inputs
+
+
 def figures(log: list[list[float]]) -> str:
     """Pictures a second, and the delay from input event to finished drawing."""
     times = np.array([row[0] for row in log])
@@ -70,7 +120,7 @@ def figures(log: list[list[float]]) -> str:
     )
 
 
-async def size_of_a_view(url: str) -> None:
+async def size_of_a_view(url: str, size: Size) -> None:
     """Bytes of the message that carries one picture, and how long the server takes to answer."""
     print("\nOne view of a chapter: bytes of its message, and from question to answer in this process")
     asked = {
@@ -79,10 +129,10 @@ async def size_of_a_view(url: str) -> None:
         "training and inference": ("inference", {"scene": "free", "step": 200}),
     }
     async with websockets.connect(url.replace("http", "ws") + "/live", origin=Origin(url)) as socket:
-        for label, (chapter, values) in asked.items():
+        for label, (chapter, values) in size.of(asked.items()):
             question = json.dumps({"kind": "view", "id": 1, "chapter": chapter, "values": values})
             times, message = [], b""
-            for _ in range(VIEWS):
+            for _ in range(size.views):
                 began = time.perf_counter()
                 await socket.send(question)
                 while not isinstance(message := await socket.recv(), bytes) or unpack(message)[0]["growing"]:
@@ -92,36 +142,31 @@ async def size_of_a_view(url: str) -> None:
             print(f"  {label:<34} {len(message) / 1000:6.1f} kB   {spread}")
 
 
-async def drag_the_chapter(browser: Browser, url: str) -> None:
+async def drag_the_chapter(browser: Browser, url: str, size: Size) -> None:
     """Settings of "Training and inference" over curves that are computed meanwhile."""
     print("\nDragging in Training and inference: curves that are recorded again, or looked at again")
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
     await page.goto(url + "/inference?scene=free&step=200")
     await page.locator(".lab").evaluate(RECORD)
     await page.locator(".lab[data-shown]").wait_for(timeout=60_000)
-    for control in ("step", "momentum", "batch_size", "lr"):
+    for control in size.of(("step", "momentum", "batch_size", "lr")):
         await page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
-        await drag(page, control, 1)
-        await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
-        await drag(page, control, DRAG_SECONDS)
-        log = await page.locator(".lab").evaluate("(lab) => lab.log")
+        log, _ = await dragged(page, control, size.drag)
         print(f"  {control:<11} {figures(log)}")
     await page.close()
 
 
-async def drag_the_batch(browser: Browser, url: str) -> None:
+async def drag_the_batch(browser: Browser, url: str, size: Size) -> None:
     """Gamma, beta and eps over the histograms of a batch of 256."""
     print("\nDragging over the histograms of a batch of 256 (target: p95 <= 25 ms, >= 50 pictures/s)")
-    for label, path in (("home", "/?batch_size=256"), ("one batch", "/one-batch?scene=free&batch_size=256")):
+    pages = (("home", "/?batch_size=256"), ("one batch", "/one-batch?scene=free&batch_size=256"))
+    for label, path in size.of(pages):
         page = await browser.new_page(viewport={"width": 1440, "height": 900})
         await page.goto(url + path)
         await page.get_by_text("256 numbers with mean").wait_for()
         await page.locator(".lab").evaluate(RECORD)
-        for control in ("gamma", "beta", "eps"):
-            await drag(page, control, 1)
-            await page.locator(".lab").evaluate("(lab) => { lab.log.length = lab.inputs = 0; }")
-            await drag(page, control, DRAG_SECONDS)
-            log, inputs = await page.locator(".lab").evaluate("(lab) => [lab.log, lab.inputs]")
+        for control in size.of(("gamma", "beta", "eps")):
+            log, inputs = await dragged(page, control, size.drag)
             print(f"  {label:<9} {control:<6} {figures(log)}   {len(log) / inputs:.0%} of the inputs drawn")
         await page.close()
 
@@ -147,7 +192,7 @@ def plain_server() -> Iterator[str]:
         process.wait(20)
 
 
-async def drag_the_plain_page(browser: Browser, url: str) -> None:
+async def drag_the_plain_page(browser: Browser, url: str, size: Size) -> None:
     """The same with Streamlit's own slider: pictures while dragging, and the delay after release."""
     page = await browser.new_page(viewport={"width": 1440, "height": 900})
     for _ in range(100):
@@ -161,7 +206,7 @@ async def drag_the_plain_page(browser: Browser, url: str) -> None:
     assert box is not None
     y, left = box["y"] + box["height"] / 2, box["x"] + box["width"] / 2
     during, delays = 0, []
-    for turn in range(6):
+    for turn in range(size.drags):
         await page.mouse.move(left, y)
         before = await page.evaluate(BARS)
         await page.mouse.down()
@@ -184,20 +229,21 @@ async def drag_the_plain_page(browser: Browser, url: str) -> None:
     await page.close()
 
 
-async def play_the_lab(browser: Browser, url: str) -> None:
+async def play_the_lab(browser: Browser, url: str, size: Size) -> None:
     """A running lab with all its pictures, computed while it plays."""
     print("\nA running lab, all pictures, recordings computed meanwhile (target: >= 15 updates/s)")
-    for label, query in {
+    races = {
         "default: 2 lanes x 4 seeds, depth 5": "?speed=60&seed=101",
         "4 lanes x 4 seeds, depth 5": "?speed=60&seed=102&lanes=none,batch,layer,group",
         "4 lanes x 8 seeds, depth 10": "?speed=60&seed=103&lanes=none,batch,layer,group&replicas=8&depth=10",
-    }.items():
+    }
+    for label, query in size.of(races.items()):
         page = await browser.new_page(viewport={"width": 1440, "height": 900})
         await page.goto(url + "/training-lab" + query)
         await page.locator(".lab[data-step]").wait_for(timeout=60_000)
         await page.locator(".lab").evaluate(RECORD)
-        await asyncio.sleep(PLAY_SECONDS)
-        log = await page.locator(".lab").evaluate("(lab) => lab.log")
+        await asyncio.sleep(size.play)
+        log, _ = await drawn(page)
         steps = (log[-1][1] - log[0][1]) / (log[-1][0] - log[0][0]) * 1000
         gaps = np.diff([row[0] for row in log])
         print(
@@ -207,7 +253,7 @@ async def play_the_lab(browser: Browser, url: str) -> None:
         await page.close()
 
 
-async def bend_the_lab(browser: Browser, url: str) -> None:
+async def bend_the_lab(browser: Browser, url: str, size: Size) -> None:
     """How often the curves of 200 steps bend while a setting is dragged."""
     print(
         "\nDragging a setting of the lab at step 200, 2 lanes x 4 seeds, every tenth step drawn "
@@ -217,18 +263,18 @@ async def bend_the_lab(browser: Browser, url: str) -> None:
     await page.goto(url + "/training-lab?step=200")
     await page.get_by_text("Step 200, validation accuracy").wait_for(timeout=60_000)
     await page.locator(".lab").evaluate(RECORD)
-    for control in ("lr", "batch_size", "eps", "gamma", "beta", "init_scale"):
+    for control in size.of(("lr", "batch_size", "eps", "gamma", "beta", "init_scale")):
         await page.locator(f"input[data-control={control}]").scroll_into_view_if_needed()
         await page.locator(".lab").evaluate("(lab) => { lab.log.length = 0; }")
-        await drag(page, control, DRAG_SECONDS)
+        await drag(page, control, size.drag)
         log = await page.locator(".lab").evaluate("(lab) => lab.log.map((row) => row[1])")
         whole = sum(step >= 200 for step in log)
-        print(f"  {control:<11} {whole / DRAG_SECONDS:4.1f} whole curves/s")
-        await page.wait_for_timeout(1500)
+        print(f"  {control:<11} {whole / size.drag:4.1f} whole curves/s")
+        await page.wait_for_timeout(1000 * size.rest)
     await page.close()
 
 
-async def watch(url: str, connected: asyncio.Barrier) -> int:
+async def watch(url: str, connected: asyncio.Barrier, seconds: int) -> int:
     """One viewer of a race that is recorded, asking as the page does while it plays at 30 steps/s."""
     seen = 0
     values = {"seed": 101, "speed": 60}
@@ -237,7 +283,7 @@ async def watch(url: str, connected: asyncio.Barrier) -> int:
         await connected.wait()
 
         async def ask() -> None:
-            for turn in range(2 * WATCH_SECONDS):
+            for turn in range(2 * seconds):
                 step = 15 * turn
                 if turn % 4 == 0:
                     await socket.send(json.dumps({"kind": "until", "id": 1, "step": step + 120}))
@@ -256,70 +302,73 @@ async def watch(url: str, connected: asyncio.Barrier) -> int:
     return seen
 
 
-async def cost_of_viewers(server: Server) -> None:
+async def cost_of_viewers(server: Server, size: Size) -> None:
     """Server time per viewer and second, for a recording that exists."""
     print(
         "\nViewers of an existing recording, 30 frames/s of 2 lanes and 2 verdicts/s each "
         "(target: <= 1 ms of server a second)"
     )
     process = psutil.Process(server.process.pid)
-    await watch(server.url, asyncio.Barrier(1))  # the recording exists now
+    await watch(server.url, asyncio.Barrier(1), size.watch)  # the recording exists now
 
     def busy() -> float:
         times = process.cpu_times()
         return times.user + times.system
 
     idle = busy()
-    await asyncio.sleep(WATCH_SECONDS)
+    await asyncio.sleep(size.watch)
     idle = busy() - idle
-    connected = asyncio.Barrier(VIEWERS + 1)
-    watching = asyncio.gather(*(watch(server.url, connected) for _ in range(VIEWERS)))
+    connected = asyncio.Barrier(size.viewers + 1)
+    watching = asyncio.gather(*(watch(server.url, connected, size.watch) for _ in range(size.viewers)))
     await connected.wait()
     used = busy()
     seen = await watching
     used = busy() - used - idle
     print(
-        f"  {VIEWERS} viewers, {np.mean(seen):.0f} frames each in {WATCH_SECONDS} s: "
-        f"{1000 * used / VIEWERS / WATCH_SECONDS:.2f} ms of server time per viewer and second "
-        f"(the idle server: {1000 * idle / WATCH_SECONDS:.1f} ms a second)"
+        f"  {size.viewers} viewers, {np.mean(seen):.0f} frames each in {size.watch} s: "
+        f"{1000 * used / size.viewers / size.watch:.2f} ms of server time per viewer and second "
+        f"(the idle server: {1000 * idle / size.watch:.1f} ms a second)"
     )
 
 
-async def first_picture(browser: Browser) -> None:
+async def first_picture(browser: Browser, size: Size) -> None:
     """From starting the server to the first picture on the screen."""
     print("\nFrom starting the server to the first picture")
     places = {"home": "/", "one batch": "/one-batch", "training and inference": "/inference"}
-    for label, path in (places | {"training lab": "/training-lab"}).items():
+    for label, path in size.of((places | {"training lab": "/training-lab"}).items()):
         began = time.perf_counter()
         server = Server()
-        listening = time.perf_counter() - began
-        page = await browser.new_page()
-        opened = time.perf_counter()
-        await page.goto(server.url + path)
-        shown = ".lab[data-step]" if path == "/training-lab" else ".lab[data-shown]"
-        await page.locator(shown).wait_for(timeout=60_000)
-        done = time.perf_counter()
-        parts = f"server listening {listening:.1f} s, page {done - opened:.1f} s"
-        print(f"  {label:<22} {done - began:4.1f} s: {parts}")
-        await page.close()
-        server.stop()
+        try:
+            listening = time.perf_counter() - began
+            page = await browser.new_page()
+            opened = time.perf_counter()
+            await page.goto(server.url + path)
+            shown = ".lab[data-step]" if path == "/training-lab" else ".lab[data-shown]"
+            await page.locator(shown).wait_for(timeout=60_000)
+            done = time.perf_counter()
+            parts = f"server listening {listening:.1f} s, page {done - opened:.1f} s"
+            print(f"  {label:<22} {done - began:4.1f} s: {parts}")
+            await page.close()
+        finally:
+            server.stop()
 
 
 async def main() -> None:
     """Print every figure."""
+    size = REDUCED if command(__doc__).parse_args().reduced else Size()
     async with async_playwright() as playwright:
         browser = await playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
-        await first_picture(browser)
+        await first_picture(browser, size)
         server = Server()
         try:
-            await size_of_a_view(server.url)
-            await drag_the_batch(browser, server.url)
-            await drag_the_chapter(browser, server.url)
+            await size_of_a_view(server.url, size)
+            await drag_the_batch(browser, server.url, size)
+            await drag_the_chapter(browser, server.url, size)
             with plain_server() as plain:
-                await drag_the_plain_page(browser, plain)
-            await play_the_lab(browser, server.url)
-            await bend_the_lab(browser, server.url)
-            await cost_of_viewers(server)
+                await drag_the_plain_page(browser, plain, size)
+            await play_the_lab(browser, server.url, size)
+            await bend_the_lab(browser, server.url, size)
+            await cost_of_viewers(server, size)
             kept: Any = json.loads(urllib.request.urlopen(server.url + "/health").read())
             print(f"\nThe store then keeps {kept['recordings']} recordings, {kept['bytes'] / 2**20:.0f} MiB")
         finally:

@@ -4,7 +4,7 @@ A picture is 640 x 360 at two device pixels per point. "ms" is the time to draw 
 that nothing of it is still to be done; "pictures/s" is what the screen shows if each frame has a new figure.
 Each figure comes in several states that take turns, as if something were dragged. Both draw the same objects:
 arrays of 32 bits, ranges and ticks sent along. Whatever else runs on the machine shows in the pictures/s; the
-first line, frames with nothing to draw, says how many there could be.
+first line, frames with nothing to draw, says how many there could be. "--reduced" draws one figure only.
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ import numpy as np
 import plotly
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks._command import command
 from book.figure import BLUE, COLOURS, INK, ORANGE, Figure, axis, band, bars, cells, dots, figure, line
 from tests.server import CHROMIUM_FLAGS, ROOT, chromium_path
 
-STATES, SECONDS, WARM = 12, 3, 5
+STATES, SECONDS, WARM = 12, 3.0, 5
+FIGURES = ("nothing", "256 dots")
 PLOTLY = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 DASHES = ("solid", "dash", "dot", "dashdot", "solid")
 
@@ -189,14 +191,14 @@ def _curves(more: Callable[[int, Any], Any]) -> Iterator[Figure]:
         yield _figure(traces, axis(0, 2000, "step"), axis(-0.5, 4.5, "loss"))
 
 
-FIGURES = {
+FILMS = {
     "256 dots": moving_dots,
     "64 bars": moving_bars,
     "heat map 64 x 64": moving_cells,
     "5 jagged curves of 2,000 points, bands": moving_curves,
     "5 smooth curves of 2,000 points, bands": smooth_curves,
 }
-FOUR = list(FIGURES)[:4]
+FOUR = list(FILMS)[:4]
 
 
 def _figure(traces: list[Any], x: Any, y: Any) -> Figure:
@@ -246,18 +248,24 @@ def served() -> Iterator[str]:
         server.shutdown()
 
 
-def measure(page: Page, films: list[list[Figure]]) -> tuple[dict[str, float], dict[str, float]]:
+def measure(
+    page: Page, films: list[list[Figure]], seconds: float
+) -> tuple[dict[str, float], dict[str, float]]:
     """Draw the films at the same time, with the painter and with Plotly."""
     packed = json.dumps([_packed(film) for film in films])
     call = "([name, films]) => window[name](JSON.parse(films), {}, {})"
-    arguments = call.format(SECONDS, WARM)
+    arguments = call.format(seconds, WARM)
     return page.evaluate(arguments, ["painted", packed]), page.evaluate(arguments, ["reacted", packed])
 
 
 def main() -> None:
     """Print every figure."""
-    films = {name: list(make(np.random.default_rng(0))) for name, make in FIGURES.items()}
+    reduced = command(__doc__).parse_args().reduced
+    films = {name: list(make(np.random.default_rng(0))) for name, make in FILMS.items()}
     rows = {name: [film] for name, film in films.items()} | {"four at once": [films[name] for name in FOUR]}
+    seconds = SECONDS
+    if reduced:
+        rows, seconds = {"256 dots": rows["256 dots"]}, 0.2
     print("Drawing a new figure each frame, 640 x 360 at two device pixels per point, no graphics card")
     print("(targets: dots, bars, heat map 60 pictures/s; jagged curves < 20 ms; four at once >= 50/s)\n")
     print(f"  {'':<40}{'painter':^31}{'Plotly.react':^25}{'ratio':^17}")
@@ -268,9 +276,9 @@ def main() -> None:
         page = browser.new_page(viewport={"width": 1300, "height": 760}, device_scale_factor=2)
         page.goto(url)
         page.evaluate(SCRIPT)
-        print(f"  {'nothing':<40}{page.evaluate('idle', SECONDS):31.1f}")
+        print(f"  {'nothing':<40}{page.evaluate('idle', seconds):31.1f}")
         for name, films_of in rows.items():
-            ours, theirs = measure(page, films_of)
+            ours, theirs = measure(page, films_of, seconds)
             print(
                 f"  {name:<40}{ours['ms']:7.1f}{ours['geometry']:11.2f}{ours['rate']:13.1f}"
                 f"{theirs['ms']:12.1f}{theirs['rate']:13.1f}"

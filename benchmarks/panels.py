@@ -3,7 +3,8 @@
 Four lanes of a dense network with invented numbers for 2,000 steps; the templates are those of the lab.
 "JavaScript" is filling the templates and drawing, "ms" the same with the pixels read back, so that nothing is
 still to be done. At each frame accuracy and loss are drawn, of the other pictures every third in turn.
-"early" plays from step 0, "late" from step 1,500, where curves have most of their points.
+"early" plays from step 0, "late" from step 1,500, where curves have most of their points. "--reduced" plays
+one network, for moments.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import json
 
 from playwright.sync_api import Page, sync_playwright
 
+from benchmarks._command import command
 from benchmarks.painter import _packed, served
 from bnlib.telemetry import HISTOGRAM_EDGES
 from book.controls import Values
@@ -22,7 +24,8 @@ from book.race.runs import lane_configs
 from book.race.settings import DEFAULTS
 from tests.server import CHROMIUM_FLAGS, chromium_path
 
-SECONDS = 4
+SECONDS = 4.0
+FIGURES = ("8 layers, 1 pixels a point, early", "8 layers, 1 pixels a point, late")
 LANES = (("none", ()), ("batch", ()), ("layer", ()), ("group", ()))
 
 STYLE = """
@@ -136,27 +139,29 @@ def given(values: Values) -> str:
     )
 
 
-def measure(page: Page, depth: int) -> list[list[float]]:
+def measure(page: Page, depth: int, seconds: float) -> list[list[float]]:
     """Play a race of networks that deep, early and late."""
     values = DEFAULTS | {"lanes": LANES, "depth": depth}
-    found: list[list[float]] = page.evaluate(f"(text) => played(JSON.parse(text), {SECONDS})", given(values))
+    found: list[list[float]] = page.evaluate(f"(text) => played(JSON.parse(text), {seconds})", given(values))
     return found
 
 
 def main() -> None:
     """Print every figure."""
+    reduced = command(__doc__).parse_args().reduced
+    ratios, depths, seconds = ((1,), (8,), 0.2) if reduced else ((1, 2), (8, 20), SECONDS)
     print(__doc__)
     heads = ("ms", "p95", "JavaScript", "pictures/s")
     print(f"  {'':<34}" + "".join(f"{head:>12}" for head in heads))
     with served() as url, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium_path(), args=CHROMIUM_FLAGS)
-        for ratio in (1, 2):
+        for ratio in ratios:
             page = browser.new_page(viewport={"width": 1300, "height": 900}, device_scale_factor=ratio)
             page.goto(url)
             page.add_style_tag(content=STYLE)
             page.evaluate(SCRIPT)
-            for depth in (8, 20):
-                for when, numbers in zip(("early", "late"), measure(page, depth), strict=True):
+            for depth in depths:
+                for when, numbers in zip(("early", "late"), measure(page, depth, seconds), strict=True):
                     name = f"{depth} layers, {ratio} pixels a point, {when}"
                     print(f"  {name:<34}" + "".join(f"{number:12.1f}" for number in numbers))
             page.close()

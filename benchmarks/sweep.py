@@ -6,6 +6,7 @@ optimizer and schedule, one by one, with as many threads as are fastest for it; 
 of batch_norm on a view, not a loop. Both evaluate what they have trained; their errors are printed too.
 
     make bench
+    PYTHONPATH=. .venv/bin/python benchmarks/sweep.py --reduced    # two short networks, one round, in seconds
 """
 
 # ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
@@ -17,6 +18,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -24,12 +26,14 @@ from torch import nn
 from torch.nn import functional
 
 import bnlib
+from benchmarks._command import command
 from bnlib.experiments import find
 from bnlib.experiments.probes import Cell, measure
 from bnlib.sweep import sweep
 from bnlib.workers import processes
 
-ROUNDS = 3
+ROUNDS, SHORT = 3, 20
+FIGURES = ("PyTorch", "median speed-up", "16", "64")
 
 
 class NormBatches(nn.BatchNorm1d):
@@ -101,12 +105,22 @@ def threads_for(cell: Cell) -> int:
     return min(seconds, key=seconds.__getitem__)
 
 
+def _short(cell: Cell) -> Cell:
+    """One seed for a few steps."""
+    return cell._replace(config=replace(cell.config, replicas=1), steps=SHORT)
+
+
 def main() -> None:
+    """Print every figure."""
+    reduced = command(__doc__).parse_args().reduced
     cells = find("E11").cells(True)
+    workers = None
+    if reduced:
+        cells, workers = {size: _short(cells[size]) for size in (16, 64)}, 1
     seeds = next(iter(cells.values())).config.replicas
-    torch.set_num_threads(threads_for(cells[16]))
+    torch.set_num_threads(1 if reduced else threads_for(cells[16]))
     ratios, inside = [], []
-    for _ in range(ROUNDS):
+    for _ in range(1 if reduced else ROUNDS):
         begin = time.perf_counter()
         theirs = {
             label: [eager_torch(cell.config, cell.steps, seed) for seed in range(seeds)]
@@ -114,9 +128,9 @@ def main() -> None:
         }
         torch_seconds = time.perf_counter() - begin
         begin = time.perf_counter()
-        found = sweep(measure, cells.values(), store=False)
+        found = sweep(measure, cells.values(), workers=workers, store=False)
         own_seconds = time.perf_counter() - begin
-        with processes(2) as pool:
+        with processes(workers or 2) as pool:
             list(pool.map(len, ["warm"] * 8))
             begin = time.perf_counter()
             sweep(measure, cells.values(), executor=pool, store=False)

@@ -5,6 +5,7 @@ in short rounds, in processor time; the cost is the median over the rounds of th
 other columns are medians too.
 
     make bench
+    PYTHONPATH=. .venv/bin/python benchmarks/telemetry.py --reduced    # one row, in seconds
 """
 
 # ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)
@@ -20,9 +21,11 @@ from dataclasses import replace
 from statistics import median
 
 import bnlib
+from benchmarks._command import command
 
 BATCHES, REPLICAS = (2, 8, 32, 128), (1, 8)
 NEVER, ROUNDS = 10**6, 15
+FIGURES = ("1 2",)
 
 
 def microseconds(run: bnlib.Run, steps: int) -> float:
@@ -33,12 +36,15 @@ def microseconds(run: bnlib.Run, steps: int) -> float:
 
 
 def main() -> None:
+    """Print every figure."""
+    reduced = command(__doc__).parse_args().reduced
+    sizes, seeds, times = ((2,), (1,), 3) if reduced else (BATCHES, REPLICAS, ROUNDS)
     shipped = bnlib.RunConfig()
     period = shipped.validate_every
     print(f"recording every {shipped.record_every} steps, validation every {period}; microseconds")
     print("seeds batch     step  with telemetry   cost  a frame  a validation")
-    for replicas in REPLICAS:
-        for batch in BATCHES:
+    for replicas in seeds:
+        for batch in sizes:
             config = replace(shipped, batch_size=batch, replicas=replicas)
             runs = [
                 bnlib.advance(bnlib.start(replace(config, record_every=every, validate_every=validated)), 1)
@@ -50,7 +56,7 @@ def main() -> None:
                 )
             ]
             lengths = (period, period, 20, 20)
-            rounds = [list(map(microseconds, runs, lengths)) for _ in range(ROUNDS)]
+            rounds = [list(map(microseconds, runs, lengths)) for _ in range(times)]
             cost = median(with_telemetry / without for without, with_telemetry, *_ in rounds) - 1
             step, recorded, framed, validated = map(median, zip(*rounds, strict=True))
             print(

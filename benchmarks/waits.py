@@ -9,11 +9,11 @@ time of the worker processes, which other work on the machine hardly changes.
     PYTHONPATH=. .venv/bin/python benchmarks/waits.py                # all
     PYTHONPATH=. .venv/bin/python benchmarks/waits.py E6 branch      # some
     PYTHONPATH=. .venv/bin/python benchmarks/waits.py --house PATH   # the server of another checkout
+    PYTHONPATH=. .venv/bin/python benchmarks/waits.py --reduced      # the default race alone, in seconds
 """
 
 from __future__ import annotations
 
-import argparse
 import itertools
 import json
 import time
@@ -25,6 +25,7 @@ from typing import Any
 from websockets.sync.client import ClientConnection, connect
 from websockets.typing import Origin
 
+from benchmarks._command import command
 from book.race.evidence import address_of
 from live.messages import unpack
 from tests.server import ROOT, Server
@@ -42,6 +43,7 @@ RACES: dict[str, dict[str, Any]] = {
 }
 STEPS = (0, 60, 120, 400)
 BRANCH_AT, BRANCH_SEEN, DRAFTS = 300, 340, 8
+FIGURES = ("default", "branch at 300")
 
 
 @dataclass
@@ -70,7 +72,8 @@ class Reader:
 
     def __init__(self, socket: ClientConnection):
         self.socket = socket
-        self.number = 0
+        self.number = 0  # of the latest question
+        self.shown = 0  # and of the one whose frames come
 
     def ask(self, values: dict[str, Any], until: int, draft: bool = False, horizon: int = 0) -> Watched:
         """Ask for a race; return what came once all lanes have reached ``horizon`` (else ``until``)."""
@@ -100,7 +103,9 @@ class Reader:
             header, arrays = (json.loads(message), {}) if isinstance(message, str) else unpack(message)
             if header["kind"] == "problem":
                 raise RuntimeError(header["message"])
-            if header.get("id") == self.number:
+            if header["kind"] == "lab":
+                self.shown = header["id"]
+            if (self.shown if header["kind"] == "frames" else header.get("id")) == self.number:
                 yield header, arrays
 
 
@@ -120,13 +125,13 @@ def race(reader: Reader, server: Server, name: str) -> None:
     print(f"{name}: first frames of its lanes {first}; all lanes at {steps}; pool {used:.1f}", flush=True)
 
 
-def branch(reader: Reader, server: Server) -> None:
+def branch(reader: Reader, server: Server, drafts: int) -> None:
     """Print how long a branch takes while it is dragged, and at rest; and the steps computed for it."""
     values = RACES["default"] | {"seed": next(SEED), "guess": -3, "step": BRANCH_AT}
     reader.ask(values, 401)
     before, used = server.health()["computed_steps"], computing(server)
     times = []
-    for number in range(DRAFTS):
+    for number in range(drafts):
         edits = [[BRANCH_AT, "lr", round(0.2 + 0.01 * number, 2)]]
         times.append(reader.ask(values | {"edits": edits}, BRANCH_SEEN, draft=True).reached[BRANCH_SEEN])
     drafting = computing(server) - used
@@ -135,7 +140,7 @@ def branch(reader: Reader, server: Server) -> None:
     full = server.health()["computed_steps"]
     print(
         f"branch at {BRANCH_AT}, drafts to {BRANCH_SEEN}: first {times[0]:.2f}, then "
-        f"{sum(times[1:]) / (DRAFTS - 1):.3f} each ({drafted - before} steps, pool {drafting:.2f}); at rest: "
+        f"{sum(times[1:]) / (drafts - 1):.3f} each ({drafted - before} steps, pool {drafting:.2f}); at rest: "
         f"step 300 after {rest.reached[300]:.3f}, 400 after {rest.reached[400]:.2f} ({full - drafted} steps)",
         flush=True,
     )
@@ -143,12 +148,12 @@ def branch(reader: Reader, server: Server) -> None:
 
 def main() -> None:
     """Measure what the command line names."""
-    parser = argparse.ArgumentParser()
+    parser = command(__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *RACES, "branch"])
     parser.add_argument("--house", type=Path, default=ROOT)
     asked = parser.parse_args()
-    names, house = asked.names or [*RACES, "branch"], asked.house
-    server = Server(house=house)
+    names = asked.names or (["default", "branch"] if asked.reduced else [*RACES, "branch"])
+    server = Server(house=asked.house)
     try:
         address = server.url.replace("http", "ws") + "/live"
         with connect(address, origin=Origin(server.url), max_size=None) as socket:
@@ -156,7 +161,7 @@ def main() -> None:
             reader.ask({"seed": next(SEED)}, 60)  # the pool has started
             for name in names:
                 if name == "branch":
-                    branch(reader, server)
+                    branch(reader, server, 2 if asked.reduced else DRAFTS)
                 else:
                     race(reader, server, name)
     finally:

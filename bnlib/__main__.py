@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,6 +13,7 @@ from .experiments.model import counted
 from .sweep import SweepError, progress_bar
 
 STOPPED = 130  # what a shell says of a program that Ctrl-C has ended
+UNREAD = 141  # and of one whose output nobody reads any more
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -97,6 +99,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(error, file=sys.stderr)
         return 2
+    except BrokenPipeError:
+        raise
     except (SweepError, OSError, ImportError) as error:
         print(error, file=sys.stderr)
         return 1
@@ -128,5 +132,21 @@ def _audit(names: Sequence[str], asked: argparse.Namespace) -> int:
     return 1 if problems else 0
 
 
+def run() -> int:
+    """The command line in a process of its own, whose output may be cut off: by ``| head``, or a full disk."""
+    try:
+        status = main()
+        if sys.stdout is not None:
+            sys.stdout.flush()
+        return status
+    except OSError as error:
+        # What is left of the output is written once more when Python ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if isinstance(error, BrokenPipeError):
+            return UNREAD
+        print(error, file=sys.stderr)
+        return 1
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(run())

@@ -34,13 +34,15 @@ Quantities = dict[str, Array]  # by name: "kind of which"
 # much. What is wrong is off by far more.
 TOLERANCE, SLACK = {"float32": 1e-2, "float64": 1e-9}, {"float32": 30.0, "float64": 1e3 * 2.0**-29}
 FLOOR = 1e-3  # what is smaller than this in all layers may be rounding alone
+NEVER = 10**6  # steps between two records of a run that keeps none
 
 
-def check(config: RunConfig, step: int, dtype: str | None = None) -> dict[str, Any]:
+def check(config: RunConfig, step: int, dtype: str | None = None, run: Run | None = None) -> dict[str, Any]:
     """The next training batch through the engine and through PyTorch, at ``step`` of the first seed's run.
 
     In "float32", and with the same parameters in "float64", or in ``dtype`` alone. What isn't finite must be
-    so at the same places in both.
+    so at the same places in both. ``run``, one of ``config`` that isn't past ``step``, spares the steps up to
+    it and changes nothing.
 
     Returns
     -------
@@ -56,15 +58,18 @@ def check(config: RunConfig, step: int, dtype: str | None = None) -> dict[str, A
     Raises
     ------
     ValueError
-        If ``step`` isn't a whole number.
+        If ``step`` isn't a whole number, or ``run`` doesn't lead there.
     """
     import torch
 
     if isinstance(step, bool) or not isinstance(step, int) or not 0 <= step <= LAST_STEP:
         raise ValueError(f"referee: step={step!r} must be a whole number from 0 to {LAST_STEP}")
-    run = train.start(replace(config, replicas=1, record_every=10**6, validate_every=10**6))
+    first = alone(config)
+    run = train.start(first) if run is None else first_seed(run)
+    if run.config != first or run.step > step:
+        raise ValueError(f"referee: run, at step {run.step} of {run.config}, must lead to {step} of {first}")
     twin(run)  # complains early
-    run = train.advance(run, step)
+    run = train.advance(run, step - run.step)
     found: dict[str, Any] = {"step": step, "torch": torch.__version__, "agrees": None}
     diverged = int(train.advance(run, 1).diverged_at[0])
     if diverged >= 0:
@@ -81,6 +86,19 @@ def check(config: RunConfig, step: int, dtype: str | None = None) -> dict[str, A
         found[name] = {"largest": largest, "where": where, "tolerance": tolerance, "nonfinite": wild}
         found[name]["rows"] = [list(row[:3]) for row in rows]
     return found | {"agrees": all(found[name]["largest"] <= found[name]["tolerance"] for name in dtypes)}
+
+
+def alone(config: RunConfig) -> RunConfig:
+    """The first seed's configuration, without a record."""
+    return replace(config, replicas=1, record_every=NEVER, validate_every=NEVER)
+
+
+def first_seed(run: Run) -> Run:
+    """The first seed's run: as it would have come without company."""
+    own, moments = run.running, tuple(array[:1] for array in run.optimizer_state)
+    running = RunningStats(own.mean[:1], own.var[:1], own.momentum, own.steps)
+    one = replace(run, config=alone(run.config), flat=run.flat[:1], power=run.power[:1], running=running)
+    return replace(one, optimizer_state=moments, diverged_at=run.diverged_at[:1], frames=())
 
 
 def _cast(run: Run, dtype: str) -> Run:
@@ -200,6 +218,14 @@ def _compare(ours: Quantities, theirs: Quantities) -> list[tuple[str, float, flo
     return [(name, difference, size, difference / scale[kind]) for name, difference, size, kind in rows]
 
 
+def load() -> str:
+    """Load PyTorch, to compute on one thread, and say which it is."""
+    import torch
+
+    torch.set_num_threads(1)
+    return str(torch.__version__)
+
+
 def main() -> None:
     """Answer one question, put as JSON, with JSON."""
     try:
@@ -212,9 +238,7 @@ def main() -> None:
         for name, value in fields.items():
             if name != "edits":
                 check_field(name, value)
-        import torch
-
-        torch.set_num_threads(1)
+        load()
         answer = check(RunConfig(**fields), step)
     except (ValueError, ImportError) as error:
         answer = {"error": str(error)}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import inspect
 import io
@@ -25,6 +26,10 @@ CARRIERS = {"__main__.py", "intervals.py", "store.py", "sweep.py", "workers.py"}
 CARRIERS |= {f"experiments/{name}.py" for name in _READERS.split()}
 DECLARATIONS = "experiments/claims/"
 
+LONGEST = 200  # characters of a path in a message
+KEEPS_NONE = "returns all of them, but what isn't kept yet can't be resumed. Make room"
+KEEPS_OTHERS = "keeps the others. Remove what is there"
+
 
 class StoreWarning(RuntimeWarning):
     """Results can't be kept on disk."""
@@ -43,11 +48,21 @@ def library_version() -> str:
 
 
 def cache_folder() -> Path:
-    """The user's folder for results: BNLAB_CACHE, or batchnorm-lab where the system keeps caches."""
+    """The user's folder for results: BNLAB_CACHE, or batchnorm-lab where the system keeps caches.
+
+    Raises
+    ------
+    RuntimeError
+        If it is in the home of a user that there isn't.
+    """
+    return _chosen_folder().expanduser()
+
+
+def _chosen_folder() -> Path:
     if chosen := os.environ.get("BNLAB_CACHE"):
-        return Path(chosen).expanduser()
+        return Path(chosen)
     variable = "LOCALAPPDATA" if sys.platform == "win32" else "XDG_CACHE_HOME"
-    return Path(os.environ.get(variable) or "~/.cache").expanduser() / "batchnorm-lab"
+    return Path(os.environ.get(variable) or "~/.cache", "batchnorm-lab")
 
 
 def plain(result: Any) -> Result:
@@ -83,6 +98,7 @@ class Store:
 
     def __init__(self, folder: Path | str | bool | None, function: Callable[..., Any]):
         self.folder = None if folder is False else _made(folder)
+        self.refused = 0  # cells whose files can't be written, though others can
         source = ""
         with suppress(OSError, TypeError):  # written in C, or its file is gone
             source = inspect.getsource(sys.modules[function.__module__])
@@ -113,46 +129,66 @@ class Store:
             return None
 
     def save(self, cell: Hashable, result: Result) -> None:
-        """Write a cell's file as a whole or not at all. If the system refuses, warn and keep no more."""
+        """Write a cell's file as a whole or not at all.
+
+        If the system refuses, warn. If it would refuse other files too, keep no more.
+        """
         if self.folder is None:
             return
         content, path = io.BytesIO(), self.path(cell)
         np.savez(content, about=self._about(cell), **{f"result.{n}": value for n, value in result.items()})
-        part = path.with_suffix(f".{secrets.token_hex(4)}.part")
+        part, written = path.with_suffix(f".{secrets.token_hex(4)}.part"), False
         try:
             try:
                 part.write_bytes(content.getbuffer())
+                written = True
                 part.replace(path)
             finally:
                 with suppress(OSError):
                     part.unlink(missing_ok=True)
         except OSError as error:
-            _warn(self.folder, error)
-            self.folder = None
+            if written or error.errno == errno.EFBIG:
+                self.refused += 1
+                if self.refused == 1:
+                    _warn(f"a cell's result can't be kept in {path}", error, KEEPS_OTHERS)
+            else:
+                _warn(f"results can't be kept in {_shown(self.folder)}", error, KEEPS_NONE)
+                self.folder = None
 
 
 def _made(folder: Path | str | bool | None) -> Path | None:
     if folder is not None and (not isinstance(folder, str | Path) or not str(folder)):
         raise ValueError(f"sweep: store={folder!r} must be a folder, None for the user's, or False for none")
-    path = cache_folder() if folder is None else Path(folder).expanduser()
+    path = _chosen_folder() if folder is None else Path(folder)
     try:
+        path = path.expanduser()
         path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        if folder is not None:
-            fix = "name one that is there or can be made, or store=False to keep nothing"
-            raise ValueError(f"sweep: store={str(folder)!r} is no folder ({error}); {fix}") from error
-        _warn(path, error)
-        return None
+    except (OSError, RuntimeError, ValueError) as error:  # nobody's home, or characters that no path has
+        if folder is None:
+            _warn(f"results can't be kept in {_shown(path)}", error, KEEPS_NONE)
+            return None
+        fix = "name one that is there or can be made, or store=False to keep nothing"
+        raise ValueError(f"sweep: store={_shown(path)!r} is no folder ({_reason(error)}); {fix}") from error
     return path
 
 
-def _warn(folder: Path, error: OSError) -> None:
+def _shown(path: Path) -> str:
+    return str(path) if len(str(path)) <= LONGEST else f"{str(path)[:LONGEST]}..."
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, RuntimeError):
+        return "it begins with the home of a user that there isn't"
+    return getattr(error, "strerror", None) or str(error)
+
+
+def _warn(what: str, error: Exception, so: str) -> None:
     level, frame = 1, sys._getframe()
     while frame.f_back and frame.f_globals["__name__"].startswith("bnlib."):
         level, frame = level + 1, frame.f_back  # the line to blame is the sweep's caller's
     warnings.warn(
-        f"sweep: results can't be kept in {folder} ({error.strerror or error}). The sweep goes on, and "
-        "returns all of them, but what isn't kept yet can't be resumed. Make room, or name another store",
+        f"sweep: {what} ({_reason(error)}). The sweep goes on, and {so}, or name another store "
+        "(BNLAB_CACHE, or store= in a program)",
         StoreWarning,
         stacklevel=level,
     )

@@ -21,7 +21,7 @@ from typing import Any, Generic, TextIO, TypeVar
 
 from .config import RunConfig
 from .store import Result, Store, StoreWarning, library_version, plain
-from .workers import processes
+from .workers import interrupts_held, processes
 
 __all__ = ["StoreWarning", "SweepCancelled", "SweepError", "grid", "library_version", "progress_bar", "sweep"]
 
@@ -144,7 +144,13 @@ class _Job(Generic[C]):
         if not self.todo:
             return
         if executor is None and not address:
-            return self.compute_here(workers, cancelled)
+            with interrupts_held() as release:
+
+                def stopped() -> bool:
+                    release()
+                    return cancelled is not None and cancelled()
+
+                return self.compute_here(workers, stopped)
         try:
             task = self.tasks[self.todo[0]]
             opened = _cluster(address, task) if executor is None else nullcontext(executor)
@@ -158,7 +164,7 @@ class _Job(Generic[C]):
                 for future in self.flying:
                     future.cancel()
 
-    def compute_here(self, workers: int, cancelled: Cancelled | None) -> None:
+    def compute_here(self, workers: int, cancelled: Cancelled) -> None:
         """In processes of our own. A pool that loses one is replaced.
 
         What was in flight then is tried again after all the rest, and for the last time alone: so what
@@ -249,7 +255,8 @@ class _Job(Generic[C]):
         count = f"{len(self.results)} of {len(self.tasks)} cells are finished"
         if self.store.folder is None:
             return f"{count}, but not kept on disk: the same call does them again"
-        return f"{count} and kept in {self.store.folder}: the same call does the rest"
+        kept = f", all but {self.store.refused} of them kept" if self.store.refused else " and kept"
+        return f"{count}{kept} in {self.store.folder}: the same call does the rest"
 
 
 def _compute(task: bytes) -> Result | str:

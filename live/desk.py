@@ -9,32 +9,28 @@ import math
 import os
 import time
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Callable, Collection
-from concurrent.futures import Executor, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
 from dataclasses import replace
-from typing import ParamSpec, TypeVar
+from typing import Any, TypeVar
 
 from bnlib import Run, RunConfig
 from bnlib.telemetry import Frame
-from bnlib.workers import WorkerContext
 
-from . import worker
+from . import limits, worker
+from .crew import GRACE, LONGEST, Crew, Turn
 from .recordings import Recording, Recordings, base_of
 from .scheduler import ComputationError, Viewer, joined
 
 log = logging.getLogger(__name__)
-P = ParamSpec("P")
 T = TypeVar("T")
 
 # The server and a browser on the same machine keep a core; a race has at most four lanes.
 WORKERS = max(2, min(4, (os.cpu_count() or 1) - 1))
 # A turn is long enough that handing over costs little, short enough that a picture is never far. The more
 # recordings wait, the shorter, down to a shortest: then a round over all of them takes ROUND_SECONDS.
-TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.008, 0.5
+TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.004, 0.5
 PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
 LARGEST_CHUNK = 200
-TRIES = 3
 MOST_PACES = 256
 FADING = 0.7  # how much of a recording's pace is that of the turns before the last
 
@@ -42,13 +38,17 @@ FADING = 0.7  # how much of a recording's pace is that of the turns before the l
 class _Show:
     """One recording's audience, and the task that extends it while somebody waits."""
 
-    def __init__(self, config: RunConfig, pace: float) -> None:
+    def __init__(self, config: RunConfig, heavy: bool, paces: Mapping[RunConfig, float]) -> None:
         self.config = config
+        self.alike = worker.recorded_alike(config)
+        self.heavy = heavy
         self.viewers: list[Viewer] = []
-        self.task: asyncio.Task[None] | None = None
+        self.task: asyncio.Task[str] | None = None
+        self.turn: Turn | None = None  # while something is computed for it
         self.preparing = False  # the task is having the base of a branch computed
-        self.pace = pace  # steps a second while it computes; infinite: not known yet
-        self.known = pace < math.inf  # from others that cost as much
+        # Steps a second while it computes; infinite: not known yet.
+        self.pace = paces.get(self.alike, math.inf)
+        self.known = self.pace < math.inf  # from others that cost as much
         # Steps of the next turn: one at first, which is the first picture. A draft is shown when all of it
         # is there: where its pace is known, nothing is gained by a short turn.
         self.most = LARGEST_CHUNK if self.known and config.record_every > 1 else 1
@@ -73,95 +73,61 @@ class _Show:
         self.steps, self.seconds = FADING * self.steps + steps, FADING * self.seconds + seconds
 
     def tell(self, error: str = "") -> None:
-        for viewer in self.viewers:
+        """Wake those who wait; the others have nothing to see."""
+        for viewer in self.waiting():
             viewer.error = viewer.error or error
             viewer.news.set()
 
 
 class Desk:
-    """Hands out frames of recordings, and has the pool extend them as far as somebody wants.
+    """Hands out frames of recordings, and has the crew extend them as far as somebody wants.
 
     Lives in the server's event loop; nothing in it blocks. ``computed_steps`` counts the steps that the
-    pool was asked for.
+    crew was asked for. ``heavy`` says which recordings are so slow that light ones must not wait for them.
     """
 
-    def __init__(self, max_bytes: int = 256 * 2**20, workers: int = WORKERS):
+    def __init__(
+        self,
+        max_bytes: int = 256 * 2**20,
+        workers: int = WORKERS,
+        heavy: Callable[[RunConfig], bool] = limits.heavy,
+        crew: Crew | None = None,
+    ):
         self.recordings = Recordings(max_bytes, worker.thinned)
+        self.crew = crew or Crew(workers)
         self.computed_steps = 0
-        self._workers = workers
-        self._pool: Executor | None = None
-        self._open = False
-        self._turn = asyncio.Semaphore(workers)
-        self._retry = asyncio.Lock()
+        self._heavy = heavy
         self._shows: dict[RunConfig, _Show] = {}
+        self._growing = {False: 0, True: 0}  # how many light and heavy recordings do
         self._paces: OrderedDict[RunConfig, float] = OrderedDict()  # of recordings that cost alike
 
-    def start(self) -> None:
-        """Open, and let the pool's processes warm up on their own."""
-        self._open = True
-        with contextlib.suppress(ComputationError):  # logged; who needs the pool has it tried again
-            self._start_pool()
+    @property
+    def waiting(self) -> int:
+        """How many recordings share the processes now."""
+        return sum(self._growing.values())
 
-    def _start_pool(self) -> Executor:
-        pool = ProcessPoolExecutor(self._workers, mp_context=WorkerContext(), initializer=worker.warm_up)
-        try:
-            for _ in range(self._workers):  # a process is started when there is something to do
-                pool.submit(worker.ready)
-        except OSError as error:
-            log.exception("the worker processes can't be started")
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise ComputationError("the server can't start its worker processes; try again later") from error
-        self._pool = pool
-        return pool
+    def start(self) -> None:
+        """Open, and let the processes warm up on their own."""
+        self.crew.start()
 
     def stop(self) -> None:
-        """End the pool and everything that waits for it, for good."""
-        self._open = False
+        """End the processes and everything that waits for them, for good."""
         for show in self._shows.values():
             if show.task is not None:
                 show.task.cancel()
-        if self._pool is not None:
-            self._pool.shutdown(wait=False, cancel_futures=True)
-            self._pool = None
+        self.crew.stop()
 
-    async def run(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        """``function(*arguments)`` in the pool; a pool that lost a process is replaced."""
-        try:
-            return await self._attempt(function, *arguments, **keywords)
-        except BrokenProcessPool:
-            pass
-        for _ in range(TRIES - 1):
-            # A lost process takes its neighbours' work with it. Second tries go one by one, so that
-            # what keeps killing processes has no neighbours to take along.
-            async with self._retry:
-                try:
-                    return await self._attempt(function, *arguments, **keywords)
-                except BrokenProcessPool:
-                    continue
-        raise ComputationError(
-            f"the computation was broken off {TRIES} times; try a smaller network or fewer seeds"
-        )
+    async def run(self, function: Callable[..., T], *arguments: Any, heavy: bool = False) -> T:
+        """Return ``function(*arguments)``, computed by one of the processes.
 
-    async def _attempt(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
-        if not self._open:
-            raise ComputationError("the server is going away")
-        pool = self._pool
-        try:
-            pool = pool or self._start_pool()
-            return await asyncio.wrap_future(pool.submit(function, *arguments, **keywords))
-        except BrokenProcessPool:
-            log.warning("a worker process ended unexpectedly; its work is done again")
-            if self._pool is pool:
-                self._pool = None
-            raise
+        ``heavy``: it takes longer than a turn of a recording may, or nobody knows how long.
+        """
+        return await self.crew.run(function, *arguments, heavy=heavy)
 
-    async def watch(
-        self, config: RunConfig, viewer: Viewer, names: Collection[str] | None = None
-    ) -> AsyncGenerator[Frame, None]:
-        """The recording's blocks of frames in order, as far as ``viewer`` wants, as they come.
+    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[list[Frame], None]:
+        """Yield the recording's frames in order, as far as ``viewer`` wants: some blocks at a time.
 
-        ``names``: the arrays that are wanted; None: all. Endless: it waits for more until it is closed. What
-        no viewer waits for is not computed.
+        Endless: it waits for more until it is closed. What no viewer waits for is not computed.
 
         Raises
         ------
@@ -170,23 +136,27 @@ class Desk:
         """
         show = self._shows.get(config)
         if show is None:
-            show = self._shows[config] = _Show(
-                config, self._paces.get(worker.recorded_alike(config), math.inf)
-            )
+            show = self._shows[config] = _Show(config, self._heavy(config), self._paces)
         show.viewers.append(viewer)
+        if show.turn is not None:
+            show.turn.limit(LONGEST)
         try:
             while True:
                 viewer.news.clear()
-                recording = self.recordings.open(config, viewer.next)
-                stop = min(viewer.step // config.record_every + 1, viewer.next + LARGEST_CHUNK)
-                if blocks := recording.between(viewer.next, stop):
+                first, wanted = viewer.next, viewer.step // config.record_every + 1
+                stop = min(wanted, first + LARGEST_CHUNK)
+                blocks = self.recordings.kept(config, first, stop)
+                if not blocks and first < wanted:
+                    blocks = self.recordings.open(config, first).between(first, stop)
+                if blocks:
                     viewer.next += sum(len(block["step"]) for block in blocks)
-                    yield joined([{n: b[n] for n in names} for b in blocks] if names else blocks)
+                    yield blocks
+                    del blocks  # who waits holds no recording
                     continue
                 if viewer.error:
                     raise ComputationError(viewer.error)
-                if show.task is None and viewer in show.waiting():
-                    show.task = asyncio.create_task(self._extend(show))
+                if show.task is None and first < wanted:
+                    self._grow(show)
                 await viewer.news.wait()
         finally:
             show.viewers.remove(viewer)
@@ -196,12 +166,12 @@ class Desk:
         """Some arrays of some frames of a recording, when they are there; they are computed if need be."""
         every = config.record_every
         viewer, found = Viewer((numbers.stop - 1) * every, first=numbers.start), []
-        async with contextlib.aclosing(self.watch(config, viewer, names)) as blocks:
-            async for block in blocks:
-                found.append(block)
+        async with contextlib.aclosing(self.watch(config, viewer)) as coming:
+            async for blocks in coming:
+                found += blocks
                 if viewer.next >= numbers.stop:
                     break
-        return joined(found)
+        return joined(found, names)
 
     def first(self, config: RunConfig) -> int:
         """Return the number of the first frame that is kept; 0 if nothing is: it comes from the start."""
@@ -212,9 +182,11 @@ class Desk:
 
         Not less than its ``handing`` over takes: a server that is out of breath gets fewer turns, not more.
         """
-        waiting = sum(show.task is not None for show in self._shows.values())
+        heavy = self._heavy(config)
+        shared = len(self.crew.hands) - min(self._growing[True], self.crew.most_heavy)
+        hands = self.crew.most_heavy if heavy else max(1, shared)
         longest = TURN_SECONDS * min(config.record_every, PATIENT)
-        fair = min(longest, ROUND_SECONDS * self._workers / max(1, waiting))
+        fair = min(longest, ROUND_SECONDS * hands / max(1, self._growing[heavy]))
         return max(SHORTEST_TURN, fair, min(handing, ROUND_SECONDS))
 
     def pace(self, config: RunConfig) -> float | None:
@@ -224,55 +196,77 @@ class Desk:
             show = self._shows.get(base_of(config))
         return show.steps / show.seconds if show is not None and show.task and show.seconds else None
 
-    async def _extend(self, show: _Show) -> None:
-        """Extend a recording, chunk by chunk and in turn with others, until nobody waits."""
-        config, error, prepared = show.config, "", 0
+    def _grow(self, show: _Show) -> None:
+        """Have a recording extended until nobody waits."""
+
+        def ended(task: asyncio.Task[str]) -> None:
+            self._growing[show.heavy] -= 1
+            show.task, show.preparing = None, False
+            show.tell("" if task.cancelled() else task.result())
+            self._close(show)
+
+        self._growing[show.heavy] += 1
+        show.task = asyncio.create_task(self._extend(show))
+        show.task.add_done_callback(ended)
+
+    async def _extend(self, show: _Show) -> str:
+        """Extend a recording, chunk by chunk and in turn with others; return what went wrong."""
+        config, prepared = show.config, 0
         try:
-            while True:
+            while self._lacks(show):
                 # Once: if the past is evicted before it is used, the branch computes it as its own.
                 if (due := self._lacking(show)) > prepared:
                     prepared, show.preparing = due, True
                     await self._have_past(show, due)
                     show.preparing = False
                 began = time.perf_counter()
-                async with self._turn:
+                async with self._turn(show) as turn:
                     first, stop = show.wanted()
                     recording = self.recordings.open(config, first)
                     if stop <= recording.step:
                         break
-                    run, block = await self._turn_of(show, recording, stop - recording.step, began)
+                    run, block = await self._turn_of(show, turn, recording, stop - recording.step, began)
                 self.recordings.extend(config, run, block)
                 show.tell()
         except ComputationError as failure:
-            error = str(failure)
+            return str(failure)
         except Exception as failure:
             log.exception("extending a recording failed")
-            error = f"the computation failed: {failure}"
-        finally:
-            show.task, show.preparing = None, False
-            show.tell(error)
-            self._close(show)
+            return f"the computation failed: {failure}"
+        return ""
+
+    @contextlib.asynccontextmanager
+    async def _turn(self, show: _Show) -> AsyncIterator[Turn]:
+        """Wait for the show's turn; what turned out to be slow is heavy too."""
+        async with self.crew.turn(show.heavy or show.pace * limits.HEAVY < 1) as turn:
+            show.turn = turn
+            try:
+                yield turn
+            finally:
+                show.turn = None
 
     async def _turn_of(
-        self, show: _Show, recording: Recording, wanted: int, asked: float
+        self, show: _Show, turn: Turn, recording: Recording, wanted: int, asked: float
     ) -> tuple[Run, Frame]:
         """Compute what a recording's turn has time for; ``asked``: when it began to wait for it."""
-        config = show.config
-        due = show.pace * self.turn_seconds(config, show.handing)
+        due = show.pace * self.turn_seconds(show.config, show.handing)
         steps = max(1, int(min(wanted, show.most, LARGEST_CHUNK, due)))
         began = time.perf_counter()
         self.computed_steps += steps
-        turn = await self.run(worker.timed, worker.extend, recording.run or config, steps)
-        found, seconds = turn
+        found, seconds = await turn.run(worker.timed, worker.extend, recording.run or show.config, steps)
         now = time.perf_counter()
         show.handing = now - began - seconds
         show.count(steps, seconds, now - asked)
-        alike = worker.recorded_alike(config)
-        self._paces[alike] = show.pace
-        self._paces.move_to_end(alike)
+        self._paces[show.alike] = show.pace
+        self._paces.move_to_end(show.alike)
         if len(self._paces) > MOST_PACES:
             self._paces.popitem(last=False)
         return found
+
+    def _lacks(self, show: _Show) -> bool:
+        """Whether somebody waits for steps that aren't there yet."""
+        first, stop = show.wanted()
+        return stop > 0 and stop > self.recordings.open(show.config, first).step
 
     def _lacking(self, show: _Show) -> int:
         """The steps that a branch shares with its base and that aren't there yet: up to which; 0 if none."""
@@ -303,17 +297,22 @@ class Desk:
         run: Run | None = recording.run and replace(recording.run, config=base)
         step, fork, pace = recording.step, config.edits[-1][0], 0.0
         while step < fork:
-            async with self._turn:
+            async with self._turn(show) as turn:
                 steps = min(fork - step, max(1, int(pace * self.turn_seconds(config))), LARGEST_CHUNK)
                 self.computed_steps += steps
-                later, seconds = await self.run(worker.timed, worker.skip, run or base, steps)
+                later, seconds = await turn.run(worker.timed, worker.skip, run or base, steps)
                 run, step, pace = later, later.step, steps / seconds
         if run is not None:
             self.recordings.fork(run)
 
     def _close(self, show: _Show) -> None:
         """Forget a show that nobody watches; not before its task has ended, lest there be two."""
-        if not show.viewers and show.task is None and self._shows.get(show.config) is show:
-            del self._shows[show.config]
-        elif not show.viewers and show.task is not None and show.preparing:
+        if show.viewers:
+            return
+        if show.task is None:
+            if self._shows.get(show.config) is show:
+                del self._shows[show.config]
+        elif show.turn is not None:
+            show.turn.limit(GRACE)  # whoever comes back meanwhile finds what it makes
+        else:
             show.task.cancel()

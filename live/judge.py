@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from bnlib import RunConfig
@@ -15,6 +15,8 @@ from book.race.evidence import RACES, settings_of
 from book.race.scenes import SCENES
 from book.race.settings import LAB_STEPS, RUN
 from book.words import filled
+
+from .limits import fits
 
 NEEDED = tuple(dict.fromkeys((*verdict.ARRAYS_NEEDED, *reasons.ARRAYS_NEEDED)))
 NEEDED_OF_GHOSTS = ("val_accuracy", "train_loss")
@@ -50,13 +52,19 @@ class Race(NamedTuple):
         differing = {
             lane: ghost
             for lane, (ghost, config) in enumerate(zip(ghosts, configs, strict=False))
-            if ghost != config
+            if ghost != config and fits(ghost)
         }
         found = cls(lanes.lane_names(values), configs, differing)
         if scene := scene_of(values):
             asked = {"scene": scene, "open": is_open(values), "guess": values["guess"]}
             return found._replace(**asked, until=SCENES[scene].until)
         return found._replace(**_of_experiment(values))
+
+    @property
+    def key(self) -> Hashable:
+        """What a verdict depends on, besides the step."""
+        answered = self.guess if self.scene else 0
+        return (tuple(self.names), tuple(self.configs), tuple(self.ghosts.items()), self.here, answered)
 
     @property
     def here(self) -> str:

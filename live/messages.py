@@ -13,27 +13,37 @@ Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
      "narrow": bool}                                            looked at has changed
     {"kind": "until", "id": n, "step": step}                    go on to that step
     {"kind": "verdict", "id": n, "step": step}                  answered by one "verdict"
-    {"kind": "check", "id": n, "values": {...}, "step": step}   answered by one "check" a lane
-    {"kind": "take", "id": n, "picture": "lab", "what": "csv"   answered by one "file": its name and text;
+    {"kind": "check", "id": n, "values": {...}, "step": step}   answered by one "check" a lane, and by others
+                                                                while it waits in line
+    {"kind": "take", "id": n, "picture": "lab", "what": "csv"   answered by "file", portion by portion;
      or "python", "values": {...}, "step": step}                of a chapter: "chapter": name for "picture"
     {"kind": "stop"}                                            nothing more is wanted
 
 While the question of a lab's scene is open (`book.race.asking.is_open`) no frame beyond step 0 is sent,
 whatever is asked for; a verdict says nothing, and files and checks are refused.
 
-Messages, server to browser: JSON text for "story", "cost", "verdict", "check", "file" and "problem"; else
+Messages, server to browser: JSON text for "story", "cost", "line", "verdict", "check" and "problem"; else
 binary: the header's length as uint32 (little endian), the header as JSON padded with blanks to a multiple of
 4, then float32 numbers. Headers list their arrays as [name, shape] in order. In figures {"$": k} stands for
 array k.
 
     "lab"      lanes (name, norm, depth, colour, dash, layout), ghosts, every, validate_every, network,
                measured, notes, settings, problems, scene, open, until, heading, panels (title, hint, about,
-               choice, spoils, figure: a template, see `book.race.panels`)
-    "frames"   lane, ghost, pace (steps a second, or null), arrays: rows, surfaces, clouds; surface_steps,
-               cloud_steps
+               choice, spoils, figure: a template, see `book.race.panels`); refused: null, or text, fix
+               (settings that make it fit) and label, and then nothing is computed
+    "frames"   lane, ghost, arrays: rows, surfaces, clouds; surface_steps, cloud_steps. The same bytes for all
+               who watch, so without an id: they are of the "lab" before them
+    "line"     sharing: how many recordings the server computes in turn, these too; 0: no others. Told when a
+               race is asked for, and with verdicts when it has changed
     "cost"     lane, parameters, seconds (of a step)
     "verdict"  step, text, because, change, read, leader, story (null, or as `book.chapter.told`), experiment
                (null, or as `bnlib.experiments.found`)
+    "check"    lane, of (how many lanes), name; and report (`bnlib.referee.check`), refused (why this lane
+               isn't checked), or waiting: place (how many checks are before it; 0: it is its turn) and seconds
+               (about how long they take; its own at its turn), told when the place changes
+    "file"     name, size, start, bytes: of a gzip file of ``size`` bytes the portion from ``start`` on. Where
+               its header says how many ``bytes`` it has, the portion itself follows the header. Portions come
+               in order, other messages between them; a "problem" of "take" ends them too early
 """
 
 from __future__ import annotations

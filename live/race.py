@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -22,19 +23,28 @@ from book.race.scenes import SCENES
 
 from . import judge, worker
 from . import take as files
-from .check import CheckError, Checks
-from .judge import Race, Said
-from .scheduler import ComputationError, Gone, Scheduler, Viewer
+from .check import Checks, Waiting
+from .judge import Race
+from .limits import refusal
+from .once import Once, Packs
+from .scheduler import ComputationError, Gone, Scheduler, Viewer, joined
 from .session import Session, Shelf, settings, whole
-from .wire import pack, problem
+from .torch_process import CheckError, TooMuch
+from .wire import pack
 
 log = logging.getLogger(__name__)
 
 MOST_VERDICTS = 512
+MOST_PACKED = 16 * 2**20  # bytes
 MOST_COSTS = 512
-FILES_AT_ONCE = 2  # a long one takes a hundred megabytes while it is written
+# The arrays of a recording that go to the page.
+SENT = ("step", "picture", "surface", "cloud")
+SENT_OF_GHOSTS = ("step", "picture")
+MOST_FILES = 4  # kept for those who take the same
 OPEN = "the question of this race is open: answer it or skip it first"
-UNSAID: dict[str, Any] = {"text": "", "because": "", "change": "", "read": [], "leader": None}
+UNSAID: dict[str, Any] = {
+    "text": "", "because": "", "change": "", "read": [], "leader": None, "story": None, "experiment": None,
+}  # fmt: skip
 
 
 class Track(Shelf):
@@ -42,23 +52,28 @@ class Track(Shelf):
 
     def __init__(self, scheduler: Scheduler):
         super().__init__(scheduler)
-        self.writing = asyncio.Semaphore(FILES_AT_ONCE)
+        self.files = Once(MOST_FILES)
         self.checks = Checks()
-        self._verdicts: dict[tuple[Any, ...], Said] = {}
+        self.verdicts = Once(MOST_VERDICTS)
+        self.packs = Packs(MOST_PACKED)
         self._costs: dict[RunConfig, tuple[int, float]] = {}
         self._measuring = asyncio.Semaphore(1)  # what is measured side by side takes longer
 
-    async def verdict(self, race: Race, step: int) -> Said:
-        """Say how a race stands at ``step`` and why; those who watch one race share it."""
-        key = (tuple(race.names), tuple(race.configs), tuple(race.ghosts.items()), race.here, step)
-        known = self._verdicts.get(key)
-        if known is None:
+    async def verdict(self, race: Race, step: int) -> str:
+        """Say how a race stands at ``step`` and why, as the rest of a message; all who watch it share it."""
+
+        async def say() -> str:
             lanes, ghosts = await asyncio.gather(self.course(race, step), self.before(race, step))
-            known = judge.said(race, lanes, ghosts, step)
-            while len(self._verdicts) >= MOST_VERDICTS:
-                del self._verdicts[next(iter(self._verdicts))]
-            self._verdicts[key] = known
-        return known
+            said: dict[str, Any] = judge.said(race, lanes, ghosts, step)._asdict()
+            said |= {"story": None, "experiment": judge.evidence(race, step)}
+            if race.scene and step >= race.until:
+                said["story"] = judge.story(race, await self.numbers(race), step)
+                said["read"] = SCENES[race.scene].read
+                if step == race.until:  # the scene's own reason is enough there
+                    said |= {"because": "", "change": ""}
+            return spoken(step, said)
+
+        return await self.verdicts.get((race.key, step), say)
 
     async def course(self, race: Race, step: int) -> list[Frame]:
         """What a race's lanes have recorded up to ``step``: all of it where it is kept.
@@ -86,7 +101,7 @@ class Track(Shelf):
         async def measure() -> dict[str, float]:
             return judge.numbers(race, await self.course(race, race.until), race.until)
 
-        return await self.once(("scene", race.scene, *race.configs), measure)
+        return await self.results.get(("scene", race.scene, *race.configs), measure)
 
     async def cost(self, config: RunConfig) -> tuple[int, float]:
         """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
@@ -114,6 +129,7 @@ class LabSession(Session):
         self.speaking: asyncio.Task[None] | None = None
         self.checking: asyncio.Task[None] | None = None
         self.sent = asyncio.Event()
+        self.sharing = 0  # as it was told last
 
     async def lab(self, message: dict[str, Any]) -> None:
         """Watch a race, its ghost, and no other."""
@@ -122,8 +138,19 @@ class LabSession(Session):
         draft, narrow = message.get("draft") is True, message.get("narrow") is True
         await self.end()
         self.race = race = Race.of(values, draft)
-        header, arrays = described(race, values, narrow)
-        await self.send(pack({"kind": "lab", "id": number, "problems": problems} | header, arrays))
+        refused = refusal(values)
+
+        def answer() -> bytes:
+            header, arrays = described(race, values, narrow)
+            header |= {"problems": problems, "refused": refused and refused._asdict()}
+            return pack({"kind": "lab", "id": number} | header, arrays)
+
+        # All who follow one link are answered with the same bytes.
+        asked = json.dumps([number, draft, narrow, settings(message)], sort_keys=True)
+        await self.send(self.shelf.packs.get(asked, answer))
+        if refused:
+            self.race = None
+            return
         shown = [(lane, config, False) for lane, config in enumerate(race.configs)]
         shown += [(lane, config, True) for lane, config in race.ghosts.items()]
         for lane, config, ghost in shown:
@@ -132,6 +159,16 @@ class LabSession(Session):
             self.tasks.append(asyncio.create_task(self.feed(config, viewer, number, lane, ghost)))
         if not draft:
             self.tasks.append(asyncio.create_task(self.costs(race, number)))
+        self.sharing = 0
+        await self.tell_line(number)
+
+    async def tell_line(self, number: int) -> None:
+        """Tell among how many recordings the server is shared, if that has changed by much."""
+        waiting = self.shelf.scheduler.waiting
+        sharing = waiting if waiting > len(self.viewers) else 0
+        if abs(sharing - self.sharing) > self.sharing // 8:
+            self.sharing = sharing
+            await self.send(json.dumps({"kind": "line", "id": number, "sharing": sharing}))
 
     async def panels(self, message: dict[str, Any]) -> None:
         """Make the pictures' templates again: a race is looked at in another way."""
@@ -159,20 +196,15 @@ class LabSession(Session):
 
     async def feed(self, config: RunConfig, viewer: Viewer, number: int, lane: int, ghost: bool) -> None:
         """Send a lane's frames as they come; of a ghost the curves are enough."""
-        header: dict[str, Any] = {"kind": "frames", "id": number, "lane": lane, "ghost": ghost}
         try:
-            async with contextlib.aclosing(self.shelf.scheduler.watch(config, viewer)) as blocks:
-                async for block in blocks:
-                    rows = block["picture"][0]
-                    arrays = {"rows": rows[:, : frames.CURVE_COLUMNS] if ghost else rows}
-                    steps: dict[str, Any] = {"pace": self.shelf.scheduler.pace(config)}
-                    for name in ("surface", "cloud"):
-                        if name in block and not ghost:
-                            first = block[name][0].reshape(len(block["step"]), -1)  # of the first seed
-                            known = np.isfinite(first[:, 0])
-                            arrays[f"{name}s"] = first[known]
-                            steps[f"{name}_steps"] = block["step"][known].tolist()
-                    await self.send(pack(header | steps, arrays))
+            async with contextlib.aclosing(self.shelf.scheduler.watch(config, viewer)) as coming:
+                async for blocks in coming:
+                    first, count = int(blocks[0]["step"][0]), sum(len(block["step"]) for block in blocks)
+                    pack_them = partial(packed_frames, blocks, lane, ghost)
+                    message = self.shelf.packs.get((config, lane, ghost, first, count), pack_them)
+                    del blocks, pack_them  # a thousand who wait hold none of it
+                    await self.send(message)
+                    del message
                     self.sent.set()
         except ComputationError as error:
             with contextlib.suppress(Gone):
@@ -187,29 +219,24 @@ class LabSession(Session):
             viewer.want(self.race.horizon(step) if self.race else 0)
 
     async def verdict(self, message: dict[str, Any]) -> None:
-        """Say in words how the race stands: the latest question is answered, once the frames are there."""
+        """Say in words how the race stands (while its question is open: nothing), to the latest question."""
         number, step = whole(message, "id"), min(whole(message, "step"), lab.LAB_STEPS)
         if self.race is None:
             raise ValueError("there is no race to judge; ask for one with a lab message")
+        await self.tell_line(number)
         if self.speaking is not None:
             self.speaking.cancel()
+            self.speaking = None
+        known = spoken(step, UNSAID) if self.race.open else self.shelf.verdicts.known((self.race.key, step))
+        if known is not None:
+            await self.send(verdict_message(number, known))
+            return
         self.speaking = asyncio.create_task(self.speak(self.race, number, step))
 
     async def speak(self, race: Race, number: int, step: int) -> None:
-        """Send the verdict on ``step``; while the question is open, one that says nothing."""
-        answer = {"kind": "verdict", "id": number, "step": step, "story": None, "experiment": None}
+        """Send the verdict on ``step`` once its frames are there."""
         try:
-            if race.open:
-                answer |= UNSAID
-            else:
-                answer |= (await self.shelf.verdict(race, step))._asdict()
-                answer["experiment"] = judge.evidence(race, step)
-                if race.scene and step >= race.until:
-                    answer["story"] = judge.story(race, await self.shelf.numbers(race), step)
-                    answer["read"] = SCENES[race.scene].read
-                    if step == race.until:  # the scene's own reason is enough there
-                        answer |= {"because": "", "change": ""}
-            await self.send(json.dumps(answer))
+            await self.send(verdict_message(number, await self.shelf.verdict(race, step)))
         except ComputationError as error:
             with contextlib.suppress(Gone):
                 await self.tell("verdict", str(error), number)
@@ -229,22 +256,12 @@ class LabSession(Session):
         wanted = files.wanted(message.get("what"), values, step)
         if is_open(wanted.values):
             raise ValueError(OPEN)
+        if refused := refusal(wanted.values):
+            raise ValueError(refused.text)
         self.one_file_at_a_time()
-        self.taking = asyncio.create_task(self.hand_over(wanted, number))
-
-    async def hand_over(self, wanted: files.Wanted, number: int) -> None:
-        """Write a file, beside the event loop, and send it."""
-        try:
-            async with self.shelf.writing:
-                text = await files.text(wanted, self.shelf.scheduler.frames)
-                answer = await asyncio.to_thread(files.packed, number, wanted.name, text)
-        except ComputationError as error:
-            answer = problem("take", str(error), number)
-        except Exception:
-            log.exception("writing a file failed")
-            answer = problem("take", "the file could not be written", number)
-        with contextlib.suppress(Gone):
-            await self.send(answer)
+        write = partial(files.written, wanted, self.shelf.scheduler, self.shelf.outbox)
+        written = partial(self.shelf.files.get, repr(wanted), write)
+        self.taking = asyncio.create_task(self.hand_over(number, wanted.name, written))
 
     async def check(self, message: dict[str, Any]) -> None:
         """Compare each lane at a step with PyTorch, one visitor's at a time."""
@@ -254,19 +271,29 @@ class LabSession(Session):
             raise ValueError("; ".join(problems))
         if is_open(raced):
             raise ValueError(OPEN)
+        if refused := refusal(raced):
+            raise ValueError(refused.text)
         if self.checking is not None and not self.checking.done():
             raise ValueError("one check at a time: the one before is still on its way")
         race = Race.of(raced)
         self.checking = asyncio.create_task(self.compare(race, number, min(step, lab.LAB_STEPS)))
 
     async def compare(self, race: Race, number: int, step: int) -> None:
-        """Send what PyTorch says, lane by lane."""
+        """Send what PyTorch says, or why it isn't asked, lane by lane; while one waits, its place in line."""
+
+        async def tell(answer: dict[str, Any], waiting: Waiting) -> None:
+            await self.send(json.dumps(answer | {"waiting": waiting._asdict()}))
+
         with contextlib.suppress(Gone):
             for lane, (name, config) in enumerate(zip(race.names, race.configs, strict=True)):
                 answer = {"kind": "check", "id": number, "lane": lane, "of": len(race.names), "name": name}
                 try:
-                    answer["report"] = await self.shelf.checks.report(config, step)
-                    text = json.dumps(answer, allow_nan=False)
+                    found = await self.shelf.checks.report(config, step, partial(tell, answer))
+                    text = json.dumps(answer | {"report": found}, allow_nan=False)
+                except Gone:
+                    raise
+                except TooMuch as error:  # of this lane
+                    text = json.dumps(answer | {"refused": str(error)})
                 except CheckError as error:
                     await self.tell("check", str(error), number)
                     return
@@ -305,6 +332,31 @@ LabSession.ANSWERS = Session.ANSWERS | {
     "check": LabSession.check,
     "stop": LabSession.stop,
 }
+
+
+def packed_frames(blocks: list[Frame], lane: int, ghost: bool) -> bytes:
+    """Return the "frames" message of some blocks of a lane's recording that follow one another."""
+    block = joined(blocks, SENT_OF_GHOSTS if ghost else SENT)
+    header: dict[str, Any] = {"kind": "frames", "lane": lane, "ghost": ghost}
+    rows = block["picture"][0]
+    arrays = {"rows": rows[:, : frames.CURVE_COLUMNS] if ghost else rows}
+    for name in ("surface", "cloud"):
+        if name in block:
+            first = block[name][0].reshape(len(block["step"]), -1)  # of the first seed
+            known = np.isfinite(first[:, 0])
+            arrays[f"{name}s"] = first[known]
+            header[f"{name}_steps"] = block["step"][known].tolist()
+    return pack(header, arrays)
+
+
+def spoken(step: int, said: dict[str, Any]) -> str:
+    """Return what a verdict says as JSON, without what comes before it in a message."""
+    return json.dumps({"step": step} | said)[1:]
+
+
+def verdict_message(number: int, said: str) -> str:
+    """Return the answer to one session's question for a verdict; ``said``: what `spoken` returned."""
+    return f'{{"kind": "verdict", "id": {number}, {said}'
 
 
 def described(race: Race, values: Values, narrow: bool) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -38,8 +38,11 @@ class Viewer:
 class Scheduler(Protocol):
     """Hands out frames of recordings as they are computed, and runs functions beside the event loop."""
 
-    def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[Frame, None]:
-        """Yield a recording's blocks of frames in order, as far as ``viewer`` wants, as they come."""
+    def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[list[Frame], None]:
+        """Yield a recording's frames in order, as far as ``viewer`` wants, as they come.
+
+        Some blocks at a time that follow one another, as they are kept: who keeps them keeps the recording.
+        """
         ...
 
     async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
@@ -50,17 +53,19 @@ class Scheduler(Protocol):
         """Return the number of the first frame that is there without computing again what was dropped."""
         ...
 
-    def pace(self, config: RunConfig) -> float | None:
-        """Return the steps a second at which a recording grows now, None if it doesn't."""
+    @property
+    def waiting(self) -> int:
+        """Return how many recordings share what computes now."""
         ...
 
-    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
-        """Return ``function(*arguments)``."""
+    async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
+        """Return ``function(*arguments)``; ``heavy``: it takes long, or nobody knows how long."""
         ...
 
 
-def joined(blocks: list[Frame]) -> Frame:
-    """Join blocks of frames that follow one another."""
+def joined(blocks: list[Frame], names: Collection[str] | None = None) -> Frame:
+    """Join blocks of frames that follow one another; ``names``: the arrays that are wanted, None: all."""
+    kept = [name for name in blocks[0] if names is None or name in names]
     if len(blocks) == 1:
-        return blocks[0]
-    return {k: np.concatenate([b[k] for b in blocks], axis=0 if k == "step" else 1) for k in blocks[0]}
+        return {name: blocks[0][name] for name in kept}
+    return {k: np.concatenate([b[k] for b in blocks], axis=0 if k == "step" else 1) for k in kept}

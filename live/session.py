@@ -7,10 +7,10 @@ import contextlib
 import json
 import logging
 import math
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from functools import partial
+from typing import Any, ClassVar
 
 from bnlib import RunConfig
 from book import export
@@ -18,11 +18,12 @@ from book.chapter import Answer, Chapter, Job, Scene, View, answer, measured_sta
 from book.controls import Values, read, shown
 from book.registry import chapters
 
+from .once import Once
+from .outbox import GivenUp, Outbox, compressed
 from .scheduler import ComputationError, Gone, Scheduler, Viewer, joined
 from .wire import pack, problem
 
 log = logging.getLogger(__name__)
-T = TypeVar("T")
 
 MOST_RESULTS = 256  # of jobs, kept for all sessions
 PATIENCE = 0.4  # seconds before a view with gaps is better than the one before
@@ -42,29 +43,12 @@ class Shelf:
     def __init__(self, scheduler: Scheduler):
         self.scheduler = scheduler
         self.chapters = chapters()
-        self._results: OrderedDict[Any, asyncio.Future[Any]] = OrderedDict()
-
-    async def once(self, key: Any, make: Callable[[], Awaitable[T]]) -> T:
-        """Return what ``make()`` returns; who asks for the same meanwhile, or later, shares it."""
-        future = self._results.get(key)
-        if future is None:
-            future = self._results[key] = asyncio.ensure_future(make())
-            future.add_done_callback(lambda done: self._settle(key, done))
-            while len(self._results) > MOST_RESULTS:
-                self._results.popitem(last=False)
-        self._results.move_to_end(key)
-        result: T = await asyncio.shield(future)  # who leaves doesn't take it away from the others
-        return result
-
-    def _settle(self, key: Any, done: asyncio.Future[Any]) -> None:
-        """Forget what failed: who asks again has it tried again."""
-        failed = done.cancelled() or done.exception() is not None
-        if failed and self._results.get(key) is done:
-            del self._results[key]
+        self.results = Once(MOST_RESULTS)
+        self.outbox = Outbox()
 
     async def job(self, job: Job) -> Any:
         """Return what a job returns."""
-        return await self.once(job, lambda: self.scheduler.run(job.function, *job.arguments))
+        return await self.results.get(job, lambda: self.scheduler.run(job.function, *job.arguments))
 
     async def view(self, chapter: Chapter, values: Values, found: Mapping[str, Any]) -> View:
         """Compute a view: here, or if it is slow, in the pool."""
@@ -91,7 +75,7 @@ class Shelf:
             after = reveal(before)
             return answer(scene, before, after, (await self.complete(chapter, after)).numbers)
 
-        return await self.once((chapter.name, scene.name), measure)
+        return await self.results.get((chapter.name, scene.name), measure)
 
 
 def runs_of(chapter: Chapter, values: Values, draft: bool = False) -> dict[str, RunConfig]:
@@ -212,11 +196,11 @@ class Session:
 
         async def follow(name: str, config: RunConfig) -> None:
             last = until(chapter, values)
-            viewer, blocks = Viewer(last), []
+            viewer, found = Viewer(last), []
             async with contextlib.aclosing(self.shelf.scheduler.watch(config, viewer)) as coming:
-                async for block in coming:
-                    blocks.append({key: block[key] for key in ("step", *chapter.kept)})
-                    request.found[name] = joined(blocks)
+                async for blocks in coming:
+                    found += [{key: block[key] for key in ("step", *chapter.kept)} for block in blocks]
+                    request.found[name] = joined(found)
                     news.set()
                     if viewer.next > last // config.record_every:
                         break
@@ -290,29 +274,41 @@ class Session:
         if what == "python" and request.chapter.script is None:
             raise ValueError("this page has no script to take away; its numbers are in the CSV")
         self.one_file_at_a_time()
-        self.taking = asyncio.create_task(self._hand_over(request, what))
+        name = export.file_name(request.chapter, what)
+        written = partial(self._written, request, what)
+        self.taking = asyncio.create_task(self.hand_over(request.number, name, written))
 
     def one_file_at_a_time(self) -> None:
-        """Refuse a second file while the first is being written."""
+        """Refuse a second file while the first is on its way."""
         if self.taking is not None and not self.taking.done():
-            raise ValueError("one file at a time: the one before is still being written")
+            raise ValueError("one file at a time: the one before is still on its way")
 
-    async def _hand_over(self, request: _Request, what: str) -> None:
+    async def _written(self, request: _Request, what: str) -> bytes:
+        """Write a chapter's file, compressed."""
         chapter, values = request.chapter, request.values
+        if what == "csv":
+            view = await self.shelf.complete(chapter, values)
+            write = partial(export.csv_text, chapter, values, view)
+        else:
+            write = partial(export.script_text, chapter, values)
+        async with self.shelf.outbox.writing():
+            return compressed([write()])
+
+    async def hand_over(self, number: int, name: str, written: Callable[[], Awaitable[bytes]]) -> None:
+        """Have a file written, and send it; what goes wrong becomes a sentence."""
         try:
-            if what == "csv":
-                text = export.csv_text(chapter, values, await self.shelf.complete(chapter, values))
-            else:
-                text = export.script_text(chapter, values)
-            name = export.file_name(chapter, what)
-            answered = json.dumps({"kind": "file", "id": request.number, "name": name, "text": text})
-        except ComputationError as error:
-            answered = problem("take", str(error), request.number)
+            await self.shelf.outbox.send(number, name, await written(), self.send)
+            return
+        except Gone as error:
+            log.debug("a file ended: %s", error)
+            return
+        except (ComputationError, GivenUp) as error:
+            sentence = str(error)
         except Exception:
             log.exception("writing a file failed")
-            answered = problem("take", "the file could not be written", request.number)
+            sentence = "the file could not be written"
         with contextlib.suppress(Gone):
-            await self.send(answered)
+            await self.tell("take", sentence, number)
 
     # ---- the end -----------------------------------------------------------------------------------------
 

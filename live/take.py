@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import csv
 import io
-import json
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import fields
 from itertools import product
@@ -23,9 +22,15 @@ from book.race.lanes import ghost_of, lane_configs, lane_names
 from book.race.verdict import measured
 
 from .bundle import packed_library
+from .limits import fits
+from .outbox import SMALL, Outbox, compressed
+from .scheduler import ComputationError, Scheduler, joined
 
 MOST_ROWS = 400_000  # about 20 MB
-PORTION = 1 << 18  # characters
+ROW_BYTES = 14  # of a compressed file
+PART = 200  # frames whose layers are looked at at once
+# What is there is gathered in no time; where it isn't, others needn't wait for it.
+GATHERING, TRIES = 2.0, 3  # seconds; times
 THINNINGS = (1, 2, 5, 10, 20, 50, 100, 200, 500)
 GAN_QUANTITIES = (
     "Of a GAN train_loss is the discriminator's and val_loss the generator's loss, val_accuracy the share of "
@@ -68,19 +73,36 @@ def wanted(what: Any, raw: Mapping[str, Any], step: int) -> Wanted:
     return Wanted(what, values, min(step, lab.LAB_STEPS))
 
 
-async def text(wanted: Wanted, frames: Frames) -> str:
-    """The file's text. What takes long is done beside the event loop."""
+async def written(wanted: Wanted, scheduler: Scheduler, outbox: Outbox) -> bytes:
+    """Write the file, compressed; beside the event loop, in turn with other files.
+
+    Its place among those that are written is taken when all runs are there: computing them may take minutes.
+
+    Raises
+    ------
+    ComputationError
+        If the runs can't be computed, or are dropped again before the file is written.
+    """
     what, values, step = wanted
     if what == "python":
-        return lab_python(values, step)
-    return await asyncio.to_thread(lab_csv, values, step, await lab_frames(values, step, frames))
-
-
-def packed(number: int, name: str, text: str) -> str:
-    """A file as the message that carries it, encoded in portions, so that the event loop gets its turn."""
-    parts = (json.dumps(text[at : at + PORTION])[1:-1] for at in range(0, len(text), PORTION))
-    head = json.dumps({"kind": "file", "id": number, "name": name})
-    return f'{head[:-1]}, "text": "{"".join(parts)}"}}'
+        async with outbox.writing():
+            return await asyncio.to_thread(lambda: compressed([lab_python(values, step)]))
+    size = _most_bytes(values, step)
+    large = size > SMALL
+    for _ in range(TRIES):
+        await record(values, step, scheduler.frames)
+        async with outbox.writing(size, large):
+            try:
+                async with asyncio.timeout(GATHERING):
+                    recorded = await lab_frames(values, step, scheduler.frames)
+            except TimeoutError:
+                continue
+            content: bytes = await scheduler.run(lab_file, values, step, recorded, heavy=large)
+            return content
+    raise ComputationError(
+        f"step={step}: the runs of this race were dropped {TRIES} times before they were written, since "
+        "others needed the memory; take an earlier step, or fewer seeds"
+    )
 
 
 # ---- the training lab -------------------------------------------------------------------------------
@@ -93,6 +115,19 @@ class Shown(NamedTuple):
     config: RunConfig
     quantities: tuple[str, ...]
 
+    @property
+    def layered(self) -> bool:
+        """Whether what its layers do is there."""
+        return self.quantities != CURVES
+
+    def frames(self, step: int) -> int:
+        """How many frames it has up to ``step``."""
+        return step // self.config.record_every + 1
+
+    def layer_rows(self, frames: int) -> int:
+        """How many numbers so many frames hold of its layers."""
+        return self.config.replicas * frames * self.config.depth * len(BANDS) * self.layered
+
 
 def lanes_shown(values: Values) -> list[Shown]:
     """The lanes of a race, and those of its ghost that differ from them."""
@@ -101,29 +136,59 @@ def lanes_shown(values: Values) -> list[Shown]:
     before = ghost_of(values)
     if before is not None:
         ghosts = zip(lane_names(before), lane_configs(before), configs, strict=False)
-        lanes += [Shown(f"ghost: {name}", ghost, CURVES) for name, ghost, now in ghosts if ghost != now]
+        differing = ((name, ghost) for name, ghost, now in ghosts if ghost != now and fits(ghost))
+        lanes += [Shown(f"ghost: {name}", ghost, CURVES) for name, ghost in differing]
     return lanes
 
 
+async def record(values: Values, step: int, frames: Frames) -> None:
+    """Have all that is on the screen recorded up to ``step``; nothing of it is held meanwhile."""
+    for lane in lanes_shown(values):
+        for number in (0, lane.frames(step) - 1):
+            await frames(lane.config, range(number, number + 1), ("step",))
+
+
 async def lab_frames(values: Values, step: int, frames: Frames) -> list[Frame]:
-    """What `lab_csv` needs: everything recorded up to ``step``, for all that is on the screen."""
+    """What `lab_csv` needs: all curves up to ``step``, and layers at those steps that the file has room for.
+
+    Of a lane's layers, only a part is held at a time: together they are twenty times the file.
+    """
+    lanes = lanes_shown(values)
+    recorded = [await frames(lane.config, range(lane.frames(step)), ("step", *CURVES)) for lane in lanes]
+    every = _every(lanes, recorded)
     return [
-        await frames(config, range(step // config.record_every + 1), ("step", *quantities))
-        for _, config, quantities in lanes_shown(values)
+        frame | await _layers(lane.config, lane.frames(step), every, frames) if lane.layered else frame
+        for lane, frame in zip(lanes, recorded, strict=True)
     ]
 
 
-def lab_csv(values: Values, step: int, recorded: Sequence[Frame]) -> str:
-    """One row a number; layer 1 is nearest to the input, and curves have none.
+async def _layers(config: RunConfig, count: int, every: int, frames: Frames) -> Frame:
+    """What is recorded of layers at each ``every``-th of ``count`` frames and at the last, "layer_step"."""
+    await asyncio.sleep(0)  # what is there is handed out at once: others get their turn
+    parts = []
+    for start in range(0, count, PART):
+        number = np.arange(start, min(start + PART, count))
+        kept = (number % every == 0) | (number == count - 1)
+        part = await frames(config, range(start, start + len(number)), ("step", *BANDS))
+        parts.append({"step": part["step"][kept]} | {name: part[name][:, kept] for name in BANDS})
+    found = joined(parts)
+    return {"layer_step": found["step"]} | {name: found[name] for name in BANDS}
+
+
+def lab_file(values: Values, step: int, recorded: Sequence[Frame]) -> bytes:
+    """Write `lab_csv` as a gzip file; a function for a worker process."""
+    return compressed(lab_csv(values, step, recorded))
+
+
+def lab_csv(values: Values, step: int, recorded: Sequence[Frame]) -> Iterator[str]:
+    """Write one row a number, part by part; layer 1 is nearest to the input, and curves have none.
 
     ``recorded`` comes from `lab_frames`. What wasn't measured has no row: validation between its steps,
     and whatever a seed would have done after it diverged. Where all layers at all steps would make the
     file too long, only every so many steps have them, and the last.
     """
     lanes = lanes_shown(values)
-    curves = sum(np.isfinite(frame[name]).sum() for frame in recorded for name in CURVES)
-    layers = sum(frame[name].size for frame in recorded for name in BANDS if name in frame)
-    every = _thinning(layers, MOST_ROWS - int(curves))
+    every = _every(lanes, recorded)
     thinned = f", of layers at every {every}th step and at the last" if every > 1 else ""
     head = [
         f"Training runs of BatchNorm Lab up to step {step}, single seeds{thinned}",
@@ -131,36 +196,52 @@ def lab_csv(values: Values, step: int, recorded: Sequence[Frame]) -> str:
         *(f"{lane.name} = {config_code(lane.config)}" for lane in lanes),
         *([GAN_QUANTITIES] if any(lane.config.network == "gan" for lane in lanes) else []),
     ]
-    parts = [comments(head), "lane,seed,step,layer,quantity,value\n"]
+    yield comments(head)
+    yield "lane,seed,step,layer,quantity,value\n"
     for lane, frame in zip(lanes, recorded, strict=True):
-        parts.extend(_lab_rows(lane, frame, every))
-    return "".join(parts)
+        yield from _lab_rows(lane, frame)
 
 
-def _lab_rows(lane: Shown, frame: Frame, every: int) -> Iterator[str]:
-    """A lane's rows, text of one quantity of one seed at a time."""
-    name, config, quantities = lane
-    steps = frame["step"].tolist()
-    number = np.arange(len(steps))
-    kept = number[(number % every == 0) | (number == len(steps) - 1)]
-    for quantity, replica in product(quantities, range(config.replicas)):
-        start = f"{_quoted(name)},{config.seed + replica},"
+def _lab_rows(lane: Shown, frame: Frame) -> Iterator[str]:
+    """Write a lane's rows, those of one quantity of one seed at a time."""
+    config = lane.config
+    for quantity, replica in product(lane.quantities, range(config.replicas)):
+        start = f"{_quoted(lane.name)},{config.seed + replica},"
         values = frame[quantity][replica]
         if quantity in CURVES:
+            steps = frame["step"].tolist()
             measured = np.flatnonzero(~np.isnan(values))
             numbers = map(str, values[measured])  # the shortest text that stands for the same float
             rows = zip(measured.tolist(), numbers, strict=True)
             yield "".join([f"{start}{steps[i]},,{quantity},{value}\n" for i, value in rows])
             continue
-        for layer, column in enumerate(values[kept].T, start=1):
+        steps = frame["layer_step"].tolist()
+        for layer, column in enumerate(values.T, start=1):
             end = f",{layer},{quantity},"
-            rows = zip(kept.tolist(), column, strict=True)
-            yield "".join([f"{start}{steps[i]}{end}{v}\n" for i, v in rows if not np.isnan(v)])
+            numbered = zip(steps, column, strict=True)
+            yield "".join([f"{start}{i}{end}{v}\n" for i, v in numbered if not np.isnan(v)])
+
+
+def _every(lanes: Sequence[Shown], recorded: Sequence[Frame]) -> int:
+    """Of how many frames one has its layers in the file."""
+    curves = sum(int(np.isfinite(frame[name]).sum()) for frame in recorded for name in CURVES)
+    layers = sum(lane.layer_rows(len(frame["step"])) for lane, frame in zip(lanes, recorded, strict=True))
+    return _thinning(layers, MOST_ROWS - curves)
 
 
 def _thinning(count: int, room: int) -> int:
     """Of how many steps one is kept for ``count`` rows to become no more than ``room``."""
     return next(every for every in THINNINGS if count <= every * room)
+
+
+def _most_bytes(values: Values, step: int) -> int:
+    """How large the compressed file may become, about."""
+    lanes = lanes_shown(values)
+    rows = sum(
+        lane.config.replicas * lane.frames(step) * len(CURVES) + lane.layer_rows(lane.frames(step))
+        for lane in lanes
+    )
+    return ROW_BYTES * min(rows, MOST_ROWS)
 
 
 def lab_python(values: Values, step: int) -> str:

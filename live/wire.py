@@ -24,7 +24,7 @@ def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes
 
 
 def unpack(message: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
-    """Return the header and the arrays that `pack` packed."""
+    """Return the header and the arrays that `pack` packed; "bytes" are what follows them, if any do."""
     (length,) = struct.unpack_from("<I", message)
     header = json.loads(message[4 : 4 + length])
     arrays, start = {}, 4 + length
@@ -32,6 +32,8 @@ def unpack(message: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float32
         count = math.prod(shape)
         arrays[name] = np.frombuffer(message, "<f4", count, start).reshape(shape)
         start += 4 * count
+    if "bytes" in header:
+        header["bytes"] = message[start : start + header["bytes"]]
     return header, arrays
 
 

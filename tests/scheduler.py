@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
+from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bnlib import RunConfig
 from bnlib.telemetry import Frame
 from live import worker
-from live.scheduler import Viewer, joined
+from live.crew import Crew
+from live.desk import Desk
+from live.hand import GOING_AWAY, Hand
+from live.scheduler import ComputationError, Viewer, joined
 
 
 class Inline:
@@ -29,14 +33,14 @@ class Inline:
         block = joined(self.recordings[config][1])
         return {name: array[:stop] if name == "step" else array[:, :stop] for name, array in block.items()}
 
-    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[Frame, None]:
+    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[list[Frame], None]:
         """Yield all that is wanted at once, and wait."""
         while True:
             viewer.news.clear()
             stop = viewer.step // config.record_every + 1
             if viewer.next < stop:
                 first, viewer.next = viewer.next, stop
-                yield part(self.recorded(config, stop), range(first, stop))
+                yield [part(self.recorded(config, stop), range(first, stop))]
             await viewer.news.wait()
 
     async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
@@ -47,11 +51,12 @@ class Inline:
         """Keep everything."""
         return 0
 
-    def pace(self, config: RunConfig) -> float | None:
-        """Have nothing under way."""
-        return None
+    @property
+    def waiting(self) -> int:
+        """Keep nobody waiting."""
+        return 0
 
-    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Call the function."""
         self.ran.append((function, arguments))
         return function(*arguments)
@@ -75,7 +80,7 @@ class Puppet:
         """Hand a block of frames, or what goes wrong, to whoever watches."""
         self.blocks.setdefault(config, asyncio.Queue()).put_nowait(block)
 
-    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[Frame, None]:
+    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[list[Frame], None]:
         """Yield what is given."""
         self.viewers.append((config, viewer))
         try:
@@ -84,7 +89,7 @@ class Puppet:
                 if isinstance(block, Exception):
                     raise block
                 viewer.next += len(block["step"])
-                yield block
+                yield [block]
         finally:
             self.viewers.remove((config, viewer))
 
@@ -96,12 +101,64 @@ class Puppet:
         """Keep everything."""
         return 0
 
-    def pace(self, config: RunConfig) -> float | None:
-        """Have nothing under way."""
-        return None
+    @property
+    def waiting(self) -> int:
+        """Keep nobody waiting."""
+        return 0
 
-    async def run(self, function: Callable[..., Any], *arguments: Any) -> Any:
+    async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Wait for what is to be returned: the future of the call."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
         self.calls.append((function, arguments, future))
         return await future
+
+
+class ThreadHand(Hand):
+    """A thread for a process: it starts at once, and what it computes can be replaced and looked at."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.pool = ThreadPoolExecutor(1)
+        self.lost = 0  # calls that would have killed a process
+
+    @property
+    def is_warm(self) -> bool:
+        """Be ready always."""
+        return True
+
+    def begin(self) -> None:
+        """Have nothing to start."""
+
+    async def ready(self) -> None:
+        """Refuse what comes after the end."""
+        if self._ended:
+            raise ComputationError(GOING_AWAY)
+
+    async def call(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
+        """Call the function in the thread; cancelled, leave it behind for a new one."""
+        try:
+            return await asyncio.wrap_future(self.pool.submit(function, *arguments, **keywords))
+        except asyncio.CancelledError:
+            self.lost += 1
+            self.pool.shutdown(wait=False, cancel_futures=True)
+            self.pool = ThreadPoolExecutor(1)
+            raise
+
+    def end(self) -> None:
+        """Take nothing more."""
+        self._ended = True
+        self.pool.shutdown(wait=False, cancel_futures=True)
+
+
+class ThreadDesk(Desk):
+    """A desk whose crew are threads."""
+
+    def __init__(
+        self,
+        max_bytes: int = 256 * 2**20,
+        workers: int = 2,
+        heavy: Callable[[RunConfig], bool] = lambda config: False,
+    ) -> None:
+        super().__init__(max_bytes, heavy=heavy, crew=Crew(workers, ThreadHand))

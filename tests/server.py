@@ -65,7 +65,8 @@ class Server:
 
     def start(self) -> None:
         """Start it and wait until it answers."""
-        options = f"--host 127.0.0.1 --port {self.port} --ws websockets-sansio --ws-per-message-deflate false"
+        options = f"--host 127.0.0.1 --port {self.port} --http live.sockets:Web --ws live.sockets:Guarded"
+        options += " --ws-per-message-deflate false"
         command = [sys.executable, "-m", "uvicorn", "app:app", *options.split(), "--no-access-log"]
         command += ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}

@@ -297,7 +297,7 @@ def test_a_session_needs_no_server_and_no_process():
     assert not {name for name in imported if name.startswith("live.")} - SESSION
 
 
-SESSION = {"live.session", "live.scheduler", "live.wire"}
+SESSION = {"live.session", "live.once", "live.outbox", "live.scheduler", "live.wire"}
 OUTSIDE = {
     *("multiprocessing", "concurrent", "socket", "subprocess", "threading", "ssl", "selectors", "signal"),
     *("starlette", "streamlit", "plotly", "torch", "sklearn"),
@@ -367,11 +367,20 @@ def test_app_stays_small():
 # chapters have measured.
 RELATIVES = {"bnlib.conv", "bnlib.gan", "bnlib.streaming", "bnlib.weights", "bnlib.zoo"}
 EVIDENCE = {
-    *("bnlib.__main__", "bnlib.costs", "bnlib.evaluation", "bnlib.experiments", "bnlib.intervals"),
-    *("bnlib.store", "bnlib.referee", "bnlib.sweep", "bnlib.theory", "bnlib.twin", "bnlib.workers"),
+    *("bnlib.__main__", "bnlib.costs", "bnlib.evaluation", "bnlib.experiments", "bnlib.forecast"),
+    *(
+        "bnlib.intervals",
+        "bnlib.store",
+        "bnlib.referee",
+        "bnlib.sweep",
+        "bnlib.theory",
+        "bnlib.twin",
+        "bnlib.work",
+    ),
+    *("bnlib.workers",),
 }
 LESSONS = {"bnlib.clinic", "bnlib.inference"}
-MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4100, "claims": 3600, "lessons": 1500}
+MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4800, "claims": 3600, "lessons": 1500}
 
 
 def floor_of(module: str) -> str:

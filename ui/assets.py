@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import streamlit as st
+from streamlit import file_util
 
 FOLDER = Path(__file__).parent.parent / "assets"
 
@@ -24,6 +25,17 @@ def plotly_file() -> Path:
     if package is None or package.origin is None:
         raise ModuleNotFoundError("plotly is missing; install requirements.txt")
     return Path(package.origin).parent / "package_data" / "plotly.min.js"
+
+
+def places() -> dict[str, Path]:
+    """Return the files of every page by their address below `base`: ours, Plotly's and Streamlit's."""
+    theirs = Path(file_util.get_static_dir())
+    ours = {f"{MOUNT}/{path.name}": path for path in FOLDER.iterdir() if path.is_file()}
+    return ours | {
+        PLOTLY: plotly_file(),
+        "/static": theirs / "static",
+        "/favicon.png": theirs / "favicon.png",
+    }
 
 
 def base() -> str:

@@ -151,3 +151,55 @@ test("while it plays, the verdict on a validation ahead is told when that step i
   exchange.tell();
   assert.deepEqual(told, [15, 30], "late is better than never");
 });
+
+test("frames have no number: they are of the latest answer", () => {
+  const { exchange } = raced();
+  exchange.ask();
+  exchange.ask();
+  assert.equal(exchange.isDueTo({ kind: "lab", id: 1 }), false);
+  assert.equal(exchange.isDueTo({ kind: "frames" }), false, "of the race before");
+  assert.equal(exchange.isDueTo({ kind: "lab", id: 2 }), true);
+  assert.equal(exchange.isDueTo({ kind: "frames" }), true);
+  assert.equal(exchange.isDueTo({ kind: "cost", id: 1 }), false);
+});
+
+test("while it plays all who watch ask for the same portions", () => {
+  for (const place of [0, 1, 59.5, 61]) {
+    const { exchange, race } = raced(place, true);
+    assert.equal(exchange.wanted() % 60, 0);
+    assert.ok(exchange.wanted() >= place + 120);
+    race.values.speed = 120;
+    assert.equal(exchange.wanted() % 240, 0);
+  }
+  assert.equal(raced(1990, true).exchange.wanted(), 2000);
+  assert.equal(raced(61).exchange.wanted(), 62, "who rests needs no more than the next step");
+});
+
+test("a race that is refused leaves the one on the screen, says so, and has no verdict", () => {
+  const { race, exchange, asked } = watched(23);
+  /** @type {any[]} */
+  const refused = [];
+  race.refuse = (/** @type {any} */ message) => refused.push(message.refused.label);
+  exchange.ask();
+  exchange.receive({ kind: "lab", refused: { text: "too heavy", fix: { replicas: 1 }, label: "1 seed" } });
+  const now = performance.now() + 5000;
+  assert.equal(exchange.takeOver(now), false);
+  exchange.askVerdict(now);
+  assert.deepEqual([refused, asked()], [["1 seed"], []]);
+  assert.equal(exchange.shown?.reached(), 59);
+  assert.match(exchange.waiting(now), /nothing is computed/);
+  exchange.ask();
+  assert.equal(exchange.refused, false);
+});
+
+test("how many share the server is said while the race waits for it", () => {
+  const { exchange, answer, frames } = raced(100);
+  exchange.ask();
+  answer();
+  exchange.receive({ kind: "line", sharing: 80 });
+  assert.match(exchange.waiting(performance.now()), /^first step of all lanes: .*; 80 networks share this server$/);
+  for (const lane of [0, 1]) frames(lane, 0, 1);
+  assert.match(exchange.waiting(performance.now()), /^computing step 1 .*; 80 networks share this server$/);
+  exchange.receive({ kind: "line", sharing: 0 });
+  assert.doesNotMatch(exchange.waiting(performance.now()), /share/);
+});

@@ -4,6 +4,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +33,19 @@ def gated(cell):
     while cell >= 10 and not (folder() / "open").exists():
         time.sleep(0.01)
     return result
+
+
+def lingering(cell):
+    """A thread outlives the process's work until the gate is open."""
+
+    def linger():
+        threading.main_thread().join()
+        (folder() / "lingers").touch()
+        while not (folder() / "open").exists():
+            time.sleep(0.01)
+
+    threading.Thread(target=linger).start()
+    return value(cell)
 
 
 def killed_once(cell):

@@ -144,6 +144,52 @@ def test_a_diverged_run_has_nothing_to_compare():
     assert check(config, at - 1)["agrees"]
 
 
+# --- from a run that is known -------------------------------------------------------------------------------
+
+KNOWN = {
+    "renorm": {"norm": "renorm", "optimizer": "momentum", "norm_noise": 0.5},
+    "images": {"network": "cnn", "norm": "ghost", "norm_batch": 4, "optimizer": "adamw"},
+    "spectral": {"network": "rnn", "norm": "batch", "weight_norm": "spectral", "depth": 2},
+    "running": {"norm": "running", "momentum": 0.3, "label_noise": 0.2},
+    "a game": {"network": "gan", "dataset": "ring", "norm": "spectral", "optimizer": "adamw"},
+    "edits": {"edits": ((3, "gamma", 0.7), (5, "lr", 0.01), (6, "batch_size", 24), (9, "lr", 1.0))},
+    "the first diverges": {"norm": "none", "lr": 0.8, "init_scale": 3.0},
+    "another diverges": {"norm": "none", "lr": 0.8, "init_scale": 3.0, "seed": 3},
+}
+
+
+@pytest.mark.parametrize("known", [0, 3, 7])
+@pytest.mark.parametrize("name", KNOWN)
+def test_a_known_run_spares_its_steps_and_changes_nothing(name, known, monkeypatch):
+    config = RunConfig(**{"replicas": 3, "seed": 4, "record_every": 2} | SMALL | KNOWN[name])
+    expected = check(config, 7)
+    run = bnlib.advance(start(config), known)
+    monkeypatch.setattr(referee.train, "start", None)
+    assert check(config, 7, run=run) == expected
+    assert check(config, 7, run=referee.first_seed(run)) == expected
+    assert expected["agrees"] is (None if name == "the first diverges" else True)
+
+
+def test_the_first_seed_is_taken_along_alone():
+    config = RunConfig(**SMALL, replicas=3, norm="spectral", optimizer="adamw", record_every=1)
+    one = referee.first_seed(bnlib.advance(start(config), 4))
+    alone = bnlib.advance(start(referee.alone(config)), 4)
+    assert one.config == alone.config and one.config.replicas == 1 and not one.frames
+    for name in ("flat", "power", "diverged_at"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(alone, name))
+    for ours, theirs in zip(one.optimizer_state, alone.optimizer_state, strict=True):
+        np.testing.assert_array_equal(ours, theirs)
+    assert (one.step, one.samples, one.running.steps) == (alone.step, alone.samples, alone.running.steps)
+
+
+def test_another_run_or_a_later_one_is_refused():
+    config = RunConfig(**SMALL)
+    later, other = bnlib.advance(start(config), 5), start(replace(config, seed=1))
+    for run in (later, other):
+        with pytest.raises(ValueError, match=f"run, at step {run.step} of RunConfig.*must lead to 4 of"):
+            check(config, 4, run=run)
+
+
 @pytest.mark.parametrize("step", [-1, 1.5, True, "3", None, 10**9 + 1])
 def test_steps_are_whole_numbers(step):
     with pytest.raises(ValueError, match="referee: step=.* must be a whole number from 0 to 1000000000"):

@@ -326,9 +326,9 @@ print(*(result["square"] for result in results.values()))
 def script(place):
     """A script without a guard, in a process group of its own; whatever is left of it ends with the test."""
     path, started = place / "script.py", []
-    path.write_text(SCRIPT.format(store=str(place / "store")))
 
-    def start():
+    def start(text=None):
+        path.write_text(text or SCRIPT.format(store=str(place / "store")))
         pipe = subprocess.PIPE
         process = subprocess.Popen(
             [sys.executable, path],
@@ -380,6 +380,104 @@ def test_ctrl_c_keeps_what_is_finished_and_leaves_no_process(script, place):
     assert complaints.count("Traceback") == 1, complaints
     assert "KeyboardInterrupt\nsweep: 2 of 5 cells are finished and kept in" in complaints
     goes_on(script, place)
+
+
+INTERRUPTED = """
+import importlib, signal, threading
+from bnlib import sweep
+from tests.bnlib import cells
+
+*module, kind, name = {point!r}.split(".")
+owner, calls = getattr(importlib.import_module(".".join(module)), kind), 0
+whole = getattr(owner, name)
+
+def interrupted(*arguments):
+    global calls
+    found = whole(*arguments)
+    if threading.get_ident() == threading.main_thread().ident:
+        calls += 1
+        if calls == {turn}:
+            signal.raise_signal(signal.SIGINT)
+    return found
+
+setattr(owner, name, staticmethod(interrupted) if name == "_Popen" else interrupted)
+sweep.sweep(cells.gated, [10, 11, 12], workers=2, store={store!r})
+"""
+
+
+@pytest.mark.parametrize(
+    ("point", "turn"),
+    [
+        ("threading.Condition.__enter__", 3),  # the pool's thread is being started
+        ("threading.Condition.__enter__", 4),  # a future is locked
+        ("threading.Condition.__enter__", 5),  # the pool's queue is locked
+        ("bnlib.workers.WorkerProcess._Popen", 2),  # the pool doesn't know of its process yet
+    ],
+)
+def test_ctrl_c_comes_when_nothing_is_half_done(script, place, point, turn):
+    """Raised just there, it would leave locks that are never released, and processes that nobody ends."""
+    process = script(INTERRUPTED.format(point=point, turn=turn, store=str(place / "store")))
+    _, complaints = process.communicate(timeout=PATIENCE)  # until its processes have closed the pipes, too
+    assert process.returncode == -signal.SIGINT, complaints
+    assert "KeyboardInterrupt\nsweep: 0 of 3 cells are finished and kept in" in complaints
+    assert complaints.count("Traceback") == 1, complaints
+
+
+def test_ctrl_c_is_held_and_comes_once(monkeypatch):
+    came = []
+    before = signal.signal(signal.SIGINT, lambda *_: came.append("outer"))
+    try:
+        with workers.interrupts_held() as release, workers.interrupts_held() as inner:
+            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
+            assert came == []
+            inner()
+            assert came == ["outer"]
+            release()
+            assert came == ["outer"]
+            signal.raise_signal(signal.SIGINT)
+        assert came == ["outer", "outer"]
+        with ThreadPoolExecutor(1) as pool, workers.interrupts_held():
+            pool.submit(workers.interrupts_held().__enter__).result()()
+        signal.raise_signal(signal.SIGINT)
+        assert came == ["outer"] * 3
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with workers.interrupts_held() as release:
+            signal.raise_signal(signal.SIGINT)
+            release()
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_a_process_that_is_killed_while_it_answers_holds_nobody_up(script):
+    """What it has sent ends in the middle of a message."""
+    process = script("""
+import math, os
+from bnlib.workers import processes
+
+with processes(1) as pool:
+    pool.submit(math.sqrt, 4.0).result()
+    os.write(pool._result_queue._writer.fileno(), bytes([0, 0, 1, 0]) + b"half of it")
+    raise KeyError("stop")
+""")
+    _, complaints = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1 and complaints.endswith("KeyError: 'stop'\n"), complaints
+
+
+def test_ctrl_c_ends_processes_that_do_not_end_by_themselves(script, place):
+    """A cell has left a thread behind, and its process waits for that."""
+    process = script(f"""
+from bnlib.sweep import sweep
+from tests.bnlib import cells
+
+sweep(cells.lingering, [10], workers=1, store={str(place / "store")!r})
+""")
+    wait_for((place / "lingers").exists, "the end of the process's main thread")
+    os.killpg(process.pid, signal.SIGINT)
+    _, complaints = process.communicate(timeout=PATIENCE)
+    assert process.returncode == -signal.SIGINT, complaints
+    assert "sweep: 1 of 1 cells are finished and kept in" in complaints
 
 
 def test_a_killed_sweep_keeps_what_is_finished_and_its_workers_end(script, place):
@@ -482,7 +580,7 @@ def test_cells_that_fail_are_listed_and_all_others_are_finished(run, place):
 
 # --- disks ----------------------------------------------------------------------------------------------
 
-FULL = """
+LARGE = """
 import resource, sys, warnings
 from bnlib.sweep import sweep
 from tests.bnlib import cells
@@ -493,20 +591,41 @@ print(*(len(result["row"]) for result in results.values()))
 """
 
 
-def test_a_full_disk_is_warned_about_once_and_the_sweep_goes_on(place):
-    """A real one, which refuses in mid-write."""
-    (place / "full.py").write_text(FULL.format(store=str(place / "store")))
+def test_files_that_are_too_large_are_warned_about_once_and_the_others_kept(place):
+    """A real limit, which refuses in mid-write."""
+    (place / "large.py").write_text(LARGE.format(store=str(place / "store")))
     answer = subprocess.run(
-        [sys.executable, place / "full.py"],
+        [sys.executable, place / "large.py"],
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
     )
     assert answer.stdout == "10 20 9000 30 8000\n", answer.stderr
-    assert answer.stderr.count("StoreWarning: sweep: results can't be kept in") == 1
-    assert "full.py:7: StoreWarning" in answer.stderr and os.strerror(errno.EFBIG) in answer.stderr
-    assert len(kept(place)) == 2 == len(list((place / "store").iterdir()))
+    assert answer.stderr.count("StoreWarning: sweep: a cell's result can't be kept in") == 1
+    assert "large.py:7: StoreWarning" in answer.stderr and os.strerror(errno.EFBIG) in answer.stderr
+    assert len(kept(place)) == 3 == len(list((place / "store").iterdir()))
+
+
+def test_what_stands_in_the_way_of_one_cell_is_warned_about_and_the_others_are_kept(run, place):
+    (place / "store").mkdir()
+    in_the_way = [store.Store(place / "store", cells.failing).path(cell) for cell in (0, 7)]
+    for path in in_the_way:
+        path.mkdir()
+    with (
+        pytest.warns(store.StoreWarning, match=f"can't be kept in .*{os.strerror(errno.EISDIR)}") as warned,
+        pytest.raises(SweepError, match="3 of 4 cells are finished, all but 2 of them kept in .*store"),
+    ):
+        run(cells.failing, [0, 7, 8, 1])
+    assert len(warned) == 1
+    assert len(kept(place)) == 3 == len(list((place / "store").iterdir())), "no part of a file is left"
+    with pytest.warns(store.StoreWarning):
+        check(run(cells.failing, [0, 7, 8]), [0, 7, 8])
+    assert begun(place) == {0: 2, 7: 2, 8: 1}
+    for path in in_the_way:
+        path.rmdir()
+    run(cells.failing, [0, 7])
+    assert len(kept(place)) == 3 and all(path.is_file() for path in in_the_way)
 
 
 def test_a_disk_that_fills_up_leaves_no_half_a_file_and_spoils_none(run, place, monkeypatch):
@@ -559,6 +678,55 @@ def test_a_store_is_made_and_one_that_cannot_be_made_is_refused(run, place, monk
         monkeypatch.setenv("BNLAB_CACHE", str(place / "file"))
         with pytest.warns(store.StoreWarning):  # nobody asked for it: no reason to refuse
             check(run(cells.value, [2], executor=pool, store=None), [2])
+
+
+NO_FOLDERS = {
+    "~nosuchuser/x": "it begins with the home of a user that there isn't",
+    "x" * 5000: os.strerror(errno.ENAMETOOLONG),
+    "x/" * 5000: os.strerror(errno.ENAMETOOLONG),
+    "file": os.strerror(errno.EEXIST),
+    "file/below": os.strerror(errno.ENOTDIR),
+    "/dev/null": os.strerror(errno.EEXIST),
+}
+
+
+@pytest.mark.parametrize("folder", NO_FOLDERS, ids=lambda folder: folder[:15])
+def test_nonsense_for_a_folder_is_refused_and_the_users_only_warned_about(run, place, monkeypatch, folder):
+    monkeypatch.chdir(place)
+    (place / "file").touch()
+    said = NO_FOLDERS[folder]
+    with ThreadPoolExecutor(1) as pool:
+        with pytest.raises(
+            ValueError, match=r"^sweep: store='.{1,210}' is no folder \(.*\); name one"
+        ) as error:
+            run(cells.value, [1], executor=pool, store=folder)
+        assert said in str(error.value) and not log(place)
+        monkeypatch.setenv("BNLAB_CACHE", folder)
+        with pytest.warns(store.StoreWarning, match="^sweep: results can't be kept in ") as warned:
+            check(run(cells.value, [1], executor=pool, store=None), [1])
+        (warning,) = warned
+        assert said in str(warning.message) and len(str(warning.message)) < 600
+        assert warning.filename == __file__
+
+
+def test_characters_that_no_path_has_are_refused(run, place):
+    for folder in ("a\0b", "\ud800"):
+        with pytest.raises(ValueError, match="sweep: store=.* is no folder .*; name one that"):
+            run(cells.value, [1], store=folder)
+    assert not log(place)
+
+
+def test_without_a_home_results_are_not_kept(run, place, monkeypatch):
+    """In a container whose user has no entry among the users."""
+
+    def homeless(path):
+        raise RuntimeError("Could not determine home directory.")
+
+    monkeypatch.delenv("BNLAB_CACHE")
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    with ThreadPoolExecutor(1) as pool, pytest.warns(store.StoreWarning, match="kept in ~.*home of a user"):
+        check(run(cells.value, [1], executor=pool, store=None), [1])
 
 
 # --- arguments ------------------------------------------------------------------------------------------

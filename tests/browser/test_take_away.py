@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import struct
 import xml.etree.ElementTree as ET
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from book.controls import read
+from book.export import csv_text, script_text
+from book.race.settings import LAB_CONTROLS
+from book.registry import chapters
+from live import take as files
 from tests.browser.gestures import wait_for_address
+from tests.scheduler import Inline
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -160,9 +168,14 @@ def test_numbers_and_script_come_from_the_server(page: Page, tmp_path: Path) -> 
     ]
     assert len(accuracies) == 2
     assert f"batch norm {50 * sum(accuracies):.1f}%" in page.locator(".verdict").inner_text()
+    values, _ = read(LAB_CONTROLS, {"depth": 2, "width": 16, "replicas": 2, "step": 30})
+    with ThreadPoolExecutor(1) as beside:  # this thread's event loop is Playwright's
+        gathered = beside.submit(asyncio.run, files.lab_frames(values, 30, Inline().frames)).result()
+    assert table.decode() == "".join(files.lab_csv(values, 30, gathered))
     name, script = take(page, "Python", tmp_path)
     assert name == "batchnorm-lab-step-30.py"
     assert b"STEP = 30" in script and b"bnlib.RunConfig(" in script
+    assert script.decode() == files.lab_python(values, 30)
     compile(script, name, "exec")
 
 
@@ -178,6 +191,10 @@ def test_a_batch_can_be_taken_too(page: Page, tmp_path: Path) -> None:
     assert name == "batchnorm-one-batch-tug.csv" and b"\nindex,x,x_hat,y\n0," in table
     name, script = take(page, "Python", tmp_path)
     assert name == "batchnorm-one-batch-tug.py" and b"import bnlib" not in script
+    chapter = chapters()["one_batch"]
+    values, _ = read(chapter.table, {"batch_size": 5, "source": "gaussian"})  # as the scene has them
+    assert table.decode() == csv_text(chapter, values, chapter.view(values, {}))
+    assert script.decode() == script_text(chapter, values)
 
 
 def test_the_menu_needs_no_mouse(page: Page) -> None:
@@ -196,7 +213,7 @@ def test_the_menu_needs_no_mouse(page: Page) -> None:
     expect(summary).to_be_focused()
 
 
-def test_on_a_phone_all_are_in_reach(page: Page) -> None:
+def test_on_a_phone_all_are_in_reach(page: Page, tmp_path: Path) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
     open_lab(page)
     open_menu(page)
@@ -205,6 +222,8 @@ def test_on_a_phone_all_are_in_reach(page: Page) -> None:
     for button in buttons.all():
         box = button.bounding_box()
         assert box and box["x"] >= 0 and box["x"] + box["width"] <= 390 and box["height"] >= 40
+    for what, ending in (("CSV", "csv"), ("Python", "py")):
+        assert take(page, what, tmp_path)[0] == f"batchnorm-lab-step-30.{ending}"
 
 
 def test_a_scene_names_its_files(page: Page, tmp_path: Path) -> None:

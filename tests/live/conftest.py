@@ -1,6 +1,7 @@
 """A server of our own, and clients of its channel."""
 
 import json
+import logging
 import signal
 
 import psutil
@@ -8,6 +9,7 @@ import pytest
 from websockets.sync.client import connect
 
 from live import messages
+from tests.live.lines import Serving
 from tests.server import PATIENCE, Server, wait_for
 
 
@@ -109,3 +111,20 @@ def patiently():
 @pytest.fixture(scope="session")
 def send_signal():
     return {"end": signal.SIGTERM, "interrupt": signal.SIGINT, "kill": signal.SIGKILL}
+
+
+@pytest.fixture
+def serving():
+    """A small app on the lab's own protocols."""
+    one = Serving()
+    yield one
+    one.stop()
+
+
+@pytest.fixture
+def silent(caplog):
+    """Nothing that peers do is worth a line of the log."""
+    caplog.set_level(logging.INFO)
+    yield
+    told = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert not told, [record.getMessage() for record in told]

@@ -2,11 +2,10 @@
 
 import asyncio
 import json
-from concurrent.futures import ThreadPoolExecutor
 
 from live import messages
 from live.channel import Channel
-from live.desk import Desk
+from tests.scheduler import ThreadDesk
 
 PATIENCE = 60
 
@@ -52,7 +51,12 @@ class Page:
 
     async def rows(self, count, number=1):
         """Wait until so many frames of a race's lanes, taken together, are there."""
-        while sum(m["rows"] for m in self.of("frames") if m["id"] == number) < count:
+
+        def come():
+            asked = [at for at, m in enumerate(self.got) if (m["kind"], m.get("id")) == ("lab", number)]
+            return sum(m["rows"] for m in self.got[asked[-1] :] if m["kind"] == "frames") if asked else 0
+
+        while come() < count:
             self.news.clear()
             await self.news.wait()
 
@@ -66,8 +70,8 @@ def with_channel(scenario):
     """Run ``scenario(channel)`` in an event loop of its own; threads stand for the pool's processes."""
 
     async def run():
-        desk = Desk()
-        desk._open, desk._pool = True, ThreadPoolExecutor(2)
+        desk = ThreadDesk()
+        desk.start()
         try:
             await asyncio.wait_for(scenario(Channel(desk)), PATIENCE)
         finally:

@@ -4,11 +4,8 @@ import asyncio
 import contextlib
 import os
 import signal
-import sys
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from types import ModuleType
 
 import numpy as np
 import pytest
@@ -23,12 +20,13 @@ from live.desk import (
     LARGEST_CHUNK,
     ROUND_SECONDS,
     SHORTEST_TURN,
-    TRIES,
     TURN_SECONDS,
     ComputationError,
     Desk,
     Viewer,
 )
+from live.scheduler import joined
+from tests.scheduler import ThreadDesk
 
 SMALL = RunConfig(
     dataset="blobs", depth=2, width=8, batch_size=8, replicas=2, record_every=1, validate_every=5
@@ -37,19 +35,11 @@ OTHER = replace(SMALL, seed=7)
 PATIENCE = 60
 
 
-class DeskWithThreads(Desk):
-    """Threads start at once and can be looked at; that processes compute the same is tested below."""
-
-    def _start_pool(self):
-        self._pool = ThreadPoolExecutor(self._workers)
-        return self._pool
-
-
 def with_desk(scenario, desk=None):
     """Run ``scenario(desk)`` in an event loop of its own and end the desk."""
 
     async def run():
-        used = desk or DeskWithThreads()
+        used = desk or ThreadDesk()
         used.start()
         try:
             return await asyncio.wait_for(scenario(used), PATIENCE)
@@ -59,10 +49,17 @@ def with_desk(scenario, desk=None):
     return asyncio.run(run())
 
 
+async def watch(desk, config, viewer):
+    """Its blocks, those that come together as one."""
+    async with contextlib.aclosing(desk.watch(config, viewer)) as coming:
+        async for blocks in coming:
+            yield joined(blocks)
+
+
 async def watched(desk, config, step, viewer=None):
     """Everything up to ``step`` as one block, by way of a viewer of its own."""
     viewer, found = viewer or Viewer(step), []
-    async with contextlib.aclosing(desk.watch(config, viewer)) as blocks:
+    async with contextlib.aclosing(watch(desk, config, viewer)) as blocks:
         async for block in blocks:
             found.append(block)
             if viewer.next > step // config.record_every:
@@ -129,7 +126,7 @@ def test_viewers_with_different_horizons_each_see_their_own():
 def test_a_viewer_that_wants_more_gets_more():
     async def scenario(desk):
         viewer = Viewer(3)
-        async with contextlib.aclosing(desk.watch(SMALL, viewer)) as blocks:
+        async with contextlib.aclosing(watch(desk, SMALL, viewer)) as blocks:
             async for _ in blocks:
                 if viewer.next == 4:
                     viewer.want(500)
@@ -160,11 +157,11 @@ def test_work_stops_when_a_viewer_wants_less():
     async def scenario(desk):
         viewer = Viewer(10**9)
 
-        async def watch():
-            async for _ in desk.watch(SMALL, viewer):
+        async def go_on():
+            async for _ in watch(desk, SMALL, viewer):
                 pass
 
-        task = asyncio.create_task(watch())
+        task = asyncio.create_task(go_on())
         await until(lambda: viewer.next > 10)
         viewer.want(2)
         await stands_still(desk)
@@ -178,13 +175,13 @@ def test_work_stops_when_a_viewer_wants_less():
 def test_who_leaves_before_their_turn_costs_nothing(gate):
     async def scenario(desk):
         tasks = [asyncio.create_task(watched(desk, replace(SMALL, seed=s), 50)) for s in range(20)]
-        await until(lambda: gate.asked == desk._workers)
+        await until(lambda: gate.asked == len(desk.crew.hands))
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
         gate.set()
         await until(lambda: not desk._shows)
-        assert gate.asked == desk._workers
+        assert gate.asked == len(desk.crew.hands)
 
     with_desk(scenario)
 
@@ -206,9 +203,117 @@ def test_leaving_and_coming_back_makes_no_second_computation(gate):
     with_desk(scenario)
 
 
+def test_what_nobody_waits_for_any_more_is_ended(gate, monkeypatch):
+    """300 that come with a heavy race of their own and leave: no queue, no memory, no computing stays."""
+    monkeypatch.setattr("live.desk.GRACE", 0.05)
+
+    async def scenario(desk):
+        async def visit(seed):
+            await watched(desk, replace(SMALL, seed=seed), 10**6)
+
+        tasks = [asyncio.create_task(visit(seed)) for seed in range(300)]
+        await until(lambda: gate.asked == 1 and desk.waiting == 300)
+        assert len(desk._shows) == 300
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        assert len(desk._shows) == 1, "what is being computed has a moment"
+        await until(lambda: not desk._shows)
+        assert desk.waiting == 0 and not any(map(len, desk.crew._lines.values()))
+        assert len(desk.crew._free) == 2 and len(desk.recordings) == 0 and gate.asked == 1
+        assert sum(hand.lost for hand in desk.crew.hands) == 1
+
+    with_desk(scenario, ThreadDesk(heavy=lambda config: True))
+
+
+def test_who_comes_back_has_what_was_being_computed_go_on(gate, monkeypatch):
+    monkeypatch.setattr("live.desk.GRACE", 0.2)
+
+    async def scenario(desk):
+        impatient = asyncio.create_task(watched(desk, SMALL, 30))
+        await until(lambda: gate.asked == 1)
+        impatient.cancel()
+        await asyncio.wait([impatient])
+        again = asyncio.create_task(watched(desk, SMALL, 30))
+        await asyncio.sleep(0.4)
+        gate.set()
+        check(await again, SMALL, 30)
+        assert sum(hand.lost for hand in desk.crew.hands) == 0
+
+    with_desk(scenario)
+
+
+def test_a_task_that_is_ended_before_it_has_begun_is_ended_too():
+    async def scenario(desk):
+        watching = asyncio.create_task(watched(desk, SMALL, 10))
+        await asyncio.sleep(0)
+        (show,) = desk._shows.values()
+        show.task.cancel()
+        check(await watching, SMALL, 10)
+        await until(lambda: not desk._shows)
+        assert desk.waiting == 0
+
+    with_desk(scenario)
+
+
+def test_the_past_of_a_branch_is_ended_with_it(gate, monkeypatch):
+    monkeypatch.setattr("live.desk.GRACE", 0.05)
+    branch = SMALL.branch(5000, lr=0.5)
+
+    async def scenario(desk):
+        watching = asyncio.create_task(watched(desk, branch, 5010))
+        await until(lambda: gate.asked == 1)
+        watching.cancel()
+        await asyncio.wait([watching])
+        await until(lambda: not desk._shows)
+        assert sum(hand.lost for hand in desk.crew.hands) == 1 and len(desk.crew._free) == 2
+
+    with_desk(scenario)
+
+
+def test_heavy_recordings_leave_a_hand_to_light_ones(gate):
+    async def scenario(desk):
+        heavy = [replace(SMALL, seed=seed, width=64) for seed in range(4)]
+        tasks = [asyncio.create_task(watched(desk, config, 10**6)) for config in heavy]
+        await until(lambda: desk.waiting == 4 and gate.asked == 1)
+        light = asyncio.create_task(watched(desk, SMALL, 10**6))
+        await until(lambda: gate.asked == 2)
+        assert desk.waiting == 5 and len(desk.crew._free) == 0
+        for task in (*tasks, light):
+            task.cancel()
+        await asyncio.wait([*tasks, light])
+
+    with_desk(scenario, ThreadDesk(heavy=lambda config: config.width > 8))
+
+
+def test_a_round_is_one_over_those_who_share_the_same_hands():
+    async def scenario(desk):
+        desk._growing = {False: 20, True: 40}
+        assert desk.turn_seconds(SMALL) == pytest.approx(ROUND_SECONDS / 20)
+        assert desk.turn_seconds(replace(SMALL, width=64)) == pytest.approx(ROUND_SECONDS / 40)
+        desk._growing = {False: 20, True: 0}
+        assert desk.turn_seconds(SMALL) == pytest.approx(2 * ROUND_SECONDS / 20)
+
+    with_desk(scenario, ThreadDesk(heavy=lambda config: config.width > 8))
+
+
+def test_what_turns_out_to_be_slow_is_heavy(monkeypatch):
+    """Whatever its forecast: so it does not hold the last hand for long."""
+    monkeypatch.setattr(worker, "timed", lambda function, run, steps: (function(run, steps), 0.5 * steps))
+    kinds = []
+
+    async def scenario(desk):
+        turn = desk.crew.turn
+        monkeypatch.setattr(desk.crew, "turn", lambda heavy: (kinds.append(heavy), turn(heavy))[1])
+        await watched(desk, SMALL, 2)
+        assert kinds == [False, True, True]
+
+    with_desk(scenario)
+
+
 def test_a_slow_viewer_holds_up_nobody_else():
     async def scenario(desk):
-        slow = desk.watch(SMALL, Viewer(80))
+        slow = watch(desk, SMALL, Viewer(80))
         first = await anext(slow)
         check(await watched(desk, SMALL, 80), SMALL, 80)
         assert first["step"][0] == 0
@@ -245,7 +350,7 @@ def test_a_round_over_all_who_wait_is_short(gate):
             await until(lambda count=count: len(desk._shows) == count)
             turn = desk.turn_seconds(SMALL)
             assert SHORTEST_TURN <= turn <= TURN_SECONDS
-            assert turn * count / desk._workers <= ROUND_SECONDS or turn == SHORTEST_TURN
+            assert turn * count / len(desk.crew.hands) <= ROUND_SECONDS or turn == SHORTEST_TURN
         for task in tasks:
             task.cancel()
         await asyncio.wait(tasks)
@@ -305,7 +410,7 @@ def test_who_comes_late_gets_what_is_there_in_few_blocks(monkeypatch):
         monkeypatch.setattr(desk, "turn_seconds", lambda *_: 0.0)
         await watched(desk, SMALL, 250)
         late, sizes = Viewer(250), []
-        async with contextlib.aclosing(desk.watch(SMALL, late)) as blocks:
+        async with contextlib.aclosing(watch(desk, SMALL, late)) as blocks:
             async for block in blocks:
                 sizes.append(len(block["step"]))
                 if late.next == 251:
@@ -324,13 +429,13 @@ def test_eviction_while_watched_loses_nothing():
         check(blocks[0], SMALL, 400)
         check(blocks[1], OTHER, 400)
 
-    with_desk(scenario, DeskWithThreads(max_bytes=1))
+    with_desk(scenario, ThreadDesk(max_bytes=1))
 
 
 def test_an_evicted_recording_is_computed_again_for_who_comes_late():
     async def scenario(desk):
         paused = Viewer(10)
-        watching = desk.watch(SMALL, paused)
+        watching = watch(desk, SMALL, paused)
         seen = 0
         while seen <= 10:
             seen += len((await anext(watching))["step"])
@@ -342,7 +447,7 @@ def test_an_evicted_recording_is_computed_again_for_who_comes_late():
         check(await watched(desk, SMALL, 40), SMALL, 40)
         await watching.aclose()
 
-    with_desk(scenario, DeskWithThreads(max_bytes=1))
+    with_desk(scenario, ThreadDesk(max_bytes=1))
 
 
 def test_single_frames_are_found_or_computed():
@@ -354,7 +459,7 @@ def test_single_frames_are_found_or_computed():
             assert block["picture"].tobytes() == whole["picture"][:, 20:24].tobytes()
             await desk.frames(OTHER, range(1), ["step"])
 
-    with_desk(scenario, DeskWithThreads(max_bytes=1))
+    with_desk(scenario, ThreadDesk(max_bytes=1))
 
 
 def test_a_failure_is_told_and_does_not_stay(monkeypatch):
@@ -362,11 +467,11 @@ def test_a_failure_is_told_and_does_not_stay(monkeypatch):
 
     def failing_at_first(run, steps):
         if not working.is_set() and not isinstance(run, RunConfig):
-            raise MemoryError("no room")
+            raise ArithmeticError("no room")
         return extend(run, steps)
 
     async def scenario(desk):
-        slow = desk.watch(SMALL, Viewer(20))
+        slow = watch(desk, SMALL, Viewer(20))
         await anext(slow)  # has seen the first frame, and hears of the failure much later than the others
         seen = await asyncio.gather(*[watched(desk, SMALL, 20) for _ in range(2)], return_exceptions=True)
         assert [type(error) for error in seen] == [ComputationError, ComputationError]
@@ -451,7 +556,7 @@ def test_what_is_known_of_the_past_is_shown_while_the_rest_is_computed(gate):
         await watched(desk, SMALL, 20)
         await settled(desk)
         gate.clear()
-        watching = desk.watch(branch, Viewer(60))
+        watching = watch(desk, branch, Viewer(60))
         block = await asyncio.wait_for(anext(watching), PATIENCE)
         assert len(block["step"]) == desk.recordings.open(SMALL).stop <= 50
         gate.set()
@@ -465,7 +570,7 @@ def test_a_past_that_nobody_has_seen_is_shown_as_it_is_computed(monkeypatch):
 
     async def scenario(desk):
         monkeypatch.setattr(desk, "turn_seconds", lambda *_: 0.0)
-        watching = desk.watch(branch, Viewer(60))
+        watching = watch(desk, branch, Viewer(60))
         assert len((await anext(watching))["step"]) < 25
         await watching.aclose()
 
@@ -480,7 +585,7 @@ def test_a_branch_survives_that_nothing_is_kept():
         check(blocks[0], branch, 60)
         check(blocks[1], OTHER, 200)
 
-    with_desk(scenario, DeskWithThreads(max_bytes=1))
+    with_desk(scenario, ThreadDesk(max_bytes=1))
 
 
 def test_a_draft_of_what_is_recorded_in_full_costs_nothing():
@@ -539,7 +644,7 @@ def test_a_recording_says_how_fast_it_grows_and_only_while_it_does(gate):
     async def scenario(desk):
         assert desk.pace(SMALL) is None
         gate.set()
-        slow = desk.watch(SMALL, Viewer(10**6))
+        slow = watch(desk, SMALL, Viewer(10**6))
         while desk.pace(SMALL) is None:
             await anext(slow)
         assert 0 < desk.pace(SMALL) < 10**6
@@ -559,7 +664,7 @@ def test_the_pace_counts_the_wait_for_a_turn(monkeypatch):
         paces = []
 
         async def follow(config):
-            async with contextlib.aclosing(desk.watch(config, Viewer(200))) as blocks:
+            async with contextlib.aclosing(watch(desk, config, Viewer(200))) as blocks:
                 async for block in blocks:
                     paces.append(desk.pace(config))
                     if block["step"][-1] >= 200:
@@ -571,7 +676,7 @@ def test_the_pace_counts_the_wait_for_a_turn(monkeypatch):
         last = [pace for pace in paces if pace][-1]
         assert last * seconds < 3 * 201, "a lane alone would be told to be four times as fast"
 
-    with_desk(scenario, DeskWithThreads(workers=1))
+    with_desk(scenario, ThreadDesk(workers=1))
 
 
 def test_a_branch_that_nobody_waits_for_any_more_stops_its_base_too():
@@ -620,23 +725,24 @@ def quick_processes(monkeypatch):
 
 
 def processes(desk):
-    return list(desk._pool._processes.values())
+    return [hand._process for hand in desk.crew.hands]
 
 
 def test_a_killed_process_loses_nothing(quick_processes):
     async def scenario(desk):
         viewer, killed = Viewer(150), []
-        async with contextlib.aclosing(desk.watch(SMALL, viewer)) as blocks:
+        async with contextlib.aclosing(watch(desk, SMALL, viewer)) as blocks:
             found = []
             async for block in blocks:
                 found.append(block)
                 if not killed:
+                    await until(lambda: all(processes(desk)))
                     killed = processes(desk)
                     for process in killed:
                         os.kill(process.pid, signal.SIGKILL)
                 if viewer.next > 150:
                     break
-        assert killed and not any(process.is_alive() for process in killed)
+        await until(lambda: not any(process.is_alive() for process in killed))
         whole = {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in found[0]}
         check(whole, SMALL, 150)
         assert desk.computed_steps == desk.recordings.open(SMALL).step
@@ -644,70 +750,20 @@ def test_a_killed_process_loses_nothing(quick_processes):
     with_desk(scenario, Desk())
 
 
-def test_what_keeps_killing_processes_is_given_up_and_its_neighbours_go_on(quick_processes):
-    async def scenario(desk):
-        bad = desk.run(os._exit, 1)
-        neighbours = [desk.run(worker.extend, replace(SMALL, seed=s), 5) for s in range(6)]
-        failure, *results = await asyncio.gather(bad, *neighbours, return_exceptions=True)
-        assert isinstance(failure, ComputationError) and f"{TRIES} times" in str(failure)
-        assert [run.step for run, _ in results] == [5] * 6
-
-    with_desk(scenario, Desk())
-
-
 def test_a_desk_that_stopped_stays_stopped(quick_processes):
     async def scenario(desk):
-        await desk.run(worker.ready)
+        await asyncio.gather(*(hand.ready() for hand in desk.crew.hands))
         children = processes(desk)
-        assert len(children) == 2
+        assert len(children) == 2 and all(child.is_alive() for child in children)
+        watching = asyncio.create_task(watched(desk, SMALL, 10**6))
+        await until(lambda: desk.computed_steps)
         desk.stop()
+        assert not any(child.is_alive() for child in children)
         with pytest.raises(ComputationError, match="going away"):
             await desk.run(worker.ready)
         with pytest.raises(ComputationError, match="going away"):
             await watched(desk, SMALL, 5)
-        await until(lambda: not any(process.is_alive() for process in children))
-        assert desk._pool is None
+        with pytest.raises(ComputationError, match="going away"):
+            await watching
 
-    with_desk(scenario, Desk())
-
-
-def test_processes_do_not_run_the_page_that_is_being_made(quick_processes, monkeypatch, tmp_path):
-    """Streamlit makes the page's script the main module, and a spawned process would run it again."""
-    script, ran = tmp_path / "page.py", tmp_path / "ran"
-    script.write_text(f"open({str(ran)!r}, 'w')")
-    page = ModuleType("__main__")
-    page.__file__ = str(script)
-    monkeypatch.setitem(sys.modules, "__main__", page)
-
-    async def scenario(desk):
-        await desk.run(worker.ready)
-        assert sys.modules["__main__"] is page and not ran.exists()
-
-    with_desk(scenario, Desk())
-
-
-def test_a_pool_that_does_not_start_is_tried_again(monkeypatch):
-    import live.desk
-
-    given_up = []
-
-    class NoRoom(ThreadPoolExecutor):
-        def __init__(self, *_, **__):
-            super().__init__(1)
-
-        def shutdown(self, *how, **more):
-            given_up.append(self)
-            super().shutdown(*how, **more)
-
-        def submit(self, *_, **__):
-            raise OSError("too many processes")
-
-    async def scenario(desk):
-        with pytest.raises(ComputationError, match="can't start its worker processes"):
-            await watched(desk, SMALL, 5)
-        assert len(given_up) == 2, "a pool that is half there would stay"
-        monkeypatch.setattr(live.desk, "ProcessPoolExecutor", lambda n, **_: ThreadPoolExecutor(n))
-        check(await watched(desk, SMALL, 5), SMALL, 5)
-
-    monkeypatch.setattr(live.desk, "ProcessPoolExecutor", NoRoom)
     with_desk(scenario, Desk())

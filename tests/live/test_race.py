@@ -27,7 +27,7 @@ from live import judge, worker
 from live.judge import Race
 from live.race import OPEN, LabSession, Track
 from live.wire import unpack
-from tests.scheduler import Inline
+from tests.scheduler import Inline, Puppet
 
 PATIENCE = 60
 SMALL = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "init_scale": 0.5}
@@ -38,7 +38,7 @@ Message = dict[str, Any]
 class Visitor:
     """A session, and what it has sent."""
 
-    def __init__(self, scheduler: Inline):
+    def __init__(self, scheduler: Inline | Puppet):
         self.got: list[Message] = []
         self.news = asyncio.Event()
         self.session = LabSession(Track(scheduler), self.take)
@@ -80,7 +80,7 @@ class Visitor:
             await self.news.wait()
 
 
-def visit(scenario: Callable[[Visitor], Awaitable[None]], scheduler: Inline | None = None) -> None:
+def visit(scenario: Callable[[Visitor], Awaitable[None]], scheduler: Inline | Puppet | None = None) -> None:
     """Run ``scenario(visitor)`` and end the session."""
 
     async def run() -> None:
@@ -159,18 +159,70 @@ def test_a_lane_that_is_broken_is_named_and_the_others_race() -> None:
     visit(scenario)
 
 
-def test_frames_say_how_fast_they_come() -> None:
-    class Paced(Inline):
-        def pace(self, config: RunConfig) -> float | None:
-            return 12.5 if config.norm == "batch" else None
+def test_a_visitor_is_told_among_how_many_the_server_is_shared() -> None:
+    class Busy(Inline):
+        sharing = 80
+
+        @property
+        def waiting(self) -> int:
+            return self.sharing
+
+    busy = Busy()
 
     async def scenario(visitor: Visitor) -> None:
         await visitor.ask("lab", values=SMALL | {"step": 0}, until=2)
-        await visitor.frames(3)
-        paces = {m["lane"]: m["pace"] for m in visitor.got if m["kind"] == "frames"}
-        assert paces == {0: None, 1: 12.5}
+        for busy.sharing in (82, 40, 2):  # with two lanes here, 2 are no others
+            await visitor.ask("verdict", step=1)
+        told = [m["sharing"] for m in visitor.got if m["kind"] == "line"]
+        assert told == [80, 40, 0], "a small change isn't worth a message"
 
-    visit(scenario, Paced())
+    visit(scenario, busy)
+
+
+def test_all_who_follow_a_link_are_sent_the_same_bytes() -> None:
+    sent: list[list[str | bytes]] = [[], []]
+
+    async def scenario() -> None:
+        track = Track(Inline())
+        sessions = []
+        for messages in sent:
+
+            async def send(message: str | bytes, to: list[str | bytes] = messages) -> None:
+                to.append(message)
+
+            sessions.append(LabSession(track, send))
+        for session in sessions:
+            await session.handle(json.dumps({"kind": "lab", "id": 1, "values": SMALL, "until": 5}))
+            await rest()
+        for session in sessions:
+            await session.close()
+
+    asyncio.run(scenario())
+    first, second = ([m for m in messages if isinstance(m, bytes)] for messages in sent)
+    assert len(first) == 3, "the answer, and two lanes"
+    assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+def test_a_race_that_is_too_heavy_is_refused_before_anything_is_computed() -> None:
+    heavy = {"lanes": "none,batch", "network": "cnn", "depth": 20, "width": 128}
+    heavy |= {"replicas": 8, "batch_size": 640}
+
+    async def scenario(visitor: Visitor) -> None:
+        answer = await visitor.ask("lab", values=heavy, until=0)
+        refused = answer["refused"]
+        assert "8 seeds" in refused["text"] and refused["label"]
+        await rest()
+        assert [m["kind"] for m in visitor.got] == ["lab"], "no frames, no costs"
+        problem = await visitor.ask("verdict", step=0)
+        assert problem["kind"] == "problem" and "no race" in problem["message"]
+        for kind in ("take", "check"):
+            problem = await visitor.ask(kind, values=heavy, step=0, picture="lab", what="csv")
+            assert (problem["of"], problem["message"]) == (kind, refused["text"])
+        again = await visitor.ask("lab", values=heavy | refused["fix"] | {"lanes": "batch"}, until=0)
+        assert again["refused"] is None
+
+    scheduler = Puppet()  # computes nothing
+    visit(scenario, scheduler)
 
 
 # ---- an open question --------------------------------------------------------------------------------
@@ -342,10 +394,11 @@ def test_what_an_experiment_found_is_plain_json(name: str) -> None:
 def test_an_experiment_is_judged_from_its_step_on(monkeypatch: pytest.MonkeyPatch) -> None:
     said = judge.Said("It stands so.", 0, "Because.", "", ())
 
-    async def at_once(track: Track, race: Race, step: int) -> judge.Said:
-        return said
+    async def nothing(track: Track, race: Race, step: int) -> list[Frame]:
+        return []
 
-    monkeypatch.setattr(Track, "verdict", at_once)
+    monkeypatch.setattr(Track, "course", nothing)
+    monkeypatch.setattr(judge, "said", lambda *_: said)
 
     async def scenario(visitor: Visitor) -> None:
         header = await visitor.ask("lab", values=of_experiment("E6"), until=0)
@@ -410,8 +463,8 @@ def test_costs_are_measured_while_no_lane_waits_for_frames(monkeypatch: pytest.M
     class Slow(Inline):
         async def watch(self, config: RunConfig, viewer: Any) -> Any:
             await gate.wait()
-            async for block in super().watch(config, viewer):
-                yield block
+            async for blocks in super().watch(config, viewer):
+                yield blocks
 
     async def scenario(visitor: Visitor) -> None:
         scheduler = visitor.session.shelf.scheduler

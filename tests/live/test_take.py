@@ -3,7 +3,7 @@
 import ast
 import asyncio
 import csv
-import json
+import gzip
 import subprocess
 import sys
 import time
@@ -21,7 +21,10 @@ from book.registry import chapters
 from live import take
 from live.desk import Desk
 from live.messages import LAB_CONTROLS, read
+from live.outbox import Outbox
+from live.scheduler import ComputationError
 from live.worker import BANDS, CURVES
+from tests.scheduler import Inline, part
 
 SMALL = {"depth": 3, "width": 16, "replicas": 2}
 
@@ -67,13 +70,41 @@ def ran(values, step):
     ]
 
 
+def lab_csv(values, step, recorded):
+    """The text of a lab's CSV, of runs that were made in one go."""
+    kept = {history["shown"].config: history for history in recorded}
+
+    async def frames(config, numbers, names):
+        return part({name: kept[config][name] for name in names}, numbers)
+
+    gathered = asyncio.run(take.lab_frames(values, step, frames))
+    return "".join(take.lab_csv(values, step, gathered))
+
+
+def receive_file(client):
+    """The next file, joined from its portions: its header, with the text; or what came in its place."""
+    content, header = b"", None
+    while header is None or header["kind"] == "file" and len(content) < header["size"]:
+        header, _ = client.receive()
+        if header["kind"] == "file":
+            assert header["start"] == len(content)
+            content += header["bytes"]
+    return header | {"text": gzip.decompress(content).decode()} if content else header
+
+
+def taken(client, request):
+    """The answer to a request for a file."""
+    client.send(request)
+    return receive_file(client)
+
+
 # ---- the training lab -------------------------------------------------------------------------------
 
 
 def test_every_number_of_every_seed_is_in_the_csv():
     values = settings(LAB_CONTROLS, **SMALL, lanes="none,batch~lr:0.3", seed=7)
     recorded = ran(values, 12)
-    comments, rows = table(take.lab_csv(values, 12, recorded))
+    comments, rows = table(lab_csv(values, 12, recorded))
     found = {
         (r["lane"], int(r["seed"]), int(r["step"]), r["layer"], r["quantity"]): np.float32(r["value"])
         for r in rows
@@ -96,7 +127,7 @@ def test_every_number_of_every_seed_is_in_the_csv():
 
 def test_comments_hold_the_very_configurations():
     values = settings(LAB_CONTROLS, **SMALL, lanes="layer,batch", lr=0.0123456789012345, edits="4:eps:0.001")
-    comments, _ = table(take.lab_csv(values, 5, ran(values, 5)))
+    comments, _ = table(lab_csv(values, 5, ran(values, 5)))
     written = [line.split(" = ")[1] for line in comments if " = bnlib.RunConfig(" in line]
     here = {"bnlib": bnlib, "__builtins__": {}}
     configs = [eval(text, here) for text in written]  # noqa: S307
@@ -107,7 +138,7 @@ def test_comments_hold_the_very_configurations():
 
 def test_a_ghost_brings_its_curves():
     values = settings(LAB_CONTROLS, **SMALL, edits="4:lr:0.5")
-    _, rows = table(take.lab_csv(values, 8, ran(values, 8)))
+    _, rows = table(lab_csv(values, 8, ran(values, 8)))
     ghost = [row for row in rows if row["lane"] == "ghost: batch norm"]
     assert {row["quantity"] for row in ghost} == set(CURVES)
     (loss,) = (r["value"] for r in ghost if (r["step"], r["quantity"], r["seed"]) == ("8", "train_loss", "0"))
@@ -120,7 +151,7 @@ def test_a_diverged_seed_has_no_rows_beyond():
     (history,) = recorded = ran(values, 30)
     alive = np.isfinite(history["train_loss"])
     assert not alive[:, -1].all(), "these settings should diverge"
-    _, rows = table(take.lab_csv(values, 30, recorded))
+    _, rows = table(lab_csv(values, 30, recorded))
     assert not [row for row in rows if "nan" in row["value"]]
     losses = [row for row in rows if row["quantity"] == "train_loss"]
     assert len(losses) == alive.sum()
@@ -130,7 +161,7 @@ def test_a_long_file_is_thinned_and_says_so(monkeypatch):
     values = settings(LAB_CONTROLS, **SMALL)
     recorded = ran(values, 33)
     monkeypatch.setattr(take, "MOST_ROWS", 600)
-    comments, rows = table(take.lab_csv(values, 33, recorded))
+    comments, rows = table(lab_csv(values, 33, recorded))
     assert len(rows) <= 600 + 2 * 2 * 3 * len(BANDS)  # the last step is always there
     layers = {int(row["step"]) for row in rows if row["layer"]}
     assert layers == {0, 10, 20, 30, 33} and "every 10th step" in comments[0]
@@ -179,10 +210,10 @@ def test_the_largest_race_stays_bounded():
 def test_the_script_repeats_the_recording_to_the_last_digit(client, tmp_path, chosen):
     values = SMALL | chosen
     request = {"kind": "take", "picture": "lab", "values": values, "step": 13}
-    file, _ = client.ask(request | {"id": 5, "what": "csv"})
+    file = taken(client, request | {"id": 5, "what": "csv"})
     assert (file["kind"], file["id"], file["name"]) == ("file", 5, "batchnorm-lab-step-13.csv")
     _, rows = table(file["text"])
-    script, _ = client.ask(request | {"id": 6, "what": "python"})
+    script = taken(client, request | {"id": 6, "what": "python"})
     assert (script["id"], script["name"]) == (6, "batchnorm-lab-step-13.py")
     measured = "samples near a Gaussian" if chosen.get("network") == "gan" else "validation accuracy"
     printed = dict(
@@ -209,7 +240,7 @@ def test_the_script_repeats_the_recording_to_the_last_digit(client, tmp_path, ch
 def test_the_csv_of_a_batch_holds_the_transform(client, chapter, name):
     values = {"batch_size": 9, "gamma": -1.5, "beta": 0.25, "eps": 0.01, "moved": "3:2.5"}
     request = {"kind": "take", "id": 1, "what": "csv", "chapter": chapter, "values": values}
-    file, _ = client.ask(request)
+    file = taken(client, request)
     assert file["name"] == name
     comments, rows = table(file["text"])
     assert any("?batch_size=9&gamma=-1.5&beta=0.25&eps=0.01&moved=3:2.5" in line for line in comments)
@@ -225,8 +256,8 @@ def test_the_csv_of_a_batch_holds_the_transform(client, chapter, name):
 def test_the_script_of_a_batch_prints_its_csv(client, size, tmp_path):
     chosen = {"batch_size": size, "gamma": 0.7, "beta": -1.2, "eps": 3e-4}
     request = {"kind": "take", "chapter": "one_batch", "values": chosen}
-    file, _ = client.ask(request | {"id": 1, "what": "csv"})
-    script, _ = client.ask(request | {"id": 2, "what": "python"})
+    file = taken(client, request | {"id": 1, "what": "csv"})
+    script = taken(client, request | {"id": 2, "what": "python"})
     assert script["name"] == "batchnorm-one-batch.py"
     printed = run_script(script["text"], tmp_path, ("numpy",))
     said = dict(line.split(" = ") for line in printed if " = " in line)
@@ -271,22 +302,11 @@ def test_the_script_of_a_batch_prints_its_csv(client, size, tmp_path):
 )
 def test_a_bad_request_is_answered_by_a_problem(client, changed, words):
     good = {"kind": "take", "id": 3, "what": "csv", "picture": "lab", "values": SMALL, "step": 2}
-    problem, _ = client.ask(good | changed)
+    problem = taken(client, good | changed)
     assert (problem["kind"], problem["of"]) == ("problem", "take")
     assert words in problem["message"]
-    file, _ = client.ask(good | {"id": 4})
+    file = taken(client, good | {"id": 4})
     assert (file["kind"], file["id"]) == ("file", 4)
-
-
-def test_a_packed_file_is_json(monkeypatch):
-    monkeypatch.setattr(take, "PORTION", 7)
-    text = 'lane "γ", \\ and 𝜎\n' * 5
-    assert json.loads(take.packed(3, "a.csv", text)) == {
-        "kind": "file",
-        "id": 3,
-        "name": "a.csv",
-        "text": text,
-    }
 
 
 def test_one_file_at_a_time_and_others_are_answered_meanwhile(server):
@@ -299,15 +319,15 @@ def test_one_file_at_a_time_and_others_are_answered_meanwhile(server):
         assert "one file at a time" in refused["message"]
         shown, _ = client.ask({"kind": "view", "id": 3, "chapter": "home", "values": {}})
         assert shown["kind"] == "view"
-        file, _ = client.receive()
-        assert (file["kind"], file["id"]) == ("file", 1)
+        file = receive_file(client)
+        assert (file["kind"], file["id"]) == ("file", 1) and table(file["text"])
 
 
 def test_who_leaves_has_nothing_computed_any_more(server, patiently):
     values = {"lanes": "none,batch", "depth": 4, "seed": 8128}
     request = {"kind": "take", "id": 1, "what": "csv", "picture": "lab", "values": values}
     with server.client() as client:
-        client.ask(request | {"step": 1})  # now the pool is awake
+        taken(client, request | {"step": 1})  # now the pool is awake
         computed = server.health()["computed_steps"]
         client.send(request | {"step": 2000})
         client.ask({"kind": "view", "id": 2, "chapter": "home", "values": {}})
@@ -334,6 +354,85 @@ def test_frames_of_the_desk_are_those_of_the_run():
             desk.stop()
 
     for frame, history in zip(asyncio.run(recorded()), ran(values, 17), strict=True):
-        assert set(frame) == {"step", *CURVES, *BANDS}
-        for name in frame:
+        assert set(frame) == {"step", "layer_step", *CURVES, *BANDS}
+        np.testing.assert_array_equal(frame["layer_step"], history["step"])
+        for name in ("step", *CURVES, *BANDS):
             np.testing.assert_array_equal(frame[name], history[name])
+
+
+# ---- what writing takes -----------------------------------------------------------------------------
+
+
+def written(values, step, scheduler, what="csv"):
+    return asyncio.run(take.written(take.Wanted(what, values, step), scheduler, Outbox()))
+
+
+def test_numbers_are_written_in_a_worker_and_are_those_of_the_runs():
+    values, pool = settings(LAB_CONTROLS, **SMALL), Inline()
+    content = written(values, 9, pool)
+    ((function, arguments),) = pool.ran
+    assert function is take.lab_file and function(*arguments) == content
+    assert gzip.decompress(content).decode() == lab_csv(values, 9, ran(values, 9))
+    script = written(values, 9, pool, "python")
+    assert gzip.decompress(script).decode() == take.lab_python(values, 9) and len(pool.ran) == 1
+
+
+def test_of_layers_only_a_part_is_held_at_a_time_and_only_what_is_written(monkeypatch):
+    monkeypatch.setattr(take, "MOST_ROWS", 600)
+    monkeypatch.setattr(take, "PART", 4)
+    values, pool, asked = settings(LAB_CONTROLS, **SMALL), Inline(), []
+
+    async def frames(config, numbers, names):
+        if set(names) & set(BANDS):
+            asked.append(len(numbers))
+        return await Inline.frames(pool, config, numbers, names)
+
+    for frame in asyncio.run(take.lab_frames(values, 33, frames)):
+        assert frame["layer_step"].tolist() == [0, 10, 20, 30, 33]
+        assert {frame[name].shape for name in BANDS} == {(2, 5, 3)} and frame["train_loss"].shape == (2, 34)
+    assert asked == 2 * [4, 4, 4, 4, 4, 4, 4, 4, 2]
+
+
+class Forgetful(Inline):
+    """Has dropped what a file needs whenever it is gathered, at first or always."""
+
+    def __init__(self, times):
+        super().__init__()
+        self.times = times
+
+    async def frames(self, config, numbers, names):
+        if "train_loss" in names and self.times > 0:
+            self.times -= 1
+            await asyncio.Event().wait()
+        return await super().frames(config, numbers, names)
+
+
+def test_runs_that_were_dropped_before_they_are_written_are_computed_again(monkeypatch):
+    """Nobody else waits for that: the place among those that are written is free meanwhile."""
+    monkeypatch.setattr(take, "GATHERING", 0.01)
+    values = settings(LAB_CONTROLS, **SMALL)
+    content = written(values, 9, Forgetful(take.TRIES - 1))
+    assert gzip.decompress(content).decode() == lab_csv(values, 9, ran(values, 9))
+    with pytest.raises(
+        ComputationError, match=r"step=9: the runs of this race were dropped 3 times .* take an"
+    ):
+        written(values, 9, Forgetful(take.TRIES))
+
+
+def test_a_file_holds_no_place_while_its_runs_are_computed():
+    values, outbox = settings(LAB_CONTROLS, **SMALL), Outbox()
+
+    class Slow(Inline):
+        async def frames(self, config, numbers, names):
+            assert (outbox.nbytes > 0) == (len(names) > 1)  # at first only whether they are there
+            return await super().frames(config, numbers, names)
+
+    asyncio.run(take.written(take.Wanted("csv", values, 9), Slow(), outbox))
+    assert outbox.nbytes == 0
+
+
+@pytest.mark.parametrize("step", [0, 12, 150])
+def test_what_a_file_is_expected_to_take_is_about_what_it_takes(step):
+    values = settings(LAB_CONTROLS, depth=20, width=8, replicas=8, batch_size=8, lanes="none,batch")
+    size = len(written(values, step, Inline()))
+    assert size / 3 - 4096 < take._most_bytes(values, step) and size < take._most_bytes(values, step) + 4096

@@ -230,3 +230,26 @@ def test_recordings_grow_alike_where_steps_cost_as_much_and_frames_are_as_many()
     assert worker.recorded_alike(replace(SMALL, lr=0.5, seed=3)) == worker.recorded_alike(SMALL)
     for other in ({"record_every": 10}, {"validate_every": 20}, {"width": 16}):
         assert worker.recorded_alike(replace(SMALL, **other)) != worker.recorded_alike(SMALL)
+
+
+@pytest.mark.skipif(not worker.STATUS.exists(), reason="only Linux bounds what a process allocates")
+def test_a_process_is_bounded_by_what_it_has_and_room(monkeypatch):
+    bounds, most = [], 2**32
+    monkeypatch.setattr(worker.resource, "setrlimit", lambda kind, pair: bounds.append((kind, pair)))
+    monkeypatch.setattr(worker.resource, "getrlimit", lambda kind: (-1, -1))
+    worker.bound_memory(2**30)
+    monkeypatch.setattr(worker.resource, "getrlimit", lambda kind: (-1, most))
+    worker.bound_memory(2**40)
+    (kind, (bound, hard)), lower = bounds
+    assert kind == worker.resource.RLIMIT_DATA and hard == -1
+    assert 2**30 < bound < 2**30 + 2**35 and bound % 1024 == 0
+    assert lower == (kind, (most, most)), "never above what the system allows"
+
+
+def test_where_no_bound_can_be_had_there_is_none(monkeypatch, tmp_path):
+    monkeypatch.setattr(worker, "STATUS", tmp_path / "status")
+    worker.bound_memory(1)
+    (tmp_path / "status").write_text("Name: python\n")
+    worker.bound_memory(1)
+    monkeypatch.setattr(worker, "resource", None)
+    worker.bound_memory(1)
