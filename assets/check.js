@@ -68,7 +68,7 @@ export class Check {
     this.found.replaceChildren();
     this.start.disabled = sent;
     this.note.textContent = sent
-      ? `PyTorch is being started for step ${this.at} …`
+      ? `PyTorch is asked about step ${this.at} …`
       : "The server is away; try again when it is back.";
   }
 

@@ -68,14 +68,16 @@ export class Verdict {
   refuse(words, label, change) {
     this.clear();
     write(this.text, words);
-    write(this.fix, label);
+    write(this.fix, `Show it with ${label}`);
     this.fix.onclick = change;
     this.fix.hidden = false;
     this.keepRoom();
   }
 
   allow() {
+    if (this.fix.hidden) return;
     this.fix.hidden = true;
+    this.clear();
   }
 
   /** @param {HTMLElement} cell @param {string} words */

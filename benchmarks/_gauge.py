@@ -19,6 +19,7 @@ class Sample:
 
     at: float
     memory: int
+    server: int  # of them, the server's own
     busy: float
     processes: int
 
@@ -41,7 +42,7 @@ class Gauge(threading.Thread):
 
     def look(self) -> Sample:
         """Look once."""
-        memory, used = 0, {}
+        memory, own, used = 0, 0, {}
         try:
             family = [self.server, *self.server.children(recursive=True)]
         except psutil.NoSuchProcess:
@@ -49,7 +50,8 @@ class Gauge(threading.Thread):
         for process in family:
             try:
                 with process.oneshot():
-                    memory += process.memory_info().rss
+                    resident = process.memory_info().rss
+                    memory, own = memory + resident, resident if process is self.server else own
                     times = process.cpu_times()
                     used[process.pid] = times.user + times.system
             except (psutil.NoSuchProcess, psutil.AccessDenied, psutil.ZombieProcess):
@@ -58,7 +60,8 @@ class Gauge(threading.Thread):
         gone = now - self.samples[-1].at if self.samples else self.every
         more = sum(max(0.0, seconds - self._used.get(pid, 0.0)) for pid, seconds in used.items())
         self._used = used
-        sample = Sample(now, memory, more / max(gone, 1e-3) if self.samples else 0.0, len(used))
+        busy = more / max(gone, 1e-3) if self.samples else 0.0
+        sample = Sample(now, memory, own, busy, len(used))
         self.samples.append(sample)
         return sample
 

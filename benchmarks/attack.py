@@ -19,7 +19,6 @@ server.
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import os
@@ -40,6 +39,7 @@ import psutil
 
 from benchmarks import _attacks as questions
 from benchmarks import _attacks_wire as wire
+from benchmarks._command import command
 from benchmarks._gauge import MIB, Gauge
 from benchmarks._sockets import LEFT, Target
 from benchmarks._streamlit import run_script
@@ -225,14 +225,9 @@ def report(server: Server) -> None:
 
 def main() -> None:
     """Run what the command line names."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command(__doc__)
     parser.add_argument("names", nargs="*", choices=[[], *ATTACKS], help="attacks; without names all")
     parser.add_argument("--seconds", type=float, default=SECONDS, help="how long each goes on")
-    parser.add_argument(
-        "--reduced", action="store_true", help="small attacks on one server, half a minute in all"
-    )
     parser.add_argument("--house", type=Path, default=ROOT, help="the checkout whose server is attacked")
     asked = parser.parse_args()
     names: list[Any] = asked.names or list(ATTACKS)

@@ -12,7 +12,6 @@ waited for a new step, four times a second (33 ms is no wait); and what went wro
 
 from __future__ import annotations
 
-import argparse
 import asyncio
 import contextlib
 import random
@@ -29,6 +28,7 @@ from typing import Any
 import numpy as np
 import psutil
 
+from benchmarks._command import command
 from benchmarks._gauge import MIB, Gauge
 from benchmarks._sockets import LEFT, Page, Target, page
 from benchmarks._streamlit import open_session
@@ -237,11 +237,8 @@ def slope(gauge: Gauge, since: float) -> float:
 
 def main() -> None:
     """Run it, and print the memory every ten seconds, then the figures."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
-    )
+    parser = command(__doc__)
     parser.add_argument("--minutes", type=float, default=MINUTES)
-    parser.add_argument("--reduced", action="store_true", help="five seconds")
     asked = parser.parse_args()
     seconds = 60 * (REDUCED if asked.reduced else asked.minutes)
     sessions = sum(count for _, count in KINDS)
@@ -264,8 +261,11 @@ def main() -> None:
             while (left := end - time.monotonic()) > 0:
                 time.sleep(min(EVERY, left))
                 last = gauge.samples[-1]
-                at, size = last.at - begin, last.memory / MIB
-                print(f"  {at:5.0f} s {size:6.0f} MiB, {last.processes} processes", flush=True)
+                at, size, own = last.at - begin, last.memory / MIB, last.server / MIB
+                print(
+                    f"  {at:5.0f} s {size:6.0f} MiB, the server {own:.0f}, {last.processes} processes",
+                    flush=True,
+                )
             memory = [gauge.memory(warm), gauge.highest(warm), gauge.memory(end)]
             grows = slope(gauge, warm)
             results = [part.result() for part in parts]

@@ -32,7 +32,6 @@ TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.004, 0.5
 PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
 LARGEST_CHUNK = 200
 MOST_PACES = 256
-FADING = 0.7  # how much of a recording's pace is that of the turns before the last
 
 
 class _Show:
@@ -53,7 +52,6 @@ class _Show:
         # is there: where its pace is known, nothing is gained by a short turn.
         self.most = LARGEST_CHUNK if self.known and config.record_every > 1 else 1
         self.handing = 0.0  # seconds that its last turn took besides computing
-        self.steps = self.seconds = 0.0  # of its latest turns, the time in which it waited for them too
 
     def waiting(self) -> list[Viewer]:
         """Who hasn't seen all that they want."""
@@ -66,11 +64,10 @@ class _Show:
             return 0, 0
         return min(viewer.next for viewer in waiting), max(viewer.step for viewer in waiting) + 1
 
-    def count(self, steps: int, computing: float, seconds: float) -> None:
-        """Learn from a turn of so many steps, which took ``seconds`` with the wait for it."""
+    def count(self, steps: int, computing: float) -> None:
+        """Learn from a turn of so many steps."""
         self.pace = steps / computing
         self.most = LARGEST_CHUNK if self.known else max(4 * steps, self.config.record_every)
-        self.steps, self.seconds = FADING * self.steps + steps, FADING * self.seconds + seconds
 
     def tell(self, error: str = "") -> None:
         """Wake those who wait; the others have nothing to see."""
@@ -189,13 +186,6 @@ class Desk:
         fair = min(longest, ROUND_SECONDS * hands / max(1, self._growing[heavy]))
         return max(SHORTEST_TURN, fair, min(handing, ROUND_SECONDS))
 
-    def pace(self, config: RunConfig) -> float | None:
-        """Steps a second at which a recording grows now, waiting for its turns too; None: it doesn't grow."""
-        show = self._shows.get(config)
-        if show is not None and show.preparing:
-            show = self._shows.get(base_of(config))
-        return show.steps / show.seconds if show is not None and show.task and show.seconds else None
-
     def _grow(self, show: _Show) -> None:
         """Have a recording extended until nobody waits."""
 
@@ -219,13 +209,12 @@ class Desk:
                     prepared, show.preparing = due, True
                     await self._have_past(show, due)
                     show.preparing = False
-                began = time.perf_counter()
                 async with self._turn(show) as turn:
                     first, stop = show.wanted()
                     recording = self.recordings.open(config, first)
                     if stop <= recording.step:
                         break
-                    run, block = await self._turn_of(show, turn, recording, stop - recording.step, began)
+                    run, block = await self._turn_of(show, turn, recording, stop - recording.step)
                 self.recordings.extend(config, run, block)
                 show.tell()
         except ComputationError as failure:
@@ -245,18 +234,15 @@ class Desk:
             finally:
                 show.turn = None
 
-    async def _turn_of(
-        self, show: _Show, turn: Turn, recording: Recording, wanted: int, asked: float
-    ) -> tuple[Run, Frame]:
-        """Compute what a recording's turn has time for; ``asked``: when it began to wait for it."""
+    async def _turn_of(self, show: _Show, turn: Turn, recording: Recording, wanted: int) -> tuple[Run, Frame]:
+        """Compute what a recording's turn has time for."""
         due = show.pace * self.turn_seconds(show.config, show.handing)
         steps = max(1, int(min(wanted, show.most, LARGEST_CHUNK, due)))
         began = time.perf_counter()
         self.computed_steps += steps
         found, seconds = await turn.run(worker.timed, worker.extend, recording.run or show.config, steps)
-        now = time.perf_counter()
-        show.handing = now - began - seconds
-        show.count(steps, seconds, now - asked)
+        show.handing = time.perf_counter() - began - seconds
+        show.count(steps, seconds)
         self._paces[show.alike] = show.pace
         self._paces.move_to_end(show.alike)
         if len(self._paces) > MOST_PACES:

@@ -39,8 +39,8 @@ array k.
     "verdict"  step, text, because, change, read, leader, story (null, or as `book.chapter.told`), experiment
                (null, or as `bnlib.experiments.found`)
     "check"    lane, of (how many lanes), name; and report (`bnlib.referee.check`), refused (why this lane
-               isn't checked), or waiting: place (how many checks are before it; 0: it is its turn) and seconds
-               (about how long they take; its own at its turn), told when the place changes
+               isn't checked), or waiting: place (how many checks are before it; 0: its turn has come) and
+               seconds (about how long they take, or it itself takes), told when the place changes
     "file"     name, size, start, bytes: of a gzip file of ``size`` bytes the portion from ``start`` on. Where
                its header says how many ``bytes`` it has, the portion itself follows the header. Portions come
                in order, other messages between them; a "problem" of "take" ends them too early

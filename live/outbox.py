@@ -12,8 +12,8 @@ from typing import NamedTuple
 from .wire import pack
 
 MOST_WAITING = 64 * 2**20  # bytes of all files that wait to be sent
-LARGE_AT_ONCE = 2  # are written
 SMALL = 2**18  # bytes of a file that is written in no time
+LARGE_AT_ONCE = 2  # files above that, which are written
 # A reader's frames and verdicts get their turn between two portions.
 PORTION = 2**16  # bytes
 # Who reads more slowly than this, and has fallen so far behind, gives way to others.
@@ -67,8 +67,11 @@ class _Ticket(NamedTuple):
 
     size: int
     number: int
-    large: bool
     begun: asyncio.Future[None]
+
+    @property
+    def large(self) -> bool:
+        return self.size > SMALL
 
 
 class Outbox:
@@ -93,9 +96,9 @@ class Outbox:
         return sum(contents.values()) + sum(ticket.size for ticket in self._begun)
 
     @contextlib.asynccontextmanager
-    async def writing(self, size: int = SMALL, large: bool = False) -> AsyncIterator[None]:
-        """Wait until a file of about ``size`` bytes may be written; of ``large`` ones only a few at once."""
-        ticket = _Ticket(size, next(self._numbers), large, asyncio.get_running_loop().create_future())
+    async def writing(self, size: int = SMALL) -> AsyncIterator[None]:
+        """Wait until a file of about ``size`` bytes may be written; of large ones only a few at once."""
+        ticket = _Ticket(size, next(self._numbers), asyncio.get_running_loop().create_future())
         self._line.append(ticket)
         self._admit()
         try:
@@ -142,7 +145,7 @@ class Outbox:
             self._alarm = None
         for ticket in sorted(self._line):
             if ticket.large and sum(begun.large for begun in self._begun) >= LARGE_AT_ONCE:
-                continue
+                return
             if not self._make_room(ticket.size):
                 self._alarm = asyncio.get_running_loop().call_later(AGAIN, self._admit)
                 return

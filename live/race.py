@@ -25,7 +25,7 @@ from . import judge, worker
 from . import take as files
 from .check import Checks, Waiting
 from .judge import Race
-from .limits import refusal
+from .limits import heavy, refusal
 from .once import Once, Packs
 from .scheduler import ComputationError, Gone, Scheduler, Viewer, joined
 from .session import Session, Shelf, settings, whole
@@ -57,7 +57,8 @@ class Track(Shelf):
         self.verdicts = Once(MOST_VERDICTS)
         self.packs = Packs(MOST_PACKED)
         self._costs: dict[RunConfig, tuple[int, float]] = {}
-        self._measuring = asyncio.Semaphore(1)  # what is measured side by side takes longer
+        # What is measured side by side takes longer; light lanes don't wait for heavy ones.
+        self._measuring = {slow: asyncio.Semaphore(1) for slow in (False, True)}
 
     async def verdict(self, race: Race, step: int) -> str:
         """Say how a race stands at ``step`` and why, as the rest of a message; all who watch it share it."""
@@ -105,11 +106,11 @@ class Track(Shelf):
 
     async def cost(self, config: RunConfig) -> tuple[int, float]:
         """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
-        alike = worker.cost_alike(config)
-        async with self._measuring:
+        alike, slow = worker.cost_alike(config), heavy(config)
+        async with self._measuring[slow]:
             known = self._costs.get(alike)
             if known is None:
-                known = await self.scheduler.run(worker.cost, alike)
+                known = await self.scheduler.run(worker.cost, alike, heavy=slow)
                 while len(self._costs) >= MOST_COSTS:
                     del self._costs[next(iter(self._costs))]
                 self._costs[alike] = known

@@ -47,13 +47,15 @@ class Shelf:
         self.outbox = Outbox()
 
     async def job(self, job: Job) -> Any:
-        """Return what a job returns."""
-        return await self.results.get(job, lambda: self.scheduler.run(job.function, *job.arguments))
+        """Return what a job returns; nobody knows how long it takes."""
+        run = partial(self.scheduler.run, job.function, *job.arguments, heavy=True)
+        return await self.results.get(job, run)
 
     async def view(self, chapter: Chapter, values: Values, found: Mapping[str, Any]) -> View:
         """Compute a view: here, or if it is slow, in the pool."""
         if chapter.slow:
-            return await self.scheduler.run(compute_view, chapter.name, values, found)  # type: ignore[no-any-return]
+            view: View = await self.scheduler.run(compute_view, chapter.name, values, found, heavy=True)
+            return view
         return chapter.view(values, found)
 
     async def complete(self, chapter: Chapter, values: Values) -> View:

@@ -88,16 +88,15 @@ async def written(wanted: Wanted, scheduler: Scheduler, outbox: Outbox) -> bytes
         async with outbox.writing():
             return await asyncio.to_thread(lambda: compressed([lab_python(values, step)]))
     size = _most_bytes(values, step)
-    large = size > SMALL
     for _ in range(TRIES):
         await record(values, step, scheduler.frames)
-        async with outbox.writing(size, large):
+        async with outbox.writing(size):
             try:
                 async with asyncio.timeout(GATHERING):
                     recorded = await lab_frames(values, step, scheduler.frames)
             except TimeoutError:
                 continue
-            content: bytes = await scheduler.run(lab_file, values, step, recorded, heavy=large)
+            content: bytes = await scheduler.run(lab_file, values, step, recorded, heavy=size > SMALL)
             return content
     raise ComputationError(
         f"step={step}: the runs of this race were dropped {TRIES} times before they were written, since "

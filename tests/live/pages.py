@@ -13,7 +13,7 @@ PATIENCE = 60
 class Page:
     """A page's socket, seen from the server."""
 
-    headers = {"origin": "http://lab.example", "host": "lab.example"}
+    scope = {"extensions": {}}
 
     def __init__(self, channel):
         self.coming, self.got, self.news = asyncio.Queue(), [], asyncio.Event()

@@ -214,10 +214,10 @@ def test_a_race_goes_on_when_its_costs_cannot_be_measured(monkeypatch, error):
     async def scenario(channel):
         run = channel.desk.run
 
-        async def fail(function, *arguments):
+        async def fail(function, *arguments, **how):
             if function is worker.cost:
                 raise error
-            return await run(function, *arguments)
+            return await run(function, *arguments, **how)
 
         monkeypatch.setattr(channel.desk, "run", fail)
         page = await watch(channel)
@@ -235,7 +235,7 @@ def test_after_a_failure_it_is_measured_again(monkeypatch, measured):
     async def scenario(channel):
         config, run = configs_of(SMALL)[0], channel.desk.run
 
-        async def fail(*arguments):
+        async def fail(*arguments, **how):
             raise ComputationError("the pool is gone")
 
         monkeypatch.setattr(channel.desk, "run", fail)

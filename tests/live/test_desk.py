@@ -616,7 +616,7 @@ def test_each_lane_has_its_first_turn_before_any_has_its_second(monkeypatch):
         await asyncio.gather(*(watched(desk, config, 30) for config in race))
         assert sorted(asked[:8]) == list(range(8))
 
-    with_desk(scenario)
+    with_desk(scenario, ThreadDesk(workers=1))
 
 
 @pytest.mark.parametrize(("every", "turns"), [(1, [1, 100]), (10, [101])])
@@ -638,45 +638,6 @@ def test_where_it_is_known_how_fast_its_like_was_turns_are_long_at_once(every, t
         assert asked == turns
 
     with_desk(scenario)
-
-
-def test_a_recording_says_how_fast_it_grows_and_only_while_it_does(gate):
-    async def scenario(desk):
-        assert desk.pace(SMALL) is None
-        gate.set()
-        slow = watch(desk, SMALL, Viewer(10**6))
-        while desk.pace(SMALL) is None:
-            await anext(slow)
-        assert 0 < desk.pace(SMALL) < 10**6
-        await slow.aclose()
-        await settled(desk)
-        assert desk.pace(SMALL) is None
-
-    with_desk(scenario)
-
-
-def test_the_pace_counts_the_wait_for_a_turn(monkeypatch):
-    """Four lanes on one worker have a quarter of its pace each."""
-    monkeypatch.setattr(worker, "timed", lambda function, run, steps: (function(run, steps), 0.001 * steps))
-
-    async def scenario(desk):
-        race = [replace(SMALL, seed=seed) for seed in range(4)]
-        paces = []
-
-        async def follow(config):
-            async with contextlib.aclosing(watch(desk, config, Viewer(200))) as blocks:
-                async for block in blocks:
-                    paces.append(desk.pace(config))
-                    if block["step"][-1] >= 200:
-                        return
-
-        began = asyncio.get_running_loop().time()
-        await asyncio.gather(*map(follow, race))
-        seconds = asyncio.get_running_loop().time() - began
-        last = [pace for pace in paces if pace][-1]
-        assert last * seconds < 3 * 201, "a lane alone would be told to be four times as fast"
-
-    with_desk(scenario, ThreadDesk(workers=1))
 
 
 def test_a_branch_that_nobody_waits_for_any_more_stops_its_base_too():

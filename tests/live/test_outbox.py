@@ -64,12 +64,12 @@ async def end(*tasks: asyncio.Task[None]) -> None:
 class Writer:
     """A file that is written until the test says that it is done."""
 
-    def __init__(self, outbox: Outbox, size: int, large: bool = False) -> None:
+    def __init__(self, outbox: Outbox, size: int) -> None:
         self.begun, self.done = False, asyncio.Event()
-        self.task = asyncio.create_task(self.write(outbox, size, large))
+        self.task = asyncio.create_task(self.write(outbox, size))
 
-    async def write(self, outbox: Outbox, size: int, large: bool) -> None:
-        async with outbox.writing(size, large):
+    async def write(self, outbox: Outbox, size: int) -> None:
+        async with outbox.writing(size):
             self.begun = True
             await self.done.wait()
 
@@ -192,19 +192,19 @@ def test_who_does_not_read_gives_way_to_who_needs_the_room(impatient: None) -> N
     async def scenario(outbox: Outbox) -> None:
         lazy, busy = Reader(1), Reader(1)
         sending = [
-            asyncio.create_task(outbox.send(1, "a.csv", bytes(500 - k), reader.send))
-            for k, reader in enumerate([lazy, busy])
+            asyncio.create_task(outbox.send(1, f"{name}.csv", content, reader.send))
+            for name, content, reader in (("busy", bytes(499), busy), ("lazy", bytes(500), lazy))
         ]
         await settle()
         busy.read(2)
         await settle()
         writer = Writer(outbox, 400)
         await settle()
-        with pytest.raises(GivenUp, match=r"a\.csv came through at less than 128 KiB .* take it again"):
-            await sending[0]
-        assert writer.begun and not sending[1].done() and outbox.nbytes == 499 + 400
+        with pytest.raises(GivenUp, match=r"lazy\.csv came through at less than 128 KiB .* take it again"):
+            await sending[1]
+        assert writer.begun and not sending[0].done() and outbox.nbytes == 499 + 400
         busy.read()
-        await sending[1]
+        await sending[0]
         assert len(lazy.got) == 1 and len(busy.got) == 8
         await end(writer.task)
 
@@ -269,9 +269,13 @@ def test_a_file_larger_than_the_room_is_written_alone(patient: None) -> None:
 # ---- turns ---------------------------------------------------------------------------------------------
 
 
-def test_small_files_come_first_and_of_large_ones_few_are_written_at_once() -> None:
+def test_small_files_come_first_and_of_large_ones_few_are_written_at_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outboxes, "SMALL", 50)
+
     async def scenario(outbox: Outbox) -> None:
-        large = [Writer(outbox, size, large=True) for size in (90, 80, 70, 60)]
+        large = [Writer(outbox, size) for size in (90, 80, 70, 60)]
         await settle()
         assert [writer.begun for writer in large] == [True, True, False, False]
         small = Writer(outbox, 50)
@@ -288,9 +292,11 @@ def test_small_files_come_first_and_of_large_ones_few_are_written_at_once() -> N
     played(scenario)
 
 
-def test_those_of_one_size_come_in_turn() -> None:
+def test_those_of_one_size_come_in_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outboxes, "SMALL", 8)
+
     async def scenario(outbox: Outbox) -> None:
-        writers = [Writer(outbox, 9, large=True) for _ in range(6)]
+        writers = [Writer(outbox, 9) for _ in range(6)]
         for count in range(2, 7):
             await settle()
             assert [writer.begun for writer in writers] == [number < count for number in range(6)]
@@ -300,9 +306,11 @@ def test_those_of_one_size_come_in_turn() -> None:
     played(scenario)
 
 
-def test_who_leaves_frees_a_place_and_the_room(patient: None) -> None:
+def test_who_leaves_frees_a_place_and_the_room(patient: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outboxes, "SMALL", 200)
+
     async def scenario(outbox: Outbox) -> None:
-        large = [Writer(outbox, 300, large=True) for _ in range(5)]
+        large = [Writer(outbox, 300) for _ in range(5)]
         await settle()
         await end(large[2].task)  # in the line
         await end(large[0].task)  # while it is written
@@ -322,11 +330,13 @@ def test_who_leaves_frees_a_place_and_the_room(patient: None) -> None:
     played(scenario)
 
 
-def test_a_failed_file_frees_its_place() -> None:
+def test_a_failed_file_frees_its_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(outboxes, "SMALL", 5)
+
     async def scenario(outbox: Outbox) -> None:
         for _ in range(3 * outboxes.LARGE_AT_ONCE):
             with pytest.raises(ZeroDivisionError):
-                async with outbox.writing(10, large=True):
+                async with outbox.writing(10):
                     raise ZeroDivisionError
 
     played(scenario)

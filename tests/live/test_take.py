@@ -4,6 +4,7 @@ import ast
 import asyncio
 import csv
 import gzip
+import json
 import subprocess
 import sys
 import time
@@ -18,13 +19,16 @@ from book.race import lanes
 from book.race import settings as lab
 from book.race.runs import VALIDATE_EVERY
 from book.registry import chapters
+from live import outbox as outboxes
 from live import take
 from live.desk import Desk
 from live.messages import LAB_CONTROLS, read
 from live.outbox import Outbox
+from live.race import LabSession, Track
 from live.scheduler import ComputationError
+from live.wire import unpack
 from live.worker import BANDS, CURVES
-from tests.scheduler import Inline, part
+from tests.scheduler import Inline, Puppet, part
 
 SMALL = {"depth": 3, "width": 16, "replicas": 2}
 
@@ -166,6 +170,15 @@ def test_a_long_file_is_thinned_and_says_so(monkeypatch):
     layers = {int(row["step"]) for row in rows if row["layer"]}
     assert layers == {0, 10, 20, 30, 33} and "every 10th step" in comments[0]
     assert {int(r["step"]) for r in rows if r["quantity"] == "train_loss"} == set(range(34))
+
+
+def test_a_ghost_has_no_layers_that_could_make_a_file_too_long(monkeypatch):
+    values = settings(LAB_CONTROLS, **SMALL, edits="4:lr:0.5")
+    _, rows = table(lab_csv(values, 8, recorded := ran(values, 8)))
+    monkeypatch.setattr(take, "MOST_ROWS", len(rows))
+    assert table(lab_csv(values, 8, recorded))[1] == rows
+    monkeypatch.setattr(take, "MOST_ROWS", len(rows) - 1)
+    assert len(table(lab_csv(values, 8, recorded))[1]) < len(rows)
 
 
 def test_the_largest_race_stays_bounded():
@@ -431,8 +444,108 @@ def test_a_file_holds_no_place_while_its_runs_are_computed():
     assert outbox.nbytes == 0
 
 
+@pytest.mark.parametrize("small", [2**30, 0])
+def test_a_large_file_is_heavy_work(monkeypatch, small):
+    monkeypatch.setattr(take, "SMALL", small)
+    told = []
+
+    class Told(Inline):
+        async def run(self, function, *arguments, heavy=False):
+            told.append(heavy)
+            return await super().run(function, *arguments)
+
+    written(settings(LAB_CONTROLS, **SMALL), 3, Told())
+    assert told == [not small]
+
+
 @pytest.mark.parametrize("step", [0, 12, 150])
 def test_what_a_file_is_expected_to_take_is_about_what_it_takes(step):
     values = settings(LAB_CONTROLS, depth=20, width=8, replicas=8, batch_size=8, lanes="none,batch")
     size = len(written(values, step, Inline()))
     assert size / 3 - 4096 < take._most_bytes(values, step) and size < take._most_bytes(values, step) + 4096
+
+
+# ---- many who take ----------------------------------------------------------------------------------
+
+
+class Taker:
+    """A session whose page reads when it is told to."""
+
+    def __init__(self, track, reads=True):
+        self.got, self.reads, self.offered = [], asyncio.Event(), asyncio.Event()
+        if reads:
+            self.reads.set()
+        self.session = LabSession(track, self.receive)
+
+    async def receive(self, message):
+        self.offered.set()
+        await self.reads.wait()
+        self.got.append(json.loads(message) if isinstance(message, str) else unpack(message)[0])
+
+    async def ask(self, step=9, what="csv", number=1):
+        request = {"kind": "take", "id": number, "picture": "lab", "values": SMALL, "step": step}
+        await self.session.handle(json.dumps(request | {"what": what}))
+
+    @property
+    def text(self):
+        return gzip.decompress(b"".join(portion["bytes"] for portion in self.got)).decode()
+
+
+def test_who_take_the_same_share_what_is_written():
+    async def scenario():
+        pool = Inline()
+        track = Track(pool)
+        takers = [Taker(track) for _ in range(3)]
+        for taker in takers:
+            await taker.ask()
+        await asyncio.gather(*(taker.session.taking for taker in takers))
+        late = Taker(track)
+        await late.ask()
+        await late.session.taking
+        assert len(pool.ran) == 1 and len({taker.text for taker in [*takers, late]}) == 1
+        await late.ask(step=8)
+        await late.session.taking
+        assert len(pool.ran) == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_file_that_was_given_up_is_told_and_can_be_taken_again(monkeypatch):
+    monkeypatch.setattr(outboxes, "PATIENCE", 0.0)
+
+    async def scenario():
+        track = Track(Inline())
+        track.outbox.most = 1
+        lazy, busy = Taker(track, reads=False), Taker(track)
+        await lazy.ask()
+        await lazy.offered.wait()
+        await busy.ask(step=8)
+        await busy.session.taking
+        assert busy.text and not lazy.got
+        lazy.reads.set()
+        await lazy.session.taking
+        (problem,) = lazy.got
+        assert (problem["kind"], problem["of"], problem["id"]) == ("problem", "take", 1)
+        assert problem["message"].startswith("batchnorm-lab-step-9.csv came through at less than")
+        lazy.got.clear()
+        await lazy.ask(number=2)
+        await lazy.session.taking
+        assert lazy.text.startswith("# Training runs of BatchNorm Lab up to step 9")
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
+
+
+def test_who_leaves_has_nothing_written_any_more():
+    async def scenario():
+        pool = Puppet()
+        track = Track(pool)
+        taker = Taker(track)
+        await taker.ask()
+        while not pool.calls:
+            await asyncio.sleep(0)
+        assert track.outbox.nbytes > 0
+        await taker.session.close()
+        await asyncio.sleep(0)
+        assert pool.calls[0][2].cancelled() and track.outbox.nbytes == 0
+
+    asyncio.run(asyncio.wait_for(scenario(), 60))
