@@ -315,6 +315,7 @@ export class Chapter {
 
   connected() {
     this.waiting = false;
+    this.take.connected();
     this.ask();
   }
 

@@ -307,6 +307,7 @@ export class Race {
   // ---- the channel ------------------------------------------------------------------------------------------------
 
   connected() {
+    this.takeAway.connected();
     this.exchange.ask();
   }
 

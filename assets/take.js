@@ -149,6 +149,13 @@ export class TakeAway {
     this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
   }
 
+  // A new connection: a file that was on its way is lost with the one before.
+  connected() {
+    if (!this.coming.size) return;
+    this.coming.clear();
+    this.note.textContent = "Not saved: the connection was lost. Take it again.";
+  }
+
   // The server's answer; true if the message was one.
   /** @param {any} message @returns {boolean} */
   receive(message) {
@@ -164,7 +171,7 @@ export class TakeAway {
   portion(message) {
     const file = this.coming.get(message.id);
     if (!file) return;
-    if (message.start === 0) this.coming = new Map([[message.id, file]]); // others were lost with their connection
+    if (message.start === 0) this.coming = new Map([[message.id, file]]); // one comes at a time
     const share = file.add(message);
     const note = `Receiving it: ${10 * Math.floor(10 * share)}%`;
     if (share === 1) {

@@ -108,3 +108,14 @@ test("what is left of a lost or given up file is no part of the next one", async
   for (const message of messages(4)) page.receive(unpack(message));
   assert.deepEqual(await Promise.all(kept.map(({ text }) => text)), [TEXT, TEXT]);
 });
+
+test("a connection that is lost in mid-file is told, once", () => {
+  const { page } = taker();
+  page.connected();
+  assert.equal(page.note.textContent, "");
+  page.request("csv");
+  page.receive(unpack(messages()[0]));
+  page.connected();
+  assert.equal(page.note.textContent, "Not saved: the connection was lost. Take it again.");
+  assert.equal(page.coming.size, 0);
+});
