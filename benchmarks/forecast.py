@@ -30,6 +30,7 @@ from bnlib import RunConfig, advance, start
 from bnlib.forecast import forecast
 from live.worker import extend
 
+FIGURES = ("step: forecast / measured", "longest: forecast / measured", "memory: forecast / measured")
 SMALL = 0.05  # seconds of the longest step: `--reduced` measures what is forecast to take less
 SPENT, ROUNDS = 0.4, 9  # no round after so many seconds, and at most so many
 

@@ -133,7 +133,7 @@ def _audit(names: Sequence[str], asked: argparse.Namespace) -> int:
 
 
 def run() -> int:
-    """The command line in a process of its own, whose output may be cut off: by ``| head``, or a full disk."""
+    """The command line in a process of its own; ``| head`` or a full disk may cut its output off."""
     try:
         status = main()
         if sys.stdout is not None:

@@ -121,11 +121,11 @@ def interrupts_held() -> Iterator[Callable[[], None]]:
     outer one counts. Nothing is held where Ctrl-C is ignored, nor in threads, which it doesn't reach.
     """
     before = signal.getsignal(signal.SIGINT)
-    if isinstance(before, _Held):
-        yield before.release
-        return
     if threading.current_thread() is not threading.main_thread() or not callable(before):
         yield lambda: None
+        return
+    if isinstance(before, _Held):
+        yield before.release
         return
     held = _Held(before)
     signal.signal(signal.SIGINT, held)

@@ -64,9 +64,16 @@ class Serving:
             lifespan="off", timeout_graceful_shutdown=10,
         )  # fmt: skip
         self.server = uvicorn.Server(config)
-        self.thread = threading.Thread(target=self.server.run, args=([self.listening],), daemon=True)
+        self.failed = None
+        self.thread = threading.Thread(target=self.run, daemon=True)
         self.thread.start()
         wait_for(lambda: self.server.started, "the server")
+
+    def run(self):
+        try:
+            self.server.run([self.listening])
+        except BaseException as error:
+            self.failed = error
 
     def open(self, path="/live", **how):
         return connect(f"ws://127.0.0.1:{self.port}{path}", compression=None, max_size=None, **how)
@@ -92,7 +99,7 @@ class Serving:
     def stop(self):
         self.server.should_exit = True
         self.thread.join(60)
-        assert not self.thread.is_alive()
+        assert not self.thread.is_alive() and self.failed is None, self.failed
 
 
 def handshake(path, more=""):

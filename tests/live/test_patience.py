@@ -63,6 +63,7 @@ def test_a_message_that_never_ends_is_let_go_and_a_silent_socket_stays(serving, 
 
 def test_lines_beyond_the_most_are_closed(serving, silent, monkeypatch):
     monkeypatch.setattr(sockets, "MOST_LINES", 1)
+    monkeypatch.setattr(patience, "UNFINISHED_SECONDS", 10**6)
     with serving.open() as first:
         with contextlib.closing(serving.line()) as line:
             assert read_all(line) == b""

@@ -14,6 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 
 from live import sockets
+from live.once import Shared
 from live.sockets import MOST_FRAGMENTS, Allowance, Framed
 from live.wire import MAX_MESSAGE
 from tests.live.lines import code_and_reason, frame, handshake, read_all
@@ -34,6 +35,8 @@ def test_a_framed_message_is_the_frame_that_websockets_makes(size):
         assert framed == Frame(opcode, payload).serialize(mask=False)
         assert framed.message == message
         assert Framed.of(framed) is framed
+    shared = Shared(b"x" * size)
+    assert Framed.of(shared) is Framed.of(shared)
 
 
 def test_messages_arrive_whole_and_in_order(serving):

@@ -9,9 +9,9 @@ Pages come evenly, so many a second. "Achieved" is what had a picture, by the ti
 doesn't come within a minute after the last visitor has its age. Meanwhile a visitor who came before watches
 the same race, from a process of its own. Clients and server share this machine's cores.
 
-    PYTHONPATH=. .venv/bin/python benchmarks/pages.py                        # 5, 10 and 17 a second
-    PYTHONPATH=. .venv/bin/python benchmarks/pages.py --rates 17 --seconds 60
-    PYTHONPATH=. .venv/bin/python benchmarks/pages.py --reduced              # five pages
+    PYTHONPATH=. .venv/bin/python benchmarks/openings.py                        # 5, 10 and 17 a second
+    PYTHONPATH=. .venv/bin/python benchmarks/openings.py --rates 17 --seconds 60
+    PYTHONPATH=. .venv/bin/python benchmarks/openings.py --reduced              # five pages
 """
 
 from __future__ import annotations
