@@ -17,9 +17,11 @@ from bnlib.data import load
 
 from .desk import Desk
 from .gate import is_near
-from .race import LabSession, Track
+from .race import LabSession
 from .scheduler import Gone
+from .session import PRESENT
 from .sockets import EXTENSION, POLICY_VIOLATION, TOO_BIG, Allowance, Framed, Guarded
+from .track import Track
 from .wire import MAX_MESSAGE
 
 log = logging.getLogger(__name__)
@@ -52,7 +54,8 @@ class Channel:
             except LEFT as error:
                 raise Gone(str(error)) from error
 
-        session = LabSession(self.track, send)
+        line = websocket.scope.get("extensions", {}).get(EXTENSION)
+        session = LabSession(self.track, send, line.is_here if isinstance(line, Guarded) else PRESENT)
         try:
             await _listen(websocket, session)
         except Gone as error:

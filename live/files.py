@@ -59,6 +59,8 @@ class Files:
         for start in range(0, max(size, 1), PIECE):
             piece = ready.content[start : start + PIECE] if size > PIECE else ready.content
             await send({"type": "http.response.body", "body": piece, "more_body": start + PIECE < size})
+            if start + PIECE < size:
+                await asyncio.sleep(0)  # others have their turn, and it is seen if the reader has left
 
     async def _made(self, address: str, packed: bool) -> _Ready:
         future = self._ready.get((address, packed))

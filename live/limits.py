@@ -11,12 +11,14 @@ import math
 from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bnlib import RunConfig
 from bnlib.forecast import forecast
 from book.controls import Values
 from book.race.lanes import lane_configs, lane_names, listed
+from book.race.settings import DEFAULTS
 from book.race.table import RUN
 from book.race.verdict import capital
 from book.words import brief
@@ -31,6 +33,9 @@ _FEWER = {
     "replicas": "fewer seeds", "batch_size": "a smaller batch", "width": "a narrower network",
     "depth": "fewer layers",
 }  # fmt: skip
+
+
+_COSTING = tuple(name for name in ("lanes", "edits", *RUN) if name != "seed")
 
 
 class Refusal(NamedTuple):
@@ -62,6 +67,12 @@ def refusal(values: Values) -> Refusal | None:
 
     Its ghosts are others' races: those that don't fit are left out where ghosts are shown (`fits`).
     """
+    return _refusal(tuple(values[name] for name in _COSTING))
+
+
+@lru_cache(maxsize=1024)
+def _refusal(costing: tuple[Any, ...]) -> Refusal | None:
+    values = DEFAULTS | dict(zip(_COSTING, costing, strict=True))
     configs = lane_configs(values)
     refused = [lane for lane, config in enumerate(configs) if not fits(config)]
     if not refused:

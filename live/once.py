@@ -83,6 +83,9 @@ class Packs:
         self.nbytes = 0
         self._kept: OrderedDict[Hashable, Shared] = OrderedDict()
 
+    def __contains__(self, key: Hashable) -> bool:
+        return key in self._kept
+
     def get(self, key: Hashable, make: Callable[[], bytes]) -> Shared:
         """Return the message that ``make()`` packs; the same bytes for all who ask."""
         packed = self._kept.get(key)

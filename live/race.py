@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+from collections.abc import Awaitable, Callable
 from functools import partial
 from typing import Any
 
@@ -15,106 +16,30 @@ from bnlib import RunConfig
 from bnlib.telemetry import HISTOGRAM_EDGES, Frame
 from book.chapter import packed_figures
 from book.controls import Values, read
-from book.race import frames, lanes, panels, verdict
+from book.race import frames, lanes, panels
 from book.race import settings as lab
 from book.race.asking import is_open
 from book.race.looks import looks
-from book.race.scenes import SCENES
 
-from . import judge, worker
 from . import take as files
-from .check import Checks, Waiting
+from .check import Waiting
 from .judge import Race
-from .limits import heavy, refusal
-from .once import Once, Packs
-from .scheduler import ComputationError, Gone, Scheduler, Viewer, joined
-from .session import Session, Shelf, settings, whole
+from .limits import refusal
+from .scheduler import ComputationError, Gone, Viewer, joined
+from .session import PRESENT, Session, settings, whole
 from .torch_process import CheckError, TooMuch
+from .track import Track, spoken
 from .wire import pack
 
 log = logging.getLogger(__name__)
 
-MOST_VERDICTS = 512
-MOST_PACKED = 16 * 2**20  # bytes
-MOST_COSTS = 512
 # The arrays of a recording that go to the page.
 SENT = ("step", "picture", "surface", "cloud")
 SENT_OF_GHOSTS = ("step", "picture")
-MOST_FILES = 4  # kept for those who take the same
 OPEN = "the question of this race is open: answer it or skip it first"
 UNSAID: dict[str, Any] = {
     "text": "", "because": "", "change": "", "read": [], "leader": None, "story": None, "experiment": None,
 }  # fmt: skip
-
-
-class Track(Shelf):
-    """What sessions of the lab share besides the chapters: verdicts, costs, checks."""
-
-    def __init__(self, scheduler: Scheduler):
-        super().__init__(scheduler)
-        self.files = Once(MOST_FILES)
-        self.checks = Checks()
-        self.verdicts = Once(MOST_VERDICTS)
-        self.packs = Packs(MOST_PACKED)
-        self._costs: dict[RunConfig, tuple[int, float]] = {}
-        # What is measured side by side takes longer; light lanes don't wait for heavy ones.
-        self._measuring = {slow: asyncio.Semaphore(1) for slow in (False, True)}
-
-    async def verdict(self, race: Race, step: int) -> str:
-        """Say how a race stands at ``step`` and why, as the rest of a message; all who watch it share it."""
-
-        async def say() -> str:
-            lanes, ghosts = await asyncio.gather(self.course(race, step), self.before(race, step))
-            said: dict[str, Any] = judge.said(race, lanes, ghosts, step)._asdict()
-            said |= {"story": None, "experiment": judge.evidence(race, step)}
-            if race.scene and step >= race.until:
-                said["story"] = judge.story(race, await self.numbers(race), step)
-                said["read"] = SCENES[race.scene].read
-                if step == race.until:  # the scene's own reason is enough there
-                    said |= {"because": "", "change": ""}
-            return spoken(step, said)
-
-        return await self.verdicts.get((race.key, step), say)
-
-    async def course(self, race: Race, step: int) -> list[Frame]:
-        """What a race's lanes have recorded up to ``step``: all of it where it is kept.
-
-        What the store has dropped isn't computed again for a sentence: then it is what a verdict needs.
-        """
-        asked = []
-        for config in race.configs:
-            needed = verdict.frames_needed(config, step)
-            first = 0 if self.scheduler.first(config) == 0 else needed.start
-            asked.append(self.scheduler.frames(config, range(first, needed.stop), judge.NEEDED))
-        return list(await asyncio.gather(*asked))
-
-    async def before(self, race: Race, step: int) -> dict[int, Frame]:
-        """What a verdict needs of a race's ghosts, by lane."""
-        asked = [
-            self.scheduler.frames(config, verdict.frames_needed(config, step), judge.NEEDED_OF_GHOSTS)
-            for config in race.ghosts.values()
-        ]
-        return dict(zip(race.ghosts, await asyncio.gather(*asked), strict=True))
-
-    async def numbers(self, race: Race) -> dict[str, float]:
-        """What was measured where a scene's race is judged; measured once for all who ask."""
-
-        async def measure() -> dict[str, float]:
-            return judge.numbers(race, await self.course(race, race.until), race.until)
-
-        return await self.results.get(("scene", race.scene, *race.configs), measure)
-
-    async def cost(self, config: RunConfig) -> tuple[int, float]:
-        """How many parameters a lane's network has, and the seconds that a step of all its seeds takes."""
-        alike, slow = worker.cost_alike(config), heavy(config)
-        async with self._measuring[slow]:
-            known = self._costs.get(alike)
-            if known is None:
-                known = await self.scheduler.run(worker.cost, alike, heavy=slow)
-                while len(self._costs) >= MOST_COSTS:
-                    del self._costs[next(iter(self._costs))]
-                self._costs[alike] = known
-        return known
 
 
 class LabSession(Session):
@@ -122,8 +47,10 @@ class LabSession(Session):
 
     shelf: Track
 
-    def __init__(self, track: Track, send: Any):
-        super().__init__(track, send)
+    def __init__(
+        self, track: Track, send: Callable[[str | bytes], Awaitable[None]], here: Callable[[], bool] = PRESENT
+    ):
+        super().__init__(track, send, here)
         self.race: Race | None = None
         self.viewers: list[Viewer] = []
         self.tasks: list[asyncio.Task[None]] = []
@@ -138,20 +65,25 @@ class LabSession(Session):
         number, until = whole(message, "id"), whole(message, "until")
         draft, narrow = message.get("draft") is True, message.get("narrow") is True
         await self.end()
-        self.race = race = Race.of(values, draft)
-        refused = refusal(values)
 
         def answer() -> bytes:
-            header, arrays = described(race, values, narrow)
-            header |= {"problems": problems, "refused": refused and refused._asdict()}
-            return pack({"kind": "lab", "id": number} | header, arrays)
+            header: dict[str, Any] = {"kind": "lab", "id": number, "problems": problems}
+            if refused:
+                header |= {"refused": refused._asdict(), "notes": lanes.notes(values)}
+                return pack(header, {})
+            about, arrays = described(race, values, narrow)
+            return pack(header | {"refused": None} | about, arrays)
 
         # All who follow one link are answered with the same bytes.
         asked = json.dumps([number, draft, narrow, settings(message)], sort_keys=True)
-        await self.send(self.shelf.packs.get(asked, answer))
+        async with contextlib.nullcontext() if asked in self.shelf.packs else self.shelf.share:
+            self.stay()
+            race, refused = Race.of(values, draft), refusal(values)
+            answered = self.shelf.packs.get(asked, answer)
+        await self.send(answered)
         if refused:
-            self.race = None
             return
+        self.race = race
         shown = [(lane, config, False) for lane, config in enumerate(race.configs)]
         shown += [(lane, config, True) for lane, config in race.ghosts.items()]
         for lane, config, ghost in shown:
@@ -175,7 +107,9 @@ class LabSession(Session):
         """Make the pictures' templates again: a race is looked at in another way."""
         values, _ = read(lab.LAB_CONTROLS, settings(message))
         number, narrow = whole(message, "id"), message.get("narrow") is True
-        made, arrays = packed_figures(panels.described(values, narrow))
+        async with self.shelf.share:
+            self.stay()
+            made, arrays = packed_figures(panels.described(values, narrow))
         await self.send(pack({"kind": "panels", "id": number, "panels": made}, arrays))
 
     async def costs(self, race: Race, number: int) -> None:
@@ -348,11 +282,6 @@ def packed_frames(blocks: list[Frame], lane: int, ghost: bool) -> bytes:
             arrays[f"{name}s"] = first[known]
             header[f"{name}_steps"] = block["step"][known].tolist()
     return pack(header, arrays)
-
-
-def spoken(step: int, said: dict[str, Any]) -> str:
-    """Return what a verdict says as JSON, without what comes before it in a message."""
-    return json.dumps({"step": step} | said)[1:]
 
 
 def verdict_message(number: int, said: str) -> str:

@@ -21,10 +21,12 @@ from book.registry import chapters
 from .once import Once
 from .outbox import GivenUp, Outbox, compressed
 from .scheduler import ComputationError, Gone, Scheduler, Viewer, joined
+from .share import Share
 from .wire import pack, problem
 
 log = logging.getLogger(__name__)
 
+PRESENT = partial(bool, 1)  # nobody knows otherwise
 MOST_RESULTS = 256  # of jobs, kept for all sessions
 PATIENCE = 0.4  # seconds before a view with gaps is better than the one before
 EVERY = 0.04  # seconds between two views of a recording that grows
@@ -44,6 +46,7 @@ class Shelf:
         self.scheduler = scheduler
         self.chapters = chapters()
         self.results = Once(MOST_RESULTS)
+        self.share = Share()
         self.outbox = Outbox()
 
     async def job(self, job: Job) -> Any:
@@ -56,7 +59,8 @@ class Shelf:
         if chapter.slow:
             view: View = await self.scheduler.run(compute_view, chapter.name, values, found, heavy=True)
             return view
-        return chapter.view(values, found)
+        async with self.share:
+            return chapter.view(values, found)
 
     async def complete(self, chapter: Chapter, values: Values) -> View:
         """Compute a view once everything that it needs is there."""
@@ -117,14 +121,18 @@ class _Request:
 class Session:
     """One visitor: a view at a time, and a file at a time.
 
-    ``send`` delivers a message, text or bytes, and raises `Gone` when the page has left.
+    ``send`` delivers a message, text or bytes, and raises `Gone` when the page has left; ``here`` says whether
+    it is there.
     """
 
     ANSWERS: ClassVar[dict[str, Callable[[Any, dict[str, Any]], Awaitable[None]]]]
 
-    def __init__(self, shelf: Shelf, send: Callable[[str | bytes], Awaitable[None]]):
+    def __init__(
+        self, shelf: Shelf, send: Callable[[str | bytes], Awaitable[None]], here: Callable[[], bool] = PRESENT
+    ):
         self.shelf = shelf
         self.send = send
+        self.here = here
         self.showing: asyncio.Task[None] | None = None
         self.taking: asyncio.Task[None] | None = None
 
@@ -142,6 +150,11 @@ class Session:
             await found(self, message)
         except (ValueError, ComputationError) as error:
             await self.tell(kind, str(error), message.get("id"))
+
+    def stay(self) -> None:
+        """Do nothing for a page that has left meanwhile."""
+        if not self.here():
+            raise Gone("the page has left")
 
     async def tell(self, kind: str, what: str, number: Any = None) -> None:
         """Tell the reader what went wrong."""

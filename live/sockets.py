@@ -34,8 +34,8 @@ EXTENSION = "bnlab"  # the protocol itself, for an app that hands its messages o
 # Read in slices, a flood of tiny frames is seen before all of it is parsed.
 SLICE = 2048  # bytes
 MOST_FRAGMENTS = 100  # of a message
-# Who is refused is told why, and what still comes is thrown away: closed at once, the reason may get lost.
-LINGER = 1.0  # seconds
+# Who is refused is told why, and no longer read. Were the line closed at once, the reason might get lost.
+LINGER = 3.0  # seconds
 LAST_SECONDS = 1.0  # for peers that don't read while the server ends
 KERNEL_BUFFER = 2**17  # bytes that the kernel keeps for a peer, or it would be megabytes
 # A page holds two lines, and some more while it loads; an idle one costs the server up to 50 KiB.
@@ -129,9 +129,16 @@ class Guarded(WebSocketsSansIOProtocol):
         self.watch.add(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the peer."""
+        """Forget the peer, and what it has asked last."""
         self.watch.remove(self)
+        for event in [self.queue.get_nowait() for _ in range(self.queue.qsize())]:
+            if event["type"] != "websocket.receive":
+                self.queue.put_nowait(event)
         super().connection_lost(exc)
+
+    def is_here(self) -> bool:
+        """Whether the peer hasn't left."""
+        return not self._gone()
 
     def shutdown(self) -> None:
         """End with the server, even where the peer doesn't read or has begun to close."""
@@ -221,9 +228,8 @@ class Guarded(WebSocketsSansIOProtocol):
         while not self.queue.empty():
             self.queue.get_nowait()
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
-        if self.read_paused:
-            self.read_paused = False
-            self.transport.resume_reading()
+        self.transport.pause_reading()
+        self.read_paused = False  # or the app's next look at the queue would resume it
         self.unfinished = None
         self.close_timer = self.loop.call_later(LINGER, self.transport.close)
 

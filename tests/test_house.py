@@ -297,7 +297,7 @@ def test_a_session_needs_no_server_and_no_process():
     assert not {name for name in imported if name.startswith("live.")} - SESSION
 
 
-SESSION = {"live.session", "live.once", "live.outbox", "live.scheduler", "live.wire"}
+SESSION = {"live.session", "live.once", "live.outbox", "live.scheduler", "live.share", "live.wire"}
 OUTSIDE = {
     *("multiprocessing", "concurrent", "socket", "subprocess", "threading", "ssl", "selectors", "signal"),
     *("starlette", "streamlit", "plotly", "torch", "sklearn"),

@@ -8,7 +8,7 @@ import psutil
 import pytest
 from websockets.sync.client import connect
 
-from live import messages
+from live import messages, sockets
 from tests.live.lines import Serving
 from tests.server import PATIENCE, Server, wait_for
 
@@ -114,8 +114,9 @@ def send_signal():
 
 
 @pytest.fixture
-def serving():
+def serving(monkeypatch):
     """A small app on the lab's own protocols."""
+    monkeypatch.setattr(sockets, "LINGER", 0.5)
     one = Serving()
     yield one
     one.stop()

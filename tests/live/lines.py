@@ -27,6 +27,7 @@ class App:
             await send({"type": "http.response.start", "status": 200, "headers": headers})
             for more in reversed(range(100)):
                 await send({"type": "http.response.body", "body": b"x" * 80000, "more_body": more > 0})
+                await asyncio.sleep(0)
             return
         await receive()
         if scope["path"] == "/refused/live":

@@ -211,6 +211,7 @@ def test_memory_is_bounded_and_the_end_of_questions_is_the_end():
     pipe = subprocess.PIPE
     with subprocess.Popen([sys.executable, "-c", STUB], cwd=ROOT, stdin=pipe, stdout=pipe) as process:
         assert json.loads(process.stdout.readline())["torch"] >= 5, "it gives way to others"
+        process.send_signal(signal.SIGINT)  # Ctrl-C is for the server
         for mebibytes, words in ((16, "bytes"), (200, "too_much"), (16, "bytes")):
             process.stdin.write(question(step=mebibytes) + b"\n")
             process.stdin.flush()
@@ -449,6 +450,7 @@ class Question(NamedTuple):
     config: RunConfig
     step: int
     run: Any
+    process: Any
 
 
 class Process:
@@ -459,7 +461,7 @@ class Process:
 
     async def ask(self, config, step, run):
         asked, self.last = self.asked, (config.seed, step)
-        asked.append(Question(config, step, run))
+        asked.append(Question(config, step, run, self))
         asked.news.set()
         number = len(asked)
         asked.at_once += 1
@@ -582,7 +584,7 @@ def test_a_heavy_check_leaves_the_process_that_waits_to_light_ones(held, forecas
         await checks.report(CONFIG, 0)
         async with asking(checks, (replace(CONFIG, width=16), 1), (CONFIG, 2)) as tasks:
             await held.until(3)
-            assert held.started == 2
+            assert held[2].process is held[0].process is not held[1].process
             held.go(2)
             await asyncio.gather(*tasks)
         assert held.ended == [(0, 1)] and len(checks._idle) == 1

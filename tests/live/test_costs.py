@@ -14,7 +14,7 @@ from bnlib.config import FIELDS
 from bnlib.plan import plan
 from book.race.lanes import lane_configs
 from book.race.settings import LAB_CONTROLS
-from live import messages, race, worker
+from live import messages, track, worker
 from live.desk import ComputationError
 from tests.live.drawn import addresses_of
 from tests.live.pages import Page, with_channel
@@ -177,7 +177,7 @@ def test_costs_are_measured_one_after_another(monkeypatch):
 
 
 def test_only_so_many_costs_are_kept(measured, monkeypatch):
-    monkeypatch.setattr(race, "MOST_COSTS", 2)
+    monkeypatch.setattr(track, "MOST_COSTS", 2)
 
     async def scenario(channel):
         config = configs_of(SMALL)[0]

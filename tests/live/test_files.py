@@ -84,6 +84,20 @@ def test_a_file_is_read_and_compressed_once_however_many_ask(folder, monkeypatch
     assert answers == answers[:1] * 6 and len(made) == 1
 
 
+def test_between_the_pieces_of_a_file_others_have_their_turn(folder):
+    app = Files({"/x": folder})
+
+    async def scenario():
+        await answered(app, "/x/noise.woff2")
+        turns, sent = 0, asyncio.create_task(answered(app, "/x/noise.woff2"))
+        while not sent.done():
+            await asyncio.sleep(0)
+            turns += 1
+        return turns
+
+    assert asyncio.run(scenario()) >= 3
+
+
 def test_what_could_not_be_read_is_tried_again(folder):
     app = Files({"/x": folder})
 

@@ -25,7 +25,9 @@ from book.race.scenes import OPENING, SCENES
 from book.race.settings import DEFAULTS
 from live import judge, worker
 from live.judge import Race
-from live.race import OPEN, LabSession, Track
+from live.race import OPEN, LabSession
+from live.scheduler import Gone
+from live.track import Track
 from live.wire import unpack
 from tests.scheduler import Inline, Puppet
 
@@ -201,6 +203,21 @@ def test_all_who_follow_a_link_are_sent_the_same_bytes() -> None:
     first, second = ([m for m in messages if isinstance(m, bytes)] for messages in sent)
     assert len(first) == 3, "the answer, and two lanes"
     assert all(one is other for one, other in zip(first, second, strict=True))
+
+
+@pytest.mark.parametrize("kind", ["lab", "panels"])
+def test_nothing_is_made_for_a_page_that_has_left(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(panels, "described", None)  # would fail
+
+    async def scenario() -> None:
+        async def send(message: str | bytes) -> None:
+            raise AssertionError(message)
+
+        session = LabSession(Track(Puppet()), send, lambda: False)
+        with pytest.raises(Gone):
+            await session.handle(json.dumps({"kind": kind, "id": 1, "values": SMALL, "until": 5}))
+
+    asyncio.run(scenario())
 
 
 def test_a_race_that_is_too_heavy_is_refused_before_anything_is_computed() -> None:

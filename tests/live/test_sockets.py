@@ -165,6 +165,7 @@ def test_an_answer_in_place_of_a_socket_is_no_complaint(serving, silent):
     with pytest.raises(InvalidStatus) as refusal, serving.open("/refused/live"):
         pass
     assert refusal.value.response.status_code == 403 and refusal.value.response.body == b"not you"
+    wait_for(lambda: not serving.server.server_state.tasks, "the session's end")
 
 
 def test_what_is_no_request_fills_no_log(serving, silent):

@@ -24,8 +24,9 @@ from live import take
 from live.desk import Desk
 from live.messages import LAB_CONTROLS, read
 from live.outbox import Outbox
-from live.race import LabSession, Track
+from live.race import LabSession
 from live.scheduler import ComputationError
+from live.track import Track
 from live.wire import unpack
 from live.worker import BANDS, CURVES
 from tests.scheduler import Inline, Puppet, part
