@@ -39,7 +39,7 @@ class Stream(NamedTuple):
     var: Array
 
 
-@lru_cache(maxsize=128)
+@lru_cache(maxsize=64)  # a megabyte each, and 40 lead to the last step
 def _block(config: RunConfig, number: int, first: bool) -> tuple[Run, Stream]:
     """Train block ``number`` of BLOCK steps: the run behind it, and the stream of these steps."""
     run = start(config) if number == 0 else _block(config, number - 1, first)[0]

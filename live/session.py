@@ -121,8 +121,8 @@ class _Request:
 class Session:
     """One visitor: a view at a time, and a file at a time.
 
-    ``send`` delivers a message, text or bytes, and raises `Gone` when the page has left; ``here`` says whether
-    it is there.
+    ``send`` delivers a message, text or bytes, and raises `Gone` when the page has left; ``here`` says
+    whether it is there.
     """
 
     ANSWERS: ClassVar[dict[str, Callable[[Any, dict[str, Any]], Awaitable[None]]]]

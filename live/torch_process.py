@@ -15,6 +15,7 @@ import pickle
 import signal
 import sys
 import threading
+import traceback
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -126,6 +127,18 @@ def main() -> None:
         os._exit(0)
 
     threading.Thread(target=listen, daemon=True).start()
+    try:
+        serve(questions)
+    except BrokenPipeError:
+        pass  # nobody asks any more
+    except Exception:
+        traceback.print_exc()
+    sys.stderr.flush()
+    os._exit(0)  # an orderly end would wait for the thread that reads
+
+
+def serve(questions: SimpleQueue[bytes]) -> None:
+    """Load PyTorch and answer questions as they come; return if there is no PyTorch."""
     if hasattr(os, "nice"):
         os.nice(5)
     try:

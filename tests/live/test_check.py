@@ -10,6 +10,7 @@ import subprocess
 import sys
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from queue import SimpleQueue
 from typing import Any, NamedTuple
 
 import psutil
@@ -220,15 +221,23 @@ def test_memory_is_bounded_and_the_end_of_questions_is_the_end():
         assert process.wait(PATIENCE) == 0
 
 
+def test_whose_answer_nobody_reads_ends():
+    pipe = subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", STUB], cwd=ROOT, stdin=pipe, stdout=pipe) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        process.stdin.write(question(step=1) + b"\n")
+        process.stdin.flush()  # and stays open, as where the server has just been killed
+        assert process.wait(PATIENCE) == 0
+
+
 def test_without_pytorch_that_is_the_first_thing_said(monkeypatch, capsys):
     def missing():
         raise ImportError("No module named 'torch'")
 
     monkeypatch.setattr(torch_process.referee, "load", missing)
-    monkeypatch.setattr(torch_process.threading.Thread, "start", lambda thread: None)
-    monkeypatch.setattr(torch_process.signal, "signal", lambda *how: None)
     monkeypatch.setattr(torch_process.os, "nice", lambda by: None, raising=False)
-    torch_process.main()
+    torch_process.serve(SimpleQueue())
     assert json.loads(capsys.readouterr().out) == {"error": "No module named 'torch'"}
 
 
