@@ -174,6 +174,10 @@ class Desk:
         """Return the number of the first frame that is kept; 0 if nothing is: it comes from the start."""
         return self.recordings.first(config)
 
+    def past(self, config: RunConfig, step: int) -> Run | None:
+        """Return the latest run of ``config`` that is kept and isn't past ``step``."""
+        return self.recordings.past(config, step)
+
     def turn_seconds(self, config: RunConfig, handing: float = 0.0) -> float:
         """How long a recording's turn may last, given how many others wait for theirs.
 

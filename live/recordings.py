@@ -168,6 +168,17 @@ class Recordings:
         self._kept.move_to_end(config)
         return recording.between(first, stop)
 
+    def past(self, config: RunConfig, step: int) -> Run | None:
+        """Return the latest run of ``config`` that is kept, however it is recorded, and isn't past ``step``.
+
+        Up to where it branches off, its base's run is its own.
+        """
+        runs = [self._kept[other].before(step)[0] for other in self._alike.get(_run_of(config), ())]
+        if config.edits:
+            runs.append(self.past(base_of(config), min(step, config.edits[-1][0])))
+        latest = max(filter(None, runs), key=lambda run: run.step, default=None)
+        return latest and replace(latest, config=config)
+
     def fork(self, run: Run) -> None:
         """Keep a run at a step where something branches off, with all recordings that have its past."""
         for other in self._alike.get(_run_of(run.config), ()):

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from bnlib import RunConfig
+from bnlib import Run, RunConfig
 from bnlib.telemetry import Frame
 
 
@@ -51,6 +51,10 @@ class Scheduler(Protocol):
 
     def first(self, config: RunConfig) -> int:
         """Return the number of the first frame that is there without computing again what was dropped."""
+        ...
+
+    def past(self, config: RunConfig, step: int) -> Run | None:
+        """Return a run of ``config`` at ``step`` or before that needn't be computed, if there is one."""
         ...
 
     @property

@@ -31,7 +31,7 @@ class Track(Shelf):
     def __init__(self, scheduler: Scheduler):
         super().__init__(scheduler)
         self.files = Once(MOST_FILES)
-        self.checks = Checks()
+        self.checks = Checks(scheduler.past)
         self.verdicts = Once(MOST_VERDICTS)
         self.packs = Packs(MOST_PACKED)
         self._costs: dict[RunConfig, tuple[int, float]] = {}

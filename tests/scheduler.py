@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bnlib import RunConfig
+from bnlib import Run, RunConfig
 from bnlib.telemetry import Frame
 from live import worker
 from live.crew import Crew
@@ -50,6 +50,10 @@ class Inline:
     def first(self, config: RunConfig) -> int:
         """Keep everything."""
         return 0
+
+    def past(self, config: RunConfig, step: int) -> Run | None:
+        """Keep no runs."""
+        return None
 
     @property
     def waiting(self) -> int:
@@ -100,6 +104,10 @@ class Puppet:
     def first(self, config: RunConfig) -> int:
         """Keep everything."""
         return 0
+
+    def past(self, config: RunConfig, step: int) -> Run | None:
+        """Keep no runs."""
+        return None
 
     @property
     def waiting(self) -> int:

@@ -91,6 +91,7 @@ def program(text):
 import asyncio, contextlib, json, os, sys
 from live.channel import Channel
 from live.desk import Desk
+from live.torch_process import TorchProcess
 from bnlib import RunConfig
 
 CONFIG = RunConfig(depth=1, width=8, batch_size=8)
@@ -121,14 +122,17 @@ print(json.dumps([found["agrees"], bool(found["torch"]), "torch" in sys.modules]
 def test_the_process_ends_with_the_server_however_that_ends(how, busy):
     asking = program(f"""
 async def ask():
-    checks = Channel(Desk()).track.checks
-    await checks.report(CONFIG, 2)
-    (process,) = checks._idle
-    if {busy}:
-        asyncio.create_task(checks.report(CONFIG, 20_000))
-        while checks._idle:
-            await asyncio.sleep(0.01)
-    print(process._process.pid, flush=True)
+    checks, real, asked = Channel(Desk()).track.checks, TorchProcess.ask, []
+
+    def seen(process, *question):
+        asked.append(process)
+        return real(process, *question)
+
+    TorchProcess.ask = seen
+    task = asyncio.create_task(checks.report(CONFIG, {30_000 if busy else 2}))
+    while not (asked if {busy} else task.done()):
+        await asyncio.sleep(0.01)
+    print(asked[0]._process.pid, flush=True)
     await asyncio.sleep(60)
 
 with contextlib.suppress(KeyboardInterrupt):
@@ -408,6 +412,21 @@ def test_a_run_that_is_known_spares_its_steps(forecasts, asked):
     known = replace(run, step=150)
     report(config, 190, lambda config, step: known if (config, step) == (known.config, 190) else None)
     assert [(one.step, one.run) for one in asked] == [(190, known)]
+
+
+def test_a_check_goes_on_from_what_a_race_has_computed(asked):
+    async def scenario(channel):
+        page = Page(channel)
+        page.ask("lab", values=SMALL, until=150)
+        await page.rows(2 * 151)
+        page.ask("until", step=300)  # the run between two turns is kept
+        await page.rows(2 * 301)
+        page.ask("check", values=SMALL, step=290)
+        await page.first("check", 2)
+        assert [100 <= one.run.step <= 290 for one in asked] == [True, True]
+        await page.leave()
+
+    with_channel(scenario)
 
 
 def test_what_the_store_has_dropped_meanwhile_is_counted_at_its_turn(forecasts, asked):

@@ -197,6 +197,28 @@ def test_a_branch_equals_computing_it_from_scratch(edit):
     assert kept.open(config).run.flat.tobytes() == run.flat.tobytes()
 
 
+def test_the_past_of_a_run_is_the_latest_that_is_kept():
+    kept, often = Recordings(), replace(SMALL, record_every=5)
+    assert kept.past(SMALL, 70) is None
+    for config, steps in ((SMALL, 130), (often, 60), (EDITED, 50)):
+        while kept.open(config).step < steps:
+            extend(kept, config, 10)
+    before = list(kept._kept)
+    later = EDITED.branch(190, lr=0.1)
+    for config, step, there in (
+        (SMALL, 130, 130), (SMALL, 129, 100), (SMALL, 99, 60), (SMALL, 59, None), (often, 129, 100),
+        (EDITED, 115, 100), (later, 115, 100), (later, 99, 60),
+    ):  # fmt: skip
+        found = kept.past(config, step)
+        assert (found and found.step) == there, (config, step)
+        if found:
+            assert found.config == config
+            assert found.flat.tobytes() == advance(start(config), there).flat.tobytes()
+    assert list(kept._kept) == before, "looking is no use of a recording"
+    kept.open(SMALL).strip()
+    assert kept.past(SMALL, 130).step == 130
+
+
 def test_a_branch_of_a_recording_that_is_not_there_starts_from_scratch():
     kept = Recordings()
     assert kept.open(EDITED).run is None
