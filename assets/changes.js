@@ -181,4 +181,17 @@ export class Changes {
     if (shown.ghosts.some((lane) => shown.haunted(lane) > 0)) return { lanes: shown };
     return (shown.draft || shown.ghosts.length) && before ? { lanes: before } : undefined;
   }
+
+  // The race that was asked for is more than the server can show: the one on the screen stays, and a button has settings
+  // that fit.
+  /** @param {any} message */
+  refuse({ refused, notes }) {
+    const { race } = this;
+    race.settings.say(notes);
+    race.container.classList.add("refused");
+    race.verdict.refuse(refused.text, refused.label, () => {
+      race.apply({ ...race.values, ...refused.fix });
+      race.commit();
+    });
+  }
 }

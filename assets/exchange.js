@@ -183,7 +183,7 @@ export class Exchange {
     if (message.kind === "lab" && message.refused) {
       this.refused = true;
       this.coming = undefined;
-      this.race.refuse(message);
+      this.race.changes.refuse(message);
       return;
     }
     if (message.kind === "lab") {

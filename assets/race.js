@@ -318,17 +318,6 @@ export class Race {
     if (this.exchange.isDueTo(message)) this.exchange.receive(message);
   }
 
-  // The race that was asked for is more than the server can show: the one on the screen stays until it is changed.
-  /** @param {any} message */
-  refuse({ refused, notes }) {
-    this.settings.say(notes);
-    this.container.classList.add("refused");
-    this.verdict.refuse(refused.text, refused.label, () => {
-      this.apply({ ...this.values, ...refused.fix });
-      this.commit();
-    });
-  }
-
   // The race that is on the screen from now on.
   /** @param {Record<string, any>} header */
   take(header) {

@@ -179,7 +179,7 @@ test("a race that is refused leaves the one on the screen, says so, and has no v
   const { race, exchange, asked } = watched(23);
   /** @type {any[]} */
   const refused = [];
-  race.refuse = (/** @type {any} */ message) => refused.push(message.refused.label);
+  race.changes = { refuse: (/** @type {any} */ message) => refused.push(message.refused.label) };
   exchange.ask();
   exchange.receive({ kind: "lab", refused: { text: "too heavy", fix: { replicas: 1 }, label: "1 seed" } });
   const now = performance.now() + 5000;
