@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -170,3 +170,33 @@ class ThreadDesk(Desk):
         heavy: Callable[[RunConfig], bool] = lambda config: False,
     ) -> None:
         super().__init__(max_bytes, heavy=heavy, crew=Crew(workers, ThreadHand))
+
+
+PATIENCE = 60
+
+
+def in_a_loop(make: Callable[[], Any], scenario: Callable[[Any], Awaitable[Any]]) -> Any:
+    """Run ``scenario(made)`` in an event loop of its own with a desk or a crew, and stop that in the end."""
+
+    async def run() -> Any:
+        made = make()
+        made.start()
+        try:
+            return await asyncio.wait_for(scenario(made), PATIENCE)
+        finally:
+            made.stop()
+
+    return asyncio.run(run())
+
+
+async def until(condition: Callable[[], Any]) -> None:
+    """Wait until a condition holds."""
+    async with asyncio.timeout(PATIENCE):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def left(task: asyncio.Task[Any]) -> None:
+    """Cancel a task, and wait until it has ended."""
+    task.cancel()
+    await asyncio.wait([task])

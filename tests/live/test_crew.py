@@ -8,35 +8,13 @@ import pytest
 from live import crew
 from live.crew import HEAVY_ONCE, TOO_LONG, Crew
 from live.scheduler import ComputationError
-from tests.scheduler import ThreadHand
+from tests.scheduler import ThreadHand, in_a_loop, left, until
 
 PATIENCE = 60
 
 
 def with_threads(scenario, hands=2):
-    """Run ``scenario(crew)`` in an event loop of its own and end the crew."""
-
-    async def run():
-        used = Crew(hands, ThreadHand)
-        used.start()
-        try:
-            return await asyncio.wait_for(scenario(used), PATIENCE)
-        finally:
-            used.stop()
-
-    return asyncio.run(run())
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def left(task):
-    """Cancel a task, and wait until it has ended."""
-    task.cancel()
-    await asyncio.wait([task])
+    return in_a_loop(lambda: Crew(hands, ThreadHand), scenario)
 
 
 def in_line(crew):

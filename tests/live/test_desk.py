@@ -26,7 +26,7 @@ from live.desk import (
     Viewer,
 )
 from live.scheduler import joined
-from tests.scheduler import ThreadDesk
+from tests.scheduler import ThreadDesk, in_a_loop, until
 
 SMALL = RunConfig(
     dataset="blobs", depth=2, width=8, batch_size=8, replicas=2, record_every=1, validate_every=5
@@ -36,17 +36,7 @@ PATIENCE = 60
 
 
 def with_desk(scenario, desk=None):
-    """Run ``scenario(desk)`` in an event loop of its own and end the desk."""
-
-    async def run():
-        used = desk or ThreadDesk()
-        used.start()
-        try:
-            return await asyncio.wait_for(scenario(used), PATIENCE)
-        finally:
-            used.stop()
-
-    return asyncio.run(run())
+    return in_a_loop(lambda: desk or ThreadDesk(), scenario)
 
 
 async def watch(desk, config, viewer):
@@ -65,12 +55,6 @@ async def watched(desk, config, step, viewer=None):
             if viewer.next > step // config.record_every:
                 break
     return {k: np.concatenate([b[k] for b in found], axis=0 if k == "step" else 1) for k in found[0]}
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 def check(block, config, step):

@@ -18,35 +18,14 @@ from live import crew as crew_module
 from live import hand, worker
 from live.crew import BROKEN_OFF, TOO_LARGE, TRIES, Crew
 from live.scheduler import ComputationError
+from tests.scheduler import in_a_loop, left, until
 
 PATIENCE = 60
 LARGE = worker.ROOM + 2**26  # bytes
 
 
 def with_crew(scenario, hands=2):
-    """Run ``scenario(crew)`` in an event loop of its own and end the crew."""
-
-    async def run():
-        used = Crew(hands)
-        used.start()
-        try:
-            return await asyncio.wait_for(scenario(used), PATIENCE)
-        finally:
-            used.stop()
-
-    return asyncio.run(run())
-
-
-async def until(condition):
-    async with asyncio.timeout(PATIENCE):
-        while not condition():
-            await asyncio.sleep(0.01)
-
-
-async def left(task):
-    """Cancel a task, and wait until it has ended."""
-    task.cancel()
-    await asyncio.wait([task])
+    return in_a_loop(lambda: Crew(hands), scenario)
 
 
 @pytest.fixture
