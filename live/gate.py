@@ -9,11 +9,12 @@ import os
 import re
 import socket
 from collections.abc import Mapping
+from html import escape
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.requests import HTTPConnection
-from starlette.responses import PlainTextResponse
+from starlette.responses import HTMLResponse, PlainTextResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from .files import Files
@@ -108,7 +109,7 @@ class Gate:
             return
         status, sentence = await self.refusal(scope)
         if status:
-            await _answer(status, sentence, scope, receive, send)
+            await _answer(status, sentence, f"{self.base}/", scope, receive, send)
         elif scope["type"] == "http" and self.path(scope) in self.files:
             await self.files(self.path(scope), scope, send)
         else:
@@ -176,12 +177,24 @@ class Gate:
         return scope
 
 
-async def _answer(status: int, sentence: str, scope: Scope, receive: Receive, send: Send) -> None:
+NOTHING = """<!doctype html>
+<html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">
+<meta name="color-scheme" content="light dark"><title>BatchNorm Lab</title>
+<body style="font: 1.1rem/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 36rem; padding: 0 1rem">
+<p>{sentence}</p><p><a href="{start}">Go to BatchNorm Lab</a></p></body></html>
+"""
+
+
+async def _answer(status: int, sentence: str, start: str, scope: Scope, receive: Receive, send: Send) -> None:
     """Answer with a sentence, and close the line: a body that is on its way isn't read."""
     if scope["type"] == "websocket" and "websocket.http.response" not in scope.get("extensions", {}):
         await send({"type": "websocket.close", "code": 1008})
         return
     headers = {"connection": "close", "cache-control": "no-store", "x-content-type-options": "nosniff"}
+    if status == 404 and "text/html" in Headers(scope=scope).get("accept", ""):
+        page = NOTHING.format(sentence=escape(sentence), start=escape(start))
+        await HTMLResponse(page, status, headers)(scope, receive, send)
+        return
     await PlainTextResponse(sentence + "\n", status, headers)(scope, receive, send)
 
 

@@ -90,6 +90,12 @@ def test_everything_else_is_not(path):
     assert status == 404 and text.endswith(" The lab begins at /.\n") and text[:-1].isprintable()
 
 
+def test_a_reader_who_mistyped_an_address_finds_a_way_on():
+    status, page = asked("/<b>/x&y", headers={"accept": "text/html,*/*"}, base="/lab")
+    assert status == 404 and '<a href="/lab/">' in page
+    assert "There is nothing at /&lt;b&gt;/x&amp;y." in page and "<b>" not in page
+
+
 @pytest.mark.parametrize(
     "method", ["POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "CONNECT", "NONSENSE"]
 )
