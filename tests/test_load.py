@@ -13,7 +13,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Request
 from websockets.server import ServerProtocol
 
-from benchmarks import _visitor, load, pages
+from benchmarks import _visitor, load, openings
 from benchmarks._visitor import LOOK_EVERY, Visitor
 from benchmarks._websocket import ROOM, Socket
 from book.race.settings import LAB_CONTROLS
@@ -342,8 +342,8 @@ def test_files_are_fetched_whatever_the_form_of_the_answer():
 
     async def fetch():
         async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-            kept = pages.Kept(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
-            file = pages.File("/a.js", 200, '"tag"', immutable=False, late=False)
+            kept = openings.Kept(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
+            file = openings.File("/a.js", 200, '"tag"', immutable=False, late=False)
             for again in (False, False, True, False):
                 await kept.get(file, again)
             with pytest.raises(OSError, match="answered 500; a browser got 200"):
