@@ -26,6 +26,7 @@ from book.words import brief
 HEAVY = 0.1  # seconds of a step: above them work is heavy
 LONGEST_STEP = 1.0  # seconds
 MOST_MEMORY = 768 * 2**20  # bytes
+MOST_NAMES = 140  # characters
 
 # What is given up of a race, in this order.
 _LEVERS = ("replicas", "batch_size", "width", "depth")
@@ -156,7 +157,9 @@ def _called(name: str, value: int) -> str:
 def _text(values: Values, configs: Sequence[RunConfig], refused: Sequence[int], caps: dict[str, int]) -> str:
     """Say what the heaviest lane costs, what can be shown, what fewer seeds would do, and what helps."""
     names, seeds = lane_names(values), values["replicas"]
-    who = "" if len(refused) == len(names) else f"{capital(listed([names[lane] for lane in refused]))}: "
+    who = capital(listed([names[lane] for lane in refused]))
+    who = who if len(who) <= MOST_NAMES else f"{len(refused)} of {len(names)} lanes"
+    who = "" if len(refused) == len(names) else f"{who}: "
     takes = "take" if seeds > 1 else "takes"
     heaviest = [configs[lane] for lane in refused]
     cost, most = _cost(heaviest)

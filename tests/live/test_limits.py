@@ -174,6 +174,18 @@ def test_lanes_that_become_alike_are_one():
     assert read(LAB_CONTROLS, write(LAB_CONTROLS, values | found.fix))[1] == []
 
 
+def test_lanes_with_long_names_are_counted():
+    own = tuple(
+        (norm, (("batch_size", 640), ("init_scale", 0.123456), ("weight_decay", 0.0123456)))
+        for norm in ("batch", "layer", "group")
+    )
+    values = lab(network="cnn", depth=20, width=64, batch_size=1, replicas=1, lanes=(*own, ("none", ())))
+    found = refusal(values)
+    assert (
+        found.text.startswith("3 of 4 lanes: 1 seed of this network takes about ") and len(found.text) < 300
+    )
+
+
 def test_a_larger_batch_in_mid_run_counts():
     edits = ((50, "lr", 0.5), (100, "batch_size", 640))
     values = lab(network="cnn", depth=20, width=100, batch_size=8, replicas=1, lanes=(("layer", ()),))
