@@ -52,7 +52,11 @@ def test_a_request_that_never_ends_is_let_go(serving, silent, impatient, begun):
     wait_for(lambda: not len(serving.watch), "the end")
 
 
-@pytest.mark.parametrize("begun", [frame(Opcode.TEXT, b"x" * 100)[:-1], frame(Opcode.TEXT, b"x", fin=False)])
+@pytest.mark.parametrize(
+    "begun",
+    [frame(Opcode.TEXT, b"x" * 100)[:-1], frame(Opcode.TEXT, b"x", fin=False)],
+    ids=["half a frame", "a fragment"],
+)
 def test_a_message_that_never_ends_is_let_go_and_a_silent_socket_stays(serving, silent, impatient, begun):
     with serving.open() as idle, contextlib.closing(serving.upgraded()) as line:
         line.sendall(begun)
