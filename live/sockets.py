@@ -206,6 +206,9 @@ class Guarded(WebSocketsSansIOProtocol):
     def refuse(self, code: int, reason: str) -> None:
         """Close the socket, and tell neither the app nor the log more than that."""
         log.debug("socket refused: %s", reason)
+        if self.conn.state is State.CLOSING:  # the app has told why, and an abort could overtake that
+            self._refused = True
+            return
         if self.conn.state is not State.OPEN:
             self.transport.abort()
             return

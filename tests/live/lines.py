@@ -42,6 +42,8 @@ class App:
             if message.get("text") == "flood":
                 while True:
                     await line.deliver(Framed.of(b"x" * 50000))
+            elif message.get("text") == "goodbye":
+                await send({"type": "websocket.close", "code": 1008, "reason": "goodbye"})
             elif message.get("text") == "trip":
                 while not line.disconnected:
                     await asyncio.sleep(0.01)

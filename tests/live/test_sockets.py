@@ -111,6 +111,18 @@ def test_a_flood_of_frames_of_any_kind_is_ended(serving, silent, kind, path):
     assert len(serving.app.heard) <= limits.burst + 1
 
 
+def test_a_flood_after_the_apps_goodbye_is_thrown_away_and_the_goodbye_read(serving, silent):
+    with contextlib.closing(serving.upgraded()) as line:
+        line.sendall(frame(Opcode.TEXT, b"goodbye"))
+        wait_for(lambda: serving.app.lines and serving.app.lines[0].close_sent, "the app's goodbye")
+        for _ in range(20):
+            line.sendall(FLOODS["pings"] * LIVE.burst)  # fails where the line is reset
+        wait_for(lambda: serving.app.lines[0]._refused, "the flood")
+        assert not serving.app.lines[0].transport.is_closing()
+        line.shutdown(socket.SHUT_WR)
+        assert code_and_reason(read_all(line)) == (1008, "goodbye")
+
+
 def test_fragments_are_counted_however_slowly_they_come(serving, silent, monkeypatch):
     monkeypatch.setattr(sockets, "limits_of", lambda path: LIVE._replace(rate=1e6, burst=10**6))
     with contextlib.closing(serving.upgraded()) as line:
