@@ -163,12 +163,12 @@ def _text(values: Values, configs: Sequence[RunConfig], refused: Sequence[int], 
     takes = "take" if seeds > 1 else "takes"
     heaviest = [configs[lane] for lane in refused]
     cost, most = _cost(heaviest)
-    said = f"{who}{_called('replicas', seeds)} of this network {takes} about {cost} a step, and this page "
-    said += f"shows what takes up to {most}"
+    said = f"{who}{_called('replicas', seeds)} of this network {takes} about {cost} a step; "
+    said += f"the limit is {most}"
     if seeds > 1:
         fewer = caps["replicas"] if _fit(values, {"replicas": caps["replicas"]}) else 1
         left, _ = _cost([replace(config, replicas=fewer) for config in heaviest], like=heaviest)
-        said += f": {_called('replicas', fewer)} would take about {left}"
+        said += f". {_called('replicas', fewer)} would take about {left}"
     helps = [_FEWER[name] for name in _LEVERS if caps[name] < _most(values, name)]
     return f"{said}. Use {' or '.join(filter(None, [', '.join(helps[:-1]), helps[-1]]))}."
 

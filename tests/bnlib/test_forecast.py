@@ -6,13 +6,12 @@ from dataclasses import replace
 from math import prod
 
 import pytest
+import torch
 
 from bnlib import NORMS, RunConfig, advance, config, forecast, start, work
 from bnlib.data import DATASETS, load
 from bnlib.plan import plan
 from bnlib.table import WEIGHT_NORMS
-
-torch = pytest.importorskip("torch")
 
 
 def of(**fields):

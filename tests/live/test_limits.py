@@ -92,12 +92,8 @@ def test_a_race_beyond_the_machine_is_refused_in_words():
     values = lab(**HOSTILE)
     assert not any(map(fits, lane_configs(values)))
     found = refusal(values)
-    expected = (
-        r"8 seeds of this network take about \d+ s and [\d.]+ GiB of memory a step, and this page shows "
-    )
-    expected += (
-        r"what takes up to 1 s and 0\.75 GiB: 1 seed would take about [\d.]+ s and [\d.]+ GiB of memory\. "
-    )
+    expected = r"8 seeds of this network take about \d+ s and [\d.]+ GiB of memory a step; the limit is "
+    expected += r"1 s and 0\.75 GiB\. 1 seed would take about [\d.]+ s and [\d.]+ GiB of memory\. "
     assert re.fullmatch(expected + r"Use fewer seeds(, .+)? or .+\.", found.text), found.text
     assert found.fix["replicas"] == 1 and found.label.startswith("1 seed, batches of ")
     assert refusal(values | found.fix) is None
@@ -111,7 +107,7 @@ def test_fewer_seeds_come_first_and_as_many_are_left_as_fit():
     found = refusal(values)
     seeds = found.fix["replicas"]
     assert found.fix.keys() == {"replicas"} and 1 < seeds < 8 and found.label == f"{seeds} seeds"
-    assert f": {seeds} seeds would take about " in found.text and found.text.endswith(" Use fewer seeds.")
+    assert f". {seeds} seeds would take about " in found.text and found.text.endswith(" Use fewer seeds.")
     assert refusal(values | found.fix) is None
     assert refusal(values | {"replicas": seeds + 1}) is not None
 
@@ -143,7 +139,7 @@ def test_memory_alone_can_be_the_reason():
     assert forecast(config).longest < LONGEST_STEP and forecast(config).memory > MOST_MEMORY
     found = refusal(values)
     assert re.match(
-        r"4 seeds of this network take about [\d.]+ GiB of memory a step, and this page shows ", found.text
+        r"4 seeds of this network take about [\d.]+ GiB of memory a step; the limit is 0\.75 GiB", found.text
     )
     assert " s " not in found.text.replace("seeds ", "") and refusal(values | found.fix) is None
 
