@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import RunConfig
+from bnlib.experiments.model import Race
 
 from .controls import Codec, Control, Values, read
 from .equations import Equation
@@ -60,10 +61,14 @@ class Meter(NamedTuple):
 
 
 class Job(NamedTuple):
-    """A computation for the pool: a function of a module and its arguments, all of which can be hashed."""
+    """A computation for the pool: a function of a module and its arguments, all of which can be hashed.
+
+    ``light``: it takes a tenth of a second at most, and doesn't wait for those that take longer.
+    """
 
     function: Callable[..., Any]
     arguments: tuple[Any, ...]
+    light: bool = False
 
 
 @dataclass(frozen=True)
@@ -135,12 +140,22 @@ class Passage(NamedTuple):
     function: Callable[..., Any]
 
 
+class Asked(NamedTuple):
+    """A question that readers bring along, and the scene in which they find its answer themselves."""
+
+    question: str
+    scene: str
+
+
 @dataclass(frozen=True)
 class Page:
     """A place in the book.
 
     name : of the file in ``pages/``; with hyphens for underscores, its address
-    order : where it stands in the reading order
+    order : its place in the reading order
+    group : under which name it stands in the navigation; without one, by itself
+    answers : the questions that it answers, as the first page lists them
+    thumbnail : the first page's settings -> a small figure that follows them, made within two milliseconds
     """
 
     name: str
@@ -149,6 +164,8 @@ class Page:
     icon: str = ":material/menu_book:"
     order: float = 0.0
     group: str = ""
+    answers: tuple[Asked, ...] = ()
+    thumbnail: Callable[[Values], Figure] | None = None
 
     @property
     def path(self) -> str:
@@ -164,16 +181,19 @@ class Chapter(Page):
     controls : the table of settings; the mechanism adds those of the scenes
     compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there
         yet is None. ``values["open"]``: the scene's question is unanswered, and nothing shown may answer it;
-        ``values["narrow"]``: there is little room
+        ``values["narrow"]``: there is little room; ``values["draft"]``: a finger is moving
     runs : values -> training runs by name; their recordings are shared, streamed and replayed
     kept : which of the recorded arrays `compute` looks at
-    jobs : values -> `Job` by name, for the pool
+    jobs : values -> `Job` by name, for the pool. While a finger moves (``values["draft"]``) only light ones,
+        so that the picture follows within a tenth of a second
     scenes : in order
     code : functions for "Show the code"
     pytorch : values -> a short PyTorch program. What it prints as "name = number" are numbers of the view
     script : values -> a script that computes the view's numbers again where only well-known packages are
     slow : `compute` runs in the pool, not in the server's event loop
     ending : what a reader can say now, what not, and where to go
+    experiments : names of those that judge what the chapter shows
+    lab : values -> the same networks as a race of the training lab; None where the lab can't show them
     links : further ways on: words and address
     """
 
@@ -190,6 +210,8 @@ class Chapter(Page):
     slow: bool = False
     ending: tuple[str, ...] = ()
     sources: tuple[Source, ...] = ()
+    experiments: tuple[str, ...] = ()
+    lab: Callable[[Values], Race | None] | None = None
     links: tuple[tuple[str, str], ...] = ()
 
     @property
@@ -237,7 +259,7 @@ class Chapter(Page):
 
     def view(self, values: Values, found: Found | None = None) -> View:
         """Compute what ``values`` show; ``found`` holds recordings and results of jobs."""
-        given = {**values, "open": self.is_open(values)}
+        given = {"draft": False, **values, "open": self.is_open(values)}
         return self.compute(given, found or {}) if self.has_waits else self.compute(given)
 
     def settings(self, scene: Scene, changes: Mapping[str, Any], answered: bool = False) -> Values:
@@ -282,15 +304,20 @@ class Answer(NamedTuple):
     reveal: Values
 
 
-def measured_states(chapter: Chapter, scene: Scene) -> tuple[Values, Callable[[Numbers], Values]]:
-    """Return the settings before the answer, and from the numbers there those of the reveal."""
+def measured_states(
+    chapter: Chapter, scene: Scene, **given: Any
+) -> tuple[Values, Callable[[Numbers], Values]]:
+    """Return the settings before the answer, and from the numbers there those of the reveal.
+
+    ``given`` are settings that both have beside the scene's, such as another seed.
+    """
 
     def reveal(before: Numbers) -> Values:
         moved = {name: _number(value, before) for name, value in scene.reveal.items()}
-        return chapter.settings(scene, moved, answered=True)
+        return chapter.settings(scene, {**moved, **given}, answered=True)
 
     # As answered: while a question is open a view may keep to itself what decides it.
-    return chapter.settings(scene, {}, answered=True), reveal
+    return chapter.settings(scene, given, answered=True), reveal
 
 
 def answer(scene: Scene, before: Numbers, reveal: Values, after: Numbers) -> Answer:

@@ -17,6 +17,7 @@ from .words import brief
 
 SHOWN, MAX_UNKNOWN = 40, 8
 MOST_PARTS = 4  # broken parts of one setting that are named
+SEEDS = 8  # that what a chapter says rests on: one seed is an anecdote
 
 Values = dict[str, Any]
 
@@ -219,6 +220,20 @@ def points_control(name: str, label: str, count: int, most: int = 8, about: str 
         return ",".join(f"{index}:{value!r}" for index, value in moved)
 
     return Control(name, "points", (), label, unset="none", codec=Codec(parse, write), about=about)
+
+
+def seed_control() -> Control:
+    """Make the button that takes other seeds; `seeds` says which."""
+    return Control(
+        "seed", "next", 0, "other seeds", f"seeds 0 to {SEEDS - 1} at first", 0, 10_000,
+        about=f"Trains {SEEDS} other networks, from other initial weights and with other batches. What "
+        "holds for these seeds only was chance.",
+    )  # fmt: skip
+
+
+def seeds(values: Mapping[str, Any]) -> dict[str, int]:
+    """Return the seeds of a chapter's networks as fields of a `RunConfig`."""
+    return {"seed": SEEDS * values["seed"], "replicas": SEEDS}
 
 
 def _index(raw: Any) -> int:

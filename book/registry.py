@@ -43,3 +43,9 @@ def _page(stem: str) -> Page:
 def chapters() -> dict[str, Chapter]:
     """Return the pages that are chapters, by name, in reading order."""
     return {name: page for name, page in pages().items() if isinstance(page, Chapter)}
+
+
+def after(page: Page) -> Page | None:
+    """Return the page that follows in reading order."""
+    every = list(pages().values())
+    return next((one for one in every if one.order > page.order), None)

@@ -50,8 +50,8 @@ class Shelf:
         self.outbox = Outbox()
 
     async def job(self, job: Job) -> Any:
-        """Return what a job returns; nobody knows how long it takes."""
-        run = partial(self.scheduler.run, job.function, *job.arguments, heavy=True)
+        """Return what a job returns."""
+        run = partial(self.scheduler.run, job.function, *job.arguments, heavy=not job.light)
         return await self.results.get(job, run)
 
     async def view(self, chapter: Chapter, values: Values, found: Mapping[str, Any]) -> View:
@@ -68,8 +68,8 @@ class Shelf:
         for name, config in runs_of(chapter, values).items():
             stop = until(chapter, values) // config.record_every + 1
             found[name] = await self.scheduler.frames(config, range(stop), ("step", *chapter.kept))
-        for name, job in jobs_of(chapter, values).items():
-            found[name] = await self.job(job)
+        jobs = jobs_of(chapter, values)
+        found |= zip(jobs, await asyncio.gather(*map(self.job, jobs.values())), strict=True)
         return await self.view(chapter, values, found)
 
     async def answer(self, chapter: Chapter, scene: Scene) -> Answer:
@@ -95,7 +95,7 @@ def runs_of(chapter: Chapter, values: Values, draft: bool = False) -> dict[str, 
 
 def jobs_of(chapter: Chapter, values: Values) -> dict[str, Job]:
     """Return the jobs that settings stand for."""
-    return dict(chapter.jobs(values)) if chapter.jobs else {}
+    return dict(chapter.jobs({"draft": False, **values})) if chapter.jobs else {}
 
 
 def until(chapter: Chapter, values: Values) -> int:
@@ -181,8 +181,8 @@ class Session:
         if chapter is None:
             raise ValueError(f"chapter={shown(name)} must be one of {', '.join(self.shelf.chapters)}")
         values, problems = read(chapter.table, settings(message))
-        values["narrow"] = message.get("narrow") is True
-        return _Request(chapter, values, whole(message, "id"), message.get("draft") is True, problems)
+        values["narrow"], values["draft"] = (message.get(name) is True for name in ("narrow", "draft"))
+        return _Request(chapter, values, whole(message, "id"), values["draft"], problems)
 
     async def _guarded(self, request: _Request, work: Awaitable[None]) -> None:
         """Do the work of a view; what goes wrong becomes a sentence, and other pages go on."""

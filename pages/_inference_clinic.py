@@ -6,13 +6,14 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.clinic import REMEDIES
-from bnlib.inference import expected_gap
+from bnlib.lessons.clinic import REMEDIES
+from bnlib.lessons.inference import expected_gap
 from book import figure as fig
 from book.chapter import Found, Light, Numbers, View
+from book.charts import average, percent
 from book.controls import Values
 from book.figure import BLUE, INK, ORANGE, PAPER, Figure
-from pages._inference_parts import SEEDS, STEP_BATCH, average, frame, percent, pixels
+from pages._inference_parts import SEEDS, STEP_BATCH, frame, pixels
 
 PATIENTS = ("A", "B", "C")
 FIXES = {

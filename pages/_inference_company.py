@@ -8,6 +8,7 @@ import numpy as np
 
 from book import figure as fig
 from book.chapter import Found, Numbers, View
+from book.charts import WAITING, average
 from book.controls import Values
 from book.figure import BLUE, INK, PAPER
 from pages._inference_parts import (
@@ -17,8 +18,6 @@ from pages._inference_parts import (
     EVAL,
     SEEDS,
     TRAIN,
-    WAITING,
-    average,
     bars,
     conv_steps,
     corner,

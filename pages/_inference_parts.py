@@ -8,15 +8,16 @@ from typing import Any
 import numpy as np
 
 from bnlib.data import load
-from bnlib.inference import SHOWN, expected_gap
+from bnlib.lessons.inference import SHOWN, expected_gap
 from book import figure as fig
 from book.chapter import Light, Numbers
+from book.charts import WAITING, percent
+from book.charts import bars as seed_bars
 from book.controls import Values
 from book.equations import Equation, row, told
 from book.figure import BLUE, GREEN, INK, ORANGE, PURPLE, Figure
 
 STEP_BATCH, SEEDS, DRAWS = 64, 4, 20
-WAITING = "Networks are being trained."
 TRAIN, EVAL, ANEW = "train()", "eval()", "recomputed"
 # The first that a name holds is its colour.
 COLOURS = {
@@ -51,31 +52,10 @@ def pixels() -> tuple[float, float]:
     return float(x.mean()), float(x[:64].var(axis=0).mean())
 
 
-def percent(low: float = 0.0, title: str = "right answers") -> fig.Axis:
-    ticks = [share for share in (0, 0.2, 0.4, 0.6, 0.8, 1.0) if share >= low]
-    return fig.axis(low, 1.02, title, ticks, words=[f"{share:.0%}" for share in ticks])
-
-
 def bars(shares: dict[str, Any], title: str, narrow: bool, **more: Any) -> Figure:
-    """Draw means over seeds as bars, the seeds as dots; what isn't there yet has a place without a bar."""
-    names = list(shares)
-    found = [np.full(1, np.nan) if own is None else np.atleast_1d(own) for own in shares.values()]
-    means = [float(own.mean()) for own in found]
-    colours = [next((c for word, c in COLOURS.items() if word in name), BLUE) for name in names]
-    seeds_x = [name for name, own in zip(names, found, strict=True) for _ in own]
-    data = [
-        fig.bars(names, means, "mean of the seeds", colours, alpha=0.75, width=0.6),
-        fig.dots(seeds_x, np.concatenate(found), "one seed", INK, size=5),
-    ]
-    above = [
-        fig.label(name, mean, f"{mean:.0%}", yshift=12 if mean < 0.9 else -14, xshift=-22 if narrow else -30)
-        for name, mean in zip(names, means, strict=True)
-        if np.isfinite(mean)
-    ]
-    told_ = "; ".join(f"{n}: {m:.1%}" for n, m in zip(names, means, strict=True) if np.isfinite(m))
-    alt = f"Bars of the share of right answers. {told_ or 'Nothing is computed yet'}."
-    axes = (fig.category_axis(names), percent())
-    return fig.figure(data, title, alt, *axes, annotations=above, bargap=0, barmode="overlay", **more)
+    """Draw shares of right answers."""
+    colours = [next((c for word, c in COLOURS.items() if word in name), BLUE) for name in shares]
+    return seed_bars(shares, title, percent(), colours, narrow, **more)
 
 
 def tiles(images: Any, columns: int, gutter: int = 1) -> Any:
@@ -191,7 +171,3 @@ def raised(number: float, power: int) -> str:
 def start_left(momentum: float, steps: int) -> Equation:
     left, name = momentum**steps, "weight of the start after t steps, m: momentum"
     return Equation("left", name, row("mᵗ"), left, (row(raised(momentum, steps)), told(left)))
-
-
-def average(values: Any) -> float:
-    return float(np.mean(values))

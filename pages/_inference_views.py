@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.inference import expected_average, expected_gap, half_life, moving
+from bnlib.lessons.inference import expected_average, expected_gap, half_life, moving
 from book import figure as fig
 from book.chapter import Found, Numbers, View
+from book.charts import WAITING, average
 from book.controls import Values
 from book.equations import Equation, bracketed, ref, row, told
 from book.figure import BLUE, INK, ORANGE, Figure
@@ -22,9 +23,7 @@ from pages._inference_parts import (
     SEEDS,
     STEP_BATCH,
     TRAIN,
-    WAITING,
     answers,
-    average,
     bars,
     curves,
     digits,

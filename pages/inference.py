@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bnlib import RunConfig, clinic, evaluation, inference, network
+from bnlib import RunConfig, evaluation, network
+from bnlib.lessons import clinic, inference
 from bnlib.stats import RunningStats
 from book.chapter import Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import EPS_STOPS, Control, Values
@@ -382,7 +383,7 @@ CHAPTER = Chapter(
     title="Training and inference",
     question="Why is a network that trained well wrong when it is used?",
     icon=":material/swap_horiz:",
-    order=40,
+    order=20,
     lead=(
         "Good in `train()`, bad in `eval()`? Scene 7. Loss stuck at batch size 2? "
         "[Batch cliff](/one-batch?scene=cliff). Output depends on its neighbours? Scene 5.\n\n"
@@ -425,10 +426,7 @@ CHAPTER = Chapter(
         ),
         Source("PyTorch, torch.nn.BatchNorm1d: momentum weighs the new value; None: cumulative average"),
     ),
-    links=(
-        ("Experiment E13 in the lab", "/training-lab?experiment=E13"),
-        ("Experiment E14 in the lab", "/training-lab?experiment=E14"),
-    ),
+    experiments=("E13", "E14", "E15", "E28"),
 )
 
 if __name__ == "__main__":

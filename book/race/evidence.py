@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, NamedTuple
+from urllib.parse import urlencode
 
 from bnlib.experiments import EXPERIMENTS, Experiment, Race
 from book.controls import Values, shown, write
@@ -63,6 +64,11 @@ def address_of(name: str, number: int = 1) -> dict[str, str]:
     """The full address of a race, as texts by setting."""
     _, race = RACES[name, number]
     return write(LAB_CONTROLS, settings_of(race) | {"experiment": name, "race": number})
+
+
+def race_address(race: Race) -> str:
+    """Return the query of the address at which the lab shows a race of its own."""
+    return urlencode(write(LAB_CONTROLS, settings_of(race)))
 
 
 class Link(NamedTuple):

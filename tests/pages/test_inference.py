@@ -14,7 +14,8 @@ import plotly.graph_objects as go
 import pytest
 import torch
 
-from bnlib import advance, inference, start
+from bnlib import advance, start
+from bnlib.lessons import inference
 from book.chapter import answer, measured_states, packed_figures, story
 from book.controls import read, write
 from pages import inference as page

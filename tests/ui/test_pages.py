@@ -11,9 +11,10 @@ from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
 import ui.chapters
+from bnlib.experiments import EXPERIMENTS
 from book.race.asking import is_open, scene_of
 from book.race.scenes import OPENING
-from book.registry import chapters, pages
+from book.registry import after, chapters, pages
 from live.messages import CONTROLS, LAB, read, write
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -90,7 +91,11 @@ def test_sources_and_ways_on_are_on_the_page(page):
     listed = "\n".join(f"- {source.text}" for source in chapter.sources)
     assert not listed or listed in [text.value for text in app.markdown]
     assert chapter.lead in [text.value for text in app.markdown] or not chapter.lead
-    assert [button.label for button in app.button] == [words for words, _ in chapter.links]
+    following = [f"Next: {one.question}" for one in [after(chapter)] if one and chapter.scenes]
+    raced = [name for name in chapter.experiments if not isinstance(EXPERIMENTS[name].races, str)]
+    evidence = [f"{name}: {EXPERIMENTS[name].title}" for name in raced]
+    ways = [*following, *(words for words, _ in chapter.links), *evidence]
+    assert [button.label for button in app.button] == ways
 
 
 @pytest.mark.parametrize(

@@ -7,9 +7,10 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from bnlib import RunConfig, RunningStats, advance, inference, start
-from bnlib.clinic import REMEDIES, Patient, examine, frozen, remedy
+from bnlib import RunConfig, RunningStats, advance, start
 from bnlib.data import batch_indices
+from bnlib.lessons import inference
+from bnlib.lessons.clinic import REMEDIES, Patient, examine, frozen, remedy
 from bnlib.network import forward
 
 SMALL = RunConfig(

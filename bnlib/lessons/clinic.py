@@ -8,7 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .config import RunConfig
+from ..config import RunConfig
+from ..train import Run, advance
 from .inference import (
     BLOCK,
     Found,
@@ -21,7 +22,6 @@ from .inference import (
     trained,
     with_statistics,
 )
-from .train import Run, advance
 
 BATCH = 64  # samples of a batch where train() is given many
 

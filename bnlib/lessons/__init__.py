@@ -1,0 +1,1 @@
+"""What single chapters have measured: networks trained and asked, one module a chapter."""
