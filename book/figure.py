@@ -127,6 +127,19 @@ def figure(data: Sequence[Trace], title: str, alt: str, x: Axis, y: Axis, **more
     return {"data": list(data), "layout": layout | more}
 
 
+def thumbnail(
+    data: Sequence[Trace], title: str, alt: str, x: Sequence[float], y: Sequence[float], **more: Any
+) -> Figure:
+    """Put traces into a small figure without axes, as the first page has one a chapter.
+
+    x, y : (low, high) of the ranges
+    """
+    hidden: dict[str, Any] = {"ticks": (), "visible": False, "showgrid": False}
+    margin = {"l": 4, "r": 4, "t": 4, "b": 4}
+    axes = (axis(*x, **hidden), axis(*y, **hidden))
+    return figure(data, title, alt, *axes, place="contents", margin=margin, **more)
+
+
 def label(x: Any, y: Any, text: str, colour: str = INK, size: int = 12, **more: Any) -> dict[str, Any]:
     """Make an annotation without an arrow."""
     font = {"color": colour, "size": size}
