@@ -128,7 +128,7 @@ def figure(data: Sequence[Trace], title: str, alt: str, x: Axis, y: Axis, **more
 
 
 def thumbnail(
-    data: Sequence[Trace], title: str, alt: str, x: Sequence[float], y: Sequence[float], **more: Any
+    data: Sequence[Trace], title: str, alt: str, x: tuple[float, float], y: tuple[float, float], **more: Any
 ) -> Figure:
     """Put traces into a small figure without axes, as the first page has one a chapter.
 

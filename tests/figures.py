@@ -188,8 +188,8 @@ def _bad_meta(figure: Mapping[str, Any]) -> Iterator[str]:
     for name in ("title", "alt"):
         if not isinstance(meta.get(name), str) or not meta[name].strip():
             yield f"layout.meta.{name} is missing"
-    if meta.get("place") not in ("main", "side"):
-        yield f"layout.meta.place is {meta.get('place')!r}, not main or side"
+    if meta.get("place") not in ("main", "side", "contents"):
+        yield f"layout.meta.place is {meta.get('place')!r}, not main, side or contents"
     if strange := set(meta) - {"title", "alt", "hint", "place"}:
         yield f"layout.meta holds {sorted(strange)}"
 
