@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from book.registry import chapters
-from tests.browser.gestures import at_rest, wait_for_address
+from tests.browser.gestures import at_rest, wait_for_address, watch_pictures
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -56,15 +56,31 @@ OPENED = """() => {
 }"""
 
 
+def check_words(page: Page) -> None:
+    """Every figure says in words what it shows."""
+    for canvas in page.locator("figure canvas[role=img]").all():
+        expect(canvas).to_have_attribute("aria-label", re.compile(r"\S{2,} \S+"))
+        assert "nan" not in (canvas.get_attribute("aria-label") or "").split()
+
+
+def pictures_of(page: Page) -> list[str]:
+    return page.locator("figure canvas").evaluate_all("all => all.map((one) => one.toDataURL())")
+
+
 @pytest.mark.parametrize(("chapter", "scene"), ASKED)
 def test_a_prediction_is_measured_played_and_remembered(
     page: Page, context: BrowserContext, chapter: str, scene: str
 ) -> None:
     open_scene(page, chapter, scene)
+    check_words(page)
     assert page.locator(".choices .right").count() == 0
     assert page.locator(".controls").evaluate("(set) => set.disabled"), "nothing can be tried out before"
+    pictures, first = watch_pictures(page), pictures_of(page)
     page.locator(".choices button").nth(1).click()
     answered(page)
+    assert pictures_of(page) != first
+    if not CHAPTERS[chapter].has_waits:
+        assert pictures() >= 5, "settings move to those of the reveal"
     expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
     expect(page.locator(".said .but")).to_be_visible()
     wait_for_address(page, rf"guesses={scene}%3A1")
@@ -75,18 +91,22 @@ def test_a_prediction_is_measured_played_and_remembered(
             plain = isinstance(value, (int, float)) or value in controls[name].choices
             written = controls[name].write(controls[name].parse(value)) if plain else ""
             wait_for_address(page, rf"[?&]{name}={re.escape(written)}")
-    said = page.locator(".said").inner_text()
+    said, verdict = page.locator(".said").inner_text(), page.locator(".verdict").inner_text()
     assert "nan" not in said and "{" not in said and len(said) > 40
     other = context.new_page()
     other.goto(page.url)
     answered(other)
     expect(other.locator(".said")).to_have_text(re.sub(r"\s+", " ", said), use_inner_text=True)
+    expect(other.locator(".verdict")).to_have_text(re.sub(r"\s+", " ", verdict), use_inner_text=True)
+    assert pictures_of(other) == pictures_of(page)
 
 
 @pytest.mark.parametrize(("chapter", "scene"), SCENES)
-def test_real_plotly_opens_each_figure_as_the_painter_draws_it(page: Page, chapter: str, scene: str) -> None:
+def test_a_scene_can_be_explored_and_fits_a_phone(page: Page, chapter: str, scene: str) -> None:
+    """Real Plotly opens each figure as the painter draws it, and nothing is wider than a small screen."""
     query = f"guesses={scene}:0" if (chapter, scene) in ASKED else ""
     open_scene(page, chapter, scene, query)
+    check_words(page)
     shown = page.locator("figure[data-figure]").count()
     assert shown
     for number in range(shown):
@@ -103,17 +123,12 @@ def test_real_plotly_opens_each_figure_as_the_painter_draws_it(page: Page, chapt
         page.keyboard.press("Escape")
         expect(dialog).to_have_count(0)
         expect(figure.locator(".explore")).to_be_focused()
-
-
-@pytest.mark.parametrize(("chapter", "scene"), SCENES)
-def test_a_scene_fits_a_phone(page: Page, chapter: str, scene: str) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    query = f"guesses={scene}:0" if (chapter, scene) in ASKED else ""
-    open_scene(page, chapter, scene, query)
+    at_rest(page)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     for part in page.locator(
-        ".choices button:visible, .ways button:visible, .chapter input:visible, .chapter select:visible, "
-        "figure canvas:visible, .explore:visible"
+        ".scenes [aria-current], .panel button:visible, .choices button:visible, .ways button:visible, "
+        ".chapter input:visible, .chapter select:visible, figure canvas:visible, .explore:visible"
     ).all():
         box = part.bounding_box()
         assert box is None or (box["x"] >= -0.5 and box["x"] + box["width"] <= 390.5)
@@ -144,14 +159,6 @@ def test_keys_answer_and_lead_on(page: Page, chapter: str, scene: str) -> None:
     page.locator("body").press("ArrowLeft")
     expect(page.locator(".scenes [aria-current]")).to_have_attribute("data-scene", scene)
     expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
-
-
-@pytest.mark.parametrize(("chapter", "scene"), SCENES)
-def test_figures_say_in_words_what_they_show(page: Page, chapter: str, scene: str) -> None:
-    open_scene(page, chapter, scene)
-    for canvas in page.locator("figure canvas[role=img]").all():
-        expect(canvas).to_have_attribute("aria-label", re.compile(r"\S{2,} \S+"))
-        assert "nan" not in (canvas.get_attribute("aria-label") or "").split()
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)

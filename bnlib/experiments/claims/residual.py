@@ -126,7 +126,7 @@ _WARM = 50  # steps over which the learning rate rises, where it does
 
 
 def _e30_cells(full: bool) -> Cells:
-    start = RunConfig(batch_size=16, replicas=64 if full else 24)
+    start = RunConfig(batch_size=16, replicas=64 if full else 12)
     train = RunConfig(
         norm="layer", batch_size=64, optimizer="adamw", lr=0.003, replicas=4 if full else 2, **QUIET
     )
