@@ -98,13 +98,12 @@ def some(control: Control, count: int) -> list[float]:
     return [control.stops[round(last * k / steps)] for k in range(steps + 1)]
 
 
-def visit(reader: Reader, chapter: Chapter, scene: Scene, count: int, usual: float) -> float:
-    """Print the waits of one scene, and return the first."""
+def visit(reader: Reader, chapter: Chapter, scene: Scene, count: int, usual: float) -> None:
+    """Print the waits of one scene; ``usual`` is the first wait of the scene that ratios are to."""
     seeded = any(control.name == "seed" for control in chapter.controls)
     changes = {"seed": next(SEED)} if seeded else {}
     values = chapter.settings(scene, changes, answered=True)
     seen = reader.ask(chapter, values)
-    usual = usual or seen.first
     judged = f", judged {seen.judged:.2f}" if scene.choices else ""
     line = f"{chapter.name} {scene.name}: first {seen.first:.3f} ({seen.first / usual:.0f}x), "
     print(f"{line}whole {seen.whole:.2f}{judged}; {seen.size / 1000:.0f} kB", flush=True)
@@ -114,7 +113,6 @@ def visit(reader: Reader, chapter: Chapter, scene: Scene, count: int, usual: flo
         rest = 1000 * reader.ask(chapter, states[-1]).whole
         told = f"dragged {median(drafts):.0f} ms, at most {max(drafts):.0f}; then at rest {rest:.0f}"
         print(f"    {control.name}: {told}", flush=True)
-    return usual
 
 
 def main() -> None:
@@ -127,7 +125,7 @@ def main() -> None:
              if not asked.names or name in asked.names]  # fmt: skip
     if asked.reduced:
         pairs = [pair for pair in pairs if f"{pair[0].name} {pair[1].name}" in FIGURES]
-    server, usual = Server(), 0.0
+    server = Server()
     try:
         address = server.url.replace("http", "ws") + "/live"
         with connect(address, origin=Origin(server.url), max_size=None) as socket:
@@ -135,8 +133,9 @@ def main() -> None:
             one_batch = told["one_batch"]
             start = one_batch.settings(one_batch.scenes[0], {}, answered=True)
             reader.ask(one_batch, start)  # the channel is warm
+            usual = reader.ask(one_batch, start).first
             for chapter, scene in pairs:
-                usual = visit(reader, chapter, scene, FEW if asked.reduced else STOPS, usual)
+                visit(reader, chapter, scene, FEW if asked.reduced else STOPS, usual)
     finally:
         server.kill()
 

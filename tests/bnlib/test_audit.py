@@ -80,7 +80,7 @@ def test_sound_evidence_has_no_problems(monkeypatch):
     found = audited(monkeypatch)
     assert found.problems == [] and found.nulls == {"gap": ("both are small",)}
     assert found.stances == {"small": ("supports", {"both are small": "does not show"})}
-    assert (found.misses, found.seeds, found.draws) == ({"gap": 0.0}, 12, 100)
+    assert (found.misses, found.seeds, found.draws) == ({"gap": 0.0}, 8, 100)
     assert "fails: both are small" in str(found) and "small: supports; does not show where both" in str(found)
 
 
@@ -101,13 +101,13 @@ def test_evidence_that_can_not_fail_is_found(monkeypatch, changes, problem):
 
 
 def test_a_check_that_fails_on_fresh_seeds_is_found_and_how_often(monkeypatch):
-    """Of pairs of 12 seeds: the share is counted, and compared with all pairs there are."""
-    fresh = replace(GAUSSIAN, batch_size=8, seed=audit.FRESH, replicas=12)
+    """Of pairs of 8 seeds: the share is counted, and compared with all pairs there are."""
+    fresh = replace(GAUSSIAN, batch_size=8, seed=audit.FRESH, replicas=8)
     values = audit.measure(Cell("gaussian_batches", fresh, 200))["s"]
     bound = float(np.median(values))
     what = reading(lambda r: check("level", r[8]["s"], least=bound, name="gap"))
     found = audited(monkeypatch, read=what)
-    exact = np.mean([values[list(pair)].mean() < bound for pair in permutations(range(12), 2)])
+    exact = np.mean([values[list(pair)].mean() < bound for pair in permutations(range(8), 2)])
     assert found.misses["level"] == pytest.approx(exact, abs=4 * np.sqrt(exact * (1 - exact) / found.draws))
     assert any("'level' fails on" in one and "of fresh seed sets" in one for one in found.problems)
 
