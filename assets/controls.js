@@ -230,7 +230,7 @@ export function called({ choices, names, stops, shown }, value) {
  * @param {Control} control
  * @returns {HTMLElement} what stands for the control in the page
  */
-function explained(label, { label: name, about }) {
+export function explained(label, { label: name, about }) {
   if (!about) return label;
   const row = element(null, "div", "explained");
   label.replaceWith(row);

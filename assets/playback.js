@@ -1,6 +1,6 @@
 // The controls that Python's table asks for: sliders, choices, rows of buttons, a button for the next one, and a
 // playhead that plays.
-import { button, choice, element, ICONS, slider } from "./controls.js";
+import { button, choice, element, explained, ICONS, slider } from "./controls.js";
 
 const STEPS_A_SECOND = 30;
 
@@ -40,7 +40,7 @@ function next(parent, control, { onInput, onChange }) {
   );
   node.dataset.control = control.name;
   return {
-    row: node,
+    row: explained(node, /** @type {any} */ (control)),
     show: (value) => {
       now = value;
     },
@@ -88,7 +88,7 @@ function row(parent, control, { onInput, onChange }) {
       option.setAttribute("aria-checked", String(on));
       option.tabIndex = on ? 0 : -1;
     });
-  return { row: group, show };
+  return { row: explained(group, /** @type {any} */ (control)), show };
 }
 
 /** @param {HTMLElement} parent @param {Control} control @param {Listener} listener @returns {Made} */
