@@ -23,6 +23,7 @@ from pages._gradients_depth_parts import (
     over_factors,
     power_axis,
     relative,
+    times,
     variance,
 )  # fmt: skip
 
@@ -72,7 +73,7 @@ def view(values: Values, found: Found) -> View:
         return View(numbers, text, figures)
     text = (
         f"{WORDS[arm].capitalize()}, {layers} layers, weights {brief(scale)} times He’s: the first layer’s "
-        f"gradient is {brief(numbers['opened'])} times the last one’s."
+        f"gradient is {times(numbers['opened'])} times the last one’s."
     )
     table = {
         "norm": [WORDS[arm].replace(",", " and")] * CELLS,
@@ -166,8 +167,8 @@ def _opened(arm: str, layers: int, scale: float, row: Any) -> Figure:
     title = f"{WORDS[arm].capitalize()}, {layers} layers, scale {brief(scale)}"
     return fig.figure(
         data, title,
-        f"{title}, layer by layer: the gradient goes from {brief(deep.typical(gradient[:, 0]))} in the first "
-        f"layer to 1 in the last, the activations’ size from 1 to {brief(deep.typical(size[:, -1]))}.",
+        f"{title}, layer by layer: the gradient goes from {times(deep.typical(gradient[:, 0]))} in the first "
+        f"layer to 1 in the last, the activations’ size from 1 to {times(deep.typical(size[:, -1]))}.",
         layer_axis(layers), power_axis(max(2, int(np.ceil(ends.max()))), "relative size"), showlegend=True,
         hint="Gradient: last layer = 1. Activations: first layer = 1.",
     )  # fmt: skip

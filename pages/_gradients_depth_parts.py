@@ -69,6 +69,11 @@ def factor(exponent: float) -> str:
     return brief(float(f"{10**exponent:.2g}")) if -1.95 < exponent < 3.99 else power(exponent)
 
 
+def times(ratio: float) -> str:
+    """Write a ratio, a very large one as a power of ten."""
+    return brief(ratio) if ratio < 1e6 else power(np.log10(ratio))
+
+
 def power_axis(most: int, title: str) -> Axis:
     """Make a logarithmic axis from 10^-most to 10^most."""
     every = max(1, -(-most // 4))

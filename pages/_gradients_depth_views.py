@@ -27,6 +27,7 @@ from pages._gradients_depth_parts import (
     power,
     power_axis,
     relative,
+    times,
     variance,
 )  # fmt: skip
 
@@ -59,7 +60,7 @@ def depth(values: Values, found: Found) -> View:
         numbers |= {f"after_{n}_steps": float(n) for n in LATER}
     who = "One seed, as a draft: " if draft else f"{layers} layers: "
     plain = (
-        f"without a norm the first layer’s gradient is {brief(numbers['ratio_none'])} times the last one’s"
+        f"without a norm the first layer’s gradient is {times(numbers['ratio_none'])} times the last one’s"
     )
     if hide:
         return View(numbers, f"{who}{plain}.", figures)
@@ -126,7 +127,7 @@ def _growth(
             curves = relative(seen[arm]["gradient"])
             data += over_factors(x, curves, WORDS[arm], COLOURS[arm], width=3)
             highest = max(highest, float(np.abs(np.log10(curves)).max()))
-            told_.append(f"{WORDS[arm]} {brief(deep.typical(curves[:, 0]))}")
+            told_.append(f"{WORDS[arm]} {times(deep.typical(curves[:, 0]))}")
         data.append(closed_form(x, expected, arm == list(profiles)[-1]))
     if drag and not values["open"]:
         hold = {"drag": "layers", "axis": "x"}
@@ -165,7 +166,7 @@ def _sigma(profiles: Any, layers: int, scale: float, draft: bool) -> Figure:
         f"{'; '.join(told_) or 'nothing is computed yet'}.",
         layer_axis(layers), fig.axis(0, high, "σ"), showlegend=True,
         shapes=[fig.mark(0.5, 1, layers + 0.5, 1, INK, 1, dash="dot")],
-        hint=f"Below the dotted line dividing by σ makes a gradient larger. {_seeds(draft)}",
+        hint=f"Dividing by less than 1 makes a gradient larger. {_seeds(draft)}",
     )  # fmt: skip
 
 
@@ -266,12 +267,11 @@ def _similarity(profiles: Any, layers: int, draft: bool) -> Figure:
     if profiles["none"] is not None:
         data.append(closed_form(x, profiles["none"]["expected"].mean(axis=0), True))
     return fig.figure(
-        data, "How alike two digits are behind each layer, before training",
+        data, "How alike two digits are, before training",
         f"Curves of the mean cosine between two samples over the layers. Behind the last: "
         f"{'; '.join(told_) or 'nothing is computed yet'}.",
-        layer_axis(layers), fig.axis(0, 1.05, "cosine between two samples"), showlegend=True,
-        hint="At 1 all digits look the same to the output layer. Closed form: without a norm, or layer "
-        f"norm. {_seeds(draft)}",
+        layer_axis(layers), fig.axis(0, 1.05, "cosine behind each layer"), showlegend=True,
+        hint=f"At 1 all look the same. Closed form: no norm or layer norm. {_seeds(draft)}",
     )  # fmt: skip
 
 

@@ -126,7 +126,7 @@ def test_learning_is_training_with_statistics_of_batches():
 
 
 def test_what_diverges_keeps_quiet():
-    config = deep.network("skip_none", 40, replace(SMALL, init_scale=1.0, lr=100.0, dtype="float32"))
+    config = deep.network("skip_none", 40, replace(SMALL, init_scale=0.3, lr=1000.0, dtype="float32"))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         found = deep.learning(config, 10, 10)
