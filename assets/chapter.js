@@ -1,5 +1,6 @@
 // A chapter's frame: its settings, its scenes, and everything that follows the finger. Which chapter it is, it doesn't
 // know: Python declares it (book/chapter.py), measures the answers and makes the figures.
+import { judge, remember } from "./answers.js";
 import { button, element } from "./controls.js";
 import { digit, Keys } from "./keys.js";
 import { build } from "./playback.js";
@@ -229,6 +230,7 @@ export class Chapter {
     this.due = scene.name;
     this.frame.classList.add("moving"); // from now on until what was measured is shown
     const known = this.stories[scene.name];
+    remember(this.data.page, scene.name, number, known?.right);
     if (known) this.reveal(known);
     else this.settle();
     this.scenes?.said.focus({ preventScroll: true }); // the answers can't be used any more; what is said is read next
@@ -248,6 +250,7 @@ export class Chapter {
   learn(name, story) {
     // On its way to the reveal a picture is other than it, but nobody has chosen anything else.
     this.stories[name] = this.motion.running ? { ...story, holds: true } : story;
+    judge(this.data.page, name, story.right);
     if (name !== this.values.scene || this.guess() === undefined) return;
     if (this.due === name) this.reveal(story);
     else if (this.jump) {
@@ -391,6 +394,7 @@ export class Chapter {
   destroy() {
     this.halt();
     this.keys.destroy();
+    this.scenes?.destroy();
     this.stage.destroy();
   }
 }

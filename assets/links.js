@@ -1,4 +1,5 @@
-// Links to what the page shows: its address as it is, or as it was before its question was answered.
+// Links to what the page shows, its address as it is, or as it was before its question was answered; and links to
+// other pages.
 
 /**
  * The address with the question of its scene unanswered. Only what was answered, or what shows the answer, goes:
@@ -28,4 +29,19 @@ export async function copied(text) {
   } catch {
     return false; // no clipboard without https, or without the reader's permission
   }
+}
+
+/**
+ * Has links inside a box followed within the reader's session: a page that is loaded anew would begin another one. The
+ * bar of chapters does it (ui/navigation.py); where it doesn't, links are what they always are.
+ *
+ * @param {HTMLElement} box
+ */
+export function keepSession(box) {
+  box.addEventListener("click", (event) => {
+    const link = /** @type {Element} */ (event.target).closest("a");
+    if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    if (!document.dispatchEvent(new CustomEvent("bnlab:go", { detail: link.href, cancelable: true })))
+      event.preventDefault();
+  });
 }

@@ -1,5 +1,6 @@
 // Races to open: scenes, each with a question that its own race answers, and the races of the named experiments; the
 // question's box, and which of them the race on the screen is.
+import { judge, remember } from "./answers.js";
 import { button, element } from "./controls.js";
 import { Prediction } from "./scenes.js";
 
@@ -200,6 +201,7 @@ export class Races {
   answer(choice) {
     const { scene } = this;
     if (!scene || !this.isOpen || choice >= scene.choices.length) return;
+    remember(this.race.data.page, scene.name, choice);
     this.commit(choice === scene.choices.length - 1 ? LEVEL : choice);
   }
 
@@ -218,6 +220,7 @@ export class Races {
   learn(story, read) {
     const { scene } = this;
     if (!scene || this.isOpen) return;
+    judge(this.race.data.page, scene.name, story.right);
     // Who was taken to the race, and has stayed there, is taken back to what is said of it.
     const { watching, race } = this;
     const stayed = watching !== undefined && Math.abs(watching - race.top()) < STAYED;

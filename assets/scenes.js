@@ -1,4 +1,5 @@
 // Scenes: the question with its answers, and what is said once one has been given; and a chapter's row of scenes.
+import { place, remembered, watch } from "./answers.js";
 import { button, element } from "./controls.js";
 
 /**
@@ -123,23 +124,35 @@ export class Scenes {
     this.next = button(ways, "Next →", "Next scene", () => chapter.move(1));
     button(ways, "Start over", "Start over with this scene", () => chapter.startOver());
     this.help = button(ways, "?", "Keys", () => chapter.keys.toggle());
+    this.unwatch = watch(() => this.mark());
   }
 
   /** @param {Scene} scene */
   show(scene) {
-    const { chapter, story, tabs } = this;
+    const { story, tabs } = this;
     story.forEach((one, i) => {
-      const answered = chapter.guess(one.name) !== undefined;
       if (one === scene) tabs[i].setAttribute("aria-current", "step");
       else tabs[i].removeAttribute("aria-current");
-      tabs[i].classList.toggle("answered", answered);
-      tabs[i].setAttribute("aria-label", `${one.title}${answered ? ", answered" : ""}`);
     });
+    this.mark();
     this.centre();
     this.back.disabled = scene === story[0];
     this.next.disabled = scene === story.at(-1);
-    this.next.classList.toggle("main", !chapter.open && !this.next.disabled);
+    this.next.classList.toggle("main", !this.chapter.open && !this.next.disabled);
     this.tell(scene);
+  }
+
+  // Which scenes are answered: here, or at another time in this browser.
+  mark() {
+    const { chapter, story, tabs } = this;
+    const kept = remembered();
+    story.forEach(({ name, title }, i) => {
+      const answered = chapter.guess(name) !== undefined;
+      const before = !answered && kept.has(place(chapter.data.page, name));
+      tabs[i].classList.toggle("answered", answered);
+      tabs[i].classList.toggle("before", before);
+      tabs[i].setAttribute("aria-label", `${title}${answered ? ", answered" : before ? ", answered before" : ""}`);
+    });
   }
 
   // On a phone the scenes are a row that scrolls: the present one in its middle.
@@ -160,5 +173,9 @@ export class Scenes {
       waiting:
         guess !== undefined ? "It is being measured …" : chapter.open ? "Choose an answer; then it is measured." : "",
     });
+  }
+
+  destroy() {
+    this.unwatch();
   }
 }

@@ -1,4 +1,5 @@
 // What a view shows: figures, equations, lamps, meters, notes, the text. It draws what Python sent, nothing else.
+import { Contents } from "./contents.js";
 import { element } from "./controls.js";
 import { Equations } from "./equations.js";
 import { Plot } from "./plot.js";
@@ -38,6 +39,9 @@ export class Stage {
     this.telling = undefined;
     /** @type {ReturnType<typeof theme> | undefined} */
     this.theme = undefined;
+    // The first page lists all others, each with a small figure.
+    const { data, frame, container } = chapter;
+    this.contents = data.contents ? new Contents(frame, container, /** @type {any} */ (data)) : undefined;
     this.place = ""; // the scene, and whether it is narrow, that boxes keep their room for
   }
 
@@ -48,12 +52,15 @@ export class Stage {
   /** @param {View} view */
   show(view) {
     this.view = view;
+    this.contents?.show(view.figures);
+    const own = Object.entries(view.figures).filter(([, { layout }]) => layout.meta.place !== "contents");
+    const names = own.map(([name]) => name);
     for (const name of Object.keys(this.plots)) {
-      if (name in view.figures) continue;
+      if (names.includes(name)) continue;
       this.plots[name].destroy();
       delete this.plots[name];
     }
-    for (const [name, figure] of Object.entries(view.figures)) this.plots[name] ??= this.build(name, figure);
+    for (const [name, figure] of own) this.plots[name] ??= this.build(name, figure);
     this.draw();
     this.showMeters();
     this.telling ??= setTimeout(() => {
@@ -98,10 +105,12 @@ export class Stage {
       const figure = this.view?.figures[name];
       if (figure) plot.show(figure, this.theme);
     }
+    this.contents?.draw();
   }
 
   repaint() {
     this.theme = undefined;
+    this.contents?.repaint();
     this.draw();
   }
 
@@ -188,6 +197,7 @@ export class Stage {
 
   destroy() {
     clearTimeout(this.telling);
+    this.contents?.destroy();
     for (const plot of Object.values(this.plots)) plot.destroy();
   }
 }

@@ -154,6 +154,7 @@ class Page:
     name : of the file in ``pages/``; with hyphens for underscores, its address
     order : its place in the reading order
     group : under which name it stands in the navigation; without one, by itself
+    scenes : in order; those with choices ask for a prediction
     answers : the questions that it answers, as the first page lists them
     thumbnail : the first page's settings -> a small figure that follows them, made within two milliseconds
     """
@@ -164,6 +165,7 @@ class Page:
     icon: str = ":material/menu_book:"
     order: float = 0.0
     group: str = ""
+    scenes: tuple[Scene, ...] = ()
     answers: tuple[Asked, ...] = ()
     thumbnail: Callable[[Values], Figure] | None = None
 
@@ -171,6 +173,10 @@ class Page:
     def path(self) -> str:
         """The page's address below the root; the home page has none."""
         return "" if self.name == "home" else self.name.replace("_", "-")
+
+    def at(self, scene: str) -> str:
+        """Return a scene's address below the root, its question open; the training lab calls one a preset."""
+        return f"{self.path}?preset={scene}"
 
 
 @dataclass(frozen=True)
@@ -186,7 +192,6 @@ class Chapter(Page):
     kept : which of the recorded arrays `compute` looks at
     jobs : values -> `Job` by name, for the pool. While a finger moves (``values["draft"]``) only light ones,
         so that the picture follows within a tenth of a second
-    scenes : in order
     code : functions for "Show the code"
     pytorch : values -> a short PyTorch program. What it prints as "name = number" are numbers of the view
     script : values -> a script that computes the view's numbers again where only well-known packages are
@@ -203,7 +208,6 @@ class Chapter(Page):
     runs: Callable[[Values], Mapping[str, RunConfig]] | None = None
     kept: tuple[str, ...] = ()
     jobs: Callable[[Values], Mapping[str, Job]] | None = None
-    scenes: tuple[Scene, ...] = ()
     code: tuple[Passage, ...] = ()
     pytorch: Callable[[Values], str] | None = None
     script: Callable[[Values], str] | None = None
@@ -213,6 +217,10 @@ class Chapter(Page):
     experiments: tuple[str, ...] = ()
     lab: Callable[[Values], Race | None] | None = None
     links: tuple[tuple[str, str], ...] = ()
+
+    def at(self, scene: str) -> str:
+        """Return a scene's address below the root, its question open."""
+        return f"{self.path}?scene={scene}"
 
     @property
     def table(self) -> tuple[Control, ...]:

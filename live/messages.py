@@ -52,6 +52,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from book.chapter import Chapter, story
+from book.contents import entries
 from book.controls import Control, Values, describe, read, write
 from book.race.evidence import Link, listed, open_link
 from book.race.lanes import lane_configs
@@ -98,5 +99,6 @@ def opening(picture: str, values: Values, title: str) -> dict[str, Any]:
 
 
 def of_chapter(chapter: Chapter) -> dict[str, Any]:
-    """Return what a chapter's frame is given besides its settings."""
-    return {"chapter": chapter.name, "story": story(chapter), "ending": chapter.ending}
+    """Return what a chapter's frame is given besides its settings; the first page lists all others."""
+    given = {"chapter": chapter.name, "story": story(chapter), "ending": chapter.ending}
+    return given if chapter.path else given | {"contents": entries()}

@@ -9,7 +9,9 @@ import numpy as np
 
 from bnlib.data import load
 from bnlib.lessons.inference import SHOWN, expected_gap
+from bnlib.stats import RunningStats
 from book import figure as fig
+from book.batch import SOURCES
 from book.chapter import Light, Numbers
 from book.charts import WAITING, percent
 from book.charts import bars as seed_bars
@@ -33,6 +35,32 @@ COLOURS = {
 def step_batch(values: Values) -> int:
     """Return how many samples a step has: where classes shall fill whole norm batches, 128."""
     return 2 * STEP_BATCH if values["scene"] == "one_class" else STEP_BATCH
+
+
+SMALL_STEPS = 48
+
+
+def small(values: Values) -> Figure:
+    """Draw what the first page's unit feeds a running mean: means of batches of the size that is chosen."""
+    return _followed(values["batch_size"])
+
+
+@lru_cache(maxsize=32)
+def _followed(size: int) -> Figure:
+    steps = np.arange(SMALL_STEPS + 1)
+    batches = SOURCES["digits"](np.random.default_rng([20, size]), size, SMALL_STEPS)
+    means, variances = batches.mean(axis=0), batches.var(axis=0)
+    stats, running = RunningStats.zeros(()), [0.0]
+    for mean, variance in zip(means, variances, strict=True):
+        stats = stats.update(mean, variance, size)
+        running.append(float(stats.mean))
+    data = [
+        fig.dots(steps[1:], means, "mean of a batch", INK, size=4, alpha=0.5),
+        fig.line(steps, running, "running mean", ORANGE, width=3),
+    ]
+    alt = f"Dots: means of {SMALL_STEPS} batches of {size}. A line that starts at 0: their running mean."
+    title = "A running mean follows the means of batches"
+    return fig.thumbnail(data, title, alt, (-1, SMALL_STEPS + 1), (-1.9, 0.15))
 
 
 def conv_steps(step: int) -> int:

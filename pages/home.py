@@ -1,8 +1,9 @@
-"""Home: what this is, on one screen, with a picture to touch."""
+"""Home: what this is, on one screen, with a picture to touch; and below it the book's contents."""
 
 from book.arithmetic import mean_steps
 from book.batch import BATCH_CONTROLS, Batch, bound_words, describe, pytorch, script, transform
 from book.chapter import Chapter, View
+from book.contents import thumbnails
 from book.controls import Values
 from book.equations import Equation, Term, root, told
 from book.measures import digit_figure
@@ -27,6 +28,7 @@ def compute(values: Values) -> View:
         # Chapter one asks how far a dot can get, so no wall is shown here.
         "dots": rows_figure(batch, text, HINT, narrow=narrow, walls=False),
         "digit": digit_figure(batch, narrow),
+        **thumbnails(values),
     }
     return View(numbers, text, figures, batch.table, short)
 
@@ -47,17 +49,13 @@ CHAPTER = Chapter(
     order=0,
     lead=(
         "Each dot is what **one unit of a network** receives from one **handwritten digit**. Batch norm "
-        "gives the batch mean 0 and standard deviation 1 (x̂). Then it scales and shifts it by what the "
-        "network learns (y). **Drag a dot** or a slider: everything is computed anew while you move it."
+        "gives the batch mean 0 and standard deviation 1 (x̂), then scales and shifts it (y). **Drag a dot** "
+        "or a slider: everything is computed anew while you move it."
     ),
     controls=BATCH_CONTROLS,
     compute=compute,
     pytorch=pytorch,
     script=script,
-    links=(
-        ("Chapter one: what happens to one batch? →", "/one-batch"),
-        ("And does it help? Watch networks learn →", "/training-lab"),
-    ),
 )
 
 if __name__ == "__main__":

@@ -8,10 +8,10 @@ from typing import Any
 from bnlib import RunConfig, evaluation, network
 from bnlib.lessons import clinic, inference
 from bnlib.stats import RunningStats
-from book.chapter import Chapter, Choice, Found, Job, Passage, Scene, Source, View
+from book.chapter import Asked, Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import EPS_STOPS, Control, Values
 from pages._inference_clinic import PATIENTS
-from pages._inference_parts import DRAWS, STEP_BATCH, conv_steps, step_batch
+from pages._inference_parts import DRAWS, STEP_BATCH, conv_steps, small, step_batch
 from pages._inference_programs import pytorch
 from pages._inference_scripts import script
 from pages._inference_views import VIEWS
@@ -384,6 +384,14 @@ CHAPTER = Chapter(
     question="Why is a network that trained well wrong when it is used?",
     icon=":material/swap_horiz:",
     order=20,
+    group="How it works",
+    answers=(
+        Asked("Why can a network be right in training and wrong at inference?", "stale"),
+        Asked("How fast do running averages follow, and what does momentum set?", "lag"),
+        Asked("When does it help to recompute the statistics?", "recalibrate"),
+        Asked("Why does an answer depend on the other samples of its batch?", "roulette"),
+    ),
+    thumbnail=small,
     lead=(
         "Good in `train()`, bad in `eval()`? Scene 7. Loss stuck at batch size 2? "
         "[Batch cliff](/one-batch?scene=cliff). Output depends on its neighbours? Scene 5.\n\n"

@@ -7,8 +7,9 @@ from book.arithmetic import equations
 from book.batch import BATCH_CONTROLS, OPERATIONS, SOURCE_CONTROLS, UNDEFINED, Batch, describe, transform
 from book.batch import pytorch as torch_program
 from book.batch import script as numpy_script
-from book.chapter import Chapter, Choice, Passage, Scene, Source, View
+from book.chapter import Asked, Chapter, Choice, Passage, Scene, Source, View
 from book.controls import Control, Values
+from book.figure import INK, Figure, dots, faded, line, thumbnail
 from book.measures import GRADIENTS, MEASURES, POOLED, digit_figure
 from book.rows import rows_figure
 from book.words import filled
@@ -232,6 +233,23 @@ def _rest_spread(batch: Batch) -> float:
     return float(rest.std()) if len(rest) else 0.0
 
 
+THREADS = 32  # at most
+
+
+def small(values: Values) -> Figure:
+    """Draw the first page's batch, and below it y: each dot above is joined to the one that it becomes."""
+    batch = transform(values)
+    every = -(-batch.size // THREADS)
+    x, y = (batch.arrays[name][::every] for name in ("x", "y"))
+    above, below = np.ones(len(x)), np.zeros(len(x))
+    gap = np.full(len(x), np.nan)
+    across, down = (np.column_stack(ends).ravel() for ends in ((x, y, gap), (above, below, gap)))
+    threads = line(across, down, "from x to y", faded(INK, 0.3), width=1)
+    data = [threads, dots(x, above, "x", INK, size=6), dots(y, below, "y", size=6)]
+    alt = f"A row of dots, x, and one below it, y. {describe(batch, given_away=False)}"
+    return thumbnail(data, "A batch before and after", alt, (-4, 4), (-0.2, 1.2))
+
+
 # ---- the same elsewhere ------------------------------------------------------------------------------------
 
 TORCH = {
@@ -339,6 +357,14 @@ CHAPTER = Chapter(
     question="What happens to one batch?",
     icon=":material/scatter_plot:",
     order=10,
+    group="How it works",
+    answers=(
+        Asked("What do μ, σ, ε, γ and β do to a batch?", "steps"),
+        Asked("Can γ and β undo batch norm?", "undo"),
+        Asked("When does ε change what comes out?", "microscope"),
+        Asked("Does batch norm make numbers Gaussian?", "shape"),
+    ),
+    thumbnail=small,
     controls=(
         *BATCH_CONTROLS,
         *SOURCE_CONTROLS,

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+
 import streamlit as st
 
 from book.chapter import Page
 from book.registry import FOLDER, pages
+
+from .navigation import Groups
 
 MOST_IN_ONE_ROW = 6
 
@@ -15,15 +19,14 @@ def page_of(path: str) -> st.Page:
     return _made(next(page for page in pages().values() if page.path == path))
 
 
-def all_chapters() -> dict[str, list[st.Page]] | list[st.Page]:
-    """Return every page; from seven on by group."""
-    every = pages().values()
+def all_chapters() -> Groups:
+    """Return every page; from seven on by group, those without one as they stand in reading order."""
+    every = list(pages().values())
     if len(every) <= MOST_IN_ONE_ROW:
-        return [_made(page) for page in every]
-    grouped: dict[str, list[st.Page]] = {}
-    for page in every:
-        grouped.setdefault(page.group, []).append(_made(page))
-    return grouped
+        return [("", [_made(page) for page in every])]
+    return [
+        (name, [_made(page) for page in group]) for name, group in groupby(every, lambda page: page.group)
+    ]
 
 
 def _made(page: Page) -> st.Page:

@@ -6,14 +6,14 @@ a reload, covers the page and doesn't hear Escape: the links are ours, and only 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 
 import streamlit as st
 
 from . import assets
 
-Groups = Mapping[str, Sequence[st.Page]]
+Groups = Sequence[tuple[str, Sequence[st.Page]]]  # by name, in reading order; "" is no group
 
 # Streamlit's variables of the theme's colours exist in components only; its `color-scheme` is everywhere.
 _STYLE = """<style>
@@ -93,23 +93,30 @@ _SCRIPT = """<script>
     for (const kind of ["pointerdown", "keydown"]) document.addEventListener(kind, stop);
     watch.observe(main, { childList: true, subtree: true, characterData: true });
   };
+  const go = (address) => {
+    const target = new URL(address);
+    for (const [name, value] of new URLSearchParams(location.search))
+      if (name.startsWith("embed")) target.searchParams.append(name, value);
+    arrive();
+    history.pushState(null, "", target);
+    dispatchEvent(new PopStateEvent("popstate"));
+  };
   nav.addEventListener("click", (event) => {
     const link = event.target.closest("a");
     if (!link || event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();
     close();
     if (link.matches(".skip, [aria-current]")) return read();
-    const target = new URL(link.href);
-    for (const [name, value] of new URLSearchParams(location.search))
-      if (name.startsWith("embed")) target.searchParams.append(name, value);
-    arrive();
-    history.pushState(null, "", target);
-    dispatchEvent(new PopStateEvent("popstate"));
+    go(link.href);
   });
   nav.addEventListener("toggle", (event) => { if (event.target.open) close(event.target); }, true);
   const listen = (kind, hear) => document.addEventListener(kind, function heard(event) {
     if (nav.isConnected) hear(event);
     else document.removeEventListener(kind, heard);
+  });
+  listen("bnlab:go", (event) => {  // from a link inside a page: assets/links.js
+    event.preventDefault();
+    go(event.detail);
   });
   listen("pointerdown", (event) => { if (!nav.contains(event.target)) close(); });
   listen("keydown", (event) => {
@@ -122,14 +129,12 @@ _SCRIPT = """<script>
 </script>"""
 
 
-def navigate(pages: Sequence[st.Page] | Groups) -> st.Page:
+def navigate(groups: Groups) -> st.Page:
     """Show the way to every chapter, and return the chapter that the address asks for.
 
-    ``pages`` is a list, or a dictionary from a group's name to its chapters; those of the group "" stand in
-    the row as they are, the others open from their group's name.
+    Chapters of the group "" stand in the row as they are, the others open from their group's name.
     """
-    groups: Groups = pages if isinstance(pages, Mapping) else {"": pages}
-    page = st.navigation(pages, position="hidden")
+    page = st.navigation([page for _, pages in groups for page in pages], position="hidden")
     st.html(style())
     st.html(bar(groups, page), unsafe_allow_javascript=True)
     return page
@@ -144,7 +149,7 @@ def style() -> str:
 def bar(groups: Groups, current: st.Page) -> str:
     """Give the row of links and the menu, one of which the width of the window chooses, with their script."""
     row, menu = [], []
-    for name, pages in groups.items():
+    for name, pages in groups:
         links = _links(pages, current)
         if not name:
             row.append(links)

@@ -37,9 +37,10 @@ export default function ({ parentElement: root, data, setStateValue }) {
 """
 
 
-def picture(name: str, *, title: str) -> Values:
+def picture(name: str, *, title: str, page: str = "") -> Values:
     """Show the live picture ``name`` (a chapter, or "lab") with its controls; return its settings.
 
+    ``page`` is the name of the page where it isn't the picture's: what is answered is remembered by page.
     The settings are read from the page's address; what the reader chooses is written back there when
     the gesture ends. Fields of the address that are broken fall back one by one, and the page says so.
     """
@@ -68,6 +69,8 @@ def picture(name: str, *, title: str) -> Values:
         | {
             "paused": "step" in link.address,
             "arrival": arrival,
+            "page": page or name,
+            "base": assets.base(),
             "assets": assets.base() + assets.MOUNT,
             "channel": assets.base() + "/live",
             "plotly": assets.base() + assets.PLOTLY,

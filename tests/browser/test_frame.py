@@ -199,7 +199,7 @@ def test_every_page_has_a_title_of_its_own(page: Page) -> None:
     titles = {}
     for path in paths(page):
         go(page, path)
-        name = bar(page).locator(".row [aria-current=page]").inner_text()
+        name = bar(page).locator(".row [aria-current=page]").text_content()  # it may be in a closed group
         expect(page).to_have_title("BatchNorm Lab" if path == "/" else f"{name} · BatchNorm Lab")
         titles[path] = page.title()
     assert len(set(titles.values())) == len(titles)
@@ -212,12 +212,12 @@ def test_every_page_has_a_title_of_its_own(page: Page) -> None:
 def many(context: BrowserContext) -> Page:
     """The bar of fifteen chapters in groups, on the page of the ninth."""
     pages: list[Any] = [SimpleNamespace(title=f"Chapter {i}", url_path=f"chapter-{i}") for i in range(15)]
-    groups = {
-        "": pages[:1],
-        "Statistics & <axes>": pages[1:6],
-        "Training": pages[6:11],
-        "Relatives": pages[11:],
-    }
+    groups = [
+        ("", pages[:1]),
+        ("Statistics & <axes>", pages[1:6]),
+        ("Training", pages[6:11]),
+        ("Relatives", pages[11:]),
+    ]
     page = context.new_page()
     page.route("**/many", lambda route: route.fulfill(body="<main></main>", content_type="text/html"))
     page.goto("/many")

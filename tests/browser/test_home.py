@@ -5,9 +5,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.gestures import address, drag_slider, wait_for_address, watch_pictures
+from tests.questions import ELEVEN
 
 pytestmark = pytest.mark.browser
 
@@ -25,20 +26,108 @@ def dot_at(page: Page, value: float) -> tuple[float, float]:
     return left + (value + 6.125) / 12.25 * (right - left), box["y"] + (box["height"] - 26) / 3 - 14
 
 
-def test_one_screen_says_what_it_is_and_shows_a_picture(page: Page) -> None:
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 720)])
+def test_one_screen_says_what_it_is_shows_a_picture_and_leads_to_the_contents(
+    page: Page, width: int, height: int
+) -> None:
+    page.set_viewport_size({"width": width, "height": height})
     open_home(page)
-    for selector in ("h1", "canvas.dots", ".verdict", "text=Chapter one", "text=Watch networks learn"):
-        box = page.locator(selector).first.bounding_box()
-        assert box is not None and box["y"] + box["height"] <= 900, selector
+    way = page.get_by_role("button", name=re.compile(r"\d+ questions, \d+ chapters.* Contents"))
+    begin = page.get_by_role("link", name="Begin: What happens to one batch?")
+    for part in (page.locator("h1"), page.locator("canvas.dots"), page.locator(".verdict"), way, begin):
+        box = part.bounding_box()
+        assert box is not None and box["y"] + box["height"] <= height, part
+    way.click()
+    expect(page.locator(".contents h2")).to_be_in_viewport()
+    expect(page.locator(".contents h2")).to_be_focused()
 
 
-@pytest.mark.parametrize(
-    ("way", "where"), [("Chapter one", "/one-batch"), ("Watch networks learn", "/training-lab")]
-)
-def test_ways_lead_on(page: Page, way: str, where: str) -> None:
+# ---- the contents ----------------------------------------------------------------------------------------
+
+
+def contents(page: Page) -> Locator:
+    expect(page.locator(".contents .entry").first).to_be_visible()
+    return page.locator(".contents")
+
+
+def asks(page: Page, number: int = -1) -> Locator:
+    """Wait for a question that is open; return one of its answers."""
+    answers = page.locator(".prediction.open .choices button:enabled")
+    expect(answers.first).to_be_visible()
+    return answers.nth(number)
+
+
+def test_each_of_eleven_questions_is_two_clicks_from_an_answer_of_ones_own(page: Page) -> None:
+    """A click on the question here, and a click on an answer there."""
     open_home(page)
-    page.get_by_role("button", name=way).click()
-    page.wait_for_url("**" + where)
+    page.evaluate("window.kept = true")
+    for name, pattern in ELEVEN.items():
+        link = contents(page).locator(".asked a").filter(has_text=re.compile(pattern)).first
+        link.click()
+        asks(page)
+        assert re.search(r"\?(.*&)?(scene|preset)=\w", page.url), name
+        page.go_back()
+        expect(page.locator("h1")).to_contain_text("What does batch normalization do")
+    assert page.evaluate("window.kept"), "the page was not loaded anew"
+
+
+def test_what_was_answered_is_remembered_in_this_browser_until_it_is_forgotten(page: Page) -> None:
+    page.goto("/one-batch?scene=undo&guesses=undo:0,tug:1")
+    expect(page.locator(".choices .right")).to_be_visible()
+    page.goto("/")
+    made = contents(page).locator("[data-page=one_batch] .made")
+    expect(made).to_have_text("6 predictions")
+    line, undo = page.locator(".done-so-far"), contents(page).get_by_role("link", name="γ and β undo")
+    expect(line).to_be_hidden()  # a link's answers are its sender's
+    undo.click()
+    asks(page, 0).click()
+    expect(page.locator(".choices .right")).to_be_visible()
+    bar = page.get_by_role("navigation", name="Chapters")
+    bar.locator(".row").get_by_role("link", name="BatchNorm Lab").click()
+    for _ in ("at once", "after a reload"):
+        expect(made).to_have_text("1 of 6 predictions made")
+        expect(undo.locator("..").get_by_role("img", name="answered")).to_be_visible()
+        expect(contents(page).get_by_role("img", name="answered")).to_have_count(1)
+        expect(line).to_contain_text(re.compile(r"You have made 1 of \d+ predictions, 1 of them right"))
+        page.reload()
+    contents(page).get_by_role("link", name="Go on: Tug a dot").click()
+    asks(page)
+    tab = page.locator(".scenes [data-scene=undo]")
+    expect(tab).to_have_attribute("aria-label", "Undo it, answered before")
+    assert "answered" not in (page.locator(".scenes [data-scene=tug]").get_attribute("aria-label") or "")
+    other = page.context.new_page()
+    other.goto("/")
+    contents(other).get_by_role("button", name="Forget the predictions").click()
+    other.get_by_role("button", name="No, keep them").click()
+    expect(other.locator(".done-so-far")).to_contain_text("You have made 1 of")
+    contents(other).get_by_role("button", name="Forget the predictions").click()
+    other.get_by_role("button", name="Yes, forget all").click()
+    expect(other.locator(".done-so-far [role=status]")).to_have_text("Your predictions are forgotten.")
+    expect(other.locator(".done-so-far button:visible")).to_have_count(0)
+    expect(tab).to_have_attribute("aria-label", "Undo it")  # in the first tab, too
+    other.reload()
+    expect(contents(other).locator("[data-page=one_batch] .made")).to_have_text("6 predictions")
+    expect(other.locator(".done-so-far")).to_be_hidden()
+    other.close()
+
+
+def test_the_labs_answers_count_and_small_figures_follow_once_a_finger_rests(page: Page) -> None:
+    open_home(page)
+    small = contents(page).locator("[data-page=one_batch] canvas")
+    expect(small).to_have_attribute("aria-label", re.compile(r"A batch before and after\. .*32 numbers"))
+    before = small.evaluate("(canvas) => canvas.toDataURL()")
+    release = drag_slider(page, "batch_size", 0.4, 0.1, hold=True)
+    expect(page.locator(".verdict")).not_to_contain_text("32 numbers")
+    assert small.evaluate("(canvas) => canvas.toDataURL()") == before
+    release()
+    expect(small).not_to_have_attribute("aria-label", re.compile("32 numbers"))
+    assert small.evaluate("(canvas) => canvas.toDataURL()") != before
+    contents(page).get_by_role("link", name="regularize").click()
+    asks(page).click()
+    page.go_back()
+    entry = contents(page).locator("[data-page=training_lab]")
+    expect(entry.locator(".made")).to_contain_text("1 of ")
+    expect(entry.get_by_role("img", name="answered")).to_have_count(1)
 
 
 @pytest.mark.parametrize("control", ["gamma", "beta", "eps", "batch_size"])

@@ -1,4 +1,4 @@
-"""The home page: its picture, its short equations, and that its links keep their meaning."""
+"""The home page: its picture, equations and small figures, and that its links keep their meaning."""
 
 import math
 
@@ -7,8 +7,9 @@ import plotly.graph_objects as go
 import pytest
 
 from book.batch import DIGITS
+from book.contents import listed
 from book.controls import read, write
-from pages import home, training_lab
+from pages import home
 from tests.figures import problems_of, words_of
 
 CHAPTER = home.CHAPTER
@@ -67,7 +68,7 @@ def test_how_far_a_dot_can_get_is_left_to_chapter_one(size, narrow):
 def test_every_picture_is_plotlys(size, extreme, narrow):
     values, _ = read(CHAPTER.table, {"batch_size": size, **extreme})
     shown = CHAPTER.view(values | {"narrow": narrow})
-    assert list(shown.figures) == ["dots", "digit"]
+    assert list(shown.figures)[:2] == ["dots", "digit"]
     for figure in shown.figures.values():
         assert problems_of(figure) == []
         go.Figure(figure)
@@ -75,8 +76,12 @@ def test_every_picture_is_plotlys(size, extreme, narrow):
     assert all(type(value) is float and math.isfinite(value) for value in shown.numbers.values())
 
 
-def test_the_way_leads_on():
-    assert [address for _, address in CHAPTER.links] == ["/one-batch", "/training-lab"]
-    assert "Chapter one" in CHAPTER.links[0][0] and "Watch networks learn" in CHAPTER.links[1][0]
+def test_below_the_picture_is_a_small_figure_of_each_page():
+    """While a finger moves there is none: the browser keeps the last ones."""
+    values, _ = read(CHAPTER.table, {"batch_size": 20})
+    drawn = [f"contents_{page.name}" for page in listed() if page.thumbnail]
+    assert len(drawn) >= 3 and list(CHAPTER.view(values).figures) == ["dots", "digit", *drawn]
+    assert list(CHAPTER.view(values | {"draft": True}).figures) == ["dots", "digit"]
+    others = [one for name, one in CHAPTER.view(values).figures.items() if name not in drawn]
+    assert not any(one["layout"]["meta"]["place"] == "contents" for one in others)
     assert not CHAPTER.scenes and CHAPTER.path == ""
-    assert training_lab.CHAPTER.path == "training-lab"

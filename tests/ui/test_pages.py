@@ -10,6 +10,7 @@ import pytest
 from streamlit.proto.WidgetStates_pb2 import WidgetStates
 from streamlit.testing.v1 import AppTest
 
+import ui.assets
 import ui.chapters
 from bnlib.experiments import EXPERIMENTS
 from book.race.asking import is_open, scene_of
@@ -62,10 +63,16 @@ def test_pages_render(page):
     assert not app.exception and not app.warning and len(app.title) == 1
     told = handed_over(app)
     defaults, _ = read(CONTROLS[picture], {})
-    assert told["picture"] == picture
+    assert told["picture"] == picture and told["page"] == PAGES[picture]
     assert told["values"] == told["defaults"] == json.loads(json.dumps(defaults))
     assert [control["name"] for control in told["controls"]] == list(defaults)
     assert not told["paused"] and app.query_params == {}
+
+
+def test_links_of_a_picture_begin_where_the_app_is_served(monkeypatch):
+    monkeypatch.setattr(ui.assets, "base", lambda: "/lab")
+    told = handed_over(opened("home"))
+    assert told["base"] == "/lab" and not any(one["address"].startswith("/") for one in told["contents"])
 
 
 ASKED = [(name, scene) for name, one in chapters().items() for scene in one.scenes if scene.choices]
@@ -153,7 +160,19 @@ def test_every_page_is_linked_in_reading_order():
     row = bar[bar.index('class="row"') : bar.index('class="menu"')]
     links = re.findall(r'<a href="/([\w-]*)"(?: aria-current="page")?>([^<]*)</a>', row)
     assert links == [(page.path, page.title) for page in pages().values()]
-    assert '<a href="/" aria-current="page">' in row and "<summary>" not in row
+    assert '<a href="/" aria-current="page">' in row
+    named = {page.group for page in pages().values() if page.group}
+    few = len(pages()) <= ui.chapters.MOST_IN_ONE_ROW
+    assert row.count("<summary>") == (0 if few else len(named))
+
+
+def test_pages_without_a_group_stand_where_they_are_in_reading_order(monkeypatch):
+    monkeypatch.setattr(ui.chapters, "MOST_IN_ONE_ROW", 0)
+    bar = bar_of(opened("home"))
+    row = bar[bar.index('class="row"') : bar.index('class="menu"')]
+    alone = re.sub(r"<details.*?</details>", "", row)
+    assert re.findall(r">([^<]+)</a>", alone) == [one.title for one in pages().values() if not one.group]
+    assert re.findall(r'href="/([\w-]*)"', row) == [one.path for one in pages().values()]
 
 
 def test_many_pages_are_in_groups_that_open(monkeypatch):

@@ -25,7 +25,8 @@ CHANCE = {"E7.1", "E24.1", "E25.1"}  # differences whose sign hangs on the seeds
 ABOUT = {
     "opening": "gradient reaches the first layer", "shallow": "gradient reaches the first layer",
     "fast": "diverged at step", "accuracy": "the difference is on other data", "deep": "times He’s size",
-    "large": "diverged at step", "flow": "slope is at most ¼", "noise": "labels are wrong",
+    "large": "diverged at step", "flow": "slope is at most ¼", "shift": "an update is",
+    "noise": "labels are wrong",
     "pairs": "two numbers share a mean", "images": "8 × 8 = 128 numbers", "one": "which is its own mean",
     "recurrent": "each time step has its own", "late": "the averages’ start",
     "mend": "two numbers share a mean", "ring": "normalized apart",

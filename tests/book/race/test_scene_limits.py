@@ -42,6 +42,20 @@ def test_the_lead_in_two_layers_is_small():
     assert found.clear and not clear(found), "two of 500 samples"
 
 
+def test_noise_behind_the_norm_has_a_price():
+    lanes = (("batch", ()), ("batch", (("norm_noise", 1.0),)))
+    found = judged(settings("shift", lanes=lanes), 100, every=5, fresh=True)
+    words = (
+        f"is {found['train_loss_0']:.2f}, with it {found['train_loss_1']:.2f} (means of {MANY} other seeds)"
+    )
+    assert words in but("shift")
+
+
+def test_with_relu_noise_leaves_no_clear_lead():
+    found = ahead("shift", 200, activation="relu", init_scale=1.0, lr=0.1)
+    assert found.low < 0 < found.high and "no clear lead after 200 steps" in but("shift")
+
+
 def test_four_layers_are_too_many_for_some_networks_at_that_rate():
     none, batch = accuracies("shallow", 600, depth=4)
     assert 1 <= (none < 90).sum() < MANY / 2 and (batch > 90).all()

@@ -20,8 +20,8 @@ from tests.book.race.raced import configs, frames, judged, measured, settings
 
 LEADERS = {
     "opening": LEVEL, "shallow": LEVEL, "fast": 3, "accuracy": 1, "deep": 1, "large": 1, "flow": 1,
-    "noise": 2, "pairs": 0, "images": 1, "one": 1, "recurrent": 0, "late": 0, "mend": 3, "ring": 1,
-    "relu": LEVEL, "sigmoid": 1, "eps": 0, "gamma": 0,
+    "shift": 1, "noise": 2, "pairs": 0, "images": 1, "one": 1, "recurrent": 0, "late": 0, "mend": 3,
+    "ring": 1, "relu": LEVEL, "sigmoid": 1, "eps": 0, "gamma": 0,
 }  # fmt: skip
 # Other shapes of dense networks.
 SHAPES = {"half the width": ("width", lambda w: w // 2), "two layers more": ("depth", lambda d: d + 2)}
@@ -185,6 +185,7 @@ REASONS = {
     "deep": lambda n: n["shrink_0"] > 100 and n["spread_0"] < 0.05 < 0.5 < n["spread_1"] and n["lead"] > 50,
     "large": lambda n: np.isnan(n["accuracy_0"]) and n["lost_1"] == 0 and 0.4 < n["spread_1"] < 0.8,
     "flow": lambda n: n["shrink_0"] > 1000 and n["shrink_1"] < 1 and n["lead"] > 50,
+    "shift": lambda n: n["train_loss_1"] < 0.6 * n["train_loss_0"] and n["lead"] > 5,
     "noise": lambda n: (
         n["train_loss_2"] > 2 * max(n["train_loss_0"], n["train_loss_1"]) and n["lead"] > 10
         and n["accuracy_1"] - n["accuracy_0"] < 1 and n["train_loss_1"] < n["train_loss_0"] / 2
