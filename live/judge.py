@@ -115,7 +115,7 @@ def numbers(race: Race, frames: Sequence[Frame], step: int) -> dict[str, float]:
 
 
 def story(race: Race, measured: Mapping[str, float], step: int) -> dict[str, Any]:
-    """Return what is told once a scene's question is answered or skipped, as `book.chapter.told` does.
+    """Return what is told once a scene's question is answered or skipped, as `book.predictions.told` does.
 
     ``measured``: the numbers at the step where it is judged.
     """

@@ -36,8 +36,8 @@ array k.
     "line"     sharing: how many recordings the server computes in turn, these too; 0: no others. Told when a
                race is asked for, and with verdicts when it has changed
     "cost"     lane, parameters, seconds (of a step)
-    "verdict"  step, text, because, change, read, leader, story (null, or as `book.chapter.told`), experiment
-               (null, or as `bnlib.experiments.found`)
+    "verdict"  step, text, because, change, read, leader, story (null, or as `book.predictions.told`),
+               experiment (null, or as `bnlib.experiments.found`)
     "check"    lane, of (how many lanes), name; and report (`bnlib.referee.check`), refused (why this lane
                isn't checked), or waiting: place (how many checks are before it; 0: its turn has come) and
                seconds (about how long they take, or it itself takes), told when the place changes
@@ -51,9 +51,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from book.chapter import Chapter, story
+from book.chapter import Chapter
 from book.contents import entries
 from book.controls import Control, Values, describe, read, write
+from book.predictions import story
 from book.race.evidence import Link, listed, open_link
 from book.race.lanes import lane_configs
 from book.race.settings import LAB_CONTROLS, extras

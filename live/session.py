@@ -14,8 +14,9 @@ from typing import Any, ClassVar
 
 from bnlib import RunConfig
 from book import export
-from book.chapter import Answer, Chapter, Job, Scene, View, answer, measured_states, packed_figures, told
+from book.chapter import Chapter, Job, Scene, View, packed_figures
 from book.controls import Values, read, shown
+from book.predictions import Answer, answer, measured_states, told
 from book.registry import chapters
 
 from .once import Once

@@ -84,6 +84,8 @@ CHAPTER = Chapter(
     answers=(
         Asked("How do gradients get through many layers?", "depth"),
         Asked("What does backpropagation through μ and σ do?", "xray"),
+        Asked("How many layers can be trained?", "trains"),
+        Asked("What does weight decay do in front of a norm?", "decay"),
     ),
     thumbnail=thumbnail,
     lead=(

@@ -390,11 +390,12 @@ CHAPTER = Chapter(
         Asked("How fast do running averages follow, and what does momentum set?", "lag"),
         Asked("When does it help to recompute the statistics?", "recalibrate"),
         Asked("Why does an answer depend on the other samples of its batch?", "roulette"),
+        Asked("What becomes of a batch of one?", "alone"),
     ),
     thumbnail=small,
     lead=(
         "Good in `train()`, bad in `eval()`? Scene 7. Loss stuck at batch size 2? "
-        "[Batch cliff](/one-batch?scene=cliff). Output depends on its neighbours? Scene 5.\n\n"
+        "[Small batches](/small-batches?scene=mend). Output depends on its neighbours? Scene 5.\n\n"
         "Batch norm computes two functions: `train()` normalizes with mean μ and variance σ² of the batch, "
         "`eval()` with running averages of them. Four networks (seeds) with three layers of 64 ReLU units "
         "learn digits, mostly with 64 samples a step. A **norm batch** is the samples that share μ and σ."
@@ -421,8 +422,8 @@ CHAPTER = Chapter(
         "that start at 0 and 1, lag, and know only the training data. You can test which of these it is.",
         "You can’t conclude from three layers and 1,297 digits how large the effect is in your network: "
         "measure eval() on training data and recompute before you change the architecture.",
-        "Go on to small batches, where the noise of train() itself is the trouble, or race the causes in the "
-        "lab.",
+        "Go on to the place of the norm in a layer. Where the noise of train() itself is the trouble, see the "
+        "chapter on small batches.",
     ),
     sources=(
         Source(

@@ -214,7 +214,7 @@ def _tiles(rows: int) -> Figure:
         fig.dots(x[lit], -y[lit], "share a mean", BLUE, size=9, symbol="square"),
     ]
     alt = f"{rows} rows of 8 squares; one column is blue."
-    return fig.thumbnail(data, "Who shares a mean", alt, (-0.8, 7.8), (-8.5, 0.8))
+    return fig.thumbnail(data, "Who shares a mean", alt, (-0.8, 7.8), (0.2 - max(rows, 5), 0.8))
 
 
 def thumbnail(values: Values) -> Figure:
@@ -284,6 +284,8 @@ CHAPTER = Chapter(
     answers=(
         Asked("Does it go before or after the activation?", "order"),
         Asked("What is different in a convolutional network?", "count"),
+        Asked("Why has a layer before batch norm no bias?", "bias"),
+        Asked("What happens if γ starts at 0?", "start"),
     ),
     thumbnail=thumbnail,
 )  # fmt: skip

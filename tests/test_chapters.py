@@ -24,23 +24,11 @@ import plotly.graph_objects as go
 import pytest
 
 from bnlib.experiments import EXPERIMENTS
-from book.chapter import (
-    Answer,
-    Chapter,
-    Choice,
-    Light,
-    Meter,
-    Scene,
-    View,
-    answer,
-    measured_states,
-    packed_figures,
-    story,
-    told,
-)
+from book.chapter import Chapter, Choice, Light, Meter, Scene, View, packed_figures
 from book.controls import Control, Values, describe, read, write
 from book.equations import Equation, Term
 from book.export import csv_text, script_text
+from book.predictions import Answer, answer, measured_states, story, told
 from book.race.evidence import race_address
 from book.race.runs import lane_configs
 from book.race.settings import LAB_CONTROLS, LAB_STEPS

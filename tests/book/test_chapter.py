@@ -16,23 +16,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from book import registry
-from book.chapter import (
-    Chapter,
-    Choice,
-    Page,
-    Scene,
-    View,
-    answer,
-    holds,
-    measured_states,
-    nearest,
-    packed_figures,
-    story,
-    told,
-    without,
-)  # fmt: skip
+from book.chapter import Chapter, Choice, Page, Scene, View, packed_figures, without
 from book.controls import Control, Values, read, write
 from book.figure import axis, figure, line
+from book.predictions import answer, holds, measured_states, nearest, story, told  # fmt: skip
 from book.words import Word, filled
 
 

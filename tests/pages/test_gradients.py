@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from book.chapter import answer, measured_states
+from book.predictions import answer, measured_states
 from pages import _gradients_decay as decay
 from pages import _gradients_scale as scale
 from pages import _gradients_xray as xray

@@ -16,8 +16,9 @@ import torch
 
 from bnlib import advance, start
 from bnlib.lessons import inference
-from book.chapter import answer, measured_states, packed_figures, story
+from book.chapter import packed_figures
 from book.controls import read, write
+from book.predictions import answer, measured_states, story
 from pages import inference as page
 from pages._inference_clinic import FIXES, PATIENTS, verdict
 from pages._inference_parts import unfinished

@@ -15,8 +15,9 @@ import pytest
 from bnlib import norms
 from book import batch, measures
 from book.batch import OPERATIONS
-from book.chapter import answer, measured_states, nearest, packed_figures, story, told
+from book.chapter import packed_figures
 from book.controls import read, write
+from book.predictions import answer, measured_states, nearest, story, told
 from live.wire import MAX_MESSAGE, pack
 from pages import one_batch
 from pages.one_batch import CHAPTER

@@ -6,7 +6,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from book.chapter import answer, measured_states
+from book.predictions import answer, measured_states
 from pages import placement as page
 from pages._placement_parts import LOOKS, RATES
 from pages._placement_views import active_share, chosen

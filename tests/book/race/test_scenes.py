@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from bnlib import advance, start
-from book.chapter import answer
 from book.controls import read
+from book.predictions import answer
 from book.race import settings as lab
 from book.race.asking import is_open, scene_in, scene_of
 from book.race.lanes import lane_names
