@@ -422,8 +422,8 @@ CHAPTER = Chapter(
         "that start at 0 and 1, lag, and know only the training data. You can test which of these it is.",
         "You can’t conclude from three layers and 1,297 digits how large the effect is in your network: "
         "measure eval() on training data and recompute before you change the architecture.",
-        "Go on to the place of the norm in a layer. Where the noise of train() itself is the trouble, see the "
-        "chapter on small batches.",
+        "Go on to the place of the norm in a layer. Where the noise of train() itself is the trouble, see "
+        "the chapter on small batches.",
     ),
     sources=(
         Source(
