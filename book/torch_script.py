@@ -4,7 +4,7 @@ The text needs NumPy, PyTorch and scikit-learn alone. It has the data of ``datas
 fields that it knows, the initial weights and the batches of `bnlib`, in float64.
 """
 
-NETWORKS = '''\
+DIGITS = """\
 import numpy as np
 import torch
 from sklearn.datasets import load_digits
@@ -16,7 +16,11 @@ digits = load_digits()
 order = np.random.default_rng(123).permutation(1797)
 images, labels = torch.tensor(digits.data[order] / 16), torch.tensor(digits.target[order])
 X, Y, VAL_X, VAL_Y = images[:1297], labels[:1297], images[1297:], labels[1297:]
+"""
 
+NETWORKS = (
+    DIGITS
+    + '''
 
 class Networks:
     """Dense networks side by side, one a seed; arrays are (seeds, samples, units).
@@ -137,3 +141,4 @@ def table(**columns):
 
 
 '''
+)

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from book.controls import Values
+from book.torch_script import DIGITS
 from pages._inference_parts import DRAWS, conv_steps, step_batch
 
-NETWORK = '''\
-import numpy as np
-import torch
-from sklearn.datasets import load_digits
-from torch.nn import functional as F
-
-torch.set_num_threads(1)
-torch.set_default_dtype(torch.float64)
-digits = load_digits()
-order = np.random.default_rng(123).permutation(1797)
-images, labels = torch.tensor(digits.data[order] / 16), torch.tensor(digits.target[order])
-X, Y, VAL_X, VAL_Y = images[:1297], labels[:1297], images[1297:], labels[1297:]
+NETWORK = (
+    DIGITS
+    + '''\
 EPS, RATE, STEP_BATCH = {eps!r}, {lr!r}, {size}
 
 
@@ -118,6 +110,7 @@ def table(**columns):
 
 
 '''
+)
 
 MODES = """\
 networks = [Network(seed, m={m}, order={order!r}).train({step}) for seed in range(4)]
