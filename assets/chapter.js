@@ -1,13 +1,14 @@
-// A chapter's frame: its settings, its scenes, and everything that follows the finger. Which chapter it is, it doesn't
-// know: Python declares it (book/chapter.py), measures the answers and makes the figures.
+// A chapter's frame: its settings, its scenes, and everything that follows the finger, as Python declares it.
 import { judge, remember } from "./answers.js";
 import { button, element } from "./controls.js";
 import { digit, Keys } from "./keys.js";
+import { Late } from "./late.js";
 import { build } from "./playback.js";
 import { Scenes } from "./scenes.js";
 import { Stage } from "./stage.js";
 import { TakeAway } from "./take.js";
 import { Transition } from "./transition.js";
+import { trouble } from "./trouble.js";
 import { Walk } from "./walk.js";
 
 /**
@@ -50,6 +51,7 @@ export class Chapter {
     this.wasNarrow = undefined;
 
     this.frame = element(container, "div", "chapter", { "data-chapter": data.chapter });
+    this.late = new Late(this.frame);
     this.scenes = data.story.length ? new Scenes(this.frame, this, data.story) : undefined;
     const stage = element(this.frame, "div", "stage");
     const left = element(stage, "div", "left");
@@ -111,10 +113,6 @@ export class Chapter {
     return Boolean(this.scene?.choices.length) && this.guess() === undefined;
   }
 
-  get locked() {
-    return this.open;
-  }
-
   /** @param {string} name */
   control(name) {
     return this.data.controls.find((/** @type {any} */ one) => one.name === name);
@@ -122,7 +120,7 @@ export class Chapter {
 
   /** @param {string} name @param {any} value @param {number} [time] */
   input(name, value, time) {
-    if (this.locked) return;
+    if (this.open) return;
     this.motion.stop();
     this.dragging = true;
     this.values[name] = value;
@@ -135,7 +133,7 @@ export class Chapter {
   release() {
     this.dragging = false;
     this.commit();
-    if (this.drafted) this.ask();
+    if (this.drafted) this.askAtOnce();
   }
 
   // New settings from elsewhere: another link, the way back.
@@ -166,7 +164,7 @@ export class Chapter {
     this.dragging = false;
     this.showScene();
     this.showValues();
-    this.ask();
+    this.askAtOnce();
     this.commit();
   }
 
@@ -268,13 +266,11 @@ export class Chapter {
 
   /** @returns {[keys: string, what: string][]} */
   keysKnown() {
+    const what = this.walk.control ? "operation" : "scene";
     /** @type {[string | false, string][]} */
     const keys = [
       [this.open && `1 – ${this.scene?.choices.length}`, "answer the question"],
-      [
-        this.data.story.length > 0 && "← →",
-        this.walk.control ? "operation before, next operation" : "scene before, next scene",
-      ],
+      [this.data.story.length > 0 && "← →", `${what} before, next ${what}`],
       [this.playhead !== undefined && "space", "play, pause"],
       ["Tab, ← →, Page Up, Page Down", "reach a figure, a slider; move what is chosen; choose another"],
     ];
@@ -287,19 +283,26 @@ export class Chapter {
     if (answer !== undefined && this.open) this.predict(answer);
     else if (key === "ArrowRight" || key === "ArrowLeft") {
       const way = key === "ArrowRight" ? 1 : -1;
-      if (this.walk.control && !this.locked) this.walk.go(way);
+      if (this.walk.control && !this.open) this.walk.go(way);
       else if (this.data.story.length) this.move(way);
       else return false;
-    } else if (key === " " && this.playhead?.toggle && !this.locked) this.playhead.toggle();
+    } else if (key === " " && this.playhead?.toggle && !this.open) this.playhead.toggle();
     else return false;
     return true;
   }
 
   // ---- questions and answers -----------------------------------------------------------------------------------
 
+  // A new state, or the end of a gesture: what was asked before, such as a draft that takes its time, is given up.
+  askAtOnce() {
+    this.waiting = false;
+    this.ask();
+  }
+
   ask(at = performance.now()) {
     this.latest = at;
     if (this.waiting) return;
+    this.late.asked();
     this.askedFor = at;
     this.latest = undefined;
     this.drafted = this.dragging;
@@ -335,6 +338,7 @@ export class Chapter {
 
   /** @param {import("./stage.js").View} view */
   showView(view) {
+    this.late.answered();
     this.shown = this.asked ?? this.shown;
     this.trouble?.remove();
     this.stage.show(view); // at once: waiting for the next frame would only show it a frame later
@@ -344,16 +348,12 @@ export class Chapter {
     if (view.story) this.learn(this.values.scene, view.story);
   }
 
-  // What went wrong, and a way back to the last settings that gave a picture.
   /** @param {string} words */
   showProblem(words) {
+    this.late.answered();
     this.trouble?.remove();
-    const trouble = element(this.container, "p", "trouble", { role: "alert" }, `${words} `);
-    this.trouble = trouble;
-    this.container.prepend(trouble);
     const before = this.shown;
-    button(trouble, "Go back", "Go back to the settings before", () => {
-      trouble.remove();
+    this.trouble = trouble(this.container, words, () => {
       this.apply(before);
       this.commit();
     });
@@ -381,9 +381,8 @@ export class Chapter {
   }
 
   draw() {
-    const { narrow } = this.stage;
-    if (this.wasNarrow !== undefined && narrow !== this.wasNarrow) this.ask();
-    this.wasNarrow = narrow;
+    if (this.wasNarrow !== undefined && this.stage.narrow !== this.wasNarrow) this.ask();
+    this.wasNarrow = this.stage.narrow;
     this.stage.draw();
   }
 
@@ -393,6 +392,7 @@ export class Chapter {
 
   destroy() {
     this.halt();
+    this.late.answered();
     this.keys.destroy();
     this.scenes?.destroy();
     this.stage.destroy();

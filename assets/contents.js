@@ -32,7 +32,8 @@ export function progress({ name, scenes }, kept) {
 }
 
 /**
- * Where to go on: the first open question of a page that was begun, else the next page.
+ * Where to go on: the first open question of the page that was read last, or of another one that was begun, else the
+ * next page.
  *
  * @param {Entry[]} entries
  * @param {Answers} kept
@@ -40,7 +41,8 @@ export function progress({ name, scenes }, kept) {
  */
 export function wayOn(entries, kept) {
   const left = entries.map((entry) => ({ entry, ...progress(entry, kept) })).filter(({ next }) => next);
-  const begun = left.find(({ made }) => made > 0);
+  const last = [...kept.keys()].reverse().map((where) => where.split("/")[0]);
+  const begun = left.find(({ entry, made }) => made > 0 && entry.name === last[0]) ?? left.find(({ made }) => made > 0);
   if (begun?.next) return { words: `Go on: ${begun.next.title}`, address: begun.next.address };
   const [first] = left;
   const untouched = left.length === entries.length;
@@ -82,7 +84,7 @@ export class Contents {
     this.begin = element(way, "a", "go");
     const questions = contents.reduce((sum, { answers }) => sum + answers.length, 0);
     const chapters = contents.filter(({ number }) => number).length;
-    const words = `${counted(questions, "question")}, ${counted(chapters, "chapter")} ↓`;
+    const words = `${counted(questions, "question")} in ${counted(chapters, "chapter")} and a lab ↓`;
     button(way, words, "To the contents", () => this.arrive()).setAttribute("aria-label", `${words} Contents`);
     frame.prepend(way);
 
@@ -178,7 +180,11 @@ export class Contents {
       const next = done.made ? done.next : undefined;
       lead(on, next && { words: `Go on: ${next.title}`, address: this.href(next.address) });
       ticks.forEach((tick, i) => {
-        tick.hidden = !kept.has(place(entry.name, entry.answers[i].scene));
+        const answer = kept.get(place(entry.name, entry.answers[i].scene));
+        const right = answer !== undefined && answer.guess === answer.right;
+        tick.hidden = !answer;
+        tick.textContent = right ? "✓" : "•";
+        tick.setAttribute("aria-label", right ? "answered, right" : "answered");
       });
     }
     const way = wayOn(this.entries, kept);
@@ -186,7 +192,9 @@ export class Contents {
     const { made, of, right } = total(this.entries, kept);
     this.line.hidden = !made;
     this.ask.hidden = !made;
-    this.words.textContent = `You have made ${made} of ${counted(of, "prediction")}, ${right} of them right.`;
+    this.words.textContent =
+      `You have made ${made} of ${counted(of, "prediction")}, ${right} of them right. ` +
+      "They are kept in this browser only.";
     this.confirm(false);
   }
 

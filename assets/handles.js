@@ -38,6 +38,9 @@ export function handsOf(figure) {
   return [{ key: "read", kind: "read", control: "", index, trace: figure.data[index], meta: {} }];
 }
 
+/** @param {Hand} hand */
+const isList = ({ kind, trace }) => kind === "click" && size(trace) > 1;
+
 export class Handles {
   /** @param {HTMLElement} host @param {Hands} hands */
   constructor(host, hands) {
@@ -63,6 +66,11 @@ export class Handles {
       this.nodes.delete(key);
     }
     for (const hand of list) {
+      const known = this.nodes.get(hand.key);
+      if (known && hand.kind === "click" && isList(hand) !== (known.getAttribute("role") === "listbox")) {
+        known.remove(); // its points have become one, or several
+        this.nodes.delete(hand.key);
+      }
       const node = this.nodes.get(hand.key) ?? this.build(hand);
       const [x, y] = axesOf(hand.trace, geometry);
       const [left, top] = [Math.min(x.from, x.to), Math.min(y.from, y.to)];
@@ -74,9 +82,10 @@ export class Handles {
   }
 
   /** @param {Hand} hand */
-  build({ key, kind, control, trace }) {
+  build(hand) {
+    const { key, kind, control } = hand;
     const node = this.host.ownerDocument.createElement("div");
-    const several = kind === "click" && size(trace) > 1;
+    const several = isList(hand);
     node.className = `handle ${kind}`;
     tell(node, { role: kind !== "click" ? "slider" : several ? "listbox" : "button", tabindex: 0 });
     tell(node, kind === "read" ? { "aria-readonly": true } : { "data-control": control });

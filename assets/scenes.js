@@ -72,7 +72,7 @@ export class Prediction {
       if (story.credit) line.append(`${story.credit} `);
     }
     // The reveal has gone when other settings are chosen: what was said of it is then said of the past.
-    line.append(story.holds ? `${story.said} ` : `Measured at the reveal: ${story.said} `, story.because);
+    line.append(story.holds ? "" : "Measured with the settings of the reveal. ", `${story.said} `, story.because);
     if (story.but) {
       const limit = element(this.said, "p", "but");
       element(limit, "b", "", {}, "But: ");

@@ -84,7 +84,7 @@ export class Stage {
         getValues: () => chapter.values,
         onInput: (control, value, time) => chapter.input(control, value, time),
         onChange: () => chapter.release(),
-        isLocked: () => chapter.locked,
+        isLocked: () => chapter.open,
       },
     });
     if (place === "side") parent.prepend(made.figure);

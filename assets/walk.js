@@ -29,7 +29,7 @@ export class Walk {
   /** @param {number} by */
   go(by) {
     const { control, chapter } = this;
-    if (!control || chapter.locked) return;
+    if (!control || chapter.open) return;
     const at = control.choices.indexOf(chapter.values[control.name]) + by;
     chapter.input(control.name, control.choices[Math.min(Math.max(at, 0), control.choices.length - 1)]);
     chapter.release();
@@ -39,7 +39,7 @@ export class Walk {
   show(values) {
     const { control, chapter } = this;
     this.box.hidden = !control;
-    this.box.inert = chapter.locked;
+    this.box.inert = chapter.open;
     if (!control) return;
     const now = values[control.name],
       at = control.choices.indexOf(now);

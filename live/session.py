@@ -222,8 +222,7 @@ class Session:
                         break
 
         async def fetch(name: str, job: Job) -> None:
-            request.found[name] = await self.shelf.job(job)
-            news.set()
+            request.found[name] = await self.shelf.job(job)  # that it is done is news
 
         work = [asyncio.create_task(follow(name, config)) for name, config in runs.items()]
         work += [asyncio.create_task(fetch(name, job)) for name, job in jobs.items()]
@@ -251,10 +250,18 @@ class Session:
             for task in work:
                 task.result()
             await self._send_view(request)
+            await self._measure_ahead(request)
         finally:
             for task in work:
                 task.cancel()
             await asyncio.gather(*work, return_exceptions=True)
+
+    async def _measure_ahead(self, request: _Request) -> None:
+        """Measure an open question's answer while the reader thinks: once for all readers."""
+        scene = request.chapter.scene(request.values)
+        if scene is not None and request.chapter.is_open(request.values):
+            with contextlib.suppress(ComputationError):  # it is told where the answer is asked for
+                await self.shelf.answer(request.chapter, scene)
 
     async def _send_view(self, request: _Request, waiting: bool = False) -> None:
         chapter, values = request.chapter, request.values

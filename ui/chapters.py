@@ -14,11 +14,6 @@ from .navigation import Groups
 MOST_IN_ONE_ROW = 6
 
 
-def page_of(path: str) -> st.Page:
-    """Return the page at an address below the root, such as "one-batch"."""
-    return _made(next(page for page in pages().values() if page.path == path))
-
-
 def all_chapters() -> Groups:
     """Return every page; from seven on by group, those without one as they stand in reading order."""
     every = list(pages().values())

@@ -47,6 +47,13 @@ nav.chapters .menu .now { opacity: .75; overflow: hidden; text-overflow: ellipsi
 nav.chapters .menu b { display: block; padding: 8px 12px 2px; font-size: .85rem; opacity: .75; }
 nav.chapters .skip:not(:focus) { position: absolute; width: 1px; height: 1px; min-height: 0; padding: 0;
   overflow: hidden; clip-path: inset(50%); }
+nav.onward { display: flex; flex-wrap: wrap; gap: 8px; }
+nav.onward a { flex: 1 1 240px; display: flex; align-items: center; justify-content: center; min-height: 44px;
+  padding: 4px 12px; box-sizing: border-box; border-radius: 8px; text-align: center; text-decoration: none;
+  border: 1px solid color-mix(in srgb, currentColor 28%, transparent); color: inherit; }
+nav.onward a:first-child { background: PRIMARY; border-color: transparent; color: PAPER; }
+nav.onward a:hover { outline: 2px solid currentColor; outline-offset: -4px; }
+ul.evidence li { margin: 4px 0; }
 @media (min-width: 768px) and (min-height: 600px) {
   div:has(> * > nav.chapters) { position: sticky; top: 0; z-index: 3; background: PAPER; padding: 4px 0; }
 }
@@ -118,6 +125,13 @@ _SCRIPT = """<script>
     event.preventDefault();
     go(event.detail);
   });
+  listen("click", (event) => {  // a link on the page itself
+    const link = event.target.closest?.("main a[href]");
+    if (!link || nav.contains(link) || link.origin !== location.origin || event.defaultPrevented) return;
+    if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+    event.preventDefault();
+    go(link.href);
+  });
   listen("pointerdown", (event) => { if (!nav.contains(event.target)) close(); });
   listen("keydown", (event) => {
     const [menu] = open();
@@ -141,9 +155,15 @@ def navigate(groups: Groups) -> st.Page:
 
 
 def style() -> str:
-    """Give the style sheet of the bar, on paper of the theme's colour."""
-    light, dark = (st.get_option(f"theme.{theme}.backgroundColor") for theme in ("light", "dark"))
-    return _STYLE.replace("PAPER", f"light-dark({light}, {dark})" if light and dark else "Canvas")
+    """Give the style sheet of the bar and of links that lead on, in the theme's colours."""
+    text = _STYLE
+    for word, name, usual in (
+        ("PAPER", "backgroundColor", "Canvas"),
+        ("PRIMARY", "primaryColor", "LinkText"),
+    ):
+        light, dark = (st.get_option(f"theme.{theme}.{name}") for theme in ("light", "dark"))
+        text = text.replace(word, f"light-dark({light}, {dark})" if light and dark else usual)
+    return text
 
 
 def bar(groups: Groups, current: st.Page) -> str:

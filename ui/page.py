@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Literal
-from urllib.parse import parse_qsl
+from html import escape
 
 import streamlit as st
 
@@ -14,7 +12,7 @@ from book.controls import Values
 from book.race.evidence import race_address
 from book.registry import after
 
-from .chapters import page_of
+from . import assets
 from .code import show_code
 from .picture import picture
 
@@ -26,47 +24,44 @@ def show(chapter: Chapter) -> None:
         with st.container(key="lead"):
             st.markdown(chapter.lead)
     values = picture(chapter.name, title=chapter.question)
-    if chapter.pytorch is not None and not chapter.is_open(values):
+    asked = chapter.is_open(values)  # programs, code and experiments would give the answer away
+    if chapter.pytorch is not None and not asked:
         with st.expander("In PyTorch", icon=":material/terminal:"):
             st.code(chapter.pytorch(values), language="python")
-    if chapter.code:
+    if chapter.code and not asked:
         show_code(chapter.code)
     if chapter.sources:
         with st.expander("Sources", icon=":material/menu_book:"):
             st.markdown("\n".join(f"- {source.text}" for source in chapter.sources))
-    _ways_on(chapter, values)
+    _ways_on(chapter, values, asked)
 
 
-def _ways_on(chapter: Chapter, values: Values) -> None:
-    """Show the links that lead on; on a page without scenes they are what it is for."""
+def _ways_on(chapter: Chapter, values: Values, asked: bool) -> None:
+    """Show the links that lead on: real ones, which the bar of chapters follows within the session."""
     ways = list(chapter.links)
     if chapter.scenes:
-        race = chapter.lab(values) if chapter.lab and not chapter.is_open(values) else None
+        race = chapter.lab(values) if chapter.lab and not asked else None
         if race is not None:
             ways.insert(0, ("These networks in the training lab", f"/training-lab?{race_address(race)}"))
         following = after(chapter)
         if following is not None:
             ways.insert(0, (f"Next: {following.question}", f"/{following.path}"))
-    for column, (words, address) in zip(st.columns(len(ways)) if ways else (), ways, strict=True):
-        kind: Literal["primary", "secondary"] = "primary" if address == ways[0][1] else "secondary"
-        if column.button(words, type=kind, width="stretch", key=f"way-{chapter.name}-{address}"):
-            _go(address)
-    if chapter.experiments:
-        _evidence(chapter.experiments)
+    if ways:
+        st.html(f'<nav class="onward" aria-label="Where to go on">{"".join(map(_link, ways))}</nav>')
+    if chapter.experiments and not asked:
+        with st.expander("Experiments", icon=":material/experiment:"):
+            st.html(f'<ul class="evidence">{"".join(map(_evidence, chapter.experiments))}</ul>')
 
 
-def _evidence(names: Sequence[str]) -> None:
-    """Show the experiments that judge what a chapter shows, each with its race in the lab."""
-    with st.expander("Experiments", icon=":material/experiment:"):
-        for name in names:
-            experiment = EXPERIMENTS[name]
-            if isinstance(experiment.races, str):
-                st.markdown(f"{name}: {experiment.title}. `python -m bnlib experiments run {name}`")
-            elif st.button(f"{name}: {experiment.title}", type="tertiary", key=f"evidence-{name}"):
-                _go(f"/training-lab?experiment={name}")
+def _link(way: tuple[str, str]) -> str:
+    words, address = way
+    return f'<a href="{escape(assets.base() + address)}">{escape(words)}</a>'
 
 
-def _go(address: str) -> None:
-    """Switch to a page of the house, with the settings of ``address``."""
-    path, _, query = address.partition("?")
-    st.switch_page(page_of(path.strip("/")), query_params=dict(parse_qsl(query)) or None)
+def _evidence(name: str) -> str:
+    """Name an experiment that judges what a chapter shows, with its race in the lab or its command."""
+    experiment = EXPERIMENTS[name]
+    title = f"{name}: {experiment.title}"
+    if isinstance(experiment.races, str):
+        return f"<li>{escape(title)}. <code>python -m bnlib experiments run {name}</code></li>"
+    return f"<li>{_link((title, f'/training-lab?experiment={name}'))}</li>"

@@ -554,6 +554,16 @@ test("stops are said in the control's words; a listbox names the option that key
   assert.deepEqual(said(), ["layer, 0.8", "true", "3"]);
 });
 
+test("a point that is joined by others becomes a list of options", () => {
+  const cloud = (/** @type {any} */ more) => figure([dots({ drag: undefined, choose: undefined, click: "bin" }, more)]);
+  const page = play(cloud({ x: [0], y: [0.5] }));
+  assert.equal(page.node().attributes.role, "button");
+  page.figure = cloud({});
+  page.hands.update();
+  assert.equal(page.node().attributes.role, "listbox");
+  assert.equal(page.node().children.length, 2);
+});
+
 test("a locked figure takes no pointer and no key", () => {
   const page = play(figure([dots()]), { chosen: 1 });
   page.locked = true;

@@ -35,7 +35,7 @@ STUCK = f"""async (main) => {{
   const loose = [...elements(document)].filter(covers);
   const top = (element) => element.getBoundingClientRect().top;
   let worst = {{ height: 0, names: [], scrolled: 0 }};
-  for (let y = 0; y < main.scrollHeight - main.clientHeight; y += Math.max(40, main.scrollHeight / 60)) {{
+  for (let y = 0; y < main.scrollHeight - main.clientHeight; y += Math.max(40, main.scrollHeight / 30)) {{
     main.scrollTo(0, y);
     await frame();
     const before = loose.map(top);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 
 import pytest
@@ -176,6 +177,25 @@ def test_the_layout_holds_still_while_a_slider_moves(page: Page, chapter: str) -
             settled(page)
             after = slider.bounding_box()
             assert after and abs(after["y"] - before["y"]) <= 1, slider.get_attribute("data-control")
+
+
+def test_a_press_does_not_wait_for_a_draft_that_takes_its_time(page: Page) -> None:
+    said: list[str] = []
+
+    def sent(frame: str | bytes) -> None:
+        if isinstance(frame, str) and frame.startswith('{"kind":"view"'):
+            said.append("draft" if json.loads(frame)["draft"] else "asked")
+
+    def received(frame: str | bytes) -> None:
+        if isinstance(frame, bytes) and b'"kind":"view"' in frame[:40]:
+            said.append("shown")
+
+    page.on("websocket", lambda socket: (socket.on("framesent", sent), socket.on("framereceived", received)))
+    open_scene(page, "placement", "start", "guesses=start:0&seed=7777")
+    said.clear()
+    page.locator("button[data-control=seed]").click()
+    settled(page)
+    assert said[:2] == ["draft", "asked"] and "shown" in said[2:]
 
 
 def test_the_picture_goes_on_when_the_server_is_back(context: BrowserContext, server: Server) -> None:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
 
+from book.registry import pages
 from tests.browser.gestures import SMALL as SMALL_LAB
 from tests.browser.gestures import address
 from tests.browser.screens import SCREENS, stuck
@@ -176,16 +177,20 @@ def test_a_page_in_a_frame_stays_one(page: Page) -> None:
     assert "embed=true" in address(page)
 
 
-@pytest.mark.parametrize(("width", "height"), SCREENS)
-def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, width: int, height: int) -> None:
-    page.set_viewport_size({"width": width, "height": height})
-    # The lab's bar grows with the number of the step.
-    for path in [*paths(page), SMALL_LAB + "&step=120"]:
-        go(page, path)
+# The lab's bar grows with the number of the step.
+EVERYWHERE = {page.title: f"/{page.path}" for page in pages().values()} | {"late": SMALL_LAB + "&step=120"}
+
+
+@pytest.mark.parametrize("title", EVERYWHERE)
+def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, title: str) -> None:
+    go(page, EVERYWHERE[title])
+    for width, height in SCREENS:
+        page.set_viewport_size({"width": width, "height": height})
         seen = stuck(page)
-        assert seen["scrolled"] > 0 or height > 1000, path
-        assert seen["share"] <= 0.25, (path, seen)
-        assert page.locator("h1").evaluate("(title) => title.clientHeight / innerHeight") <= 0.15, path
+        assert seen["scrolled"] > 0 or height > 1000, (width, height)
+        assert seen["share"] <= 0.25, (width, height, seen)
+        title_share = page.locator("h1").evaluate("(title) => title.clientHeight / innerHeight")
+        assert title_share <= 0.15, (width, height)
 
 
 def test_what_stays_on_a_large_screen_can_be_measured(page: Page) -> None:

@@ -85,6 +85,10 @@ def test_a_remedy_is_chosen_by_its_cell(page: Page) -> None:
 
 def test_the_way_into_the_lab_opens_the_experiment(page: Page) -> None:
     open_scene(page, "inference", "free")
-    page.get_by_role("button", name="Experiment E13 in the lab").click()
+    page.get_by_text("Experiments", exact=True).click()
+    page.get_by_role("link", name="E13:").click()
     page.wait_for_url("**/training-lab?*")
     expect(page.locator(".experiment")).to_contain_text("E13")
+    page.go_back()
+    expect(page.locator(".scenes [aria-current]")).to_have_attribute("data-scene", "free")
+    assert "lanes" not in page.url

@@ -491,16 +491,16 @@ def test_a_run_that_cannot_be_computed_is_told_and_the_other_is_left(impatient: 
 
 def test_a_job_is_done_once_for_all_sessions() -> None:
     async def scenario(pool: Puppet, first: Visit, second: Visit) -> None:
-        await first.ask("jobs", {"x": 3})
-        await second.ask("jobs", {"x": 3})
+        await first.ask("jobs", {"scene": "free", "x": 3})
+        await second.ask("jobs", {"scene": "free", "x": 3})
         await settle()
         ((function, arguments, future),) = pool.calls
         assert (function, arguments) == (squared, (3.0,))
         future.set_result(9.0)
         assert [(await visit.page.last())["text"] for visit in (first, second)] == ["9", "9"]
-        await first.ask("jobs", {"x": 3}, number=2)
+        await first.ask("jobs", {"scene": "free", "x": 3}, number=2)
         assert (await first.page.last())["text"] == "9" and len(pool.calls) == 1, "it is kept"
-        await first.ask("jobs", {"x": 4}, number=3)
+        await first.ask("jobs", {"scene": "free", "x": 4}, number=3)
         await settle()
         assert [arguments for _, arguments, _ in pool.calls] == [(3.0,), (4.0,)]
 
@@ -558,7 +558,7 @@ def test_only_so_many_results_are_kept(monkeypatch: pytest.MonkeyPatch) -> None:
 
     async def scenario(pool: Inline, visit: Visit) -> None:
         async def ask(x: float) -> None:
-            await visit.ask("jobs", {"x": x})
+            await visit.ask("jobs", {"scene": "free", "x": x})
             assert (await visit.page.last())["text"] == f"{x * x:g}"
 
         for x in (1, 2, 1, 3, 1, 2):
@@ -634,14 +634,34 @@ def test_a_story_that_takes_time_follows_the_view() -> None:
     played(scenario, Puppet())
 
 
-def test_an_open_scene_has_nothing_measured() -> None:
+def test_an_open_questions_answer_is_measured_while_the_reader_thinks_and_not_told() -> None:
     async def scenario(pool: Puppet, visit: Visit) -> None:
         await visit.ask("jobs", {"scene": "asks"})
         await settle()
         pool.calls[0][2].set_result(1.0)
         assert "story" not in await visit.page.last()
         await settle()
-        assert len(pool.calls) == 1 and not visit.page.got
+        ahead = [arguments for _, arguments, _ in pool.calls]
+        assert ahead == [(1.0,), (3.0,)] and not visit.page.got, "the reveal's job"
+        await visit.ask("jobs", {"scene": "asks", "guesses": "asks:1", "x": 3}, number=2)
+        pool.calls[1][2].set_result(9.0)
+        assert (await visit.page.last())["text"] == "9"
+        story = await visit.page.next()
+        assert (story["kind"], story["story"]["right"]) == ("story", 1) and len(pool.calls) == 2
+
+    played(scenario, Puppet())
+
+
+def test_what_is_measured_ahead_fails_where_it_is_asked_for() -> None:
+    async def scenario(pool: Puppet, visit: Visit) -> None:
+        await visit.ask("jobs", {"scene": "asks"})
+        await settle()
+        pool.calls[0][2].set_result(1.0)
+        await visit.page.last()
+        await settle()
+        pool.calls[1][2].set_exception(ComputationError("a worker process was lost"))
+        await settle()
+        assert not visit.page.got
 
     played(scenario, Puppet())
 
