@@ -32,7 +32,7 @@ def test_one_screen_says_what_it_is_shows_a_picture_and_leads_to_the_contents(
 ) -> None:
     page.set_viewport_size({"width": width, "height": height})
     open_home(page)
-    way = page.get_by_role("button", name=re.compile(r"\d+ questions, \d+ chapters.* Contents"))
+    way = page.get_by_role("button", name=re.compile(r"\d+ questions in \d+ chapters and a lab.* Contents"))
     begin = page.get_by_role("link", name="Begin: What happens to one batch?")
     for part in (page.locator("h1"), page.locator("canvas.dots"), page.locator(".verdict"), way, begin):
         box = part.bounding_box()
