@@ -135,9 +135,9 @@ E23 = Experiment(
         Wu & He report for ResNet-50 on ImageNet 23.6% error at 32 images a worker and 34.7% at 2; here no
         such rise is seen. Their batch of SGD shrinks as well (E12). Their last maps have 7 × 7 positions, so
         that 98 numbers share a mean at 2 images, more than here: the count alone doesn’t explain their rise.
-        Positions of one image are alike, and tell less than as many samples. A convolutional network for
-        digits whose last map was 1 × 1 erred by 43% at 2 samples, measured once in PyTorch; that is no part
-        of this experiment.
+        Positions of one image are not independent: those of a late layer tell less than as many samples. A
+        convolutional network for digits whose last map was 1 × 1 erred by 43% at 2 samples, measured once in
+        PyTorch; that is no part of this experiment.
     """,
     caveat="""
         One small network and one easy data set. What m=2 costs depends on the network: at full size the same
