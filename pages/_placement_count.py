@@ -16,12 +16,13 @@ from book.controls import Values
 from book.equations import Equation, row, told, total
 from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, PAPER, PURPLE, Figure
 from book.words import brief
-from pages._placement_parts import KEPT, SIZES, UNIT, Panel, panels, shares_of
+from pages._placement_parts import KEPT, SIZES, UNIT, Panel, layer_of, panels, shares_of
 
 ARMS = {
     "batch": "batch norm", "layer": "layer norm", "none": "no norm",
     "after": "batch norm after the activation",
 }  # fmt: skip
+ROUNDING = 1e-12  # what is smaller is an error of rounding
 
 
 @lru_cache(maxsize=64)
@@ -33,10 +34,10 @@ def measured(network: str, side: int, samples: int, channels: int, channel: int)
 
 def count(values: Values, found: Found) -> View:
     """Show a tensor, and light the numbers that share a mean."""
-    hide, narrow, dense = values["open"], values.get("narrow", False), values["network"] == "mlp"
-    side, n, c = 1 if dense else int(values["side"]), values["samples"], values["channels"]
+    hide, narrow, (network, side) = values["open"], values.get("narrow", False), layer_of(values)
+    n, c, dense = values["samples"], values["channels"], network == "mlp"
     channel = (values["channel"] - 1) % c
-    x, lit = measured(values["network"], side, n, c, channel)
+    x, lit = measured(network, side, n, c, channel)
     shared, product = int(lit.sum()), n * side * side
     numbers = {
         "shared": float(shared), "product": float(product), "samples": float(n), "positions": float(side**2),
@@ -47,14 +48,16 @@ def count(values: Values, found: Found) -> View:
     text = f"{n} digits, {c} {kind}, {side} × {side} {'position' if side == 1 else 'positions'} each."
     if not hide:
         text = (
-            f"One number of {kind[:-1]} {channel + 1} was changed: {shared:,} outputs of the norm changed. "
-            f"γ and β: {2 * c} learned numbers; running mean and variance: {2 * c} more; the layer’s "
-            f"weights: {KEPT[dense] * c:,}."
+            f"Change one number of {kind[:-1]} {channel + 1}, and {shared:,} outputs of the norm change. The "
+            f"norm learns {2 * c} numbers (γ, β) and keeps {2 * c} (running mean and variance); the layer "
+            f"has {KEPT[dense] * c:,} weights."
         )
         if product == 1:
             text = "One number is its own mean: x̂ is 0, whatever it is. PyTorch refuses a batch like this."
     figures = {"tensor": _tensor(x, None if hide else lit, channel, kind[:-1], narrow)}
-    if hide:
+    if hide:  # no hints are shown while a question is open
+        meta = figures["tensor"]["layout"]["meta"]
+        text, meta["hint"] = f"{text} {meta['hint']}", ""
         return View(numbers, text, figures)
     means = found.get("scatter")
     if means is None:
@@ -105,15 +108,15 @@ def _tensor(x: Any, lit: Any, channel: int, kind: str, narrow: bool) -> Figure:
     meta = {"click": "channel", "values": chosen, "says": says}
     blank = np.full((rows, columns), np.nan)
     data.append(fig.cells(blank, 0, 1, name="tiles", x=centre[0], y=centre[1], meta=meta))
-    corner = ((channel - first) * pitch - 0.5, (rows - 1) * pitch + side - 1.5)
-    frame = {
-        "type": "rect", "x0": corner[0], "x1": corner[0] + 1, "y0": corner[1], "y1": corner[1] + 1,
-        "line": {"color": ORANGE, "width": 2},
-    }  # fmt: skip
-    left = [f"{len(x) - rows} digits"] * (len(x) > rows) + [f"{x.shape[1] - columns} {kind}s"] * (
-        x.shape[1] > columns
-    )
-    hint = f"Not drawn: {' and '.join(left)}. " if left else ""
+    left, top = (channel - first) * pitch - 0.5, rows * pitch - (side > 1) - 0.5
+    tile = {"x0": left, "x1": left + side, "y0": top - side, "y1": top}
+    shapes = [{"type": "rect", "line": {"color": ORANGE, "width": 2}, **tile}]
+    parts = [f"{rows} of {len(x)} digits"] * (len(x) > rows)
+    parts += [f"{columns} of {x.shape[1]} {kind}s"] * (x.shape[1] > columns)
+    hint = f"{' and '.join(parts)} are drawn. " if parts else ""
+    what = "The framed" if side == 1 else "In the framed tile the upper left"
+    hint += f"The stronger the colour, the larger the number. {what} number "
+    hint += "will be changed." if lit is None else "was changed. Click a tile."
     title = "Numbers in front of the norm" + ("" if lit is None else "; blue ones share the mean")
     alt = f"{rows} digits below each other, {columns} {kind}s side by side, tiles of {side} × {side} numbers."
     ticks = [k for k in range(columns) if (first + k) % (4 if narrow else 2) == 0]
@@ -124,7 +127,7 @@ def _tensor(x: Any, lit: Any, channel: int, kind: str, narrow: bool) -> Figure:
                  words=[str(first + k + 1) for k in ticks], showgrid=False),
         fig.axis(-0.5, rows * pitch - 0.5, "digit", [float(centre[1][-1]), float(centre[1][0])] if rows > 1
                  else [float(centre[1][0])], words=["1", str(rows)][:rows], showgrid=False),
-        shapes=[frame], margin=margin, hint=f"{hint}Click a tile. The framed number was changed.",
+        shapes=shapes, margin=margin, hint=hint,
     )  # fmt: skip
 
 
@@ -133,15 +136,16 @@ def _scatter(seen: Any, exact: float, alone: float, n: int, channel: int, kind: 
     sizes = np.array(SIZES, dtype=float)
     data = [
         fig.line(sizes, alone / np.sqrt(sizes), "if all were independent", INK, dash="dash", width=1.5),
-        fig.line(sizes, exact / np.sqrt(sizes), "one image’s mean / √N", BLUE),
-        fig.dots(sizes, seen, "400 batches", ORANGE, size=8),
+        fig.line(sizes, exact / np.sqrt(sizes), "spread of one image’s mean / √N", BLUE),
+        fig.dots(sizes, seen, "measured, 400 batches", ORANGE, size=8),
     ]
     return fig.figure(
         data, f"How far the mean of {kind} {channel + 1} scatters", f"Falling lines. For {n} digits the mean "
         f"scatters by {brief(exact / n**0.5)} σ; that of independent numbers by {brief(alone / n**0.5)} σ.",
         fig.log_axis(0.9, 70, "digits in the batch N", SIZES),
-        fig.log_axis(0.004, 2, "standard deviations", (0.01, 0.1, 1)),
+        fig.log_axis(0.004, 2, "spread of the mean / σ", (0.01, 0.1, 1)),
         shapes=[fig.mark(n, 0.004, n, 2, INK, 1, dash="dot")], showlegend=True, place="side", height=280,
+        hint=f"Spread: standard deviation over batches. σ: that of all numbers of the {kind}.",
     )  # fmt: skip
 
 
@@ -185,6 +189,7 @@ def bias(values: Values, found: Found) -> View:
     numbers |= {
         "shift": shift, "moved": away, "sum": float(pulls.sum()), "pull": float(np.abs(pulls).sum()),
         "to_weight": last["bias"] / last["weight"], "batch": float(len(pulls)),
+        "counts": float(arm != "batch"),  # the share of biases with a gradient, closed form
     }  # fmt: skip
     if "beta" in last:
         numbers["share"] = last["bias"] / last["beta"]
@@ -202,8 +207,10 @@ def bias(values: Values, found: Found) -> View:
         "unit": _shifted(rows, shift, narrow), "gradients": _gradients(seen, kinds),
         "pulls": _pulls(pulls, float(pulls.sum())),
     }  # fmt: skip
-    text += f" What leaves the layer changes by {brief(away if away > 1e-12 else 0)} (root mean square)."
-    text += f" {ARMS[arm].capitalize()}: the bias’s gradient is {brief(numbers['to_weight'])} of a weight’s."
+    text += f" What leaves the layer changes by {brief(away if away > ROUNDING else 0)} (root mean square)."
+    ratio = numbers["to_weight"]
+    size = f"{brief(ratio)} times a weight’s" if ratio > ROUNDING else "0, except for rounding errors"
+    text += f" {ARMS[arm].capitalize()}: the bias’s gradient is {size}."
     name = f"gradient of unit {UNIT}’s bias, over {len(pulls)} samples"
     equation = Equation(
         "sum", name, row("Σ ∂L/∂z"), float(pulls.sum()),
@@ -229,17 +236,27 @@ def _gradients(seen: Any, kinds: list[str]) -> Figure:
     """Draw the size of each kind of gradient over training."""
     names = {"weight": "weights", "gamma": "γ", "beta": "β", "bias": "bias"}
     tints = {"weight": INK, "gamma": GREEN, "beta": PURPLE, "bias": ORANGE}
+    dashes = {"weight": "solid", "gamma": "dot", "beta": "dash", "bias": "solid"}
     data, told_ = [], []
     for kind in kinds:
         if kind in seen:
-            data += over_seeds(seen["step"], np.maximum(seen[kind], 1e-20), names[kind], tints[kind])
+            data += over_seeds(
+                seen["step"], np.maximum(seen[kind], 1e-20), names[kind], tints[kind], dash=dashes[kind]
+            )
             told_.append(f"{names[kind]} {brief(average(seen[kind][:, -1]))}")
-    low = 1e-20 if "bias" in kinds and seen["bias"].max() < 1e-9 else 1e-4
+    own = "bias" in kinds and seen["bias"].max() < ROUNDING  # far below: an axis of its own
+    for trace in data[-3:] if own else ():
+        trace["yaxis"] = "y2"
+    high = max(float(seen[kind].max()) for kind in kinds if kind in seen)
+    low = min(float(seen[kind].min()) for kind in kinds if kind in seen and not (own and kind == "bias"))
+    low, high = 10.0 ** np.floor(np.log10(max(low, 1e-20))), 10.0 ** np.ceil(np.log10(high))
+    upper: dict[str, Any] = {"domain": [0.4, 1]} if own else {}
+    lower = {"yaxis2": fig.log_axis(1e-20, 1e-14, "", domain=[0, 0.3], anchor="x")} if own else {}
     return fig.figure(
-        data, "Gradient of one number, root mean square",
+        data, "Gradient per parameter (root mean square)",
         f"Curves over training steps, at the end: {', '.join(told_)}.",
-        fig.axis(0, 104, "step"), fig.log_axis(low, 1, "gradient"), showlegend=True,
-        hint="Mean of 8 seeds, from lowest to highest.",
+        fig.axis(0, 104, "step", anchor="y2" if own else "y"), fig.log_axis(low, high, "gradient", **upper),
+        showlegend=True, hint="Lines: mean of 8 seeds. Shades: lowest to highest seed.", **lower,
     )  # fmt: skip
 
 
@@ -247,10 +264,11 @@ def _pulls(pulls: Any, total_: float) -> Figure:
     """Draw what each sample of a batch adds to the gradient of the bias."""
     order = np.sort(pulls)
     high = 1.1 * max(float(np.abs(order).max()), 1e-9)
+    summed = brief(total_) if abs(total_) > ROUNDING else "0, except for rounding"
     return fig.figure(
         [fig.bars(np.arange(1, len(order) + 1), order, "one sample", PURPLE, width=0.8)],
-        f"What {len(order)} samples add to it: sum {brief(total_)}",
-        f"Bars from {brief(order[0])} to {brief(order[-1])}, which sum up to {brief(total_)}.",
+        f"What {len(order)} samples add to the bias’s gradient: sum {summed}",
+        f"Bars from {brief(order[0])} to {brief(order[-1])}, whose sum is {summed}.",
         fig.axis(0, len(order) + 1, "sample, sorted", (1, len(order))), fig.axis(-high, high, "∂L/∂z"),
         bargap=0, place="side",
     )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import lru_cache
+from math import sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,7 +16,7 @@ from book.controls import Values, seeds
 from book.figure import BLUE, INK, PURPLE, Figure
 
 SIZES = (1, 2, 4, 8, 16, 32, 64)  # of batches
-SIDES = ("8", "4", "2", "1")
+SIDES = ("8", "4", "2", "1", "dense")  # positions across, behind a convolution; or a dense layer
 KEPT = 9 * 16, 64  # weights of one channel: of the convolution, of the dense layer
 LOOKS = (0, 10, 20, 50, 100, 200)  # training steps that are looked at
 RATES = ("0.1", "0.3", "1")
@@ -26,6 +28,9 @@ BETAS = (-2.0, -1.0, 0.0, 1.0, 2.0)
 STEPS = 100  # of the networks whose start is changed
 DEEP = 10  # layers, where gamma's start is changed
 EVERY, UNIT = 10, 5  # of the bias: steps between looks, the unit that is shifted
+PHI: dict[str, Callable[[Any], Any]] = {
+    "relu": lambda z: np.maximum(z, 0), "sigmoid": lambda z: 1 / (1 + np.exp(-z)), "tanh": np.tanh,
+}  # fmt: skip
 CENTRES = (EDGES[1:] + EDGES[:-1]) / 2
 
 
@@ -35,9 +40,33 @@ def config_of(values: Values, **more: Any) -> RunConfig:
     return RunConfig(**(fields | more))
 
 
+def layer_of(values: Values) -> tuple[str, int]:
+    """Return which layer the first scene looks at, "cnn" or "mlp", and how many positions it has across."""
+    side = values["side"]
+    return ("mlp", 1) if side == "dense" else ("cnn", int(side))
+
+
 def look(step: int) -> int:
     """Return the place of the last look that is not behind ``step``."""
     return max(place for place, there in enumerate(LOOKS) if there <= step)
+
+
+@lru_cache(maxsize=64)
+def passed_on(
+    activation: str, order: str, norm: str = "batch", gamma: float = 1.0, beta: float = 0.0
+) -> tuple[float, float]:
+    """Return mean and standard deviation of what a layer passes on whose linear map puts out a bell curve.
+
+    The map's outputs are standard Gaussian; integrals are sums over 16,001 places from -8 to 8.
+    """
+    z = np.linspace(-8, 8, 16_001)
+    weight = np.exp(-z * z / 2)
+    weight /= weight.sum()
+    before = order == "before" and norm != "none"
+    out = PHI[activation](gamma * z + beta if before else z)
+    mean = float(weight @ out)
+    std = sqrt(float(weight @ (out - mean) ** 2))
+    return (mean, std) if before or norm == "none" else (beta, abs(gamma))
 
 
 class Panel(NamedTuple):

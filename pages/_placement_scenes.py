@@ -9,27 +9,25 @@ COUNT = Scene(
     "A convolution puts out 32 digits × 16 channels × 8 × 8 positions. Batch norm subtracts a mean from "
     "each of these numbers. How many of them share one mean?",
     (
-        Choice("32: a mean for each number’s place", 32.0,
-               "In a dense layer it is so: one mean for each unit, over the 32 digits. A convolution has the "
-               "same weights at all positions, and one mean for all of them."),
-        Choice("64: a mean for each digit and channel", 64.0,
+        Choice("32: one for each position", 32.0,
+               "In a dense layer 32 numbers share one: the digits. A convolution has the same weights at all "
+               "positions, and one mean for all of them."),
+        Choice("64: one for each digit and channel", 64.0,
                "That is instance norm. Batch norm takes the digits of the batch together."),
-        Choice("2,048: a mean for each channel", 2048.0),
-        Choice("32,768: one mean for all", 32768.0,
+        Choice("2,048: one for each channel", 2048.0),
+        Choice("32,768: one for all", 32768.0,
                "All do go through one norm. But each channel has a mean of its own, as each unit has in a "
                "dense layer."),
     ),
     "shared", {}, {},
     "One number was changed, and {shared:,.0f} outputs changed.",
     "There is one mean for each of the {channels:.0f} channels: {samples:.0f} digits × {side:.0f} × "
-    "{side:.0f} positions share it. For these the norm learns {learned:.0f} numbers (γ and β) and keeps "
-    "{kept:.0f} more (running mean and variance); the convolution has {weights:,.0f} weights.",
-    "Positions of one image are no independent samples: channel {channel:.0f}’s mean scatters {ratio:.2f} "
-    "times as much from batch to batch as that of independent numbers would, other channels’ between "
-    "{lowest:.2f} and {highest:.2f} times. Differences between positions are the same in every batch; they "
-    "are {layout:.0%} of this channel’s variance.",
-    "Choose 1 × 1 positions: when is a convolution like a dense layer?",
-    ("network", "samples", "channels", "side", "channel"),
+    "{side:.0f} positions share it.",
+    "From batch to batch the mean of channel {channel:.0f} varies {ratio:.2f} times as much as if all "
+    "{shared:,.0f} numbers were independent (other channels: {lowest:.2f} to {highest:.2f}). {layout:.0%} of "
+    "its variance is between positions, and every batch has the same positions.",
+    "With which settings does a convolution have as few numbers for a mean as a dense layer?",
+    ("samples", "channels", "side", "channel"),
 )  # fmt: skip
 
 BIAS = Scene(
@@ -41,15 +39,15 @@ BIAS = Scene(
                "Both do shift it. But the norm stands between them, and subtracts the mean."),
         Choice("about a tenth of it", 0.1,
                "Dividing by σ would change its size so. Subtracting the mean does more."),
-        Choice("zero, but for rounding", 0.0),
+        Choice("zero, except for rounding errors", 0.0),
     ),
     "share", {}, {},
     "The bias’s gradient was {bias_gradient}, β’s {beta_gradient} (root mean square over all units).",
-    "A bias moves all samples of the batch and their mean alike, so that x̂ stays. The gradients of the "
-    "{batch:.0f} samples, {pull} in absolute values, sum up to {sum}: for batch norm this sum is 0 "
-    "whatever the loss. β does the bias’s work.",
-    "This holds where mean and bias are of the same unit, in train(). With layer norm, without a norm, or "
-    "with the norm behind the activation, the bias counts; so it does in eval(), where the mean is a "
+    "A bias moves all samples of the batch and their mean alike, so x̂ stays the same. Without signs the "
+    "gradients of the {batch:.0f} samples add up to {pull}. With signs they cancel, whatever the loss. "
+    "β does the bias’s work.",
+    "This holds in train(), where mean and bias are of the same unit. With layer norm, without a norm, or "
+    "with the norm behind the activation, the bias counts. It does in eval(), too: there the mean is a "
     "constant.",
     "Choose another norm: when does dragging the bias move what leaves the layer?",
     ("shift", "arm", "seed"),
@@ -68,16 +66,16 @@ ORDER = Scene(
         Choice("after, by about 10 points", 10.0),
     ),
     "gain", {}, {},
-    "The norm after the sigmoid was right on {after_right:.1%}, before it on {before_right:.1%}: "
-    "{gain:.1f} points (95% interval {low:.1f} to {high:.1f}).",
-    "At the start a sigmoid behind a norm passes on numbers of mean {before_mean:.2f} and standard "
-    "deviation {before_std:.2f}; a norm behind the sigmoid passes on {after_mean:.2f} and {after_std:.2f}. "
-    "The next weights see what differs between digits {times:.1f} times as large. Saturated are "
-    "{before_flat:.1%} of the numbers before, {after_flat:.1%} after.",
-    "Part of it is the learning rate: with the best of three for each order, chosen on other seeds, "
-    "{fair:.1f} points are left; after {last:.0f} steps at {rate}, {late:.1f}. Ioffe & Szegedy chose "
-    "“before”, since what leaves a linear map is “more Gaussian”. For ReLU reports differ: see the sources.",
-    "Choose ReLU: does the interval tell the orders apart? And how many units are dead?",
+    "With the norm after the sigmoid {after_right:.1%} of the digits were right, before it "
+    "{before_right:.1%}.",
+    "At the start a sigmoid behind a norm passes on mean {before_mean:.2f} and standard deviation "
+    "{before_std:.2f} (bell curve: {before_bell_std:.2f}). A norm behind the sigmoid passes on "
+    "mean 0 (its β) and {after_std:.2f}. So the next weights see differences between digits {times:.1f} "
+    "times as large.",
+    "The lead depends on the learning rate (below: each order with its best) and on time: after {last:.0f} "
+    "steps {late:.1f} points are left. Ioffe & Szegedy chose “before”: there numbers are “more Gaussian”. "
+    "For ReLU, reports differ (sources).",
+    "Choose ReLU, learning rate 0.1: is there a clear difference? How many units are dead in each layer?",
     ("activation", "lr", "layer", "step", "seed"),
 )  # fmt: skip
 
@@ -93,14 +91,14 @@ START = Scene(
         Choice("one in ten: it guesses", 0.1),
     ),
     "right", {}, {"gamma": 0.0},
-    "It was right on {right:.1%} of the digits; from γ = 1 on {right_one:.1%}.",
-    "With γ = 0 every ReLU gets 0 and gives 0: all digits get {answers:.0f} answer. The slope of ReLU at 0 "
-    "is 0, too, so that the gradient in the first layer is {first}; from γ = 1 it was {first_one}.",
-    "From γ = 0.05 the gradients of the weights are small, not 0: {small:.0%} right. In a residual network "
-    "whose branches are multiplied by 0 at first, digits and gradients go around the branches: "
-    "{branch:.0%}, against {whole:.0%} with branches in full. There γ = 0 is in use: in the last "
-    "norm of each branch.",
-    "Drag γ: from which start on is nothing lost?",
+    "It was right on {right:.1%} of the digits. With γ = 1 it is {right_one:.1%}.",
+    "With γ = 0 every ReLU gives 0. All digits get the same answer, and {common:.1%} of them are of that "
+    "class. The slope of ReLU at 0 is 0, too: the first layer’s gradient is {first}; with γ = 1 it is "
+    "{first_one}.",
+    "With γ = 0.05 gradients are small, not 0: {small:.0%} right. Residual networks do start with branches "
+    "× 0 (γ = 0 in each branch’s last norm): digits and gradients go around them. {branch:.0%} are right; "
+    "with full branches it is {whole:.0%}.",
+    "Drag γ: from which γ on are you within 1 point of γ = 1?",
     ("gamma", "seed"),
 )  # fmt: skip
 
@@ -119,13 +117,13 @@ BETA = Scene(
                "its numbers lie above 2."),
     ),
     "active", {}, {"beta": -2.0},
-    "{active:.1%} of the first layer’s outputs were above 0; in a bell curve {law:.1%} are.",
-    "x̂ has standard deviation 1, so β counts in standard deviations: what passes lay more than 2 of them "
-    "above the mean. Little passes, and little is learned: after {steps:.0f} steps {right:.0%} of the "
-    "digits are right; from β = 0 {right_zero:.0%}. {dead:.1%} of the units are dead: never above 0.",
-    "β above 0 lets more pass: from β = 1 {law_one:.0%} pass, and {right_one:.1%} are right. β is learned, "
-    "so that it can leave a bad start; that costs time.",
-    "Drag β: which start learns best here, and is it 0?",
+    "{active:.1%} of the first layer’s outputs were above 0.",
+    "x̂ has standard deviation 1. With β = −2 a number passes if it lies more than 2 standard deviations "
+    "above the mean. After {steps:.0f} steps {right:.0%} of the digits are right; with β = 0 "
+    "it is {right_zero:.0%}.",
+    "β above 0 lets more pass: {law_one:.0%} of a bell curve with β = 1. Then {right_one:.1%} of the digits "
+    "are right. β is learned, so it can leave a bad start. That costs time.",
+    "Drag β: which starts are level with 0 (no clear difference)?",
     ("beta", "seed"),
 )  # fmt: skip
 

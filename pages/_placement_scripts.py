@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from book.controls import SEEDS, Values
 from book.torch_script import NETWORKS
-from pages._placement_parts import BETAS, DEEP, EVERY, GAMMAS, LOOKS, SIZES, STEPS, look
+from pages._placement_parts import BETAS, DEEP, EVERY, GAMMAS, LOOKS, SIZES, STEPS, layer_of, look
 
 COUNT = """\
 import torch
@@ -34,48 +34,89 @@ from torch import nn
 
 layer = nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU()).double()
 layer(torch.randn(32, 64).double()).square().sum().backward()
+# Rounding errors. In float32, without .double(), they are many orders of magnitude larger.
 print("bias_gradient =", layer[0].bias.grad.abs().max().item())  # so: nn.Linear(64, 64, bias=False)
 """
-SHIFTED = """\
+COUNTS = """\
+import torch
 from torch import nn
 
-layer = {layer}  # here the bias counts
-nn.init.constant_(layer[0].bias, {shift!r})
-print("shift =", layer[0].bias.double().mean().item())
+layer = {layer}.double()
+out = layer(torch.randn(32, 64).double())
+(out * torch.randn(32, 64)).sum().backward()
+print("counts =", (layer[0].bias.grad.abs() > 1e-12).double().mean().item())  # the share with a gradient
+"""
+BELL = """\
+import torch
+from torch import nn
+
+x = torch.special.ndtri((torch.arange(100_000).double() + 0.5) / 100_000)[:, None]  # a bell curve
 """
 ORDERS = """\
+before = nn.Sequential(nn.BatchNorm1d(1), nn.{phi}()).double()(x)  # what the next layer gets
+after = nn.Sequential(nn.{phi}(), nn.BatchNorm1d(1)).double()(x)
+for name, out in (("before", before), ("after", after)):
+    print(f"{{name}}_bell_mean =", out.mean().item())
+    print(f"{{name}}_bell_std =", out.std().item())
+"""
+ALONE_BELL = """\
+out = nn.{phi}()(x)  # what the next layer gets
+print("bell_mean =", out.mean().item())
+print("bell_std =", out.std().item())
+"""
+PLACED = """\
+norm = nn.{norm}.double()
+nn.init.constant_(norm.weight, {gamma!r})
+nn.init.constant_(norm.bias, {beta!r})
+out = nn.Sequential({sequence})({x})  # what the next layer gets
+print("bell_mean =", out.mean().item())
+print("bell_std =", out.std().item())
+"""
+FIRST_GRADIENT = """\
+import torch
 from torch import nn
 
-before = nn.Sequential(nn.Linear(64, 64, bias=False), nn.BatchNorm1d(64), nn.{phi}())
-after = nn.Sequential(nn.Linear(64, 64), nn.{phi}(), nn.BatchNorm1d(64))
-print("step =", {step})
-"""
-STARTED = """\
-from torch import nn
+def first(gamma):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Linear(64, 64), nn.BatchNorm1d(64), nn.ReLU(), nn.Linear(64, 10))
+    nn.init.constant_(net[1].weight, gamma)
+    net(torch.randn(32, 64)).sum().backward()
+    return net[0].weight.grad.norm().item()
 
-bn = nn.BatchNorm1d(64)
-nn.init.constant_(bn.{parameter}, {value!r})  # {greek}
-print("{name} =", bn.{parameter}.double().mean().item())
+print("law =", first({gamma!r}) / first(1.0))  # the first layer's gradient, against γ = 1
 """
-PHI = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
+PASSING = """\
+bn = nn.BatchNorm1d(1).double()
+nn.init.constant_(bn.bias, {beta!r})
+print("law =", (torch.relu(bn(x)) > 0).double().mean().item())  # the share that passes
+"""
+MODULES = {"relu": "ReLU", "sigmoid": "Sigmoid", "tanh": "Tanh"}
 
 
 def pytorch(values: Values) -> str:
     """Write a scene's few lines of PyTorch."""
     scene = values["scene"]
     if scene == "count":
-        side = 1 if values["network"] == "mlp" else int(values["side"])
-        n, c = values["samples"], values["channels"]
+        side, n, c = layer_of(values)[1], values["samples"], values["channels"]
         text = ALONE if n * side == 1 else COUNT
         return text.format(n=n, c=c, side=side, channel=(values["channel"] - 1) % c)
     if scene == "bias":
         arm = values["arm"]
-        return USELESS if arm == "batch" else SHIFTED.format(layer=BIAS[arm], shift=values["shift"])
+        return USELESS if arm == "batch" else COUNTS.format(layer=BIAS[arm])
     if scene == "start":
-        return STARTED.format(parameter="weight", value=values["gamma"], name="gamma", greek="γ")
+        return FIRST_GRADIENT.format(gamma=values["gamma"])
     if scene == "beta":
-        return STARTED.format(parameter="bias", value=values["beta"], name="beta", greek="β")
-    return ORDERS.format(phi=PHI[values["activation"]], step=LOOKS[look(values["step"])])
+        return BELL + PASSING.format(beta=values["beta"])
+    phi = MODULES[values["activation"]]
+    if scene == "order":
+        return BELL + ORDERS.format(phi=phi)
+    if values["norm"] == "none":
+        return BELL + ALONE_BELL.format(phi=phi)
+    batch, parts = values["norm"] == "batch", ["norm", f"nn.{phi}()"]
+    return BELL + PLACED.format(
+        norm="BatchNorm1d(1)" if batch else "LayerNorm(100_000)", gamma=values["gamma"], beta=values["beta"],
+        sequence=", ".join(parts if values["order"] == "before" else parts[::-1]), x="x" if batch else "x.T",
+    )  # fmt: skip
 
 
 CONVOLUTION = """\
@@ -174,12 +215,11 @@ def script(values: Values) -> str:
     scene, first = values["scene"], SEEDS * values["seed"]
     here = {"first": first, "last": first + SEEDS}
     if scene == "count":
-        dense = values["network"] == "mlp"
-        side, c = 1 if dense else int(values["side"]), values["channels"]
+        (network, side), c = layer_of(values), values["channels"]
         text = CONVOLUTION + COUNTED + SCATTERED
         return text.format(
             n=values["samples"], c=c, side=side, channel=(values["channel"] - 1) % c,
-            layer=LAYERS[values["network"]], weights=64 if dense else 144, sizes=SIZES,
+            layer=LAYERS[network], weights=64 if network == "mlp" else 144, sizes=SIZES,
         )  # fmt: skip
     if scene == "bias":
         arm = values["arm"]

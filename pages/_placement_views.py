@@ -30,6 +30,7 @@ from pages._placement_parts import (
     Panel,
     look,
     panels,
+    passed_on,
 )  # fmt: skip
 
 NAMES = {"before": "before the activation", "after": "after the activation"}
@@ -63,8 +64,8 @@ def _stage_panels(order: str, seen: Any, at: int, layer: int, activation: str) -
     mean, std = (average(seen[name][at, :, layer - 1]) for name in ("mean", "std"))
     phi = ACTIVATIONS[activation]
     names = ("norm", phi) if order == "before" else (phi, "norm")
-    off = f"dead units {dead:.0%}" if activation == "relu" else f"saturated {flat:.1%}"
-    ends = f"mean {mean:.2f}, σ {std:.2f}".replace("-", "−")
+    off = f"dead units {dead:.1%}" if activation == "relu" else f"saturated {flat:.1%}"
+    ends = f"mean {round(mean, 2) + 0.0:.2f}, σ {std:.2f}".replace("-", "−")
     found = [
         Panel(f"{number} {title}", shares, tint, None, "", off if title == phi else "")
         for number, (title, shares) in enumerate(
@@ -130,17 +131,18 @@ def order(values: Values, found: Found) -> View:
         "step": float(LOOKS[at]), "last": float(LOOKS[-1]), "rate": float(rate),
     }  # fmt: skip
     for one, seen in here.items():
+        bell_mean, bell_std = passed_on(activation, one)
         numbers |= {
             f"{one}_right": average(right[one][at]),
             f"{one}_mean": average(seen["mean"][0]), f"{one}_std": average(seen["std"][0]),
-            f"{one}_dead": average(seen["dead"][at]), f"{one}_flat": average(seen["saturated"][at]),
+            f"{one}_dead": average(seen["dead"][at, :, values["layer"] - 1]),
+            f"{one}_bell_mean": bell_mean, f"{one}_bell_std": bell_std,
         }  # fmt: skip
     numbers["times"] = numbers["after_std"] / numbers["before_std"]
     phi = ACTIVATIONS[activation]
     text = (
-        f"{phi[0].upper()}{phi[1:]}, step {LOOKS[at]}, learning rate {rate}: {numbers['before_right']:.1%} "
-        f"right with the norm before, {numbers['after_right']:.1%} with it after: "
-        f"{_said(gain)}."
+        f"{phi[0].upper()}{phi[1:]}, step {LOOKS[at]}, learning rate {rate}: after the activation minus "
+        f"before it {_said(gain)}."
     )
     table = {"step": np.array(LOOKS[: at + 1])}
     table |= {one: right[one][: at + 1].mean(axis=1) for one in ORDERS}
@@ -148,20 +150,22 @@ def order(values: Values, found: Found) -> View:
         (before, rates), (after, others) = (chosen(found, one, at) for one in ORDERS)
         fair = _points(after, before)
         numbers |= {"fair": fair.mean, "fair_low": fair.low, "fair_high": fair.high}
-        used = " and ".join("/".join(sorted(some)) for some in (rates, others))
+        used = "; ".join(
+            f"{one}: {' or '.join(sorted(some))}" for one, some in zip(ORDERS, (rates, others), strict=True)
+        )
         text += f" With the best of {len(RATES)} rates for each ({used}): {_said(fair)}."
     if activation == "relu":
         text += (
-            f" Dead units: {numbers['before_dead']:.1%} and {numbers['after_dead']:.1%}: a norm before a "
-            "ReLU gives each unit numbers above 0."
+            f" Dead units (never above 0) in layer {values['layer']}: before {numbers['before_dead']:.1%}, "
+            f"after {numbers['after_dead']:.1%}."
         )
     return View(numbers, text, figures, table, waiting=waiting)
 
 
-def _said(gain: Interval) -> str:
+def _said(gain: Interval, ahead: str = ", after leads", behind: str = ", before leads") -> str:
     """Write a difference, and who is ahead where the interval tells."""
-    ahead = "after leads" if gain.mean > 0 else "before leads"
-    return f"{gain.text().replace('-', '−')}, {ahead if gain.clear else 'no clear difference'}"
+    clear = ahead if gain.mean > 0 else behind
+    return f"{gain.text().replace('-', '−')}{clear if gain.clear else ', no clear difference'}"
 
 
 # ---- what gamma and beta start from ----------------------------------------------------------------------
@@ -173,7 +177,13 @@ def _right_at(found: Found, kind: str, value: float, grid: Sequence[float]) -> A
 
 
 def _starts(
-    found: Found, kind: str, grid: Sequence[float], value: float, x: fig.Axis, title: str, control: str
+    found: Found,
+    kind: str,
+    grid: Sequence[float],
+    value: float,
+    x: fig.Axis,
+    title: str,
+    y: str = "right answers",
 ) -> tuple[Figure, dict[str, Any]]:
     """Draw right answers by what a parameter starts from; the value that is set can be dragged."""
     known: dict[float, Any] = {start: found.get(f"{kind} {start:g}") for start in grid}
@@ -187,14 +197,22 @@ def _starts(
     level = average(here["right"]) if here is not None else float(
         np.interp(value, there, [average(right[start]) for start in there]) if there else 0.5
     )  # fmt: skip
-    meta = {"drag": control, "axis": "x"}
+    meta = {"drag": kind, "axis": "x"}
     data.append(fig.dots([value], [level], "here", ORANGE, size=13, symbol="diamond", edge=PAPER, meta=meta))
     table = {"start": np.array(there), "right": np.array([average(right[start]) for start in there])}
     drawn = fig.figure(
-        data, title, f"Right answers by the start. {told}.", x, percent(), showlegend=True,
+        data, title, f"Right answers by the start. {told}.", x, percent(title=y), showlegend=True,
         hint=f"{SEEDS_HINT} Drag the diamond.",
     )  # fmt: skip
     return drawn, table
+
+
+def _against(here: Any, usual: Any, name: str) -> str:
+    """Say how much the start that is set gains or loses against the usual one, seed by seed."""
+    if here is usual or np.array_equal(here["right"], usual["right"]):
+        return f"After {STEPS} steps {average(here['right']):.1%} of the digits are right."
+    gain = _said(_points(here["right"], usual["right"]), "", "")
+    return f"Right answers after {STEPS} steps, minus those with {name}: {gain}."
 
 
 def start(values: Values, found: Found) -> View:
@@ -235,7 +253,7 @@ def start(values: Values, found: Found) -> View:
         )
     axis = fig.axis(-0.05, 2.05, "γ at the start", (0, 0.2, 0.5, 1, 1.5, 2))
     title = f"Right answers after {STEPS} steps, {DEEP} layers"
-    figures["right"], table = _starts(found, "gamma", GAMMAS, gamma, axis, title, "gamma")
+    figures["right"], table = _starts(found, "gamma", GAMMAS, gamma, axis, title)
     branch = found.get("branch")
     if branch is not None:
         name = "residual, branches × 0"
@@ -248,16 +266,18 @@ def start(values: Values, found: Found) -> View:
     numbers = {
         "gamma": gamma, "right": average(here["right"]), "right_one": average(found["gamma 1"]["right"]),
         "first": average(own[:, 0]), "first_one": average(usual[:, 0]),
-        "ratio": average(own[:, 0]) / average(usual[:, 0]), "answers": average(here["answers"]),
+        "ratio": average(own[:, 0]) / average(usual[:, 0]), "law": gamma,
+        "answers": average(here["answers"]), "common": average(here["common"]),
         "branch": average(found["branch"]["right"]), "whole": average(found["whole"]["right"]),
         "small": average(found["gamma 0.05"]["right"]),
         "steps": float(STEPS), "depth": float(DEEP), "fewer": average(found["gamma 1"]["right"]) - 0.2,
     }  # fmt: skip
-    text = (
-        f"γ starts at {gamma:g}: {numbers['right']:.1%} right after {STEPS} steps; from γ = 1 "
-        f"{numbers['right_one']:.1%}. The first layer’s gradient is {brief(numbers['ratio'])} times that "
-        "of γ = 1."
-    )
+    text = f"γ starts at {gamma:g}. {_against(here, found['gamma 1'], 'γ = 1')}"
+    if gamma != 1:
+        text += (
+            f" The first layer’s gradient is {brief(numbers['ratio'])} times that of γ = 1 (if the "
+            f"loss were linear: {gamma:g} times)."
+        )
     return View(numbers, text, figures, table)
 
 
@@ -289,20 +309,21 @@ def beta(values: Values, found: Found) -> View:
             data, f"What enters the ReLUs of the first layer, β = {brief(shift)}",
             f"A histogram around {brief(shift)}.", fig.axis(-4, 4, "x̂ + β"),
             fig.axis(-0.04 * peak, 1.06 * peak, "share", ()), showlegend=True, bargap=0, barmode="overlay",
-            hint="500 digits, first seed." + ("" if hide else " Drag the diamond: it is β."),
+            hint="500 digits, first seed. The outermost bars hold what lies beyond."
+            + ("" if hide else " Drag the diamond: it is β."),
         ),
     }  # fmt: skip
     if hide:
         return View({"beta": 0.0}, "β starts at 0: the norm’s outputs lie around 0.", figures)
     figures["right"], table = _starts(
         found, "beta", BETAS, shift, fig.axis(-2.1, 2.1, "β at the start", BETAS),
-        f"Right answers after {STEPS} steps, and the share that passes", "beta",
+        f"Right answers after {STEPS} steps, and the share that passes", "share",
     )  # fmt: skip
     law = np.linspace(-2, 2, 41)
     figures["right"]["data"].insert(
         0,
         fig.line(
-            law, [active_share(b) for b in law], "share that passes, Gaussian", INK, dash="dash", width=1.5
+            law, [active_share(b) for b in law], "share that passes, bell curve", INK, dash="dash", width=1.5
         ),
     )
     zero, here, waiting = found.get("beta 0"), _right_at(found, "beta", shift, BETAS), progress(found, DONE)
@@ -318,9 +339,8 @@ def beta(values: Values, found: Found) -> View:
         "right_one": average(found["beta 1"]["right"]),
     }  # fmt: skip
     text = (
-        f"β starts at {brief(shift)}: {numbers['active']:.1%} of the first layer’s outputs are above 0 "
-        f"(Gaussian: {numbers['law']:.1%}). Dead units: {numbers['dead']:.1%}. After {STEPS} steps "
-        f"{numbers['right']:.1%} of the digits are right; from β = 0 {numbers['right_zero']:.1%}."
+        f"β starts at {brief(shift)}: {numbers['active']:.1%} pass (bell curve: {numbers['law']:.1%}); "
+        f"{numbers['dead']:.1%} of the units are dead (never above 0). {_against(here, zero, 'β = 0')}"
     )
     return View(numbers, text, figures, table)
 
@@ -351,11 +371,16 @@ def play(values: Values, found: Found) -> View:
         "saturated": average(seen["saturated"][at, :, layer]), "mean": average(seen["mean"][at, :, layer]),
         "std": average(seen["std"][at, :, layer]), "step": float(LOOKS[at]),
     }  # fmt: skip
+    setting = (values["activation"], one, values["norm"], values["gamma"], values["beta"])
+    numbers["bell_mean"], numbers["bell_std"] = passed_on(*setting)
+    flat = "cut to 0" if values["activation"] == "relu" else "saturated"
     text = (
         f"Step {LOOKS[at]}: {numbers['right']:.1%} right. Layer {values['layer']}: "
-        f"{numbers['saturated']:.1%} of the numbers saturated, {numbers['dead']:.1%} of the units dead; it "
-        f"passes on mean {brief(numbers['mean'])}, standard deviation {brief(numbers['std'])}."
+        f"{numbers['saturated']:.1%} of the numbers are {flat}, {numbers['dead']:.1%} of the units are dead. "
+        f"It passes on mean {brief(numbers['mean'])}, standard deviation {brief(numbers['std'])}."
     )
+    if none:
+        text += " Without a norm γ, β and the place of the norm change nothing."
     table = {"step": np.array(LOOKS[: at + 1]), "right": seen["right"][: at + 1].mean(axis=1)}
     waiting = "" if whole is not None or values["draft"] else progress(found, DONE)
     return View(numbers, text, figures, table, waiting=waiting)

@@ -28,6 +28,7 @@ from pages._placement_parts import (
     STEPS,
     UNIT,
     config_of,
+    layer_of,
 )  # fmt: skip
 from pages._placement_scenes import SCENES
 from pages._placement_scripts import pytorch, script
@@ -39,26 +40,21 @@ CONTROLS = (
         about="How many images are in the batch: N. In PyTorch it is the first axis of the tensor.",
     ),
     Control(
-        "channels", "whole", 16, "C, channels", "in a dense layer: units", 1, 32, (1, 2, 4, 8, 16, 32),
+        "channels", "whole", 16, "C, channels", "or units", 1, 32, (1, 2, 4, 8, 16, 32),
         about="How many channels the layer has: C. Each has a mean, a variance, a γ and a β of its own. In "
         "PyTorch: num_features.",
     ),
     Control(
         "side", "choice", "8", "H × W, positions", choices=SIDES, look="buttons",
-        names=tuple(f"{side} × {side}" for side in SIDES),
-        about="Height and width of each channel’s map. Smaller maps are averages over squares of the 8 × 8 "
-        "one. A dense layer has one position.",
+        names=(*(f"{side} × {side}" for side in SIDES[:-1]), "dense layer"),
+        about="Height and width of each channel’s map, behind a 3 × 3 convolution with random weights. "
+        "Smaller maps are averages over squares of the 8 × 8 one. A dense layer of 64 pixels has units, no "
+        "positions. In PyTorch: BatchNorm2d and BatchNorm1d.",
     ),
     Control(
-        "network", "choice", "cnn", "layer", choices=("cnn", "mlp"), names=("convolution", "dense"),
-        look="buttons",
-        about="A 3 × 3 convolution of 16 channels, or a dense layer of 64 pixels, with random weights. In "
-        "PyTorch: BatchNorm2d and BatchNorm1d.",
-    ),
-    Control(
-        "channel", "whole", 4, "changed channel", "", 1, 32, tuple(range(1, 33)),
-        about="One number of the first digit is changed in this channel. Which outputs of the norm change "
-        "with it?",
+        "channel", "whole", 4, "changed channel", "or unit", 1, 32, tuple(range(1, 33)),
+        about="One number of the first digit is changed in this channel or unit. Which outputs of the norm "
+        "change with it?",
     ),
     Control(
         "shift", "number", 1.0, "bias", f"of unit {UNIT}", -3, 3, even_stops(-3, 3, 60),
@@ -137,8 +133,7 @@ def jobs(values: Values) -> dict[str, Job]:
     """Return what a scene needs of the pool; while a finger moves, what doesn't depend on what it drags."""
     scene, draft = values["scene"], values.get("draft", False)
     if scene == "count":
-        side = 1 if values["network"] == "mlp" else int(values["side"])
-        return {"scatter": Job(placement.scatter, (values["network"], side, SIZES), light=True)}
+        return {"scatter": Job(placement.scatter, (*layer_of(values), SIZES), light=True)}
     if scene == "bias":
         arm = values["arm"]
         differs = {"placement": "after"} if arm == "after" else {"norm": arm}
@@ -230,8 +225,9 @@ CHAPTER = Chapter(
     order=30,
     group="How it works",
     lead=(
-        "A layer is a linear map, a norm and an activation. Here they change places. What is trained are "
-        "eight dense networks (seeds) with layers of 64 units, which learn digits, 32 a step."
+        "A layer is a linear map, a norm and an activation. Here they change places. The first scene looks "
+        "at one layer. In the others eight networks are trained, each from its own random start (seed), with "
+        "32 digits a step. They have 3 layers of 64 units (for γ at the start: 10)."
     ),
     controls=CONTROLS,
     compute=compute,

@@ -223,12 +223,23 @@ def _shares(values: Array) -> Array:
 
 
 def learned(config: RunConfig, steps: int) -> Found:
-    """Train: ``right`` (R,), the share of right answers; ``answers`` (R,), how many different outputs."""
+    """Train, and look at the validation digits.
+
+    Returns
+    -------
+    right : (R,), the share of right answers
+    answers : (R,), how many different outputs there are
+    common : (R,), the share of digits whose class is the one that is answered most often
+    """
     run = advance(start(replace(config, record_every=QUIET, validate_every=QUIET)), steps)
-    x = config.data().x_val
-    logits = forward(config, run.layers, x, keep=False)[0]
+    data = config.data()
+    logits = forward(config, run.layers, data.x_val, keep=False)[0]
     kinds = [len(np.unique(np.round(own, 9), axis=0)) for own in logits]
-    return {"right": np.nan_to_num(1 - error(run) / 100), "answers": np.array(kinds)}
+    common = [np.bincount(own).argmax() for own in logits.argmax(axis=-1)]
+    return {
+        "right": np.nan_to_num(1 - error(run) / 100), "answers": np.array(kinds),
+        "common": np.array([np.mean(data.y_val == kind) for kind in common]),
+    }  # fmt: skip
 
 
 def arriving(config: RunConfig) -> Array:

@@ -8,7 +8,7 @@ import pytest
 
 from book.predictions import answer, measured_states
 from pages import placement as page
-from pages._placement_parts import LOOKS, RATES
+from pages._placement_parts import LOOKS, RATES, passed_on
 from pages._placement_views import active_share, chosen
 from pages.placement import CHAPTER
 from tests.figures import words_of
@@ -39,7 +39,7 @@ def answered(name):
 
 @pytest.mark.parametrize(
     ("name", "right"),
-    [("count", "2,048: a mean for each channel"), ("bias", "zero, but for rounding"),
+    [("count", "2,048: one for each channel"), ("bias", "zero, except for rounding errors"),
      ("order", "after, by about 10 points"), ("start", "one in ten: it guesses"), ("beta", "one in fifty")],
 )  # fmt: skip
 def test_the_answer_is_what_is_measured_and_no_close_call(name, right):
@@ -56,7 +56,7 @@ def test_the_answer_is_what_is_measured_and_no_close_call(name, right):
 
 @pytest.mark.parametrize(
     ("changes", "shared"),
-    [({}, 2048), ({"side": "2"}, 128), ({"network": "mlp"}, 32), ({"samples": 1}, 64),
+    [({}, 2048), ({"side": "2"}, 128), ({"side": "dense"}, 32), ({"samples": 1}, 64),
      ({"channels": 1}, 2048), ({"samples": 1, "side": "1"}, 0)],
 )  # fmt: skip
 def test_what_is_counted_is_a_channel_over_digits_and_positions(changes, shared):
@@ -81,6 +81,13 @@ def test_every_tile_chooses_its_channel_and_all_that_share_its_mean_are_lit(narr
     assert abs(columns.mean() - tiles["x"][5]) < 1e-9, "the sixth column of tiles"
 
 
+def test_an_open_question_says_what_is_drawn_and_framed():
+    view = complete(CHAPTER.settings(SCENES["count"], {}))
+    assert "8 of 32 digits are drawn" in view.text and "framed tile" in view.text
+    (frame,) = view.figures["tensor"]["layout"]["shapes"]
+    assert frame["x1"] - frame["x0"] == frame["y1"] - frame["y0"] == 8
+
+
 def test_a_channel_beyond_the_last_is_one_that_is_there():
     assert complete(settings("count", channels=4, channel=7)).numbers["channel"] == 3
 
@@ -100,6 +107,17 @@ def test_what_the_samples_add_cancels():
     view = answered("bias")[2]
     bars = view.figures["pulls"]["data"][0]["y"]
     assert abs(bars.sum()) < 1e-12 < 1e-3 < np.abs(bars).sum() and len(bars) == 32
+
+
+@pytest.mark.parametrize("arm", ["batch", "layer"])
+def test_gradients_are_told_apart_and_errors_of_rounding_have_an_axis_of_their_own(arm):
+    view = complete(settings("bias", arm=arm))
+    drawn = view.figures["gradients"]
+    upper = [trace for trace in drawn["data"] if trace.get("yaxis") != "y2"]
+    low, high = drawn["layout"]["yaxis"]["range"]
+    assert high - low <= 3 and len(upper) == (9 if arm == "batch" else 12)
+    assert all(low <= np.log10(trace["y"]).min() <= np.log10(trace["y"]).max() <= high for trace in upper)
+    assert ("except for rounding errors" in view.text) == (arm == "batch")
 
 
 def test_the_bias_can_be_dragged_on_the_axis_that_it_moves():
@@ -136,14 +154,55 @@ def test_a_lead_is_claimed_only_where_the_interval_tells(activation):
     assert ("no clear difference" in first) != clear and not re.search(r"(?<=[ (])-\d", view.text)
 
 
-def test_a_norm_before_a_relu_keeps_every_unit_alive():
-    numbers = complete(settings("order", activation="relu", step=200)).numbers
-    assert numbers["before_dead"] < 0.005 < numbers["after_dead"]
+@pytest.mark.parametrize("layer", [1, 2])
+def test_a_norm_before_a_relu_keeps_every_unit_alive(layer):
+    view = complete(settings("order", activation="relu", step=200, layer=layer))
+    before, after = (view.numbers[f"{order}_dead"] for order in ("before", "after"))
+    assert before < 0.005 and (after > 0.005) == (layer == 1)
+    assert f"layer {layer}: before {before:.1%}, after {after:.1%}" in view.text
+    assert f"dead units {after:.1%}" in words_of(view.figures["flow"]), "one number in picture and sentence"
+
+
+def test_what_a_layer_passes_on_of_a_bell_curve():
+    relu = 1 / np.sqrt(2 * np.pi), np.sqrt(1 / 2 - 1 / (2 * np.pi))
+    np.testing.assert_allclose(passed_on("relu", "before"), relu, rtol=1e-5)
+    np.testing.assert_allclose(passed_on("relu", "after", "none", 3.0, 2.0), relu, rtol=1e-5)
+    np.testing.assert_allclose(passed_on("relu", "before", "layer", 2.0), 2 * np.array(relu), rtol=1e-5)
+    assert passed_on("tanh", "after", "batch", -0.5, 2.0) == (2, 0.5)
+    z = np.random.default_rng(0).standard_normal(400_000)
+    out = np.tanh(0.7 * z - 1)
+    np.testing.assert_allclose(
+        passed_on("tanh", "before", gamma=0.7, beta=-1.0), (out.mean(), out.std()), rtol=5e-3
+    )
+
+
+def test_a_tiny_program_measures_what_the_view_has_in_closed_form(capsys):
+    states = [("count", {"side": "dense"}), ("start", {"gamma": 0.05}), ("beta", {"beta": 1.0})]
+    states += [("bias", {"arm": arm}) for arm in ("layer", "none", "after")]
+    states.append(("order", {"activation": "relu"}))
+    states += [
+        ("play", {"norm": norm, "order": order, "gamma": 0.5, "beta": 0.3})
+        for norm, order in (("batch", "after"), ("layer", "before"), ("none", "after"))
+    ]
+    for scene, changes in states:
+        values = settings(scene, **changes)
+        exec(CHAPTER.pytorch(values), {})
+        printed = re.findall(r"^(\w+) = (\S+)$", capsys.readouterr().out, re.M)
+        numbers = complete(values).numbers
+        assert printed
+        for name, number in printed:
+            assert float(number) == pytest.approx(numbers[name], rel=1e-3, abs=1e-9), (scene, changes, name)
 
 
 def test_the_step_is_the_last_look_before_it():
     view = complete(settings("order", step=99))
     assert view.numbers["step"] == 50 and view.table["step"].tolist() == list(LOOKS[:4])
+
+
+def test_the_free_scene_says_what_does_nothing_and_calls_relus_zeros_by_their_name():
+    assert "cut to 0" in complete(settings("play")).text
+    view = complete(settings("play", norm="none", activation="tanh"))
+    assert "saturated" in view.text and "change nothing" in view.text
 
 
 # --- starts -------------------------------------------------------------------------------------------------
@@ -155,6 +214,20 @@ def test_gradients_shrink_with_gamma_and_are_gone_at_0():
     view = answered("start")[2]
     assert view.numbers["first"] == 0 and view.numbers["answers"] == 1 and view.numbers["branch"] > 0.85
     assert "γ = 0: 0 in every layer" in words_of(view.figures["gradient"])
+
+
+@pytest.mark.parametrize(("scene", "control", "usual"), [("start", "gamma", 1.0), ("beta", "beta", 0.0)])
+def test_a_start_is_compared_with_the_usual_one(scene, control, usual):
+    same = complete(settings(scene, **{control: usual}))
+    assert f"{same.numbers['right']:.1%} of the digits are right" in same.text
+    other = complete(settings(scene, **{control: 2.0}))
+    points = 100 * (other.numbers["right"] - same.numbers["right"])
+    assert f"{points:+.1f} points".replace("-", "−") in other.text
+
+
+def test_one_answer_to_all_is_right_as_often_as_its_class_is_there():
+    numbers = answered("start")[2].numbers
+    assert numbers["common"] == pytest.approx(numbers["right"])
 
 
 def test_what_passes_is_what_the_bell_curve_says():

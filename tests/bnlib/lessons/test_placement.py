@@ -152,6 +152,7 @@ def test_gamma_0_stops_a_plain_network_and_a_small_one_makes_gradients_as_small(
     np.testing.assert_allclose(placement.arriving(replace(deep, gamma=0.01)) / usual, 0.01, rtol=0.25)
     dead = placement.learned(replace(deep, gamma=0.0), 10)
     assert dead["answers"].tolist() == [1, 1] and (dead["right"] < 0.2).all()
+    np.testing.assert_allclose(dead["common"], dead["right"], rtol=1e-12)
     assert placement.learned(deep, 10)["answers"].min() > 400
     expected = networks(depth=6, eps=0.0).gradients()
     lengths = [expected[f"weight{layer}"].square().sum((1, 2)).sqrt() for layer in range(6)]
