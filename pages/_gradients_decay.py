@@ -1,4 +1,4 @@
-"""The scene "Weight decay sets the speed": how far a step turns weights in front of a norm."""
+"""The scene "Four times the decay": how far a step turns weights in front of a norm."""
 
 from __future__ import annotations
 
@@ -82,13 +82,12 @@ def view(values: Values, found: Found) -> View:
     if here is None or (waiting and not values.get("draft")):
         return View(figures=figures, waiting=waiting or progress(needed))
     angle = settled(here)
-    lengths = [float(run["length"][:, -LATE:].mean()) for run in (here, *starts.values()) if run]
+    lengths = [float(run["length"][:, -1].mean()) for run in (here, *starts.values()) if run]
     numbers = {
         "angle": angle, "half": angle / 2, "double": 2 * angle, "fourfold": 4 * angle,
         "theory": degrees(decay), "exact": float(np.degrees(np.arccos(1 - LR * decay))), "decay": decay,
-        "length": lengths[0], "shortest": min(lengths), "longest": max(lengths),
+        "length": float(here["length"][:, -LATE:].mean()), "shortest": min(lengths), "longest": max(lengths),
         "loss": float(here["loss"][:, -LATE:].mean()),
-        "forget": 1 / (4 * LR * decay),
         "momentum": float(np.degrees(theory.equilibrium_angle(LR, decay, 0.9))),
         "first_short": 0.3 * float(here["length"][:, 0].mean()),
         "first_long": 3 * float(here["length"][:, 0].mean()),
@@ -96,10 +95,11 @@ def view(values: Values, found: Found) -> View:
     text = f"Weight decay {decay:g}: in the end a step turns the weights by {angle:.1f}°."
     if hide:
         return View(numbers, text, figures)
-    text += f" √(2 · learning rate · decay) is {numbers['theory']:.1f}°."
     if all(starts.values()):
-        ends = f"{brief(numbers['shortest'])} to {brief(numbers['longest'])}"
-        text += f" From all starts the first layer’s weights reach a length of {ends}."
+        text += (
+            f" The first layer’s weights start with lengths from {brief(numbers['first_short'])} to "
+            f"{brief(numbers['first_long'])}. After {STEPS} steps {_ends(lengths)}."
+        )
     known = {one: run for one in DECAYS if (run := runs[one]) is not None}
     table = {
         "weight_decay": list(known), "angle": [settled(run) for run in known.values()],
@@ -112,6 +112,12 @@ def view(values: Values, found: Found) -> View:
     steps = (arithmetic, row(told(radians), " · 180° / π"), bracketed(numbers["theory"]))
     equation = Equation("angle", "degrees a step, λ: weight decay", root("2ηλ"), numbers["theory"], steps)
     return View(numbers, text, figures, table, (equation,))
+
+
+def _ends(lengths: list[float]) -> str:
+    """Say which lengths the weights have in the end, all the same or not."""
+    low, high = brief(min(lengths)), brief(max(lengths))
+    return f"the lengths are {low} to {high}" if low != high else f"all have length {low}"
 
 
 def _angles(runs: Any, chosen: float, hide: bool) -> Figure:
@@ -165,9 +171,10 @@ def _lengths(runs: Any, decay: float) -> Figure:
 
 
 DECAY = Scene(
-    "decay", "Weight decay sets the speed",
-    "After a few hundred steps with batch norm and weight decay 0.04, each step turns the hidden weights by "
-    "about the same angle. Weight decay becomes four times as large. What does the angle become?",
+    "decay", "Four times the decay",
+    f"After a few hundred steps with batch norm, learning rate {LR:g} and weight decay 0.04, each step turns "
+    "the hidden weights by about the same angle. Weight decay becomes four times as large. What does the "
+    "angle become?",
     (
         Choice("the same: norms undo decay", "angle",
                "A norm does undo the length, so decay doesn’t make the function simpler. But the length sets "
@@ -179,12 +186,12 @@ DECAY = Scene(
     ),
     "angle", {"weight_decay": 0.04}, {"weight_decay": 0.16},
     "It went from {before_angle:.1f}° to {angle:.1f}°; theory says {theory:.1f}°.",
-    "Each step moves the weights at right angles, which makes them longer, and decay makes them shorter. "
-    "They reach the length where both are equal, here {length}; then a step turns them by √(2 · learning "
-    "rate · decay). Starts of length {first_short} and {first_long} end at {shortest} to {longest}.",
-    "This holds only for weights in front of a norm: not for the output layer, γ and β. It takes several "
-    "times {forget:.0f} steps, and ε far below the variance. By theory momentum 0.9 makes it "
-    "{momentum:.1f}°. Turning faster isn’t learning faster: the loss went from {before_loss} to {loss}.",
+    "Each step moves the weights at right angles, which makes them longer; decay makes them shorter. Where "
+    "both are equal, a step turns them by √(2 · learning rate · decay). Four "
+    "times the decay gives √4 = 2 times the angle.",
+    "This holds for weights in front of a norm only. The smaller the decay, the longer it takes. By theory "
+    "momentum 0.9 makes it {momentum:.1f}°. Turning faster isn’t learning faster: the loss went from "
+    "{before_loss} to {loss}.",
     "Choose the smallest decay: which of the three starts has not settled after 600 steps?",
     ("weight_decay", "seed"),
 )  # fmt: skip

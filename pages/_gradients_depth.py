@@ -127,36 +127,34 @@ def lab(values: Values) -> Race | None:
 
 DEPTH = Scene(
     "depth", "Twenty layers",
-    "Twenty layers with batch norm, He’s initial weights, no training yet. The gradient comes in at the last "
-    "layer. How long is it in the first layer, compared with the last?",
+    "Twenty layers with batch norm and the initial weights of He et al. (2015), before any training. The "
+    "gradient comes in at the last layer. How long is it in the first layer, compared with the last?",
     (
-        Choice("a fiftieth: it vanishes", 0.02,
+        Choice("a fiftieth", 0.02,
                "It vanishes without a norm where the weights are too small. Behind a norm the size of the "
                "weights plays no role."),
-        Choice("about as long: the norm keeps it level", 1.0,
+        Choice("about as long", 1.0,
                "A norm keeps the activations level. Layer norm keeps the gradient level, too."),
         Choice("about 50 times as long", 50.0),
-        Choice("500,000 times as long: it doubles in each layer", 2.0**19,
-               "It does grow in each layer, but by less than that."),
+        Choice("500,000 times as long", 2.0**19,
+               "It does grow in each layer, but it doesn’t double."),
     ),
     "ratio_batch", {"layers": 20, "init_scale": 1.0, "samples": 32}, {},
-    "The first layer’s gradient was {ratio_batch:.0f} times as long as the last one’s; Yang et al. (2019) "
-    "expect {theory_batch:.0f}.",
-    "Each norm divides what comes back by its σ. He’s weights keep the second moment near 1, but a ReLU’s "
-    "outputs have a mean, and batch norm subtracts it: σ = {sigma_batch:.2f} is left, and with batches of "
-    "{samples} the gradient gets {growth_batch:.2f} times as long in each layer. Layer norm subtracts a mean "
-    "over units, which is near 0: σ = {sigma_layer:.2f}.",
-    "This is the start. After {after_1_steps:.0f} training step the ratio is {after_1:.0f}, after "
-    "{after_5_steps:.0f} steps {after_5:.0f}. Yang et al. report a stable balance after one step. With "
-    "skip connections it is {ratio_skip:.1f} from the start: what comes back past the norm is not divided.",
+    "It was {ratio_batch:.0f} times as long; Yang et al. (2019) expect {theory_batch:.0f}.",
+    "Each norm divides what comes back by its σ. A ReLU’s outputs have a mean, and batch norm subtracts it: "
+    "of a size of 1, σ = {sigma_theory:.3f} is left. So each layer makes the gradient longer: by theory "
+    "{large_batch:.2f} times with very large batches, {growth_theory:.3f} with {samples} samples.",
+    "This is the start: after {after_1_steps:.0f} training step the ratio is {after_1:.0f}, after "
+    "{after_5_steps:.0f} steps {after_5:.0f}. Yang et al. report a stable balance after one step. In a skip "
+    "connection nothing is divided, so the gradient grows less.",
     "Drag the initial weights to 0.5: which curves move? Then choose a batch of 8.",
     ("init_scale", "layers", "samples", "seed"),
 )  # fmt: skip
 
 MAP = Scene(
     "map", "A map",
-    "Twenty layers without a norm. By what factor may the initial weights miss He’s scale before the first "
-    "layer’s gradient is 1,000 times smaller or larger than the last one’s?",
+    "Without a norm, 20 layers. How many times too large or too small may the initial weights be before the "
+    "gradients of the first and last layer differ 1,000 times?",
     (
         Choice("1.4", 1.4),
         Choice("2", 2.0, "A factor of 2 would do in ten layers. Each further layer multiplies again."),
@@ -164,14 +162,13 @@ MAP = Scene(
         Choice("1,000", 1000.0, "In one layer it would be so. But each layer multiplies the gradient."),
     ),
     "margin", {}, {},
-    "The factor was {margin:.2f}, on every seed between {margin_lowest:.2f} and {margin_highest:.2f}. Twice "
-    "He’s scale makes the gradient {twice:,.0f} times as long.",
+    "It was {margin:.2f} times, on every seed between {margin_lowest:.2f} and {margin_highest:.2f}.",
     "Without a norm each of the 19 layers on the way multiplies the gradient by the scale, and "
-    "{margin_theory:.3f}¹⁹ = 1,000. Behind a norm the scale cancels: with batch norm it changes no row of "
+    "{margin_theory:.4f}¹⁹ ≈ 1,000. Behind a norm the scale cancels: with batch norm it changes no row of "
     "the map by more than a factor {moved:.2f}.",
     "The scale cancels, depth doesn’t: with batch norm and {deepest:.0f} layers the first layer’s gradient "
-    "is {batch_deepest:,.0f} times the last one’s at any scale. And a map of the start doesn’t say what "
-    "training makes of it.",
+    "is {batch_deepest:,.0f} times the last one’s at any scale. And the map is of the start, before "
+    "training.",
     "Click a cell, then switch the networks: what becomes of the two curves?",
     ("arm", "seed"),
 )  # fmt: skip
@@ -181,27 +178,24 @@ TRAINS = Scene(
     "Four networks of 40 layers with He’s weights train for 50 steps: no norm, batch norm, layer norm, and "
     "batch norm with skip connections. Which of them get more than half of the digits right?",
     (
-        Choice("all four: He’s weights are made for that", 15.0,
-               "They keep the size of activations, and without a norm that of the gradient, too. Size is not "
-               "all that counts."),
-        Choice("all but the one without a norm", 14.0,
+        Choice("all four", 15.0,
+               "He’s weights keep the size of activations, and without a norm that of the gradient, too. "
+               "Size is not all that counts."),
+        Choice("all with a norm", 14.0,
                "With ten layers these three do learn. Forty are another matter."),
-        Choice("layer norm, and the one with skip connections", 12.0,
+        Choice("layer norm, skip connections", 12.0,
                "Of these two the gradients are nearly level. But something else is lost in layer norm."),
-        Choice("only the one with skip connections", 8.0),
+        Choice("only skip connections", 8.0),
     ),
     "trained", {"layers": 40}, {},
     "Without a norm {right_none:.0%} were right, with batch norm {right_batch:.0%}, with layer norm "
     "{right_layer:.0%}, with skip connections {right_skip:.0%}.",
-    "Two things must get through. Without a norm and with layer norm digits look alike behind layer "
-    "{layers:.0f} (cosine {similarity_none:.2f} and {similarity_layer:.2f}). With batch norm they don’t "
-    "({similarity_batch:.2f}), but the first layer’s gradient is {ratio_batch:,.0f} times the last one’s: "
-    "two copies that differ by 10⁻¹⁵ differ by {apart_batch:.1%} after {twin_steps:.0f} steps. With skip "
-    "connections both get through: cosine {similarity_skip:.2f}, gradient {ratio_skip:.1f}.",
+    "Two things are needed: digits must stay different, and the gradient must stay level. Without a norm or "
+    "with layer norm, digits end alike (cosine {alike:.2f} or more). With batch norm the first layer’s "
+    "gradient is {ratio_batch:,.0f} times the last one’s.",
     "Skip connections need a norm, but not batch norm: with layer norm {right_skip_layer:.0%} are right, "
-    "without any norm {right_skip_none:.0%}. With {shallow:.0f} layers plain batch norm has "
-    "{right_shallow:.0%}. All of this is one learning rate and {steps:.0f} steps: E24 asks the same with "
-    "more rates and steps.",
+    "without a norm {right_skip_none:.0%}. With {shallow:.0f} layers plain batch norm has "
+    "{right_shallow:.0%}. This is one learning rate: experiment E24 tries more.",
     "Drag the layers down: at which depth does plain batch norm get more than half right?",
     ("layers", "seed"),
 )  # fmt: skip

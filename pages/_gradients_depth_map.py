@@ -18,9 +18,9 @@ from pages._gradients_depth_parts import (
     COLOURS,
     SAMPLES,
     WORDS,
-    factor,
     layer_axis,
     over_factors,
+    power,
     power_axis,
     relative,
     times,
@@ -105,18 +105,18 @@ def _map(z: Any, values: Values) -> Figure:
     """Draw the map; its cells can be clicked. Dashed lines are where theory expects the limit."""
     hide, arm = values["open"], values["arm"]
     known = [(y, x) for y in range(len(DEPTHS)) for x in range(len(SCALES)) if np.isfinite(z[y, x])]
-    size = 9 if values.get("narrow", False) else 12
-    notes = [fig.label(x, y, factor(z[y, x]), INK if abs(z[y, x]) < 3.5 else PAPER, size) for y, x in known]
+    narrow = values.get("narrow", False)
+    notes = [_note(x, y, z[y, x], narrow) for y, x in known]
     says = [
         f"{DEPTHS[y]} layers, scale {brief(SCALES[x])}: "
-        + (f"gradient × {factor(z[y, x])}" if np.isfinite(z[y, x]) else "not shown yet")
+        + (f"gradient × {_cell(z[y, x])}" if np.isfinite(z[y, x]) else "not shown yet")
         for y in range(len(DEPTHS))
         for x in range(len(SCALES))
     ]
     meta = {"click": "cell", "values": list(range(CELLS)), "says": says}
     colours = [(0, BLUE), (0.5, PAPER), (1, ORANGE)]
     data = [fig.cells(z, -6, 6, colours, WORDS[arm], xgap=2, ygap=2, meta=meta)]
-    hint, shapes = "Blue: the gradient vanishes. Orange: it explodes.", []
+    hint, shapes = "Blue: it vanishes. Orange: it explodes.", []
     if not hide:
         layers, scale = picked(values)
         y, x = DEPTHS.index(layers), SCALES.index(scale)
@@ -127,48 +127,68 @@ def _map(z: Any, values: Values) -> Figure:
         hint = f"{hint} Click a cell to open its network."
         if arm == "none":
             data += _limits()
-            hint = f"{hint} Dashed: {brief(LIMIT)} times, by theory."
+            hint = f"{hint} Beyond dashed lines: over {brief(LIMIT)} times, by theory."
+    if narrow:
+        hint = f"{hint} Powers of ten are rounded."
     ends = [z[y, x] for y, x in known]
-    told = f"from {factor(min(ends))} to {factor(max(ends))}" if ends else "nothing is computed yet"
+    told = f"from {_cell(min(ends))} to {_cell(max(ends))}" if ends else "nothing is computed yet"
     return fig.figure(
         data, f"{WORDS[arm].capitalize()}: first layer’s gradient over the last one’s",
         f"A heat map over initial scale and depth, {WORDS[arm]}: {told}.",
-        fig.axis(-0.5, len(SCALES) - 0.5, "initial weights, × He’s", list(range(0, len(SCALES), 2)),
-                 words=[brief(s) for s in SCALES[::2]], showgrid=False),
+        fig.axis(-0.5, len(SCALES) - 0.5, "initial weights, × He’s", list(range(len(SCALES))),
+                 words=[f"{scale:.2g}" for scale in SCALES], showgrid=False),
         fig.axis(-0.5, len(DEPTHS) - 0.5, "layers", list(range(len(DEPTHS))),
                  words=[str(d) for d in DEPTHS], showgrid=False),
         annotations=notes, shapes=shapes, hint=hint,
     )  # fmt: skip
 
 
+def _cell(exponent: float) -> str:
+    """Write 10^exponent as short as a cell is."""
+    return times(10**exponent, 2)
+
+
+def _note(x: int, y: int, exponent: float, narrow: bool) -> dict[str, Any]:
+    """Write a cell's ratio into it; on a narrow screen there is room for the power of ten alone."""
+    words = _cell(exponent)
+    if narrow and "×" in words:
+        words = power(exponent)
+    size = 9 if narrow or "×" in words else 11
+    return fig.label(x, y, words, INK if abs(exponent) < 3.5 else PAPER, size)
+
+
 def _limits() -> list[fig.Trace]:
-    """Draw where scale^(layers - 1) is the limit, on both sides."""
+    """Draw between which cells scale^(layers - 1) passes the limit, on both sides."""
     middle = SCALES.index(1.0)
-    depths = np.linspace(DEPTHS[1], DEPTHS[-1], 80)
-    places = np.interp(depths, DEPTHS, np.arange(len(DEPTHS)))
-    away = 2 * log2(LIMIT) / (depths - 1)  # two cells are a factor of 2
-    inside = away <= middle + 0.5
+    # Cells within the limit beside the middle one; two cells are a factor of 2.
+    within = [min(int(2 * log2(LIMIT) / (layers - 1)), middle) for layers in DEPTHS]
+    first = next(row for row, count in enumerate(within) if count < middle)
+    away, up = [middle + 0.5], [first - 0.5]
+    for row, count in enumerate(within[first:], first):
+        away += [count + 0.5] * 2
+        up += [row - 0.5, row + 0.5]
     return [
-        fig.line(middle + side * away[inside], places[inside], f"{LIMIT:g} times", INK, dash="dash", width=2)
+        fig.line(middle + side * np.array(away), up, f"{LIMIT:g} times", INK, dash="dash", width=2)
         for side in (-1, 1)
     ]
 
 
 def _opened(arm: str, layers: int, scale: float, row: Any) -> Figure:
-    """Draw the opened network: each layer's gradient, and the size of what leaves it."""
+    """Draw the opened network: each layer's gradient, and the size of what leaves its ReLU."""
     place = SCALES.index(scale)
     x = np.arange(1, layers + 1)
     gradient, size = relative(row["gradient"][place]), row["size"][place] / row["size"][place][:, :1]
     expected = deep.expected_gradients(arm, layers, scale, SAMPLES, variance())
     data = over_factors(x, gradient, "gradient", COLOURS[arm], width=3)
-    data += over_factors(x, size, "activations", INK, width=2, dash="dot")
+    data += over_factors(x, size, "size behind each ReLU", INK, width=2, dash="dot")
     data.append(fig.line(x, expected, "closed form", INK, dash="dash", width=1.5))
     ends = np.abs(np.log10([gradient.min(), gradient.max(), size.min(), size.max()]))
+    behind = " The sum h in front of each norm is not drawn." if arm == "skip" else ""
     title = f"{WORDS[arm].capitalize()}, {layers} layers, scale {brief(scale)}"
     return fig.figure(
         data, title,
         f"{title}, layer by layer: the gradient goes from {times(deep.typical(gradient[:, 0]))} in the first "
-        f"layer to 1 in the last, the activations’ size from 1 to {times(deep.typical(size[:, -1]))}.",
+        f"layer to 1 in the last, the size behind each ReLU from 1 to {times(deep.typical(size[:, -1]))}.",
         layer_axis(layers), power_axis(max(2, int(np.ceil(ends.max()))), "relative size"), showlegend=True,
-        hint="Gradient: last layer = 1. Activations: first layer = 1.",
+        hint=f"Gradient: last layer = 1. Size: first layer = 1.{behind}",
     )  # fmt: skip

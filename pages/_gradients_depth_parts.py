@@ -18,6 +18,7 @@ WORDS = {
     "none": "no norm", "batch": "batch norm", "layer": "layer norm", "skip": "batch norm, skip connections",
     "skip_layer": "layer norm, skip connections", "skip_none": "no norm, skip connections",
 }  # fmt: skip
+LEGEND = WORDS | {"skip": "batch norm, skips"}
 SHORT = {"batch": "batch norm", "skip": "with skips"}
 COLOURS = {"none": ORANGE, "batch": BLUE, "layer": GREEN, "skip": PURPLE}
 SHOWN = tuple(COLOURS)  # the four kinds that are drawn
@@ -64,14 +65,14 @@ def power(exponent: float) -> str:
     return f"10{raised}" if round(exponent) else "1"
 
 
-def factor(exponent: float) -> str:
-    """Write 10^exponent in two digits, or as a power of ten where it is far from 1."""
-    return brief(float(f"{10**exponent:.2g}")) if -1.95 < exponent < 3.99 else power(exponent)
-
-
-def times(ratio: float) -> str:
-    """Write a ratio, a very large one as a power of ten."""
-    return brief(ratio) if ratio < 1e6 else power(np.log10(ratio))
+def times(ratio: float, digits: int = 3) -> str:
+    """Write a ratio; one that is far from 1 as 5×10⁵, one that is very far as the nearest power of ten."""
+    if 0.00095 < ratio < 9950:
+        return brief(ratio if digits == 3 else float(f"{ratio:.{digits - (ratio < 0.0095)}g}"))
+    mantissa, exponent = f"{ratio:.0e}".split("e")
+    if abs(int(exponent)) >= 10:
+        return power(np.log10(ratio))
+    return power(int(exponent)) if mantissa == "1" else f"{mantissa}×{power(int(exponent))}"
 
 
 def power_axis(most: int, title: str) -> Axis:

@@ -12,11 +12,12 @@ from book import figure as fig
 from book.chapter import Found, Numbers, View
 from book.charts import average, over_seeds, percent, progress
 from book.controls import SEEDS, Values
-from book.equations import Equation, frac, root, row, told
+from book.equations import Equation, Term, frac, root, row, told
 from book.figure import INK, Figure
 from book.words import brief
 from pages._gradients_depth_parts import (
     COLOURS,
+    LEGEND,
     SAMPLES,
     SHORT,
     SHOWN,
@@ -64,10 +65,8 @@ def depth(values: Values, found: Found) -> View:
     )
     if hide:
         return View(numbers, f"{who}{plain}.", figures)
-    text = (
-        f"{who}{plain}; with batch norm {brief(numbers['ratio_batch'])}, with layer norm "
-        f"{brief(numbers['ratio_layer'])}, with batch norm and skip connections "
-        f"{brief(numbers['ratio_skip'])} times."
+    text = f"{who}first layer’s gradient over the last one’s: " + "; ".join(
+        f"{LEGEND[arm]} {times(numbers[f'ratio_{arm}'])}" for arm in SHOWN
     )
     table: dict[str, Any] = {
         "layer": np.tile(np.arange(1, layers + 1), len(SHOWN)),
@@ -77,13 +76,14 @@ def depth(values: Values, found: Found) -> View:
     table["gradient"] = np.concatenate([np.exp(np.log(c).mean(axis=0)) for c in curves.values()])
     table["sigma"] = np.concatenate([own["sigma"].mean(axis=0) for own in profiles.values()])
     waiting = "" if later is not None or draft else "A few training steps are being made."
-    return View(numbers, text, figures, table, _equations(numbers, layers, samples), waiting=waiting)
+    return View(numbers, f"{text}.", figures, table, _equations(numbers, layers, samples), waiting=waiting)
 
 
 def _depth_numbers(profiles: Any, layers: int, scale: float, samples: int) -> Numbers:
     numbers = {
         "layers": float(layers), "scale": scale, "samples": float(samples),
-        "large_batch": theory.RELU_GROWTH**0.5, "growth_theory": theory.gradient_growth_relu(samples) ** 0.5,
+        "large_batch": theory.RELU_GROWTH**0.5, "sigma_theory": theory.RELU_GROWTH**-0.5,
+        "growth_theory": theory.gradient_growth_relu(samples) ** 0.5,
     }  # fmt: skip
     for arm, own in profiles.items():
         ratio = deep.typical(deep.ratio(own["gradient"]))
@@ -103,14 +103,21 @@ def _equations(numbers: Numbers, layers: int, samples: int) -> tuple[Equation, .
     all_of = numbers["theory_batch"]
     return (
         Equation(
-            "large_batch", "growth in one layer, many samples a batch", frac("1", root("1 − 1/π")), one,
+            "large_batch", "growth in one layer, very large batches", frac("1", root("1 − 1/π")), one,
             (frac("1", root(told(left))), told(one)),
         ),
         Equation(
-            "all", f"growth g in all L layers; {samples} samples a batch: g = {brief(growth)}", row("gᴸ⁻¹"),
-            all_of, (row(told(growth), str(layers - 1).translate(RAISED)), told(all_of)),
+            "all", f"growth in {layers - 1} layers; g: in one layer, {samples} samples", row("gᴸ⁻¹"), all_of,
+            (Term(f"{_base(growth, layers - 1)}{str(layers - 1).translate(RAISED)}", True), told(all_of)),
         ),
     )  # fmt: skip
+
+
+def _base(growth: float, power: int) -> str:
+    """Write a base in as many digits as its power needs to be what is shown of it."""
+    written = (f"{growth:.{digits}f}" for digits in range(3, 9))
+    fine = (base for base in written if brief(float(base) ** power) == brief(growth**power))
+    return next(fine, f"{growth:.8f}")
 
 
 def _growth(
@@ -125,7 +132,7 @@ def _growth(
         highest = max(highest, abs(float(np.log10(expected[0]))))
         if arm in seen:
             curves = relative(seen[arm]["gradient"])
-            data += over_factors(x, curves, WORDS[arm], COLOURS[arm], width=3)
+            data += over_factors(x, curves, LEGEND[arm], COLOURS[arm], width=3)
             highest = max(highest, float(np.abs(np.log10(curves)).max()))
             told_.append(f"{WORDS[arm]} {times(deep.typical(curves[:, 0]))}")
         data.append(closed_form(x, expected, arm == list(profiles)[-1]))
@@ -156,17 +163,17 @@ def _sigma(profiles: Any, layers: int, scale: float, draft: bool) -> Figure:
         if own is None:
             continue
         sigma = own["sigma"][:, 1:] / scale
-        data += over_seeds(x[1:], sigma, WORDS[arm], COLOURS[arm], width=3)
-        data.append(closed_form(x[1:], deep.expected_sigma(arm, layers, variance())[1:], arm == SHOWN[-1]))
+        data += over_seeds(x[1:], sigma, LEGEND[arm], COLOURS[arm], width=3)
+        data.append(closed_form(x[1:], deep.expected_sigma(arm, layers, variance())[1:], False))
         high = max(high, float(sigma.max()) * 1.1)
         told_.append(f"{WORDS[arm]} {average(sigma):.2f}")
     return fig.figure(
-        data, "σ that each norm divides by" + ("" if scale == 1 else ", over the weights’ scale"),
+        data, "σ that each norm divides by" if scale == 1 else "σ divided by the scale of the weights",
         f"Curves of the standard deviation over the layers. On average: "
         f"{'; '.join(told_) or 'nothing is computed yet'}.",
-        layer_axis(layers), fig.axis(0, high, "σ"), showlegend=True,
+        layer_axis(layers), fig.axis(0, high, "σ"), place="side",
         shapes=[fig.mark(0.5, 1, layers + 0.5, 1, INK, 1, dash="dot")],
-        hint=f"Dividing by less than 1 makes a gradient larger. {_seeds(draft)}",
+        hint=f"Below 1 a gradient grows. {_seeds(draft)}",
     )  # fmt: skip
 
 
@@ -180,11 +187,11 @@ def trains(values: Values, found: Found) -> View:
     learned = {arm: found.get(f"learning {arm}") for arm in (*SHOWN, "skip_layer", "skip_none")}
     copies = {arm: found.get(f"twins {arm}") for arm in TWINS}
     if hide:
-        figures = {"growth": _growth(profiles, values, 1.0, SAMPLES, drag=False)}
+        figures = {"start": _growth(profiles, values, 1.0, SAMPLES, drag=False)}
     else:
         figures = {
             "curves": _curves(learned, draft), "similarity": _similarity(profiles, layers, draft),
-            "growth": _growth(profiles, values, 1.0, SAMPLES, drag=False, place="side"),
+            "before": _growth(profiles, values, 1.0, SAMPLES, drag=False, place="side"),
             "twins": _twins(copies),
         }  # fmt: skip
     waiting = progress(found, "computations are done")
@@ -196,13 +203,15 @@ def trains(values: Values, found: Found) -> View:
     numbers |= {"right_shallow": average(found["ten"]["right"][:, -1]), "shallow": float(SHALLOW)}
     if hide:
         text = f"{layers} layers before training, first layer’s gradient over the last one’s: " + "; ".join(
-            f"{WORDS[arm]} {brief(numbers[f'ratio_{arm}'])}" for arm in SHOWN
+            f"{WORDS[arm]} {times(numbers[f'ratio_{arm}'])}" for arm in SHOWN
         )
         return View(numbers, f"{text}.", figures)
-    text = f"Right after {STEPS} steps, {layers} layers: " + "; ".join(
-        f"{WORDS[arm]} {numbers[f'right_{arm}']:.0%}" for arm in SHOWN
+    text = (
+        f"{layers} layers, two copies of a network whose weights differ by {power(np.log10(CHANGE))}: after "
+        f"{TWIN_STEPS} steps they differ by {times(numbers['apart_batch'], 2)} with batch norm, by "
+        f"{times(numbers['apart_skip'], 2)} with skip connections."
     )
-    return View(numbers, f"{text}.", figures, _trains_table(profiles, learned, values))
+    return View(numbers, text, figures, _trains_table(profiles, learned, values))
 
 
 def _trains_numbers(profiles: Any, learned: Any, copies: Any) -> Numbers:
@@ -217,6 +226,7 @@ def _trains_numbers(profiles: Any, learned: Any, copies: Any) -> Numbers:
             f"similarity_{arm}": average(own["similarity"][:, -1]),
         }
         numbers["trained"] += 2.0**place if average(learned[arm]["right"][:, -1]) > 0.5 else 0.0
+    numbers["alike"] = min(numbers["similarity_none"], numbers["similarity_layer"])
     numbers |= {f"apart_{arm}": deep.typical(own[:, -1]) for arm, own in copies.items()}
     numbers |= {f"right_{arm}": average(own["right"][:, -1]) for arm, own in learned.items()}
     alone = deep.similarities(np.eye(2)[None], profiles["none"]["similarity"].shape[1])
@@ -243,7 +253,9 @@ def _curves(learned: Any, draft: bool) -> Figure:
     data, told_ = [], []
     for arm in SHOWN:
         if learned[arm] is not None:
-            data += over_seeds(learned[arm]["step"], learned[arm]["right"], WORDS[arm], COLOURS[arm], width=3)
+            data += over_seeds(
+                learned[arm]["step"], learned[arm]["right"], LEGEND[arm], COLOURS[arm], width=3
+            )
             told_.append(f"{WORDS[arm]} {average(learned[arm]['right'][:, -1]):.0%}")
     data.append(fig.line([0, STEPS], [0.1, 0.1], "guessing", INK, dash="dot", width=1.5))
     return fig.figure(
@@ -262,7 +274,7 @@ def _similarity(profiles: Any, layers: int, draft: bool) -> Figure:
         own = profiles[arm]
         if own is None:
             continue
-        data += over_seeds(x, own["similarity"], WORDS[arm], COLOURS[arm], width=3)
+        data += over_seeds(x, own["similarity"], LEGEND[arm], COLOURS[arm], width=3)
         told_.append(f"{WORDS[arm]} {average(own['similarity'][:, -1]):.2f}")
     if profiles["none"] is not None:
         data.append(closed_form(x, profiles["none"]["expected"].mean(axis=0), True))
@@ -270,7 +282,7 @@ def _similarity(profiles: Any, layers: int, draft: bool) -> Figure:
         data, "How alike two digits are, before training",
         f"Curves of the mean cosine between two samples over the layers. Behind the last: "
         f"{'; '.join(told_) or 'nothing is computed yet'}.",
-        layer_axis(layers), fig.axis(0, 1.05, "cosine behind each layer"), showlegend=True,
+        layer_axis(layers), fig.axis(0, 1.05, "cosine"), showlegend=True,
         hint=f"At 1 all look the same. Closed form: no norm or layer norm. {_seeds(draft)}",
     )  # fmt: skip
 
@@ -284,11 +296,11 @@ def _twins(copies: Any) -> Figure:
             told_.append(f"{WORDS[arm]} {brief(deep.typical(own[:, -1]))}")
     exponents = (-15, -10, -5, 0)
     return fig.figure(
-        data, f"Two copies that differ by {power(np.log10(CHANGE))}",
+        data, f"Two copies whose weights differ by {power(np.log10(CHANGE))}",
         f"Curves of the distance between two copies over training steps. After {TWIN_STEPS} steps: "
         f"{'; '.join(told_) or 'nothing is computed yet'}.",
         fig.axis(0, TWIN_STEPS, "training step", list(range(0, TWIN_STEPS + 1, 2))),
-        fig.log_axis(1e-17, 10, "relative distance", [10.0**k for k in exponents],
+        fig.log_axis(1e-17, 10, "distance", [10.0**k for k in exponents],
                      words=[power(k) for k in exponents]),
         showlegend=True, place="side",
     )  # fmt: skip

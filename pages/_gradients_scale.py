@@ -19,7 +19,7 @@ from book.words import brief
 FACTORS = log_stops(-2, 2, 4)
 EPS = (0.0, 1e-5, 1e-3, 0.1, 1.0)
 STEPS = 100  # that the networks have trained
-LOW, HIGH = 1e-3, 300.0  # of the gradient's axis
+LOW, HIGH = 1e-4, 300.0  # of the gradient's axis
 
 CONTROLS = (
     Control(
@@ -36,7 +36,7 @@ CONTROLS = (
 
 
 def config_of(values: Values) -> RunConfig:
-    """Return the networks of this scene and of "X-ray"."""
+    """Return the networks of this scene and of "The two subtracted terms"."""
     chosen: dict[str, Any] = {"depth": 3, "width": 32, "lr": 0.1, "dtype": "float64", **seeds(values)}
     return RunConfig(**chosen)
 
@@ -64,7 +64,8 @@ def view(values: Values, found: Found) -> View:
     ratio, change = ratios[with_eps, here], scaled["change"][with_eps, here]
     std = float(np.sqrt(np.mean(scaled["var"])))
     numbers = {
-        "ratio": float(ratio.mean()), "theory": 1 / factor, "factor": factor, "eps": eps,
+        "ratio": float(ratio.mean()), "without_eps": float(ratios[many.index(0.0), here].mean()),
+        "factor": factor, "eps": eps,
         "change": float(change.max()), "less": float(factor / ratio.mean()),
         "smallest": float(ratios[with_eps, 0].mean()), "smallest_theory": 1 / factors[0],
         "smallest_eps": float(ratios[many.index(EPS[2]), 0].mean()),
@@ -80,8 +81,8 @@ def view(values: Values, found: Found) -> View:
         text = "The hidden weights are as they were trained. Their gradient’s length is set to 1 here."
         return View(numbers, text, figures)
     text = (
-        f"Weights × {brief(factor)}: the gradient is {brief(numbers['ratio'])} times as long; 1 / factor is "
-        f"{brief(1 / factor)}. No output changes by more than {brief(numbers['change'])}."
+        f"Weights × {brief(factor)}, ε = {brief(eps)}: gradient × {brief(numbers['ratio'])}. "
+        f"The largest change of an output is {brief(numbers['change'])}."
     )
     rows = ratios[with_eps]
     table = {
@@ -89,7 +90,8 @@ def view(values: Values, found: Found) -> View:
         "highest": rows.max(axis=1), "change": scaled["change"][with_eps].max(axis=1),
     }  # fmt: skip
     steps = (row("1 / ", brief(factor)), told(1 / factor))
-    equation = Equation("ratio", "gradient at a · W over gradient at W", row("1 / a"), 1 / factor, steps)
+    name = "gradient with the factor over gradient without, ε = 0"
+    equation = Equation("ratio", name, row("1 / factor"), 1 / factor, steps)
     return View(numbers, text, figures, table, (equation,))
 
 
@@ -119,10 +121,10 @@ def _curve(measured: Any, values: Values, hide: bool) -> Figure:
                 shapes = [fig.mark(numbers["bend"], LOW, numbers["bend"], HIGH, INK, 1, dash="dot")]
                 at = float(np.log10(numbers["bend"]))
                 notes = [fig.label(at, float(np.log10(2 * LOW)), "variance = ε", xshift=40)]
-    ticks = [0.001, 0.01, 0.1, 1, 10, 100]
+    ticks = [1e-4, 0.001, 0.01, 0.1, 1, 10, 100]
     return fig.figure(
         data, "Length of the gradient of the hidden weights", alt,
-        fig.log_axis(0.008, 125, "factor on the weights", ticks[1:]),
+        fig.log_axis(0.008, 125, "factor on the weights", ticks[2:]),
         fig.log_axis(LOW, HIGH, "length, factor 1 = 1", ticks), shapes=shapes, annotations=notes,
         showlegend=True, hint="" if hide else "Drag the orange dot. Shade: lowest to highest seed.",
     )  # fmt: skip
@@ -161,13 +163,13 @@ SCALE = Scene(
                "are ten times as long."),
     ),
     "ratio", {"factor": 1.0, "eps": 1e-5}, {"factor": 10.0},
-    "The gradient was {ratio} times as long. No output changed by more than {change}.",
+    "The gradient was {ratio} times as long.",
     "The norm divides the factor out again, so the loss is the same. Weights that are {factor} times as long "
-    "have to move {factor} times as far for the same change, so the slope is 1 / {factor}. A step with the "
-    "same learning rate turns them {less:.0f} times less.",
-    "ε spoils this where the variance is small. At factor 0.01 the gradient is {smallest:.0f} times as long, "
-    "not {smallest_theory:.0f}; with ε = 0.001 it is {smallest_eps:.0f} times as long. The output layer has "
-    "no norm behind it, and its weights were not multiplied.",
+    "have to move {factor} times as far for the same change, so the slope is 1/{factor}. A step with the "
+    "same learning rate turns them by an angle {less:.0f} times smaller.",
+    "With small variance ε matters. At factor 0.01 the gradient is {smallest:.0f} times as long, not "
+    "{smallest_theory:.0f}; with ε = 0.001 it is {smallest_eps:.0f} times as long. The output layer has no "
+    "norm behind it: its weights were not multiplied.",
     "Set ε to 0.1 and drag the factor below 1: where does the curve leave the line?",
     ("factor", "eps", "seed"),
 )  # fmt: skip
@@ -187,7 +189,7 @@ def gradient():
 
 before = gradient()
 linear.weight.data *= {factor!r}
-print("theory =", (gradient() / before).item())
+print("without_eps =", (gradient() / before).item())
 """
 
 SCRIPT = """\

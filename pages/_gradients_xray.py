@@ -1,4 +1,4 @@
-"""The scene "X-ray": the two terms that batch norm's backward pass subtracts, each with a switch."""
+"""The scene "The two subtracted terms": what batch norm's backward pass subtracts, each with a switch."""
 
 from __future__ import annotations
 
@@ -12,13 +12,14 @@ from book import figure as fig
 from book.chapter import Choice, Found, Job, Meter, Numbers, Scene, View
 from book.charts import average, bars, progress
 from book.controls import Control, Values, seeds
-from book.equations import Equation, bracketed, row, told
+from book.equations import Equation, Term, frac, row, told, total
 from book.figure import BLUE, GREEN, INK, ORANGE, PURPLE, Figure
 from book.words import brief
 from pages._gradients_scale import config_of
 
 STEPS = 300  # of training
 EARLY = 30  # steps behind the network whose gradients are drawn
+TRAINED_EPS = 1e-5  # whatever the slider says of the unit that is drawn
 SWITCH = ("on", "off")
 ARMS = {  # by whether the mean term and the x̂ term are subtracted
     (True, True): "both terms", (False, True): "no mean term", (True, False): "no x̂ term",
@@ -106,18 +107,17 @@ def view(values: Values, found: Found) -> View:
     table = {
         "label": seen["label"], "x_hat": unit.x_hat, "arriving": unit.arriving, "dx": unit.dx,
     }  # fmt: skip
-    text = f"With {ARMS[arm]}, dx sums to {brief(numbers['sum'])} over the batch."
-    if hide:
-        text = f"{text} Trained with both terms, {numbers['error']:.1f}% of the digits are wrong."
-        meters, equations = _meters(unit, numbers), _equations(numbers, arm)
-        return View(numbers, text, figures, equations=equations, meters=meters)
-    figures["growth"] = _growth(found)
-    text += (
-        f" A network that trains with this backward pass is wrong on {numbers['error']:.1f}% of the digits, "
-        f"with both terms on {numbers['error_full']:.1f}%. Its first layer’s weights grow "
-        f"{numbers['growth']:.2f} times as long, and its bias reaches length {brief(numbers['bias'])}."
+    text = (
+        f"Unit {values['unit']}, {ARMS[arm]}: over {len(unit.dx)} digits dx sums to {brief(numbers['sum'])}."
     )
-    meters, equations = _meters(unit, numbers), _equations(numbers, arm)
+    meters, equations = _meters(unit, numbers), _equations(unit, numbers, arm)
+    if hide:
+        return View(numbers, text, figures, equations=equations, meters=meters)
+    figures["weights"] = _growth(found)
+    text += (
+        f" Trained with {ARMS[arm]} and ε = {brief(TRAINED_EPS)}, the first layer’s bias, in front of its "
+        f"norm, reaches length {brief(numbers['bias'])}."
+    )
     return View(numbers, text, figures, table, equations, meters=meters)
 
 
@@ -185,7 +185,8 @@ def _arrows(unit: Unit, labels: Any, arm: tuple[bool, bool]) -> Figure:
     return fig.figure(
         data, f"Where a step would move {len(x)} digits: {ARMS[arm]}", alt,
         fig.axis(-end, end, "x̂", [-3, -2, -1, 0, 1, 2, 3]),
-        fig.axis(-0.7, len(x) - 0.3, "digit", list(rows), words=words), showlegend=True,
+        fig.axis(-0.7, len(x) - 0.3, "class of the digit", list(rows), words=words),
+        showlegend=True,
     )  # fmt: skip
 
 
@@ -208,7 +209,8 @@ def _errors(errors: dict[str, Any], arm: tuple[bool, bool], narrow: bool, hide: 
     return bars(
         every, "Wrong answers after training with each backward pass",
         fig.axis(0, top, "wrong answers, %"), colours, narrow, form=".1f",
-        what="the share of wrong answers in per cent", hint=f"After {STEPS} steps. Dots: 8 seeds.",
+        what="the share of wrong answers in per cent",
+        hint=f"After {STEPS} steps with ε = {brief(TRAINED_EPS)}. Dots: 8 seeds.",
     )  # fmt: skip
 
 
@@ -236,7 +238,7 @@ def _meters(unit: Unit, numbers: Numbers) -> tuple[Meter, ...]:
     ]
     meters = []
     for name, title, key, theory in zip(
-        ("moved", "stretched"), ("All alike: Σ dx", "Stretch: Σ dx·x̂"), ("sum", "along"),
+        ("moved", "stretched"), ("Shift of all: Σ dx", "Stretch of all: Σ dx·x̂"), ("sum", "along"),
         expected, strict=True,
     ):  # fmt: skip
         text = f"{title} = {brief(numbers[key])}"
@@ -244,27 +246,37 @@ def _meters(unit: Unit, numbers: Numbers) -> tuple[Meter, ...]:
     return tuple(meters)
 
 
-def _equations(numbers: Numbers, arm: tuple[bool, bool]) -> tuple[Equation, ...]:
+def _equations(unit: Unit, numbers: Numbers, arm: tuple[bool, bool]) -> tuple[Equation, ...]:
+    """Write out both sums over the digits; what rounding leaves of one stands as 0."""
     terms = ["g"] + ["mean(g)"] * arm[0] + ["x̂ · mean(g · x̂)"] * arm[1]
     formula = row("Σ (", " − ".join(terms), ") / √(σ² + ε)") if len(terms) > 1 else row("Σ g / √(σ² + ε)")
     mean = row("mean of ", "g / √(σ² + ε)", " over the batch")
+    taken = frac(total(unit.arriving), str(len(unit.arriving)))
     return (
-        Equation("dx", "sum over the batch of dx", formula, numbers["sum"], (told(numbers["sum"]),)),
+        Equation(
+            "dx", "sum over the batch of dx", formula, numbers["sum"],
+            (_long(total(unit.dx)), told(numbers["sum"])),
+        ),
         Equation(
             "mean_g", "what the mean term takes from each", mean, numbers["mean_g"],
-            (bracketed(numbers["mean_g"]),),
+            (_long(taken), told(numbers["mean_g"])),
         ),
     )  # fmt: skip
 
 
+def _long(term: Term) -> Term:
+    """Take a term for rounded: most parts of a long sum have more digits than are shown."""
+    return Term(term.node, True)
+
+
 XRAY = Scene(
-    "xray", "X-ray",
+    "xray", "The two subtracted terms",
     "Batch norm’s backward pass subtracts two terms, since μ and σ depend on the batch. Trained with both, "
     "networks are wrong on about one digit in twenty. Others train without both, as if μ and σ were "
     "constants. How many digits do they get wrong?",
     (
         Choice("as many: the main term is there", "error_full",
-               "g / σ is there, and the loss does fall. But without the two terms it points far off."),
+               "g / σ is there, and the loss does fall. But without the two terms its direction is far off."),
         Choice("about three times as many", "threefold"),
         Choice("half of all digits", 50.0,
                "The direction is far off, but it still points downhill, so the networks do learn."),
@@ -274,14 +286,13 @@ XRAY = Scene(
     ),
     "error", {"mean_term": "on", "xhat_term": "on"}, {"mean_term": "off", "xhat_term": "off"},
     "Without both terms {error:.1f}% were wrong, with both {error_full:.1f}%.",
-    "The loss can’t change when all numbers that enter a norm move alike or are stretched: the norm undoes "
-    "both. The two terms take these directions out of dx. Without them a step of the first layer’s weights "
-    "points {angle:.0f}° off: it goes where nothing is gained, and the weights grow {growth:.1f} times as "
-    "long (with both {growth_full:.2f} times).",
-    "The terms don’t weigh the same here. Without the mean term alone {error_without_mean:.1f}% are wrong "
-    "({angle_without_mean:.0f}° off), without the x̂ term alone only {error_without_xhat:.1f}% "
-    "({angle_without_xhat:.0f}°). With a large ε the x̂ term leaves a rest, and it should.",
-    "Switch one term off at a time: which meter rises?",
+    "A norm undoes a shift or stretch of all its inputs, so neither changes the loss. The two terms take "
+    "these directions out of dx. Without them a step of the first layer’s weights points {angle:.0f}° away "
+    "from the true gradient, and the weights grow {growth:.1f} times as long.",
+    "Without the mean term alone {error_without_mean:.1f}% are wrong, without the x̂ term alone "
+    "{error_without_xhat:.1f}%. With a large ε, stretching does change the output, so a part is rightly "
+    "left.",
+    "Switch one term off at a time: which of the two bars on the right rises?",
     ("mean_term", "xhat_term", "unit", "eps", "seed"),
 )  # fmt: skip
 

@@ -89,10 +89,10 @@ CHAPTER = Chapter(
     ),
     thumbnail=thumbnail,
     lead=(
-        "A **gradient** says how the loss changes with each weight. On its way back it passes every norm: "
-        "what does batch norm let through, and what does it change? All is measured on dense ReLU networks "
-        "that learn digits, with 8 seeds: two or three layers of 32 units where single norms are looked "
-        "at, and up to 40 layers of 64 units where depth is."
+        "A **gradient** says how the loss changes with each weight. On its way back it passes every norm. "
+        "What does batch norm let through, and what does it change? In each scene eight dense ReLU networks "
+        "learn digits, each from its own random start (seed). In scenes 1, 2 and 6 they have two or three "
+        "layers of 32 units, in scenes 3 to 5 up to 40 layers of 64 units."
     ),
     controls=(
         *xray.CONTROLS, *scale.CONTROLS, *depth.CONTROLS, *decay.CONTROLS, seed_control(),

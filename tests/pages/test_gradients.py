@@ -89,7 +89,7 @@ def test_what_is_dragged_or_switched_needs_no_other_computation(name, changes):
     assert CHAPTER.jobs(settings(name, **changes) | {"draft": True}) == before
 
 
-# ---- X-ray -----------------------------------------------------------------------------------------------
+# ---- the two subtracted terms ----------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("eps", [0.0, 1e-5, 0.1])
@@ -152,7 +152,7 @@ def test_while_decay_is_dragged_other_starts_are_left_out_and_nothing_is_claimed
     rest = CHAPTER.jobs(settings("decay") | {"draft": False})
     assert set(jobs.values()) < set(rest.values())
     view = CHAPTER.view(values, {name: result(job) for name, job in jobs.items()})
-    assert "0.16" in view.text and "all starts" not in view.text and not view.waiting
+    assert "0.16" in view.text and "After 600" not in view.text and not view.waiting
 
 
 def test_a_first_picture_comes_with_the_first_decay():
@@ -169,6 +169,12 @@ def test_an_open_question_of_decay_shows_one_decay_and_no_theory():
     assert {trace["name"] for trace in figure["data"]} == {"", "weight decay 0.04"}
 
 
+def test_lengths_of_weights_that_have_not_settled_are_told_as_what_they_are():
+    rest = complete(settings("decay", weight_decay=0.02))
+    assert rest.numbers["longest"] > 1.1 * rest.numbers["shortest"]
+    assert "After 600 steps the lengths are" in rest.text and "reach" not in rest.text
+
+
 # ---- the chapter -----------------------------------------------------------------------------------------
 
 
@@ -176,6 +182,16 @@ def test_the_lab_shows_decays_only_where_it_has_the_seeds():
     assert len(lab(settings("decay", weight_decay=0.04)).configs) == 3
     assert lab(settings("decay", seed=10_000)) is None and lab(settings("xray")) is None
     assert decay.config_of({"seed": 2}, 0.04).seed == 16
+
+
+def test_a_figures_name_stands_for_one_place_in_all_scenes():
+    """The browser leaves a figure where it is while its name stays."""
+    places = {}
+    for scene in CHAPTER.scenes:
+        for values in (opened(scene.name), settings(scene.name)):
+            for name, figure in complete(values).figures.items():
+                places.setdefault(name, set()).add(figure["layout"]["meta"]["place"])
+    assert not [name for name, own in places.items() if len(own) > 1]
 
 
 def test_the_thumbnail_follows_the_batch_size_as_far_as_theory_goes():

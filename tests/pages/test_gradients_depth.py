@@ -6,11 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
+from bnlib import theory
 from bnlib.lessons import deep
 from book.chapter import Job
+from book.words import brief
 from pages import _gradients_depth as page
 from pages import _gradients_depth_map as maps
-from pages._gradients_depth_parts import SHOWN, factor, network, power
+from pages import _gradients_depth_views as views
+from pages._gradients_depth_parts import SHOWN, network, power, times
 from pages.gradients import CHAPTER
 
 SCENES = {scene.name: scene for scene in page.SCENES}
@@ -76,6 +79,13 @@ def test_while_the_question_is_open_only_networks_without_a_norm_are_drawn():
     assert not view.equations and not view.table
 
 
+@pytest.mark.parametrize("samples", [8, 32, 128])
+@pytest.mark.parametrize("power", [1, 19, 39])
+def test_the_base_that_is_shown_has_the_power_that_is_shown(samples, power):
+    growth = theory.gradient_growth_relu(samples) ** 0.5
+    assert brief(float(views._base(growth, power)) ** power) == brief(growth**power)
+
+
 # ---- the map -----------------------------------------------------------------------------------------------
 
 
@@ -108,6 +118,18 @@ def test_the_map_follows_the_networks_that_are_chosen():
     assert set(view.table["norm"]) == {"batch norm and skip connections"}
 
 
+def test_the_dashed_lines_run_between_the_cells_on_both_sides_of_the_limit():
+    for line, side in zip(maps._limits(), (-1, 1), strict=True):
+        for x, y in zip(line["x"][1:], line["y"][1:], strict=True):
+            assert (x % 1, y % 1) == (0.5, 0.5), "no cell's number is crossed"
+        for row, layers in enumerate(maps.DEPTHS):
+            over = [
+                side * k for k in range(1, 5) if maps.SCALES[4 + side * k] ** (side * (layers - 1)) > 1000
+            ]
+            edges = {x - 4 for x, y in zip(line["x"], line["y"], strict=True) if y == row + 0.5 and over}
+            assert not over or over[0] - side / 2 in edges
+
+
 def test_rows_appear_as_they_are_computed():
     values = settings("map")
     jobs = page.jobs(values)
@@ -118,10 +140,11 @@ def test_rows_appear_as_they_are_computed():
 
 
 @pytest.mark.parametrize(
-    ("exponent", "words"), [(0, "1"), (-0.3, "0.5"), (3.557, "3,600"), (-3.1, "10⁻³"), (17.4, "10¹⁷")]
+    ("exponent", "words"),
+    [(0, "1"), (-0.3, "0.5"), (3.557, "3,600"), (-2.4, "0.004"), (-5.8, "2×10⁻⁶"), (17.02, "10¹⁷")],
 )
 def test_cells_are_short(exponent, words):
-    assert factor(exponent) == words and power(0) == "1" and power(-12) == "10⁻¹²"
+    assert times(10**exponent, 2) == words and power(0) == "1" and power(-12) == "10⁻¹²"
 
 
 # ---- what trains -------------------------------------------------------------------------------------------
