@@ -54,10 +54,9 @@ export class Stage {
     this.view = view;
     this.contents?.show(view.figures);
     const own = Object.entries(view.figures).filter(([, { layout }]) => layout.meta.place !== "contents");
-    const names = own.map(([name]) => name);
-    for (const name of Object.keys(this.plots)) {
-      if (names.includes(name)) continue;
-      this.plots[name].destroy();
+    for (const [name, plot] of Object.entries(this.plots)) {
+      if (view.figures[name]?.layout.meta.place === plot.figure.className) continue;
+      plot.destroy();
       delete this.plots[name];
     }
     for (const [name, figure] of own) this.plots[name] ??= this.build(name, figure);
