@@ -6,22 +6,26 @@ from typing import Any
 
 import numpy as np
 
+from bnlib import theory
 from book import figure as fig
 from book.chapter import Found, View
 from book.charts import average, progress
 from book.controls import Values
-from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, PURPLE, Figure, Trace
+from book.figure import BLUE, COLOURS, GREEN, GRID, INK, ORANGE, PAPER, PURPLE, Figure, Trace
 from pages._small_batches_parts import (
     EPOCH_RATE,
     EPOCH_SIZES,
     EPOCHS,
     NORM_COLOURS,
+    SHADES,
     SIZES,
     STEP_BATCH,
+    STEPS,
     errors_of,
     log_wrong_axis,
     marker,
     near,
+    nearest_to,
     of_sizes,
     over_steps,
     size_axis,
@@ -33,8 +37,8 @@ FIXES = {  # by name: what it is called, and its colour; the order of the rows
     "asis": ("batches of 2", BLUE),
     "accumulate": ("gradients accumulated", BLUE),
     "recompute": ("statistics recomputed", BLUE),
-    "renorm": ("batch renorm", COLOURS[5]),
-    "frozen": ("statistics frozen", COLOURS[5]),
+    "renorm": ("batch renorm", COLOURS[7]),
+    "frozen": ("statistics frozen", COLOURS[7]),
     "more": ("16 samples a device", BLUE),
     "sync": ("SyncBatchNorm", BLUE),
     "group": ("GroupNorm", PURPLE),
@@ -46,14 +50,17 @@ ABOUT = {
     "accumulate": "A step averages the gradients of four times as many pairs; the learning rate stays.",
     "recompute": "After training, eval() gets statistics of one pass over the training images.",
     "renorm": "Each device corrects its two numbers’ statistics towards the running ones (r ≤ 3, d ≤ 5).",
-    "frozen": "One pass before training sets the statistics; then they are constants, in training too.",
+    "frozen": "Statistics of one pass over the data before training, kept fixed. In practice people take "
+    "those of a pretrained network. They fit while weights change little.",
     "more": "Eight devices have 16 samples each: a mean of 16 instead of 2, the same 128 samples a step.",
     "sync": "All devices share one mean and one variance, those of 128 samples.",
     "group": "Each sample normalizes 8 groups of its own units; the batch plays no role.",
     "layer": "Each sample normalizes all of its own units; the batch plays no role.",
     "none": "The norms are left out, and biases take the place of β.",
 }
+BETWEEN = (4, 8)  # norm batches between those of the rows, which the cliff has trained
 PAIRS = (("accumulate", "recompute"), ("more", "sync"), ("group", "none"))
+NAMES = 95.0  # how far rows reach to the left of 0, in per cent of the axis: over their names
 UNREPEATED = ("asis", "accumulate", "recompute", "renorm")  # two numbers share: rounding errors grow
 
 
@@ -63,19 +70,24 @@ def mend(values: Values, found: Found) -> View:
     fix = "asis" if hide else values["fix"]
     cells: dict[str, Any] = {name: found.get(name) for name in FIXES}
     figures = {"fixes": _rows(cells, fix, hide), "curve": _learned(cells, fix)}
-    if any(cell is None for cell in cells.values()):
+    between: dict[int, Any] = {m: found.get(f"m{m}") for m in BETWEEN}
+    if any(cell is None for cell in (*cells.values(), *between.values())):
         return View(figures=figures, waiting=progress(found))
     at = {name: average(errors_of(cell)) for name, cell in cells.items()}
     gains = [np.mean([at["asis"] - at[name] for name in pair]) for pair in PAIRS]
+    shared = {2: at["asis"], 16: at["more"]} | {m: average(errors_of(c)) for m, c in between.items()}
     bare = errors_of(cells["none"]) - errors_of(cells["group"])
     numbers = {f"error_{name}": error for name, error in at.items()} | {
         "pair": float(np.argmin(gains)), "error": at[fix], "gain": at["asis"] - at[fix],
         "gain_accumulate": at["asis"] - at["accumulate"], "gain_recompute": at["asis"] - at["recompute"],
         "passed": float(np.clip(np.mean(cells["asis"]["passed"]), 0, 1)), "bare": float(bare.mean()),
-        "lowest": min(at.values()),
+        # Up to which norm batch GroupNorm is better.
+        "beaten": float(max((m for m, error in shared.items() if error > at["group"]), default=1)),
         # What the fixes' PyTorch prints.
-        "x_hat": float(1 / np.sqrt(1 + 4e-5)), "shared_mean": 3.0, "shared_var": 5.0, "share_16": 14 / 16,
-        "companions": 0.0, "moved": 0.0, "gain_relu": float(np.sqrt(2)), "running_mean": 3.0,
+        "x_hat": float(theory.pair_xhat(np.array(1.0), 1e-5)),
+        "slope": float(theory.pair_slope(np.array(1.0), 1e-5)),
+        "shared_mean": 3.0, "shared_var": 5.0, "shared": 16.0, "companions": 0.0,
+        "moved": 0.0, "gain_relu": float(np.sqrt(2)), "running_mean": 3.0,
         "renorm_mean": 3.0,
     }  # fmt: skip
     name = FIXES[fix][0]
@@ -91,7 +103,7 @@ def mend(values: Values, found: Found) -> View:
 
 
 def _rows(cells: dict[str, Any], fix: str, hide: bool) -> Figure:
-    """Draw a row for each fix: the mean, its seeds, and a bar from 0."""
+    """Draw a row for each fix: the mean, its seeds, and a bar from 0; all of a row can be clicked."""
     names = list(FIXES)
     places = {name: len(names) - 1 - row for row, name in enumerate(names)}
     shown = {n: errors_of(c) for n, c in cells.items() if c is not None and (n == "asis" or not hide)}
@@ -103,32 +115,40 @@ def _rows(cells: dict[str, Any], fix: str, hide: bool) -> Figure:
     ]
     shapes.append(fig.mark(0, places[fix] - 0.42, 100, places[fix] - 0.42, INK, 1))
     shapes.append(fig.mark(0, places[fix] + 0.42, 100, places[fix] + 0.42, INK, 1))
-    data: list[Trace] = []
+    says = [f"{FIXES[name][0]}: {errors.mean():.1f}% wrong" for name, errors in shown.items()]
+    data: list[Trace] = [] if hide else [_clickable(shown, places, fix)]
     for name, errors in shown.items():
         dots = fig.dots(errors, [places[name]] * len(errors), FIXES[name][0], INK, size=4, hoverinfo="skip")
         data.append(dots)
-    says = [f"{FIXES[name][0]}: {errors.mean():.1f}% wrong" for name, errors in shown.items()]
-    meta: dict[str, Any] = {"says": says}
-    if not hide:
-        meta |= {"click": "fix", "values": list(shown)}
     means = [float(errors.mean()) for errors in shown.values()]
     colours = [FIXES[name][1] for name in shown]
-    data.append(
-        fig.dots(means, [places[name] for name in shown], "mean of 8 seeds", colours, size=13, meta=meta)
-    )
+    at = [places[name] for name in shown]
+    data.append(fig.dots(means, at, "mean of 8 seeds", colours, size=11, meta={"says": says}))
     notes = []
     for name, errors in shown.items():
-        left = float(errors.max()) > 80
-        at, shift = (errors.min(), -26) if left else (errors.max(), 26)
-        notes.append(fig.label(float(at), places[name], f"{errors.mean():.0f}%", xshift=shift))
+        end, shift = (errors.min(), -26) if float(errors.max()) > 80 else (errors.max(), 26)
+        notes.append(fig.label(float(end), places[name], f"{errors.mean():.0f}%", xshift=shift))
     ticks = list(range(len(names)))
     words = [FIXES[name][0] for name in names[::-1]]
     return fig.figure(
         data, "Wrong validation answers in eval() after training", f"Rows of errors. {'; '.join(says)}.",
         wrong_axis(), fig.axis(-0.6, len(names) - 0.4, "", ticks, words=words, showgrid=False),
-        shapes=shapes, annotations=notes, height=430, margin=dict(fig.MARGIN, l=158),
+        shapes=shapes, annotations=notes, height=320, margin=dict(fig.MARGIN, l=158),
         hint="" if hide else "Click a row. Small dots: single seeds.",
     )  # fmt: skip
+
+
+def _clickable(shown: dict[str, Any], places: dict[str, int], fix: str) -> Trace:
+    """Make a cell for each row, as wide as its name and its bar: its place doesn't wait for its networks."""
+    names = sorted(places, key=places.__getitem__)
+    says = [
+        f"{FIXES[name][0]}: " + (f"{shown[name].mean():.1f}% wrong" if name in shown else "not trained yet")
+        for name in names
+    ]
+    z = [[1.0 if name == fix else np.nan] for name in names]
+    meta = {"click": "fix", "values": names, "says": says}
+    # The cell's left edge lies among the names: cells may be clicked beyond the axis.
+    return fig.cells(z, 0, 1, [(0, PAPER), (1, GRID)], "fixes", x=[-NAMES, 100.0], opacity=0.5, meta=meta)
 
 
 def _learned(cells: dict[str, Any], fix: str) -> Figure:
@@ -155,7 +175,7 @@ def protocols(values: Values, found: Found) -> View:
     for norm in ("batch", "group"):
         for size in EPOCH_SIZES:
             usual[norm, size] = found.get(f"{norm}{size}")
-    m = max(EPOCH_SIZES) if hide else near(values["m"], EPOCH_SIZES)
+    m = max(EPOCH_SIZES) if hide else near(values["batch"], EPOCH_SIZES)
     figures = {"fixed": _fixed(fixed, group, m, hide), "epochs": _usual(usual, m, hide)}
     if group is None or any(cell is None for cell in (*fixed.values(), *usual.values())):
         return View(figures=figures, waiting=progress(found))
@@ -173,8 +193,9 @@ def protocols(values: Values, found: Found) -> View:
     }  # fmt: skip
     rate = f"{numbers['rate']:.4g}"
     text = (
-        f"Equal epochs, batch {m}: {numbers['steps']:.0f} steps at learning rate {rate}. Group norm is wrong "
-        f"on {numbers['group']:.1f}%"
+        f"Two epochs, batch {m if hide else nearest_to(values['batch'], EPOCH_SIZES)}: "
+        f"{numbers['steps']:.0f} steps at learning rate {rate}. GroupNorm is wrong on "
+        f"{numbers['group']:.1f}%"
     )
     if hide:
         return View(numbers, text + ".", figures)
@@ -198,21 +219,21 @@ def _fixed(cells: dict[int, Any], group: Any, m: int, hide: bool) -> Figure:
     data = of_sizes(there, "batch norm", BLUE)
     if group is not None:
         level = errors_of(group)
-        data += of_sizes([(size, level) for size in (2, STEP_BATCH)], "group norm", PURPLE)
+        data += of_sizes([(size, level) for size in (2, STEP_BATCH)], "GroupNorm", PURPLE)
     if m in cells and cells[m] is not None and not hide:
-        data.append(marker(m, average(errors_of(cells[m])), "norm batch"))
+        data.append(marker(m, average(errors_of(cells[m])), "norm batch", control="batch"))
     told = "; ".join(f"m = {size}: {errors.mean():.1f}%" for size, errors in there)
     return fig.figure(
-        data, "Only statistics change: 60 steps of 128 samples",
+        data, f"Only the norm batch shrinks: {STEPS} steps of {STEP_BATCH}",
         f"Wrong answers over the norm batch. Batch norm: {told or 'nothing is computed yet'}.",
-        size_axis(), log_wrong_axis(), showlegend=True,
+        size_axis(), log_wrong_axis(), showlegend=True, hint=SHADES,
     )  # fmt: skip
 
 
 def _usual(cells: dict[tuple[str, int], Any], m: int, hide: bool) -> Figure:
     """Draw errors where step and norm have the same batch, for equal epochs."""
     data, said = [], []
-    for norm, name in (("batch", "batch norm"), ("group", "group norm")):
+    for norm, name in (("batch", "batch norm"), ("group", "GroupNorm")):
         there = [
             (size, errors_of(cells[norm, size]))
             for size in EPOCH_SIZES
@@ -221,10 +242,10 @@ def _usual(cells: dict[tuple[str, int], Any], m: int, hide: bool) -> Figure:
         data += of_sizes(there, name, NORM_COLOURS[norm])
         said += [f"{name}, batch {size}: {errors.mean():.1f}%" for size, errors in there]
     if cells["group", m] is not None and not hide:
-        data.append(marker(m, average(errors_of(cells["group", m])), "batch size"))
+        data.append(marker(m, average(errors_of(cells["group", m])), "batch size", control="batch"))
     return fig.figure(
-        data, f"Equal epochs: {EPOCHS} epochs, learning rate ∝ batch",
+        data, f"{EPOCHS} epochs, learning rate proportional to the batch",
         f"Wrong answers over the batch size. {'; '.join(said) or 'Nothing is computed yet'}.",
-        size_axis("batch size"), log_wrong_axis(), showlegend=True,
-        hint="" if hide else "Drag the large dot.",
+        size_axis("batch size", EPOCH_SIZES), log_wrong_axis(), showlegend=True,
+        hint=SHADES if hide else "Drag the large dot.",
     )  # fmt: skip

@@ -20,6 +20,7 @@ EPOCHS, EPOCH_SIZES, EPOCH_RATE = 2, (2, 4, 16, 64), 0.1  # the usual protocol, 
 EPOCH = 20 * 64  # samples
 FAILED, GUESSED = 40.0, 90.0  # per cent wrong: where a network counts as failed, and of a guess
 UNIT = 5
+SHADES = "Lines: mean of 8 seeds. Shades: lowest to highest."
 NORM_COLOURS = {"batch": BLUE, "group": PURPLE, "layer": GREEN, "none": ORANGE}
 
 
@@ -63,6 +64,12 @@ def near(m: int, sizes: Sequence[int]) -> int:
     return min(sizes, key=lambda size: abs(np.log(size / m)))
 
 
+def nearest_to(m: int, sizes: Sequence[int]) -> str:
+    """Write the size that is shown for m, and that it is another one where no network is trained with m."""
+    size = near(m, sizes)
+    return f"{size}" if size == m else f"{size} (the trained size nearest to {m})"
+
+
 def wrong_axis(title: str = "wrong answers", high: float = 100.0) -> Axis:
     """Make the axis of an error, ticks in per cent."""
     ticks = [tick for tick in (0, 20, 40, 60, 80, 100) if tick <= high]
@@ -75,9 +82,9 @@ def log_wrong_axis(title: str = "wrong answers") -> Axis:
     return fig.log_axis(1.5, 120, title, ticks, words=[f"{tick}%" for tick in ticks])
 
 
-def size_axis(title: str = "norm batch m", low: float = 1.6, high: float = 160.0) -> Axis:
-    """Make the axis of batch sizes."""
-    return fig.log_axis(low, high, title, [size for size in SIZES if low < size < high])
+def size_axis(title: str = "norm batch m", sizes: Sequence[int] = SIZES) -> Axis:
+    """Make the axis of batch sizes, with ticks at those that were measured."""
+    return fig.log_axis(0.8 * min(sizes), 1.25 * max(sizes), title, sorted(sizes))
 
 
 def of_sizes(found: Sequence[tuple[int, Any]], name: str, colour: str, **more: Any) -> list[Trace]:
@@ -92,11 +99,10 @@ def of_sizes(found: Sequence[tuple[int, Any]], name: str, colour: str, **more: A
     ]
 
 
-def marker(m: int, height: Any, name: str, colour: str = INK) -> Trace:
+def marker(m: int, height: Any, name: str, colour: str = INK, control: str = "m") -> Trace:
     """Draw the dot that is dragged to another size."""
-    return fig.dots(
-        [m], [height], name, colour, size=15, alpha=0.55, showlegend=False, meta={"drag": "m", "axis": "x"}
-    )
+    meta = {"drag": control, "axis": "x"}
+    return fig.dots([m], [height], name, colour, size=15, alpha=0.55, showlegend=False, meta=meta)
 
 
 def over_steps(curves: Sequence[tuple[str, str, Any, str]], step: Any, title: str, **more: Any) -> Figure:

@@ -237,7 +237,7 @@ def script(values: Values) -> str:
     if scene == "spread":
         return SPREAD.format(unit=UNIT, most=MOST, batches=BATCHES, sizes=SIZES, **given)
     if scene == "conv":
-        given |= {"m": near(values["m"], CONV_SIZES), "sizes": CONV_SIZES, "steps": CONV_STEPS}
+        given |= {"m": near(values["conv_m"], CONV_SIZES), "sizes": CONV_SIZES, "steps": CONV_STEPS}
         return CONV.format(batch=CONV_BATCH, rate=CONV_RATE, **given)
     given |= {"steps": STEPS, "batch": STEP_BATCH, "rate": RATE}
     head = NETWORKS + DENSE.format(**given)
@@ -245,7 +245,12 @@ def script(values: Values) -> str:
         return head + CLIFF.format(failed=FAILED, sizes=SIZES, **given | {"m": near(values["m"], SIZES)})
     if scene == "mend":
         return head + MEND.format(accumulated=ACCUMULATED, names=kept(), **given)
-    given |= {"m": near(values["m"], EPOCH_SIZES), "epochs": EPOCHS, "epoch": EPOCH, "epoch_rate": EPOCH_RATE}
+    given |= {
+        "m": near(values["batch"], EPOCH_SIZES),
+        "epochs": EPOCHS,
+        "epoch": EPOCH,
+        "epoch_rate": EPOCH_RATE,
+    }
     return head + PROTOCOLS.format(sizes=EPOCH_SIZES, **given)
 
 
@@ -261,12 +266,14 @@ SPREAD_TORCH = """\
 x = torch.full((1, {m}), 1 / {m})  # the mean of m numbers is a sum with these weights
 print("spread_theory =", x.norm().item())  # sigma / sqrt(m) for independent numbers
 """
-CLIFF_TORCH = """\
+PAIR_TORCH = """\
 bn = nn.BatchNorm1d(1, affine=False, dtype=torch.float64)
 x = torch.tensor([[0.0], [1.0]], dtype=torch.float64, requires_grad=True)  # a batch of 2
 y = bn(x)
-print("pair =", y[1].item())  # nearly 1, wherever the two are
+print("x_hat =", y[1].item())  # nearly 1, and -1 the other, wherever the two are
 print("slope =", torch.autograd.grad(y[1], x)[0][1].item())  # nearly 0: the layers below learn nothing
+"""
+REFUSED_TORCH = """\
 try:
     bn(x[:1])
     print("refused =", 0)
@@ -286,29 +293,34 @@ optimizer = torch.optim.SGD(nn.Linear(64, 10).parameters(), lr={rate} * batch / 
 print("steps =", epochs * len(loader))  # a smaller batch changes this,
 print("rate =", optimizer.param_groups[0]["lr"])  # and this, not only the statistics
 """
-PAIR_TORCH = """\
+ACCUMULATE_TORCH = """\
 bn = nn.BatchNorm1d(1, dtype=torch.float64)
 optimizer = torch.optim.SGD(bn.parameters(), lr=0.05)
 for pair in torch.tensor([[[0.0], [1.0]], [[5.0], [6.0]]], dtype=torch.float64):  # micro-batches of 2
     x_hat = bn(pair)  # each has its own mean and variance, however many are accumulated
     (x_hat.square().mean() / 2).backward()
 optimizer.step()
-print("x_hat =", x_hat.detach().abs().mean().item())
+print("x_hat =", x_hat.detach().abs().mean().item())  # still -1 and 1
 """
 FIX_TORCH = {
     "asis": PAIR_TORCH,
-    "accumulate": PAIR_TORCH,
+    "accumulate": ACCUMULATE_TORCH,
     "recompute": """\
-        net = nn.Sequential(nn.BatchNorm1d(1))  # any network
-        for norm in net:
+        net = nn.Sequential(nn.BatchNorm1d(1), nn.Linear(1, 10))  # any network
+        norms = [m for m in net.modules() if isinstance(m, nn.modules.batchnorm._BatchNorm)]
+        usual = [norm.momentum for norm in norms]
+        net.eval()  # dropout stays off
+        for norm in norms:
             norm.reset_running_stats()
             norm.momentum = None  # a plain average of all batches
-        net.train()
+            norm.train()
         with torch.no_grad():
             for x in torch.tensor([[[0.0], [2.0]], [[4.0], [6.0]]]):  # training data, no step
                 net(x)
+        for norm, momentum in zip(norms, usual):
+            norm.momentum = momentum
         net.eval()
-        print("running_mean =", net[0].running_mean.item())  # no weight has changed
+        print("running_mean =", norms[0].running_mean.item())  # no weight has changed
         """,
     "renorm": """\
         def batch_renorm(x, bn, r_max=3.0, d_max=5.0):  # PyTorch has none; bn: nn.BatchNorm1d
@@ -335,11 +347,11 @@ FIX_TORCH = {
         print("moved =", (net[1].running_mean - before).abs().max().item())
         """,
     "more": """\
-        samples = torch.randn(128, 1, dtype=torch.float64)
-        x = next(iter(torch.utils.data.DataLoader(samples, batch_size=16)))  # of one device
-        bn = nn.BatchNorm1d(1, affine=False, eps=1e-12, dtype=torch.float64)
-        J = torch.autograd.functional.jacobian(bn, x).reshape(16, 16) * x.std(correction=0)
-        print("share_16 =", J.square().sum().item() / 16)  # of a random gradient's energy, this passes
+        from torch.utils.data import DataLoader
+
+        samples = torch.randn(1024, 64)  # of one device
+        loader = DataLoader(samples, batch_size=16, shuffle=True, drop_last=True)  # it was batch_size=2
+        print("shared =", next(iter(loader)).shape[0])  # samples that share a mean
         """,
     "sync": """\
         net = nn.SyncBatchNorm.convert_sync_batchnorm(nn.Sequential(nn.BatchNorm1d(1)))
@@ -376,10 +388,10 @@ def pytorch(values: Values) -> str:
     if scene == "spread":
         return HEAD.replace("from torch import nn\n", "") + SPREAD_TORCH.format(m=values["m"])
     if scene == "cliff":
-        return HEAD + CLIFF_TORCH
+        return HEAD + PAIR_TORCH + REFUSED_TORCH
     if scene == "conv":
-        return HEAD + CONV_TORCH.format(m=near(values["m"], CONV_SIZES))
+        return HEAD + CONV_TORCH.format(m=near(values["conv_m"], CONV_SIZES))
     if scene == "mend":
         return HEAD + dedent(FIX_TORCH[values["fix"]])
     given = {"epochs": EPOCHS, "epoch": EPOCH, "rate": EPOCH_RATE}
-    return HEAD + PROTOCOLS_TORCH.format(m=near(values["m"], EPOCH_SIZES), **given)
+    return HEAD + PROTOCOLS_TORCH.format(m=near(values["batch"], EPOCH_SIZES), **given)

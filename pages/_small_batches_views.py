@@ -15,12 +15,13 @@ from book.chapter import Found, Meter, Numbers, View
 from book.charts import average, progress
 from book.controls import SEEDS, Values
 from book.equations import Equation, frac, root, row, told
-from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, PURPLE, Figure, Trace
+from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, Figure, Trace
 from book.words import brief
 from pages._small_batches_parts import (
     CONV_BATCH,
     CONV_SIZES,
     FAILED,
+    SHADES,
     SIZES,
     STEP_BATCH,
     UNIT,
@@ -28,6 +29,7 @@ from pages._small_batches_parts import (
     errors_of,
     marker,
     near,
+    nearest_to,
     of_sizes,
     over_steps,
     size_axis,
@@ -55,25 +57,31 @@ def std_law(s: Any, m: int) -> Any:
     return np.exp(logs)
 
 
-def _law(edges: Any, bars: Any, curve: Any, words: tuple[str, str, str], lines: tuple[float, ...]) -> Figure:
-    """Draw a histogram with a law over it; words: title, axis, name of the law; lines: where means are."""
+Words = tuple[str, str, str]  # title, axis, name of the law
+
+
+def _law(edges: Any, bars: Any, curve: Any, words: Words, means: dict[str, tuple[float, str]]) -> Figure:
+    """Draw a histogram with a law over it; means: by name, where they are and their colours."""
     title, axis, name = words
     middle, high = (edges[1:] + edges[:-1]) / 2, max(1.0, float(np.max(bars)), float(np.max(curve))) * 1.08
     data = [
         fig.bars(middle, bars, f"{small.BATCHES:,} batches", BLUE, alpha=0.55, width=edges[1] - edges[0]),
         fig.line(edges, curve, name, INK, dash="dash", width=1.5),
     ]
-    colours = (INK, ORANGE)
-    shapes = [fig.mark(at, 0, at, high, colours[k], 1.5, dash="dot") for k, at in enumerate(lines)]
+    data += [
+        fig.line([at, at], [0, high], what, colour, dash="dot", width=1.5, hoverinfo="skip")
+        for what, (at, colour) in means.items()
+    ]
     alt = f"{title}: a histogram with its law. Its highest bar is {brief(float(np.max(bars)))} high."
     x = fig.axis(float(edges[0]), float(edges[-1]), axis)
     y = fig.axis(0, high, "density")
-    return fig.figure(data, title, alt, x, y, bargap=0, barmode="overlay", showlegend=True, shapes=shapes)
+    return fig.figure(data, title, alt, x, y, bargap=0, barmode="overlay", showlegend=True)
 
 
 def spread(values: Values, found: Found) -> View:
     """Show means and standard deviations of many batches of m, and their laws."""
-    hide, m, seed = values["open"], values["m"], SEEDS * values["seed"]
+    hide, seed = values["open"], SEEDS * values["seed"]
+    m = small.MOST if hide else values["m"]
     own, most = small.drawn(seed, UNIT, m), small.drawn(seed, UNIT, small.MOST)
     means, stds = _histogram(seed, m)
     bell = sqrt(m / (2 * np.pi)) * np.exp(-m * MEANS**2 / 2)
@@ -86,10 +94,10 @@ def spread(values: Values, found: Found) -> View:
     }  # fmt: skip
     figures = {
         "means": _law(MEANS, means, bell, (f"Means μ of batches of {m}", "(μ of the batch − μ of all) / σ",
-                                           "Gaussian law"), (0.0,)),
+                                           "Gaussian law"), {"mean of all digits": (0.0, INK)}),
         "stds": _law(STDS, stds, std_law(STDS, m), (f"Standard deviations of batches of {m}",
                                                    "σ of the batch / σ of all", "law for Gaussian numbers"),
-                     (1.0, bias)),
+                     {"σ of all digits": (1.0, INK), "mean of the batches’ σ": (bias, ORANGE)}),
     }  # fmt: skip
     text = f"Batches of {m}: their means scatter by {brief(scatter)} σ around the mean of all digits."
     if hide:
@@ -135,9 +143,9 @@ def _fall(laws: Any, m: int, scatter: float) -> Figure:
 # ---- the cliff -------------------------------------------------------------------------------------------
 
 LINES = {  # by what is measured: its name and colour
-    "val": ("eval(), validation", BLUE),
-    "own": ("train(), validation", ORANGE),
-    "train": ("train(), training", GREEN),
+    "val": ("validation digits, eval()", BLUE),
+    "own": ("validation digits, train()", ORANGE),
+    "train": ("training digits, train()", GREEN),
 }
 
 
@@ -154,12 +162,14 @@ def cliff(values: Values, found: Found) -> View:
     if chosen is not None and not hide:
         data.append(marker(m, average(errors_of(chosen)), "norm batch"))
     told_ = "; ".join(f"m = {size}: {average(errors_of(cell)):.1f}%" for size, cell in there.items())
+    title = "Wrong answers over the norm batch; every step has 128 samples"
+    if hide and chosen is not None:
+        title = f"One mean of {m}: {average(errors_of(chosen)):.1f}% wrong in eval()"
     figures = {
         "cliff": fig.figure(
-            data, "Wrong answers over the norm batch; every step has 128 samples",
+            data, title,
             f"Errors of eight networks each. In eval() {told_ or 'nothing is computed yet'}.",
-            size_axis(), wrong_axis(), showlegend=True,
-            hint="" if hide else "Drag the large dot. Lines: mean of 8 seeds. Shades: lowest to highest.",
+            size_axis(), wrong_axis(), showlegend=True, hint="" if hide else f"Drag the large dot. {SHADES}",
         ),
         "training": _training(chosen, largest, m),
     }  # fmt: skip
@@ -168,25 +178,28 @@ def cliff(values: Values, found: Found) -> View:
     assert chosen is not None
     numbers = _cliff_numbers(cells, m) | {"differs": average(found["rounding"]["differs"])}
     text = (
-        f"Norm batch {m}: {numbers['eval']:.1f}% of the validation digits are wrong in eval(). In train() "
+        f"Norm batch {m if hide else nearest_to(values['m'], SIZES)}: {numbers['eval']:.1f}% of the "
+        "validation digits are wrong in eval(). In train() "
         f"{numbers['own']:.1f}% of them are wrong, and {numbers['train']:.1f}% of the training digits."
     )
     if hide:
         return View(numbers, text, figures)
     meter = Meter(
-        "passed", "share of the gradient’s energy that passes a norm", numbers["passed"],
+        "passed", "share of the gradient’s squared length that passes a norm", numbers["passed"],
         numbers["passed_theory"], f"passes a norm: {numbers['passed']:.1%}",
     )  # fmt: skip
     note = (
-        "Share of the gradient’s energy, mean of the four norms. The mark: (m − 2)/m of a random "
-        f"gradient, {numbers['passed_theory']:.1%}."
+        f"So much of the gradient’s squared length gets through: {numbers['passed']:.1%}, mean of the four "
+        f"norms. Black line: what theory says for a random gradient, (m − 2)/m = "
+        f"{numbers['passed_theory']:.1%}."
     )
     pair = Equation(
-        "pair", "x̂ of two numbers at a distance d", frac("± d", root("d² + 4 ε")), numbers["pair"],
-        (frac("1", root(row("1 + 4 · ", told(1e-5)))), told(numbers["pair"])),
+        "pair", "x̂ of two numbers at a distance d", frac("± d", root("d² + 4 ε")), numbers["x_hat"],
+        (frac("1", root(row("1 + 4 · ", told(1e-5)))), told(numbers["x_hat"])),
     )  # fmt: skip
     slope = Equation(
-        "slope", "how far x̂ moves with its x, at d = 1", row("4 ε / (d² + 4 ε)^1.5"), numbers["slope"],
+        "slope", "how far x̂ moves with its x, at d = 1",
+        frac("4 ε", row("(d² + 4 ε) ", root("d² + 4 ε"))), numbers["slope"],
         (told(numbers["slope"]),),
     )  # fmt: skip
     return View(
@@ -195,21 +208,18 @@ def cliff(values: Values, found: Found) -> View:
 
 
 def _cliff_numbers(cells: Any, m: int) -> Numbers:
-    """Return errors at m, what passes there, and from which size on errors have doubled."""
+    """Return errors at m, and what passes there and elsewhere."""
     at = {key: {size: average(errors_of(cell, key)) for size, cell in cells.items()} for key in LINES}
     passes = {size: float(np.clip(np.mean(cell["passed"]), 0, 1)) for size, cell in cells.items()}
     numbers = {
         "m": float(m), "eval": at["val"][m], "own": at["own"][m], "train": at["train"][m],
         "level": round(at["val"][m] / 25) / 4, "failed": float(np.sum(errors_of(cells[m]) > FAILED)),
         "passed": passes[m], "passed_theory": theory.gradient_share(m, 1.0, 0.0), "refused": 1.0,
-        "pair": float(theory.pair_xhat(np.array(1.0), 1e-5)),
+        "x_hat": float(theory.pair_xhat(np.array(1.0), 1e-5)),
         "slope": float(theory.pair_slope(np.array(1.0), 1e-5)),
     }  # fmt: skip
     for size in SIZES:
         numbers |= {f"eval_{size}": at["val"][size], f"passed_{size}": passes[size]}
-    for key, own in at.items():
-        doubled = [size for size in SIZES if own[size] >= 2 * own[STEP_BATCH]]
-        numbers[f"doubled_{key}"] = float(max(doubled, default=0))
     return numbers
 
 
@@ -243,7 +253,7 @@ def _cliff_table(cells: Any) -> dict[str, Any]:
 def conv(values: Values, found: Found) -> View:
     """Show a convolutional network beside a dense one, and how many numbers share each mean."""
     hide = values["open"]
-    m = CONV_BATCH if hide else near(values["m"], CONV_SIZES)
+    m = CONV_BATCH if hide else near(values["conv_m"], CONV_SIZES)
     cells: dict[int, Any] = {size: found.get(f"conv{size}") for size in CONV_SIZES}
     flat: dict[int, Any] = {size: found.get(f"dense{size}") for size in CONV_SIZES}
     there = {size: cell for size, cell in cells.items() if cell is not None and (not hide or size == m)}
@@ -255,34 +265,32 @@ def conv(values: Values, found: Found) -> View:
     )
     data += of_sizes([(size, errors_of(cell)) for size, cell in there.items()], "convolutional", BLUE)
     if m in there and not hide:
-        data.append(marker(m, average(errors_of(there[m])), "norm batch"))
+        data.append(marker(m, average(errors_of(there[m])), "norm batch", control="conv_m"))
     told_ = "; ".join(f"m = {size}: {average(errors_of(cell)):.1f}%" for size, cell in there.items())
     figures = {
         "cliffs": fig.figure(
             data, "Wrong validation answers in eval(); every step has 32 images",
             f"Errors of eight networks each. Convolutional: {told_ or 'nothing is computed yet'}.",
-            size_axis(high=45.0), wrong_axis(), showlegend=True,
-            hint="" if hide else "Drag the large dot. Lines: mean of 8 seeds. Shades: lowest to highest.",
+            size_axis(sizes=CONV_SIZES), wrong_axis(), showlegend=True,
+            hint="" if hide else f"Drag the large dot. {SHADES}",
         ),
-        "shared": _shared(cells.get(m), values, m, hide),
+        "shared": _shared(values, m),
     }  # fmt: skip
     if any(cell is None for cell in (*cells.values(), *flat.values())):
         return View(figures=figures, waiting=progress(found))
     cell = cells[m]
     positions = _positions(values)
-    images = cell["worth"].mean(axis=0)
     numbers = {
         "m": float(m), "conv": average(errors_of(cell)), "dense": average(errors_of(flat[m])),
         "conv_train": average(errors_of(cell, "train")), "dense_2": average(errors_of(flat[2])),
         "half": average(errors_of(flat[2])) / 2, "conv_32": average(errors_of(cells[CONV_BATCH])),
-        "rise": average(errors_of(cells[2])) - average(errors_of(cells[CONV_BATCH])),
-        "train_2": average(errors_of(cells[2], "train")),
         "first": float(m * positions[0]), "last": float(m * positions[-1]), "positions": float(positions[-1]),
-        "worth_first": float(images[0]), "worth_last": float(images[-1]),
+        "worth_last": float(cell["worth"][:, -1].mean()),
         "passed_last": float(cell["passed"][:, -1].mean()),
         "passed_theory": theory.gradient_share(int(m * positions[-1]), 1.0, 0.0), "one_dense": float(m),
     }  # fmt: skip
-    text = f"Norm batch {m}: the convolutional network is wrong on {numbers['conv']:.1f}%"
+    name = m if hide else nearest_to(values["conv_m"], CONV_SIZES)
+    text = f"Norm batch {name}: the convolutional network is wrong on {numbers['conv']:.1f}%"
     if hide:
         return View(numbers, text + ".", figures)
     text += (
@@ -291,12 +299,18 @@ def conv(values: Values, found: Found) -> View:
         f"{m}."
     )
     meter = Meter(
-        "passed", "share of the gradient’s energy that passes the last norm", numbers["passed_last"],
+        "passed", "share of the gradient’s squared length that passes the last norm", numbers["passed_last"],
         numbers["passed_theory"], f"passes the last norm: {numbers['passed_last']:.0%}",
     )  # fmt: skip
     note = (
-        "Share of the gradient’s energy. The mark: (n − 2)/n of a random gradient, where n = "
-        f"{numbers['last']:.0f} numbers share a mean: {numbers['passed_theory']:.1%}."
+        f"So much of the gradient’s squared length gets through: {numbers['passed_last']:.0%}. Black line: "
+        f"what theory says for a random gradient, (n − 2)/n = {numbers['passed_theory']:.1%}, where n = "
+        f"{numbers['last']:.0f} numbers share a mean."
+    )
+    alike = (
+        "Neighbouring positions are alike: for how far a mean scatters, the "
+        f"{numbers['positions']:.0f} positions of an image in the last layer count as "
+        f"{numbers['worth_last']:.1f} independent numbers."
     )
     sizes = list(CONV_SIZES)
     table = {
@@ -306,29 +320,29 @@ def conv(values: Values, found: Found) -> View:
         "numbers_first": np.array([size * positions[0] for size in sizes]),
         "numbers_last": np.array([size * positions[-1] for size in sizes]),
     }
-    return View(numbers, text, figures, table, meters=(meter,), notes={"passed": note})
+    notes = {"passed": note, "shared": alike}
+    return View(numbers, text, figures, table, meters=(meter,), notes=notes)
 
 
 def _positions(values: Values) -> list[int]:
     return [int(np.prod(shape[:-1])) for shape in convolutional(values, 2).shapes]
 
 
-def _shared(cell: Any, values: Values, m: int, hide: bool) -> Figure:
-    """Draw by layer how many numbers share a mean, and how many independent ones would scatter as much."""
+def _shared(values: Values, m: int) -> Figure:
+    """Draw by layer how many numbers share a mean, and how many do in a dense layer."""
     positions = _positions(values)
     layers = np.arange(1, len(positions) + 1)
     counted = [m * p for p in positions]
-    data = [fig.dots(layers - 0.08, counted, "numbers in it", BLUE, symbol="square", size=11)]
-    said = [f"layer {k}: {n}" for k, n in zip(layers, counted, strict=True)]
+    said = [f"layer {k}: {n} numbers" for k, n in zip(layers, counted, strict=True)]
+    data = [
+        fig.line([0.4, 3.6], [m, m], "dense layer", ORANGE, dash="dash"),
+        fig.dots(layers, counted, "convolutional layer", BLUE, symbol="square", size=11, meta={"says": said}),
+    ]
     high = 3 * counted[0]
-    if cell is not None and not hide:
-        worth = m * cell["worth"].mean(axis=0)
-        said = [f"{one} numbers, worth {w:.0f}" for one, w in zip(said, worth, strict=True)]
-        data.append(fig.dots(layers + 0.08, worth, "independent numbers it is worth", PURPLE, size=11))
-        high = 3 * max(counted[0], *worth)
     ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= high]
+    alt = f"Squares by layer. {'; '.join(said)}; dense layer: {m}."
     return fig.figure(
-        data, f"What a mean is made of, m = {m}", f"Bars by layer. {'; '.join(said)}.",
+        data, f"Numbers that share a mean, m = {m}", alt,
         fig.axis(0.4, 3.6, "layer", [1, 2, 3]), fig.log_axis(1, float(high), "numbers", ticks),
         showlegend=True, place="side",
     )  # fmt: skip

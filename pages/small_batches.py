@@ -10,7 +10,7 @@ from bnlib.lessons import small, small_fixes
 from book.chapter import Asked, Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import SEEDS, Control, Values, seed_control
 from book.race.table import LAB_STEPS
-from pages._small_batches_mend import FIXES, mend, protocols
+from pages._small_batches_mend import BETWEEN, FIXES, mend, protocols
 from pages._small_batches_parts import (
     CONV_SIZES,
     CONV_STEPS,
@@ -31,9 +31,22 @@ from pages._small_batches_views import cliff, conv, spread
 
 CONTROLS = (
     Control(
-        "m", "whole", 2, "m, norm batch", "samples that share μ and σ", 2, 128, SIZES, marks=(2, 16, 128),
+        "m", "whole", 128, "norm batch m", "how many samples share one mean", 2, 128, SIZES,
+        marks=(2, 16, 128),
         about="How many samples share a mean and a standard deviation. In PyTorch: the batch of one device, "
-        "unless SyncBatchNorm is used. Pictures of trained networks show the size that is nearest.",
+        "unless SyncBatchNorm is used.",
+    ),
+    Control(
+        "conv_m", "whole", 32, "norm batch m", "how many images share one mean", 2, 32,
+        tuple(sorted(CONV_SIZES)), marks=CONV_SIZES,
+        about="How many images share the means and standard deviations of the convolutional network. It is "
+        "trained with these sizes only.",
+    ),
+    Control(
+        "batch", "whole", 64, "batch size", "samples of a step, and of one mean", 2, 64,
+        tuple(sorted(EPOCH_SIZES)), marks=EPOCH_SIZES,
+        about="On the right, how many samples a step has, which also share one mean. On the left, the norm "
+        "batch alone.",
     ),
     Control(
         "fix", "choice", "asis", "fix", choices=tuple(FIXES), names=tuple(name for name, _ in FIXES.values()),
@@ -67,6 +80,7 @@ def jobs(values: Values) -> dict[str, Job]:
         return _by_size(values) | {"group": group} | _by_epochs(values)
     known = {"asis": 2, "more": 16, "sync": STEP_BATCH}  # what the cliff has trained already
     found = {fix: _learned(values, m) for fix, m in known.items()}
+    found |= {f"m{m}": _learned(values, m) for m in BETWEEN}
     rest = (fix for fix in FIXES if fix not in known)
     return found | {fix: Job(small_fixes.mended, (dense(values), STEPS, EVERY, fix)) for fix in rest}
 
@@ -130,47 +144,44 @@ SPREAD = Scene(
         Choice("16 times as far", 16.0,
                "The variance is 16 times as large. The scatter is its root."),
     ),
-    "ratio", {"m": 128}, {"m": 8},
+    "ratio", {}, {"m": 8},
     "The means scatter {ratio:.1f} times as far: by {spread} σ; before, by {before_spread} σ.",
     "A mean of m independent numbers has variance σ²/m. With {fewer:.0f} times fewer numbers, means scatter "
     "√{fewer:.0f} = {root:.3g} times as far; here {ratio:.2f}.",
-    "This needs independent numbers, and positions of one image are not independent: see scene 3. The law of "
-    "the batch’s σ holds for Gaussian numbers only. On average that σ is {std} σ: too small, and therefore "
-    "eval() uses variances times m/(m − 1).",
+    "This needs independent numbers; positions of one image are alike (scene 3). The law of the batch’s σ "
+    "holds for Gaussian numbers only. That σ is too small, {std} σ on average: eval() uses variances times "
+    "m/(m − 1).",
     "Go down to m = 2: do both histograms still follow their laws?",
     ("m", "seed"),
 )  # fmt: skip
 
 CLIFF = Scene(
-    "cliff", "The cliff",
-    "Eight networks train, each step with 128 digits that share one mean. They end at the error shown. Now "
-    "64 devices with 2 digits each make a step: 128 again, but each mean is of 2. What is the error in "
-    "eval()?",
+    "cliff", "Batches of 2 fail",
+    "Eight networks train. A step has 128 digits, which share one mean. They end with about 5% wrong in "
+    "eval(). Now 64 devices have 2 digits each: a step still has 128, but each mean is of 2. How many are "
+    "wrong?",
     (
-        Choice("the same: a step still has 128 digits", 0.05,
+        Choice("5%, as before", 0.05,
                "The gradient is still an average over 128 digits. But it has to pass the norms."),
-        Choice("about twice as large", 0.1, "Noisier statistics could cost that. More than noise changes."),
-        Choice("about a quarter", 0.25,
-               "Much noisier statistics could cost that. More than noise changes."),
-        Choice("more than half", 0.6),
+        Choice("about 10%", 0.1, "Noisier statistics could cost that. More than noise changes."),
+        Choice("about 25%", 0.25, "Much noisier statistics could cost that. More than noise changes."),
+        Choice("more than 50%", 0.6),
     ),
-    "level", {"m": 128}, {"m": 2},
+    "level", {}, {"m": 2},
     "With norm batches of 2, {eval:.0f}% are wrong; with 128, {before_eval:.1f}%.",
-    "Two numbers at a distance d become x̂ = ±d/√(d² + 4ε): −1 and 1, nearly wherever they are. Moving them "
-    "changes nothing: {passed:.1%} of the gradient’s energy passes a norm here, {passed_4:.0%} at m = 4. For "
-    "random gradients theory says (m − 2)/m.",
-    "{eval_4:.1f}% are wrong with m = 4, {eval_8:.1f}% with m = 8. Going down from 128, the error has "
-    "doubled at m = {doubled_train:.0f} in train() on training digits, and at m = {doubled_val:.0f} in "
-    "eval(). With m = 2 a rounding error of 10⁻¹⁵ changes {differs:.0%} of the answers: no other program "
-    "repeats such a run. With m = 1, x̂ is 0, and PyTorch refuses.",
+    "Two numbers at a distance d become x̂ = ±d/√(d² + 4ε): nearly −1 and 1, wherever they are. Moving them "
+    "changes nothing. Only {passed:.1%} of the gradient’s squared length passes a norm; at m = 4, "
+    "{passed_4:.0%}.",
+    "At m = 4, {eval_4:.0f}% are wrong. At m = 2 training is chaotic: a change of 10⁻¹⁵ changes "
+    "{differs:.0%} of the answers. Your own run will give other numbers. At m = 1, PyTorch refuses.",
     "Drag m: from which size on does eval() lose almost nothing? And train()?",
     ("m", "seed"),
 )  # fmt: skip
 
 CONV = Scene(
-    "conv", "The same in a convolutional network",
-    "A dense network with norm batches of 2 fails, as the dashed curve shows. A convolutional network trains "
-    "on the same batches, at the same rate. How does it end with norm batches of 2?",
+    "conv", "And in a convolution?",
+    "A dense network with norm batches of 2 fails (dashed). A convolutional network trains on the same "
+    "batches, at the same rate. How does it end with norm batches of 2?",
     (
         Choice("as bad as the dense one", "dense_2",
                "Its mean is of two images, too. But each image brings many numbers to it."),
@@ -178,25 +189,20 @@ CONV = Scene(
                "Of its three layers, none has as few numbers in a mean as a dense layer."),
         Choice("a few points worse than with 32", 8.0),
     ),
-    "conv", {"m": 32}, {"m": 2},
+    "conv", {}, {"conv_m": 2},
     "The convolutional network ended at {conv:.1f}%, with norm batches of 32 at {conv_32:.1f}%; the dense "
     "one at {dense:.0f}%.",
-    "A mean is over images and positions: {first:.0f} numbers in the first layer, {last:.0f} in the last "
-    "one, 2 in a dense layer. They are not independent: for the scatter of a mean, the {positions:.0f} "
-    "positions of an image in the last layer are worth {worth_last:.1f} numbers, in the first layer 64 are "
-    "worth {worth_first:.0f}.",
-    "Wu & He (2018) report for ResNet-50 on ImageNet 23.6% with 32 images a device and 34.7% with 2 (group "
-    "norm 24.1%). Larger networks, late layers with few positions, fine-tuning and detection can lose "
-    "more; this network can’t tell. Their step’s batch shrank, too: scene 5. E23 trains longer, with "
-    "larger batches and twice the channels: it judges whether a rise of one point is left.",
-    "Watch the meter: how much of the real gradient passes the last norm at m = 2, how much of a random "
-    "one? Behind that layer comes a mean over positions, so all positions of an image get the same "
-    "gradient.",
-    ("m", "seed"),
+    "A mean is over images and positions: of {first:.0f} numbers in the first layer, of {last:.0f} in the "
+    "last one. In a dense layer it is of 2.",
+    "{passed_last:.0%} of the gradient’s squared length passes the last norm: all positions of an image "
+    "get the same gradient. ResNet-50 on ImageNet: 23.6% wrong with 32 images a device, 34.7% with 2 "
+    "(Wu & He 2018; their step shrank, too).",
+    "Move m from 2 to 32. How much of the gradient passes the last norm?",
+    ("conv_m", "seed"),
 )  # fmt: skip
 
 MEND = Scene(
-    "mend", "Mend it",
+    "mend", "Which fix helps?",
     "64 devices have 2 samples each, and training fails. Which two of these fixes help least?",
     (
         Choice("accumulate gradients; recompute statistics", 0.0),
@@ -206,41 +212,38 @@ MEND = Scene(
                "They give up the batch’s statistics. Then the gradient passes no means of two."),
     ),
     "pair", {}, {"fix": "accumulate"},
-    "As it was, {error_asis:.0f}% were wrong. With gradients accumulated {error_accumulate:.0f}%, with "
-    "statistics recomputed {error_recompute:.0f}%; with 16 samples a device {error_more:.1f}%, with "
-    "SyncBatchNorm {error_sync:.1f}%.",
-    "Accumulating averages more gradients, but each passed norms of two numbers, which let {passed:.1%} of "
-    "its energy through. Recomputing changes eval() only; the weights below have hardly learned. What "
-    "helps changes how many numbers share a mean, or which.",
-    "Batch renorm ends at {error_renorm:.0f}%: its corrections are constants for the gradient. No norm at "
-    "all ends at {error_none:.1f}%, GroupNorm at {error_group:.1f}%: what a norm is worth depends on the "
-    "depth (E8). Frozen statistics ({error_frozen:.1f}%) stay right only while weights change little.",
+    "As it was, {error_asis:.0f}% were wrong. With gradients accumulated {error_accumulate:.0f}%, with statistics "
+    "recomputed {error_recompute:.0f}%; with SyncBatchNorm {error_sync:.1f}%.",
+    "More gradients are averaged, but norms of two numbers let {passed:.1%} of each one’s squared length "
+    "pass. Recomputing changes eval() only. What helps: more numbers in each mean, a mean over other "
+    "numbers, or none.",
+    "Don’t use batch norm where few samples share a mean: GroupNorm ({error_group:.1f}%) was better up to "
+    "m = {beaten:.0f}. No norm: {error_none:.1f}%; at 20 layers it falls further behind (experiment E8). Batch renorm: "
+    "{error_renorm:.0f}%; constant corrections for the gradient.",
     "Click each row, and read its PyTorch below.",
     ("fix", "seed"),
 )  # fmt: skip
 
 PROTOCOLS = Scene(
-    "protocols", "One curve, two protocols",
-    "Left, only statistics change. Right is the usual way: one batch for step and norm, every size trains "
-    "for two epochs, the learning rate is proportional to the batch. Group norm doesn’t look at the batch. "
-    "Where does its error go from batch 64 to batch 2?",
+    "protocols", "Same steps or same epochs?",
+    "Left, only the norm batch shrinks. Right, the step’s batch shrinks with it: two epochs each, learning "
+    "rate proportional to the batch. How does GroupNorm’s error change from batch 64 to batch 2?",
     (
-        Choice("up to twice the error: gradients of 2 are noisy", 2.0,
-               "They are. But the learning rate is 32 times smaller, so that 32 steps average as much."),
-        Choice("nowhere: it sees the same samples", 1.0,
-               "The same samples, but many more steps are made with them."),
-        Choice("down to about half", 0.5),
+        Choice("it doubles", 2.0,
+               "Gradients of 2 are noisy. But the learning rate is 32 times smaller, so 32 steps average as "
+               "much."),
+        Choice("it stays the same", 1.0, "It sees the same samples. But it makes many more steps with them."),
+        Choice("it falls to about half", 0.5),
     ),
-    "ratio", {"m": 64}, {"m": 2},
-    "Group norm’s error went from {group_64:.1f}% to {group_2:.1f}%: {ratio:.2f} times as large.",
-    "Two epochs are {steps_64:.0f} steps of 64 samples, but {steps_2:.0f} steps of 2. Early in training "
-    "more steps lower the error. For batch norm, noisier statistics act against that: from batch 64 to 16 "
-    "its error goes from {batch_64:.1f}% to {batch_16:.1f}%, and at 2 it is {batch_2:.0f}%.",
-    "Left, steps and rate stay: batch norm has {still_64:.1f}% at 64 and {still_16:.1f}% at 16, from "
-    "statistics alone. But a norm batch of 2 there means 64 devices; one small device is the case on the "
-    "right, which is also Wu & He’s protocol. E12 does the same for eight epochs.",
+    "ratio", {}, {"batch": 2},
+    "GroupNorm’s error went from {group_64:.1f}% to {group_2:.1f}%: {ratio:.2f} times as large.",
+    "Two epochs are {steps_64:.0f} steps of 64 samples, but {steps_2:.0f} steps of 2. Early in training, "
+    "more steps lower the error. Noisier statistics act against that: batch norm has {batch_64:.1f}% at 64, "
+    "{batch_16:.1f}% at 16, {batch_2:.0f}% at 2.",
+    "Left, steps and rate stay: batch norm has {still_64:.1f}% at 64, {still_16:.1f}% at 16. But a norm "
+    "batch of 2 means 64 devices there. One small device is the case on the right, as in Wu & He (2018).",
     "Drag the dot: how do steps and learning rate change with the batch?",
-    ("m", "seed"),
+    ("batch", "seed"),
 )  # fmt: skip
 
 CHAPTER = Chapter(
@@ -252,14 +255,15 @@ CHAPTER = Chapter(
     group="What it does to training",
     answers=(
         Asked("What happens with batches of 2, and of 1?", "cliff"),
+        Asked("Batches are small: what else can I use?", "mend"),
         Asked("When should I not use it?", "mend"),
     ),
     thumbnail=thumbnail,
     lead=(
-        "Loss stuck at two samples a device? Scene 4. Batch norm takes mean μ and standard deviation σ "
-        "from the samples that share it: the **norm batch**, m. Without SyncBatchNorm these are the "
-        "samples of one device, however many a step has. Eight networks (seeds) each learn handwritten "
-        "digits: dense ones with four layers of 64 ReLU units, convolutional ones with three layers."
+        "Loss stuck at two samples a device? [Scene 4](/small-batches?scene=mend).\n\n"
+        "Batch norm takes mean μ and standard deviation σ from m samples: the **norm batch**. Without "
+        "SyncBatchNorm these are the samples of one device. Networks learn handwritten digits, each with 8 "
+        "seeds. Dense ones have four layers of 64 ReLU units, convolutional ones three layers."
     ),
     controls=CONTROLS,
     compute=compute,
@@ -268,7 +272,7 @@ CHAPTER = Chapter(
     code=(
         Passage("Batches of m digits: their means and standard deviations", small.drawn),
         Passage("What a gradient loses in a norm", norms.normalize_backward),
-        Passage("The share of its energy that passes", small.passed),
+        Passage("The share of its squared length that passes", small.passed),
         Passage("How many independent numbers an image is worth", small.worth),
         Passage("Batch renorm on devices of two samples", small_fixes.device_gradient),
         Passage("Batch renorm (Ioffe 2017)", zoo.renorm_forward),
@@ -284,7 +288,7 @@ CHAPTER = Chapter(
         "SyncBatchNorm or GroupNorm, with the same steps and the same learning rate, and compare.",
         "Go on to the training lab and race norm batches of your own choice.",
     ),
-    experiments=("E1", "E11", "E12", "E23", "E29"),
+    experiments=("E1", "E8", "E11", "E12", "E23", "E29"),
     sources=(
         Source("Wu & He 2018, Group Normalization: ResNet-50 on ImageNet with 32 to 2 images a device"),
         Source("Ioffe 2017, Batch Renormalization: corrections towards running statistics"),

@@ -73,13 +73,13 @@ def test_the_first_pages_picture_narrows_with_the_batch():
 # ---- what is said follows the numbers ----------------------------------------------------------------------
 
 
-def test_the_cliff_begins_where_the_numbers_say():
+def test_the_level_is_that_of_the_networks_that_are_shown():
     steep = {"m2": cell(70.0, 0.0), "m4": cell(12.0, 0.5), "m8": cell(9.0)}
     numbers = view("cliff", m=2, changed=steep).numbers
-    assert numbers["doubled_val"] == numbers["doubled_train"] == 4 and numbers["failed"] == 8
+    assert numbers["failed"] == 8 and numbers["eval_4"] == 12
     assert numbers["level"] == 0.75 and numbers["passed"] == 0 and numbers["passed_4"] == 0.5
     flat = view("cliff", m=2).numbers
-    assert flat["doubled_val"] == 0 and flat["level"] == 0 and flat["failed"] == 0
+    assert flat["level"] == 0 and flat["failed"] == 0
     assert view("cliff", m=2, changed={"m2": cell(np.nan)}).numbers["eval"] == parts.GUESSED
 
 
@@ -96,11 +96,29 @@ def test_the_pair_that_helps_least_is_the_one_that_does():
         assert view("mend", changed=stuck).numbers["pair"] == least
 
 
+def test_group_norm_is_better_up_to_where_the_numbers_say():
+    for errors, beaten in (({}, 1), ({"asis": 70.0}, 2), ({"asis": 70.0, "m4": 12.0}, 4), ({"m8": 5.1}, 8)):
+        changed = {name: cell(error) for name, error in errors.items()}
+        assert view("mend", changed=changed).numbers["beaten"] == beaten
+
+
+def test_rows_can_be_clicked_before_their_networks_are_trained():
+    assert CHAPTER.jobs is not None
+    values = settings("mend", fix="sync")
+    nothing = {name: None for name in CHAPTER.jobs(values)}
+    for found in (nothing, nothing | {"asis": cell(70.0)}, {name: cell(5.0) for name in nothing}):
+        (rows,) = (t for t in CHAPTER.view(values, found).figures["fixes"]["data"] if "click" in t["meta"])
+        assert rows["meta"]["values"] == list(mending.FIXES)[::-1] and len(rows["meta"]["says"]) == 10
+        assert np.isfinite(rows["x"]).all() and np.shape(rows["z"]) == (10, 1)
+        assert np.flatnonzero(np.isfinite(rows["z"])) == rows["meta"]["values"].index("sync")
+
+
 def test_an_open_question_shows_its_start_alone():
     rows = view("mend", answered=False, fix="group").figures["fixes"]["data"]
     assert [trace["name"] for trace in rows] == ["batches of 2", "mean of 8 seeds"] and len(rows[1]["x"]) == 1
     assert "click" not in rows[1]["meta"]
-    usual = view("protocols", answered=False, m=2).figures["epochs"]["data"]
+    assert "of 128" in CHAPTER.view(settings("spread", False, m=8), {"law": None}).text
+    usual = view("protocols", answered=False, batch=2).figures["epochs"]["data"]
     assert {float(x) for trace in usual for x in trace["x"]} == {64.0}
     cliff = view("cliff", answered=False, m=2).figures["cliff"]["data"]
     assert {float(x) for trace in cliff for x in trace["x"]} == {128.0}
@@ -109,8 +127,18 @@ def test_an_open_question_shows_its_start_alone():
 def test_dragging_needs_nothing_new():
     for name in SCENES:
         assert CHAPTER.jobs is not None
-        found = [CHAPTER.jobs(settings(name, m=m) | {"draft": m == 2}) for m in (2, 5, 128)]
+        moved = ({"m": 2, "conv_m": 2, "batch": 2, "draft": True}, {"m": 5, "conv_m": 5, "batch": 5}, {})
+        found = [CHAPTER.jobs(settings(name) | one) for one in moved]
         assert found[0] == found[1] == found[2]
+
+
+def test_a_slider_stops_where_networks_are_trained():
+    stops = {control.name: control.stops for control in CHAPTER.controls}
+    assert set(stops["conv_m"]) == set(parts.CONV_SIZES) and set(stops["batch"]) == set(parts.EPOCH_SIZES)
+    for name, control, shown in (("cliff", "m", 8), ("conv", "conv_m", 8), ("protocols", "batch", 4)):
+        off = view(name, **{control: shown + 1}).text
+        assert f"{shown} (the trained size nearest to {shown + 1})" in off
+        assert "nearest" not in view(name, **{control: shown}).text
 
 
 def test_the_lab_has_no_seeds_as_late_as_the_pages():
