@@ -11,7 +11,7 @@ from book import figure as fig
 from book.chapter import Found, View
 from book.charts import average, progress
 from book.controls import Values
-from book.figure import BLUE, COLOURS, GREEN, GRID, INK, ORANGE, PAPER, PURPLE, Figure, Trace
+from book.figure import BLUE, COLOURS, GREEN, GRID, INK, ORANGE, PAPER, PURPLE, Axis, Figure, Trace
 from pages._small_batches_parts import (
     EPOCH_RATE,
     EPOCH_SIZES,
@@ -60,7 +60,8 @@ ABOUT = {
 }
 BETWEEN = (4, 8)  # norm batches between those of the rows, which the cliff has trained
 PAIRS = (("accumulate", "recompute"), ("more", "sync"), ("group", "none"))
-NAMES = 95.0  # how far rows reach to the left of 0, in per cent of the axis: over their names
+NAMES = 95.0  # how far rows reach to the left of 0, in per cent: over their names
+ROW = NAMES + 100.0  # per cent in a row, which is as wide as a cell of one column: 1
 UNREPEATED = ("asis", "accumulate", "recompute", "renorm")  # two numbers share: rounding errors grow
 
 
@@ -109,32 +110,38 @@ def _rows(cells: dict[str, Any], fix: str, hide: bool) -> Figure:
     shown = {n: errors_of(c) for n, c in cells.items() if c is not None and (n == "asis" or not hide)}
     shapes = [
         fig.area(
-            0, places[name] - 0.3, float(errors.mean()), places[name] + 0.3, fig.faded(FIXES[name][1], 0.4)
+            0,
+            places[name] - 0.3,
+            float(errors.mean()) / ROW,
+            places[name] + 0.3,
+            fig.faded(FIXES[name][1], 0.4),
         )
         for name, errors in shown.items()
     ]
-    shapes.append(fig.mark(0, places[fix] - 0.42, 100, places[fix] - 0.42, INK, 1))
-    shapes.append(fig.mark(0, places[fix] + 0.42, 100, places[fix] + 0.42, INK, 1))
+    shapes.append(fig.mark(0, places[fix] - 0.42, 100 / ROW, places[fix] - 0.42, INK, 1))
+    shapes.append(fig.mark(0, places[fix] + 0.42, 100 / ROW, places[fix] + 0.42, INK, 1))
     says = [f"{FIXES[name][0]}: {errors.mean():.1f}% wrong" for name, errors in shown.items()]
     data: list[Trace] = [] if hide else [_clickable(shown, places, fix)]
     for name, errors in shown.items():
-        dots = fig.dots(errors, [places[name]] * len(errors), FIXES[name][0], INK, size=4, hoverinfo="skip")
+        dots = fig.dots(
+            errors / ROW, [places[name]] * len(errors), FIXES[name][0], INK, size=4, hoverinfo="skip"
+        )
         data.append(dots)
-    means = [float(errors.mean()) for errors in shown.values()]
+    means = [float(errors.mean()) / ROW for errors in shown.values()]
     colours = [FIXES[name][1] for name in shown]
     at = [places[name] for name in shown]
     data.append(fig.dots(means, at, "mean of 8 seeds", colours, size=11, meta={"says": says}))
     notes = []
     for name, errors in shown.items():
         end, shift = (errors.min(), -26) if float(errors.max()) > 80 else (errors.max(), 26)
-        notes.append(fig.label(float(end), places[name], f"{errors.mean():.0f}%", xshift=shift))
+        notes.append(fig.label(float(end) / ROW, places[name], f"{errors.mean():.0f}%", xshift=shift))
     ticks = list(range(len(names)))
     words = [FIXES[name][0] for name in names[::-1]]
     return fig.figure(
         data, "Wrong validation answers in eval() after training", f"Rows of errors. {'; '.join(says)}.",
-        wrong_axis(), fig.axis(-0.6, len(names) - 0.4, "", ticks, words=words, showgrid=False),
+        _wide(wrong_axis()), fig.axis(-0.6, len(names) - 0.4, "", ticks, words=words, showgrid=False),
         shapes=shapes, annotations=notes, height=320, margin=dict(fig.MARGIN, l=158),
-        hint="" if hide else "Click a row. Small dots: single seeds.",
+        hint="Small dots: single seeds." if hide else "Click a row. Small dots: single seeds.",
     )  # fmt: skip
 
 
@@ -148,7 +155,13 @@ def _clickable(shown: dict[str, Any], places: dict[str, int], fix: str) -> Trace
     z = [[1.0 if name == fix else np.nan] for name in names]
     meta = {"click": "fix", "values": names, "says": says}
     # The cell's left edge lies among the names: cells may be clicked beyond the axis.
-    return fig.cells(z, 0, 1, [(0, PAPER), (1, GRID)], "fixes", x=[-NAMES, 100.0], opacity=0.5, meta=meta)
+    middle = [(100 - NAMES) / 2 / ROW]
+    return fig.cells(z, 0, 1, [(0, PAPER), (1, GRID)], "fixes", x=middle, opacity=0.5, meta=meta)
+
+
+def _wide(axis: Axis) -> Axis:
+    """Measure an axis of per cent in rows."""
+    return axis | {key: [value / ROW for value in axis[key]] for key in ("range", "tickvals")}
 
 
 def _learned(cells: dict[str, Any], fix: str) -> Figure:

@@ -105,7 +105,7 @@ def marker(m: int, height: Any, name: str, colour: str = INK, control: str = "m"
     return fig.dots([m], [height], name, colour, size=15, alpha=0.55, showlegend=False, meta=meta)
 
 
-def over_steps(curves: Sequence[tuple[str, str, Any, str]], step: Any, title: str, **more: Any) -> Figure:
+def over_steps(curves: Sequence[tuple[str, str, Any, str]], step: Any, title: str) -> Figure:
     """Draw errors (R, n) over training steps: name, colour, errors and dash of each curve."""
     data: list[Trace] = []
     told = []
@@ -115,7 +115,7 @@ def over_steps(curves: Sequence[tuple[str, str, Any, str]], step: Any, title: st
     alt = f"Wrong validation answers over steps. {'; '.join(told) or 'Nothing is computed yet'}."
     last = float(step[-1]) if len(step) else float(STEPS)
     return fig.figure(
-        data, title, alt, fig.axis(0, last * 1.03, "step"), wrong_axis(), showlegend=True, **more
+        data, title, alt, fig.axis(0, last * 1.03, "step"), wrong_axis(), showlegend=True, hint=SHADES
     )
 
 

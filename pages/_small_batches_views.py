@@ -162,14 +162,15 @@ def cliff(values: Values, found: Found) -> View:
     if chosen is not None and not hide:
         data.append(marker(m, average(errors_of(chosen)), "norm batch"))
     told_ = "; ".join(f"m = {size}: {average(errors_of(cell)):.1f}%" for size, cell in there.items())
-    title = "Wrong answers over the norm batch; every step has 128 samples"
+    title = "Wrong answers; every step has 128 samples"
     if hide and chosen is not None:
         title = f"One mean of {m}: {average(errors_of(chosen)):.1f}% wrong in eval()"
     figures = {
         "cliff": fig.figure(
             data, title,
             f"Errors of eight networks each. In eval() {told_ or 'nothing is computed yet'}.",
-            size_axis(), wrong_axis(), showlegend=True, hint="" if hide else f"Drag the large dot. {SHADES}",
+            size_axis(), wrong_axis(), showlegend=True,
+            hint=SHADES if hide else f"Drag the large dot. {SHADES}",
         ),
         "training": _training(chosen, largest, m),
     }  # fmt: skip
@@ -342,7 +343,7 @@ def _shared(values: Values, m: int) -> Figure:
     ticks = [tick for tick in (1, 10, 100, 1000, 10_000) if tick <= high]
     alt = f"Squares by layer. {'; '.join(said)}; dense layer: {m}."
     return fig.figure(
-        data, f"Numbers that share a mean, m = {m}", alt,
+        data, f"Numbers in a mean, m = {m}", alt,
         fig.axis(0.4, 3.6, "layer", [1, 2, 3]), fig.log_axis(1, float(high), "numbers", ticks),
         showlegend=True, place="side",
     )  # fmt: skip

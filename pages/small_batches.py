@@ -212,14 +212,14 @@ MEND = Scene(
                "They give up the batch’s statistics. Then the gradient passes no means of two."),
     ),
     "pair", {}, {"fix": "accumulate"},
-    "As it was, {error_asis:.0f}% were wrong. With gradients accumulated {error_accumulate:.0f}%, with statistics "
-    "recomputed {error_recompute:.0f}%; with SyncBatchNorm {error_sync:.1f}%.",
+    "As it was, {error_asis:.0f}% were wrong. With gradients accumulated {error_accumulate:.0f}%, with "
+    "statistics recomputed {error_recompute:.0f}%; with SyncBatchNorm {error_sync:.1f}%.",
     "More gradients are averaged, but norms of two numbers let {passed:.1%} of each one’s squared length "
     "pass. Recomputing changes eval() only. What helps: more numbers in each mean, a mean over other "
     "numbers, or none.",
     "Don’t use batch norm where few samples share a mean: GroupNorm ({error_group:.1f}%) was better up to "
-    "m = {beaten:.0f}. No norm: {error_none:.1f}%; at 20 layers it falls further behind (experiment E8). Batch renorm: "
-    "{error_renorm:.0f}%; constant corrections for the gradient.",
+    "m = {beaten:.0f}. No norm: {error_none:.1f}%; at 20 layers it falls further behind (experiment E8). "
+    "Batch renorm: {error_renorm:.0f}%; constant corrections for the gradient.",
     "Click each row, and read its PyTorch below.",
     ("fix", "seed"),
 )  # fmt: skip
@@ -260,7 +260,7 @@ CHAPTER = Chapter(
     ),
     thumbnail=thumbnail,
     lead=(
-        "Loss stuck at two samples a device? [Scene 4](/small-batches?scene=mend).\n\n"
+        "Loss stuck at two samples a device? [Scene 4](/small-batches?scene=mend). "
         "Batch norm takes mean μ and standard deviation σ from m samples: the **norm batch**. Without "
         "SyncBatchNorm these are the samples of one device. Networks learn handwritten digits, each with 8 "
         "seeds. Dense ones have four layers of 64 ReLU units, convolutional ones three layers."

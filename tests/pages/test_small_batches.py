@@ -107,7 +107,9 @@ def test_rows_can_be_clicked_before_their_networks_are_trained():
     values = settings("mend", fix="sync")
     nothing = {name: None for name in CHAPTER.jobs(values)}
     for found in (nothing, nothing | {"asis": cell(70.0)}, {name: cell(5.0) for name in nothing}):
-        (rows,) = (t for t in CHAPTER.view(values, found).figures["fixes"]["data"] if "click" in t["meta"])
+        (rows,) = (
+            t for t in CHAPTER.view(values, found).figures["fixes"]["data"] if "click" in t.get("meta", ())
+        )
         assert rows["meta"]["values"] == list(mending.FIXES)[::-1] and len(rows["meta"]["says"]) == 10
         assert np.isfinite(rows["x"]).all() and np.shape(rows["z"]) == (10, 1)
         assert np.flatnonzero(np.isfinite(rows["z"])) == rows["meta"]["values"].index("sync")
