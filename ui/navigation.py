@@ -126,7 +126,7 @@ _SCRIPT = """<script>
     go(event.detail);
   });
   listen("click", (event) => {  // a link on the page itself
-    const link = event.target.closest?.("main a[href]");
+    const link = event.target.closest?.("main a[href]:not([href^='#'], [download])");
     if (!link || nav.contains(link) || link.origin !== location.origin || event.defaultPrevented) return;
     if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
     event.preventDefault();

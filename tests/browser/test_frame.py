@@ -193,6 +193,16 @@ def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, tit
         assert title_share <= 0.15, (width, height)
 
 
+def test_links_on_a_page_keep_the_session_and_the_way_back(page: Page) -> None:
+    go(page, "/inference")
+    page.evaluate("window.session = 'this one'")
+    page.get_by_role("link", name="Small batches").filter(visible=True).last.click()
+    reads_the_title(page, "What if the batch is small?")
+    page.go_back()
+    expect(page.locator("h1")).to_contain_text("Why is a network")
+    assert page.evaluate("window.session") == "this one" and address(page) == "/inference"
+
+
 def test_what_stays_on_a_large_screen_can_be_measured(page: Page) -> None:
     """The measure of the test above sees what is stuck: here the row of chapters and the lab's bar."""
     go(page, "/training-lab")
