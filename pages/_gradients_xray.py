@@ -31,12 +31,12 @@ FOUR_X, FOUR_G = (1.0, 2.0, 3.0, 4.0), (1.0, 0.0, 0.0, 0.0)  # of the PyTorch pr
 
 CONTROLS = (
     Control(
-        "mean_term", "choice", "on", "mean term", choices=SWITCH, look="buttons",
+        "mean_term", "choice", "on", "mean term", choices=SWITCH, names=SWITCH, look="buttons",
         about="Whether the backward pass subtracts mean(g), the mean of the gradients over the batch. Off: "
         "the batch’s mean μ counts as a constant. In PyTorch: x.mean(0).detach().",
     ),
     Control(
-        "xhat_term", "choice", "on", "x̂ term", choices=SWITCH, look="buttons",
+        "xhat_term", "choice", "on", "x̂ term", choices=SWITCH, names=SWITCH, look="buttons",
         about="Whether the backward pass subtracts x̂ · mean(g · x̂). Off: the standard deviation σ counts as "
         "a constant. In PyTorch: x.std(0).detach().",
     ),

@@ -53,8 +53,8 @@ CONTROLS = (
     ),
     Control(
         "channel", "whole", 4, "changed channel", "or unit", 1, 32, tuple(range(1, 33)),
-        about="One number of the first digit is changed in this channel or unit. Which outputs of the norm "
-        "change with it?",
+        about="The channel, or unit, in which one number of the first digit is changed. All outputs of the "
+        "norm that change with it are counted.",
     ),
     Control(
         "shift", "number", 1.0, "bias", f"of unit {UNIT}", -3, 3, even_stops(-3, 3, 60),
@@ -84,7 +84,7 @@ CONTROLS = (
         "over its units.",
     ),
     Control(
-        "lr", "choice", "0.1", "learning rate", choices=RATES, look="buttons",
+        "lr", "choice", "0.1", "learning rate", choices=RATES, names=RATES, look="buttons",
         about="How far a training step moves the weights. Which order leads can depend on it.",
     ),
     Control(
