@@ -54,7 +54,7 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step tsc $(TSC); \
 	step biome $(BIOME); \
 	step js-tests $(NODE) --test "assets/tests/*.test.js"; \
-	step tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m "not browser"; \
+	step tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not browser"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
 	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser; \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi

@@ -50,7 +50,7 @@ def chosen(found: Mapping[str, Any], order: str, at: int) -> tuple[Any, set[str]
     half = len(right[RATES[0]]) // 2
     parts, used = [], set()
     for own, other in ((slice(half), slice(half, None)), (slice(half, None), slice(half))):
-        rate = max(right, key=lambda one, other=other: float(right[one][other].mean()))  # type: ignore[misc]
+        rate = RATES[int(np.argmax([right[one][other].mean() for one in RATES]))]
         parts.append(right[rate][own])
         used.add(rate)
     return np.concatenate(parts), used

@@ -42,16 +42,10 @@ from tests.scheduler import Inline
 CHAPTERS = chapters()
 
 
-def of(name: str, *scene: str) -> Any:
-    """A chapter, or one of its scenes: all in one process, which trains a chapter's networks once."""
-    return pytest.param(name, *scene, marks=pytest.mark.xdist_group(f"chapter {name}"))
-
-
-EACH = [of(name) for name in CHAPTERS]
-SCENES = [of(name, scene.name) for name, chapter in CHAPTERS.items() for scene in chapter.scenes]
-SCENES += [of(name, "") for name, chapter in CHAPTERS.items() if not chapter.scenes]
+SCENES = [(name, scene.name) for name, chapter in CHAPTERS.items() for scene in chapter.scenes]
+SCENES += [(name, "") for name, chapter in CHAPTERS.items() if not chapter.scenes]
 ASKING = [
-    of(name, scene.name) for name, chapter in CHAPTERS.items() for scene in chapter.scenes if scene.choices
+    (name, scene.name) for name, chapter in CHAPTERS.items() for scene in chapter.scenes if scene.choices
 ]
 SAME = {"rtol": 1e-3, "atol": 1e-9}
 PACKAGES = {"numpy", "torch", "sklearn", *sys.stdlib_module_names}
@@ -265,7 +259,7 @@ def test_an_open_question_is_not_answered_on_the_screen(name: str, asked: str, r
         assert not given_away(chapter, scene, view, reader)
 
 
-SEEDED = [one for one in ASKING if any(c.name == "seed" for c in CHAPTERS[str(one.values[0])].controls)]
+SEEDED = [(name, asked) for name, asked in ASKING if any(c.name == "seed" for c in CHAPTERS[name].controls)]
 UNSEEN = 10_000  # an end of the button for other seeds: nobody chose a scene by them
 
 
@@ -355,7 +349,7 @@ def test_pages_have_titles_and_places_of_their_own() -> None:
     assert next(iter(every)).path == ""
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_declares_all_that_a_reader_needs(name: str) -> None:
     chapter = CHAPTERS[name]
     assert chapter.controls and chapter.pytorch is not None and chapter.script is not None
@@ -415,7 +409,7 @@ def test_a_scene_declares_what_it_needs(name: str, shown: str) -> None:
         assert not scene.measured and not scene.reveal
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_a_chapter_leads_to_its_evidence_and_its_questions_to_scenes(name: str) -> None:
     chapter = CHAPTERS[name]
     assert set(chapter.experiments) <= set(EXPERIMENTS)
@@ -601,7 +595,7 @@ def check_numbers(printed: str, view: View, where: str) -> dict[str, float]:
     return found
 
 
-@pytest.mark.parametrize("name", EACH)
+@pytest.mark.parametrize("name", CHAPTERS)
 def test_scripts_and_pytorch_say_the_same_elsewhere(name: str, reader: Reader, tmp_path: Path) -> None:
     chapter = CHAPTERS[name]
     assert chapter.script is not None and chapter.pytorch is not None

@@ -5,7 +5,6 @@ Networks are trained in eight seeds side by side; each function is a job for the
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from functools import lru_cache
 
@@ -124,7 +123,10 @@ def gradients_with_biases(run: Run) -> tuple[list[Layer], list[Trace], list[Arra
     config, (x, labels) = run.config, next_batch(run)
     flat = np.zeros_like(run.flat)
     gradients = with_biases(in_layers(config, plan(config).views(flat)))
-    top: Callable[[Array], Array] = lambda logits: cross_entropy(logits, labels)[1]  # noqa: E731
+
+    def top(logits: Array) -> Array:
+        return cross_entropy(logits, labels)[1]
+
     _, trace, dz = there_and_back(config, with_biases(run.layers), gradients, x, top)
     behind = config.norm == "none" or config.placement == "after"
     pulls = [d if behind else normalize_backward(d, t.norm)[0] for d, t in zip(dz, trace, strict=True)]

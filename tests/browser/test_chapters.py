@@ -94,6 +94,8 @@ def test_a_prediction_is_measured_played_and_remembered(
             wait_for_address(page, rf"[?&]{name}={re.escape(written)}")
     said, verdict = page.locator(".said").inner_text(), page.locator(".verdict").inner_text()
     assert "nan" not in said and "{" not in said and len(said) > 40
+    if (chapter, scene) not in FIRST:
+        return
     other = context.new_page()
     other.goto(page.url)
     answered(other)
@@ -102,37 +104,53 @@ def test_a_prediction_is_measured_played_and_remembered(
     assert pictures_of(other) == pictures_of(page)
 
 
-@pytest.mark.parametrize(("chapter", "scene"), SCENES)
-def test_a_scene_can_be_explored_and_fits_a_phone(page: Page, chapter: str, scene: str) -> None:
-    """Real Plotly opens each figure as the painter draws it, and nothing is wider than a small screen."""
-    query = f"guesses={scene}:0" if (chapter, scene) in ASKED else ""
-    open_scene(page, chapter, scene, query)
-    check_words(page)
-    shown = page.locator("figure[data-figure]").count()
-    assert shown
-    for number in range(shown):
-        figure = page.locator("figure[data-figure]").nth(number)
-        figure.locator(".explore").click()
-        dialog = page.locator("dialog.exploring")
-        expect(dialog.locator(".js-plotly-plot .main-svg").first).to_be_visible()
-        found = page.evaluate(OPENED)
-        assert found and found["traces"] == found["sent"] > 0
-        for name, axis in found["axes"].items():
-            assert axis["range"] == pytest.approx(axis["sent"]), name
-            assert axis["ticks"] <= axis["said"], name
-        expect(dialog.locator("table tr").first).to_be_visible()
-        page.keyboard.press("Escape")
-        expect(dialog).to_have_count(0)
-        expect(figure.locator(".explore")).to_be_focused()
+def show(page: Page, scene: str) -> None:
+    """Choose a scene of the chapter that is open."""
+    if scene:
+        page.locator(f".scenes [data-scene={scene}]").click()
+        expect(page.locator(".scenes [aria-current]")).to_have_attribute("data-scene", scene)
+    settled(page)
+
+
+def explore(page: Page, number: int) -> None:
+    """Have real Plotly open a figure, and compare it with what was sent."""
+    figure = page.locator("figure[data-figure]").nth(number)
+    figure.locator(".explore").click()
+    dialog = page.locator("dialog.exploring")
+    expect(dialog.locator(".js-plotly-plot .main-svg").first).to_be_visible()
+    found = page.evaluate(OPENED)
+    assert found and found["traces"] == found["sent"] > 0
+    for name, axis in found["axes"].items():
+        assert axis["range"] == pytest.approx(axis["sent"]), name
+        assert axis["ticks"] <= axis["said"], name
+    expect(dialog.locator("table tr").first).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(dialog).to_have_count(0)
+    expect(figure.locator(".explore")).to_be_focused()
+
+
+@pytest.mark.parametrize("chapter", CHAPTERS)
+def test_every_figure_opens_in_plotly_and_every_scene_fits_a_phone(page: Page, chapter: str) -> None:
+    scenes = [scene for of, scene in SCENES if of == chapter] or [""]
+    answers = ",".join(f"{scene}:0" for of, scene in ASKED if of == chapter)
+    open_scene(page, chapter, query=f"guesses={answers}" if answers else "")
+    for scene in scenes:
+        show(page, scene)
+        check_words(page)
+        shown = page.locator("figure[data-figure]").count()
+        assert shown, scene
+        for number in range(shown):
+            explore(page, number)
     page.set_viewport_size({"width": 390, "height": 844})
-    at_rest(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
-    for part in page.locator(
-        ".scenes [aria-current], .panel button:visible, .choices button:visible, .ways button:visible, "
-        ".chapter input:visible, .chapter select:visible, figure canvas:visible, .explore:visible"
-    ).all():
-        box = part.bounding_box()
-        assert box is None or (box["x"] >= -0.5 and box["x"] + box["width"] <= 390.5)
+    for scene in scenes:
+        show(page, scene)
+        assert page.evaluate("document.documentElement.scrollWidth") <= 390, scene
+        for part in page.locator(
+            ".scenes [aria-current], .panel button:visible, .choices button:visible, .ways button:visible, "
+            ".chapter input:visible, .chapter select:visible, figure canvas:visible, .explore:visible"
+        ).all():
+            box = part.bounding_box()
+            assert box is None or (box["x"] >= -0.5 and box["x"] + box["width"] <= 390.5), scene
 
 
 @pytest.mark.parametrize("chapter", CHAPTERS)
