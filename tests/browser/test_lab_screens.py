@@ -82,23 +82,19 @@ def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, siz
 
 
 @pytest.mark.parametrize("size", [*SCREENS, NARROWEST])
-def test_every_heading_can_be_scrolled_into_sight(page: Page, size: tuple[int, int]) -> None:
+def test_every_heading_is_in_reach_nothing_is_too_wide_and_no_word_is_cut(
+    page: Page, size: tuple[int, int]
+) -> None:
     at(page, size)
     open_all(page)
+    assert page.evaluate(TOO_WIDE) == []
+    assert page.evaluate(CUT) == []
     found = headings(page)
     words = " ".join(part.inner_text() for part in found)
     for name in ("Loss", "Lanes", "Training", "Network", "Take it away", "Check against PyTorch"):
         assert name in words
     hidden = {part.inner_text(): out for part in found if (out := part.evaluate(HIDDEN))}
     assert not hidden
-
-
-@pytest.mark.parametrize("size", [*SCREENS, NARROWEST])
-def test_nothing_is_wider_than_the_window_and_no_word_is_cut(page: Page, size: tuple[int, int]) -> None:
-    at(page, size)
-    open_all(page)
-    assert page.evaluate(TOO_WIDE) == []
-    assert page.evaluate(CUT) == []
 
 
 @pytest.mark.parametrize("size", [(1280, 720), (390, 844), (640, 360)])
