@@ -3,7 +3,7 @@
 PYTHON ?= python3 python3.14 python3.13 python3.12 python3.11
 HOST   ?= 127.0.0.1
 PORT   ?= 8501
-JOBS   ?= 2
+JOBS   ?= 3
 
 VENV    := .venv
 PY      := $(VENV)/bin/python
@@ -47,14 +47,19 @@ run: $(RUNTIME) ## set up .venv and start the lab (HOST=127.0.0.1 PORT=8501)
 		--no-access-log --log-level warning --timeout-graceful-shutdown 3
 
 test: $(DEV) ## set up everything, check style and types, run all tests, those in a browser too
-	@failed=; step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
+	@checks="$$(mktemp)"; ( \
+	failed=; step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
 	step ruff-check $(PY) -m ruff check .; \
 	step ruff-format $(PY) -m ruff format --check .; \
 	step mypy $(PY) -m mypy; \
 	step tsc $(TSC); \
 	step biome $(BIOME); \
 	step js-tests $(NODE) --test "assets/tests/*.test.js"; \
+	[ -z "$$failed" ] || printf '\nFailed:%s\n' "$$failed"; [ -z "$$failed" ] ) > "$$checks" 2>&1 & \
+	checking=$$!; failed=; \
+	step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
 	step tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not browser"; \
+	wait $$checking || failed="$$failed style-and-types"; cat "$$checks"; rm -f "$$checks"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
 	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser; \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi
