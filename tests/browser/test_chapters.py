@@ -209,7 +209,7 @@ def test_a_press_does_not_wait_for_a_draft_that_takes_its_time(page: Page) -> No
             said.append("shown")
 
     page.on("websocket", lambda socket: (socket.on("framesent", sent), socket.on("framereceived", received)))
-    open_scene(page, "placement", "start", "guesses=start:0&seed=7777")
+    open_scene(page, "placement", "beta", "guesses=beta:0&seed=7777")
     said.clear()
     page.locator("button[data-control=seed]").click()
     settled(page)
