@@ -197,7 +197,8 @@ class Chapter(Page):
     slow : `compute` runs in the pool, not in the server's event loop
     ending : what a reader can say now, what not, and where to go
     experiments : names of those that judge what the chapter shows
-    lab : values -> the same networks as a race of the training lab; None where the lab can't show them
+    lab : values -> the same networks as a race of the training lab, which is offered where the lab can show
+        it; None where there is no such race
     links : further ways on: words and address
     """
 

@@ -79,6 +79,7 @@ class Puppet:
         self.viewers: list[tuple[RunConfig, Viewer]] = []
         self.blocks: dict[RunConfig, asyncio.Queue[Frame | Exception]] = {}
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...], asyncio.Future[Any]]] = []
+        self.heavy: list[bool] = []  # of each call
 
     def give(self, config: RunConfig, block: Frame | Exception) -> None:
         """Hand a block of frames, or what goes wrong, to whoever watches."""
@@ -117,6 +118,7 @@ class Puppet:
     async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Wait for what is to be returned: the future of the call."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        self.heavy.append(heavy)
         self.calls.append((function, arguments, future))
         return await future
 

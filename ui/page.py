@@ -41,8 +41,9 @@ def _ways_on(chapter: Chapter, values: Values, asked: bool) -> None:
     ways = list(chapter.links)
     if chapter.scenes:
         race = chapter.lab(values) if chapter.lab and not asked else None
-        if race is not None:
-            ways.insert(0, ("These networks in the training lab", f"/training-lab?{race_address(race)}"))
+        address = race_address(race) if race is not None else None
+        if address is not None:
+            ways.insert(0, ("These networks in the training lab", f"/training-lab?{address}"))
         following = after(chapter)
         if following is not None:
             ways.insert(0, (f"Next: {following.question}", f"/{following.path}"))

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple
 from urllib.parse import urlencode
 
 from bnlib.experiments import EXPERIMENTS, Experiment, Race
-from book.controls import Values, shown, write
+from book.controls import Values, read, shown, write
 
+from .runs import lane_configs
 from .scenes import SCENES
 from .settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, LANE_FIELDS, RUN_CONTROLS
 
 _OF_BATCH_NORM = ("norm_batch", "batch_order")  # lanes with another norm have none
+_NOT_SHOWN = ("record_every", "validate_every", "dtype", "replicas")
 _OF_SCENES = {"preset", "guess", "step", "speed"}  # what a short link to a scene can hold
 
 
@@ -66,9 +69,20 @@ def address_of(name: str, number: int = 1) -> dict[str, str]:
     return write(LAB_CONTROLS, settings_of(race) | {"experiment": name, "race": number})
 
 
-def race_address(race: Race) -> str:
-    """Return the query of the address at which the lab shows a race of its own."""
-    return urlencode(write(LAB_CONTROLS, settings_of(race)))
+def race_address(race: Race) -> str | None:
+    """Return the query of the address at which the lab shows these networks; None where it can't.
+
+    It can't where a setting is beyond its range, or where one that it doesn't have makes a difference. How
+    often the networks are recorded, and with how many digits, doesn't count.
+    """
+    address = write(LAB_CONTROLS, settings_of(race))
+    there, problems = read(LAB_CONTROLS, address)
+    if problems:
+        return None
+    for own, asked in zip(lane_configs(there), race.configs, strict=True):
+        if replace(asked, **{name: getattr(own, name) for name in _NOT_SHOWN}) != own:
+            return None
+    return urlencode(address)
 
 
 class Link(NamedTuple):

@@ -38,7 +38,7 @@ def broken(values: Values) -> View:
     return View(text=f"{1 / values['x']:g}", meters=(Meter("m", "m", values["x"], 0, ""),))
 
 
-def squared(x: float) -> float:
+def squared(x: float, seeds: int = 0) -> float:
     """Do what the pool does."""
     return x * x
 
@@ -82,6 +82,16 @@ CHAPTERS = {
         "jobs", "Jobs", "How much?", controls=(X,), compute=asked_of_pool,
         scenes=(ASKS, Scene("free", "Free")), jobs=lambda values: {"square": Job(squared, (values["x"],))},
         script=lambda values: "print('x =', 1)\n",
+    ),
+    "drafts": Chapter(
+        "drafts", "Drafts", "How soon?", controls=(X,),
+        compute=lambda values, found: asked_of_pool(
+            values, {"square": found["draft" if values["draft"] else "full"]}
+        ),
+        jobs=lambda values: (
+            {"draft": Job(squared, (values["x"], 1), light=True)} if values["draft"]
+            else {"full": Job(squared, (values["x"], 8))}
+        ),
     ),
     "bad_settings": Chapter(
         "bad_settings", "Bad", "?", controls=(X,), compute=curves,
@@ -505,6 +515,20 @@ def test_a_job_is_done_once_for_all_sessions() -> None:
         assert [arguments for _, arguments, _ in pool.calls] == [(3.0,), (4.0,)]
 
     played(scenario, Puppet(), visits=2)
+
+
+def test_while_a_finger_moves_a_chapter_asks_for_its_light_jobs() -> None:
+    async def scenario(pool: Puppet, visit: Visit) -> None:
+        await visit.ask("drafts", {"x": 3}, draft=True)
+        await settle()
+        assert ([arguments for _, arguments, _ in pool.calls], pool.heavy) == ([(3.0, 1)], [False])
+        pool.calls[0][2].set_result(9.0)
+        assert (await visit.page.last())["text"] == "9"
+        await visit.ask("drafts", {"x": 3}, number=2)
+        await settle()
+        assert (pool.calls[1][1], pool.heavy[1]) == ((3.0, 8), True)
+
+    played(scenario, Puppet())
 
 
 def test_a_job_that_failed_is_tried_again() -> None:

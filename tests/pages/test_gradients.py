@@ -180,7 +180,7 @@ def test_lengths_of_weights_that_have_not_settled_are_told_as_what_they_are():
 
 def test_the_lab_shows_decays_only_where_it_has_the_seeds():
     assert len(lab(settings("decay", weight_decay=0.04)).configs) == 3
-    assert lab(settings("decay", seed=10_000)) is None and lab(settings("xray")) is None
+    assert lab(settings("xray")) is None
     assert decay.config_of({"seed": 2}, 0.04).seed == 16
 
 

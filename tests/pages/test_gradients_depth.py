@@ -9,6 +9,7 @@ import pytest
 from bnlib import theory
 from bnlib.lessons import deep
 from book.chapter import Job
+from book.race.evidence import race_address
 from book.words import brief
 from pages import _gradients_depth as page
 from pages import _gradients_depth_map as maps
@@ -173,8 +174,8 @@ def test_what_is_chaotic_is_no_column_of_the_table():
 
 
 def test_the_lab_gets_what_it_can_show():
-    assert page.lab(settings("trains")) is None, "40 layers"
-    assert page.lab(settings("depth", seed=10_000)) is None, "seeds beyond the lab's"
+    assert race_address(page.lab(settings("trains"))) is None, "40 layers"
+    assert race_address(page.lab(settings("depth", seed=10_000))) is None, "seeds beyond the lab's"
     race = page.lab(settings("depth", samples=16, init_scale=0.5))
     assert race and [c.norm for c in race.configs] == ["none", "batch", "layer"]
     assert all((c.batch_size, c.init_scale, c.depth) == (16, 0.5, 20) for c in race.configs)

@@ -6,9 +6,10 @@ from urllib.parse import parse_qsl, urlencode
 
 import pytest
 
-from bnlib.experiments import EXPERIMENTS
+from bnlib import RunConfig
+from bnlib.experiments import EXPERIMENTS, Race
 from book.race.asking import is_open, scene_of
-from book.race.evidence import RACES, Link, address_of, listed, open_link, settings_of
+from book.race.evidence import RACES, Link, address_of, listed, open_link, race_address, settings_of
 from book.race.lanes import instead, lane_configs, lane_names
 from book.race.scenes import SCENES
 from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, MAX_LANES, MAX_RACES
@@ -177,3 +178,12 @@ def test_a_scene_has_a_short_link(name):
 def test_a_link_to_no_scene_says_which_there_are():
     link = open_link({"preset": "deeep"})
     assert link.address == {} and "preset=deeep is none of opening, " in link.problems[0]
+
+
+@pytest.mark.parametrize(
+    "changes", [{"depth": 40}, {"seed": 80_000}, {"residual": "pre"}, {"lr": 0.1, "rest_lr": 0.2}], ids=str
+)
+def test_a_race_that_the_lab_cannot_show_has_no_address(changes):
+    plain = RunConfig(norm="none", replicas=8, dtype="float64", record_every=10)
+    assert race_address(Race("two", (plain, replace(plain, norm="batch")), 60)) is not None
+    assert race_address(Race("two", (plain, replace(plain, norm="batch", **changes)), 60)) is None
