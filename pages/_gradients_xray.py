@@ -38,7 +38,7 @@ CONTROLS = (
     Control(
         "xhat_term", "choice", "on", "x̂ term", choices=SWITCH, names=SWITCH, look="buttons",
         about="Whether the backward pass subtracts x̂ · mean(g · x̂). Off: the standard deviation σ counts as "
-        "a constant. In PyTorch: x.std(0).detach().",
+        "a constant. In PyTorch: x.std(0, correction=0).detach().",
     ),
     Control(
         "unit", "whole", 31, "unit", "of the second layer", 0, 31, tuple(range(32)),
