@@ -193,7 +193,7 @@ class LabSession(Session):
             raise ValueError(OPEN)
         if refused := refusal(wanted.values):
             raise ValueError(refused.text)
-        self.one_file_at_a_time()
+        await self.one_at_a_time(self.taking, "file")
         write = partial(files.written, wanted, self.shelf.scheduler, self.shelf.outbox)
         written = partial(self.shelf.files.get, repr(wanted), write)
         self.taking = asyncio.create_task(self.hand_over(number, wanted.name, written))
@@ -208,8 +208,7 @@ class LabSession(Session):
             raise ValueError(OPEN)
         if refused := refusal(raced):
             raise ValueError(refused.text)
-        if self.checking is not None and not self.checking.done():
-            raise ValueError("one check at a time: the one before is still on its way")
+        await self.one_at_a_time(self.checking, "check")
         race = Race.of(raced)
         self.checking = asyncio.create_task(self.compare(race, number, min(step, lab.LAB_STEPS)))
 

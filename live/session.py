@@ -31,6 +31,7 @@ PRESENT = partial(bool, 1)  # nobody knows otherwise
 MOST_RESULTS = 256  # of jobs, kept for all sessions
 PATIENCE = 0.4  # seconds before a view with gaps is better than the one before
 EVERY = 0.04  # seconds between two views of a recording that grows
+MOMENT = 0.25  # seconds for a task to end whose last message was sent
 # While a finger moves, recordings have every tenth step: the same run, some three times sooner.
 DRAFT_EVERY, DRAFT_VALIDATE_EVERY = 10, 20
 
@@ -296,15 +297,18 @@ class Session:
             raise ValueError(f"what={shown(what)} must be one of {', '.join(export.KINDS)}")
         if what == "python" and request.chapter.script is None:
             raise ValueError("this page has no script to take away; its numbers are in the CSV")
-        self.one_file_at_a_time()
+        await self.one_at_a_time(self.taking, "file")
         name = export.file_name(request.chapter, what)
         written = partial(self._written, request, what)
         self.taking = asyncio.create_task(self.hand_over(request.number, name, written))
 
-    def one_file_at_a_time(self) -> None:
-        """Refuse a second file while the first is on its way."""
-        if self.taking is not None and not self.taking.done():
-            raise ValueError("one file at a time: the one before is still on its way")
+    async def one_at_a_time(self, before: asyncio.Task[None] | None, what: str) -> None:
+        """Refuse a second file or check while the first is on its way."""
+        if before is not None:
+            # Its last message may have been read, and answered, before its task has ended.
+            await asyncio.wait({before}, timeout=MOMENT)
+            if not before.done():
+                raise ValueError(f"one {what} at a time: the one before is still on its way")
 
     async def _written(self, request: _Request, what: str) -> bytes:
         """Write a chapter's file, compressed."""
