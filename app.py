@@ -15,15 +15,19 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
+from bnlib.workers import keep_memory
 from live.channel import Channel
+from live.crew import Crew
 from live.desk import Desk
 from live.files import Files
 from live.gate import Gate
+from live.hand import PROCESSES, ProcessHand
 from live.sockets import make_room
 from ui import assets
 
 HERE = Path(__file__).parent
-desk = Desk()
+PASSING = 4 << 20  # bytes: runs are smaller, and pass through the server at every turn
+desk = Desk(Crew(PROCESSES, ProcessHand))
 channel = Channel(desk)
 # Streamlit warns of every message that isn't its page's, and anybody can send those.
 _sockets = logging.getLogger("streamlit.web.server.starlette.starlette_websocket")
@@ -34,6 +38,7 @@ _sockets.addFilter(lambda record: record.levelno > logging.WARNING)
 async def lifespan(_app):
     """Start the pool with the server and end it with the server."""
     make_room()
+    keep_memory(PASSING)
     desk.start()
     # Streamlit collects garbage often; what is alive now stays alive and needn't be looked at again.
     gc.collect()

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from math import inf, isfinite
 from numbers import Integral, Real
-from time import thread_time
 from typing import Any
 
 import numpy as np
@@ -23,6 +22,11 @@ from .plan import features, in_layers, normalize_weights, plan
 from .stats import Array
 from .train import Run, advance, noise, start
 from .weights import _input, _matching
+
+try:
+    from time import thread_time
+except ImportError:  # in a browser, where there are no threads
+    from time import perf_counter as thread_time
 
 ROUNDS, ENOUGH = 6, 0.04  # `step_seconds`: at most so many rounds, and none after so many seconds
 Job = Callable[[int], Any]  # does so many steps

@@ -15,6 +15,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from bnlib.data import load
 
+from .check import Checks
 from .desk import Desk
 from .gate import is_near
 from .race import LabSession
@@ -37,7 +38,7 @@ class Channel:
 
     def __init__(self, desk: Desk):
         self.desk = desk
-        self.track = Track(desk)
+        self.track = Track(desk, Checks(desk.past))
         self.open_sockets = 0
         load("digits")  # now, and not while somebody's question waits in the event loop
 

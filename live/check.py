@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -12,7 +12,8 @@ from bnlib import Run, RunConfig
 from bnlib.forecast import forecast
 from bnlib.referee import alone
 
-from .torch_process import CheckError, TooMuch, TorchProcess
+from .scheduler import Checker, CheckError, Told, TooMuch, Waiting
+from .torch_process import TorchProcess
 
 FITS = 8.0  # seconds that a check may take, as forecast
 HEAVY = 1.0  # seconds from which a check is heavy
@@ -29,16 +30,6 @@ FADING = 0.7  # how much of what is known of the machine's speed is from before 
 STEPS, STEPS_OF_GAN, EACH_PART = 12.0, 18.0, 3e-4
 
 Past = Callable[[RunConfig, int], Run | None]
-
-
-class Waiting(NamedTuple):
-    """How many checks are before one that waits, and about how many seconds they take; 0: its own."""
-
-    place: int
-    seconds: int
-
-
-Told = Callable[[Waiting], Awaitable[None]]
 
 
 class Size(NamedTuple):
@@ -101,7 +92,7 @@ class _Job:
         return self.seconds > HEAVY
 
 
-class Checks:
+class Checks(Checker):
     """The line of those who ask; what was found is kept, since it would be found again.
 
     Turns go round: a visitor has one lane in line, and puts the next one at its end. Heavy checks don't take
@@ -119,17 +110,7 @@ class Checks:
         self._spent = self._forecast = 0.0  # seconds of the latest checks
 
     async def report(self, config: RunConfig, step: int, told: Told | None = None) -> dict[str, Any]:
-        """What `bnlib.referee` reports of the first seed of ``config`` at ``step``.
-
-        ``told`` learns the place in line whenever that has changed.
-
-        Raises
-        ------
-        TooMuch
-            If this lane's check is too long, or needs too much memory.
-        CheckError
-            If PyTorch isn't there, or the check fails.
-        """
+        """Wait for a turn, and have a process compare; what was found before is given at once."""
         key = (config, step)
         if key in self._found:
             return self._found[key]

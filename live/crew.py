@@ -10,13 +10,10 @@ import asyncio
 import itertools
 import logging
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal, ParamSpec, TypeVar
+from typing import Any, Literal, ParamSpec, Protocol, TypeVar
 
-from bnlib.workers import keep_memory
-
-from .hand import GOING_AWAY, Hand, Lost
 from .scheduler import ComputationError
 
 log = logging.getLogger(__name__)
@@ -26,8 +23,8 @@ T = TypeVar("T")
 GRACE = 1.0  # seconds that a call has left once nobody waits for it
 LONGEST = 20.0  # seconds of a call
 TRIES = 3
-PASSING = 4 << 20  # bytes: runs are smaller, and pass through the server at every turn
 SMALLER = "use fewer seeds, a smaller batch or a narrower network"
+GOING_AWAY = "the server is going away"
 TOO_LONG = f"this took longer than {LONGEST:.0f} s and was ended; {SMALLER}"
 TOO_LARGE = f"this needs more memory than a worker process has; {SMALLER}"
 BROKEN_OFF = f"the computation was broken off {TRIES} times; {SMALLER}"
@@ -36,6 +33,51 @@ _Kind = Literal["light", "heavy", "heavy once"]
 LIGHT: _Kind = "light"
 HEAVY: _Kind = "heavy"
 HEAVY_ONCE: _Kind = "heavy once"
+
+
+class Lost(Exception):
+    """A hand ended before it had answered."""
+
+
+class Hand(Protocol):
+    """Does one call at a time beside the event loop, as a process does; once lost, it is replaced."""
+
+    @property
+    def is_warm(self) -> bool:
+        """Return whether a call begins at once."""
+        ...
+
+    def begin(self) -> None:
+        """Get ready in the background, if it isn't."""
+        ...
+
+    async def ready(self) -> None:
+        """Get ready if it isn't, and wait until it is.
+
+        Raises
+        ------
+        ComputationError
+            If it can't.
+        Lost
+            If it ended.
+        """
+        ...
+
+    async def call(
+        self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
+    ) -> Any:
+        """Return what ``function`` returns, or raise what it raises. Cancelled, it breaks the call off.
+
+        Raises
+        ------
+        Lost
+            If the hand ended before it had answered.
+        """
+        ...
+
+    def end(self) -> None:
+        """End, for good."""
+        ...
 
 
 class Turn:
@@ -113,7 +155,7 @@ class Turn:
 class Crew:
     """So many hands, and who waits for them; lives in an event loop and never blocks it."""
 
-    def __init__(self, hands: int, make: Callable[[], Hand] = Hand):
+    def __init__(self, hands: int, make: Callable[[], Hand]):
         self.hands = [make() for _ in range(hands)]
         self.most_heavy = max(1, hands - 1)
         self._open = False
@@ -127,7 +169,6 @@ class Crew:
 
     def start(self) -> None:
         """Open, and let the processes warm up on their own."""
-        keep_memory(PASSING)
         self._open, self._free = True, list(self.hands)
         for hand in self.hands:
             hand.begin()

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import logging
 import math
-import os
 import time
 from collections import OrderedDict
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping
@@ -25,7 +24,6 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 # The server and a browser on the same machine keep a core; a race has at most four lanes.
-WORKERS = max(2, min(4, (os.cpu_count() or 1) - 1))
 # A turn is long enough that handing over costs little, short enough that a picture is never far. The more
 # recordings wait, the shorter, down to a shortest: then a round over all of them takes ROUND_SECONDS.
 TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.004, 0.5
@@ -85,13 +83,12 @@ class Desk:
 
     def __init__(
         self,
+        crew: Crew,
         max_bytes: int = 256 * 2**20,
-        workers: int = WORKERS,
         heavy: Callable[[RunConfig], bool] = limits.heavy,
-        crew: Crew | None = None,
     ):
         self.recordings = Recordings(max_bytes, worker.thinned)
-        self.crew = crew or Crew(workers)
+        self.crew = crew
         self.computed_steps = 0
         self._heavy = heavy
         self._shows: dict[RunConfig, _Show] = {}

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import io
 import logging
+import os
 import pickle
 import socket
 import struct
@@ -19,23 +20,20 @@ from typing import Any
 
 from bnlib.workers import WorkerContext
 
-from . import worker
+from . import process
+from .crew import GOING_AWAY, Lost
 from .scheduler import ComputationError
 
 log = logging.getLogger(__name__)
 
+PROCESSES = max(2, min(4, (os.cpu_count() or 1) - 1))  # that a server has
 STARTING = 60.0  # seconds until a new process answers
 BUFFER = 4 << 20  # bytes; systems grant less
 DYING = 1.0  # seconds until a killed one is gone
-GOING_AWAY = "the server is going away"
 _SIZE = struct.Struct("!Q")
 
 
-class Lost(Exception):
-    """A hand's process ended before it had answered."""
-
-
-class Hand:
+class ProcessHand:
     """A process that does one call at a time, and that is replaced when it is lost."""
 
     def __init__(self) -> None:
@@ -160,9 +158,9 @@ class Hand:
             with theirs, self._spawning:
                 if self._ended:
                     raise EOFError
-                process = WorkerContext().Process(target=serve, args=(theirs, worker.warm_up), daemon=True)
-                process.start()
-                gone, self._gone, self._process = self._gone, None, process
+                worker = WorkerContext().Process(target=serve, args=(theirs, process.warm_up), daemon=True)
+                worker.start()
+                gone, self._gone, self._process = self._gone, None, worker
             if gone is not None:
                 gone.join(DYING)
             ours.setblocking(False)

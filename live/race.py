@@ -22,12 +22,10 @@ from book.race.asking import is_open
 from book.race.looks import looks
 
 from . import take as files
-from .check import Waiting
 from .judge import Race
 from .limits import refusal
-from .scheduler import ComputationError, Gone, Viewer, joined
+from .scheduler import CheckError, ComputationError, Gone, TooMuch, Viewer, Waiting, joined
 from .session import PRESENT, Session, settings, whole
-from .torch_process import CheckError, TooMuch
 from .track import Track, spoken
 from .wire import pack
 

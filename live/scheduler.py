@@ -1,10 +1,13 @@
-"""What a session needs of whoever computes for it: on a server `live.desk.Desk`, elsewhere something else."""
+"""What a session needs of whoever computes and checks for it, and what can go wrong there.
+
+Names no process and no socket: a session also runs where there are none.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Collection
-from typing import Any, Protocol
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
@@ -18,6 +21,24 @@ class ComputationError(Exception):
 
 class Gone(Exception):
     """The page that a message was for has left."""
+
+
+class CheckError(Exception):
+    """A check could not be made; the message is for the reader."""
+
+
+class TooMuch(CheckError):
+    """One lane's check needs too much time or memory; others may not."""
+
+
+class Waiting(NamedTuple):
+    """How many checks are before one that waits, and about how many seconds they take; 0: its own."""
+
+    place: int
+    seconds: int
+
+
+Told = Callable[[Waiting], Awaitable[None]]
 
 
 class Viewer:
@@ -64,6 +85,24 @@ class Scheduler(Protocol):
 
     async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Return ``function(*arguments)``; ``heavy``: it takes long, or nobody knows how long."""
+        ...
+
+
+class Checker(Protocol):
+    """Compares a run with PyTorch."""
+
+    async def report(self, config: RunConfig, step: int, told: Told | None = None) -> dict[str, Any]:
+        """Return what `bnlib.referee.check` reports of the first seed of ``config`` at ``step``.
+
+        ``told`` learns the place in line whenever that has changed.
+
+        Raises
+        ------
+        TooMuch
+            If this lane's check is too long, or needs too much memory.
+        CheckError
+            If PyTorch isn't there, or the check fails.
+        """
         ...
 
 

@@ -24,19 +24,12 @@ import bnlib
 from bnlib import Run, RunConfig, referee
 from bnlib.workers import ONE_THREAD
 
-from .worker import bound_memory
+from .process import bound_memory
+from .scheduler import CheckError, TooMuch
 
 FOLDER = Path(bnlib.__file__).parent.parent
 ROOM = 5 * 2**29  # bytes of a process's data, besides the 200 MB with which PyTorch begins
 LONGEST_LINE = 2**20  # a report of 20 layers has 30 kB
-
-
-class CheckError(Exception):
-    """A check came to nothing; the message is for the reader."""
-
-
-class TooMuch(CheckError):
-    """A check was too much for one lane; those of others needn't be."""
 
 
 class TorchProcess:

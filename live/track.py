@@ -12,11 +12,10 @@ from book.race import verdict
 from book.race.scenes import SCENES
 
 from . import judge, worker
-from .check import Checks
 from .judge import Race
 from .limits import heavy
 from .once import Once, Packs
-from .scheduler import Scheduler
+from .scheduler import Checker, Scheduler
 from .session import Shelf
 
 MOST_VERDICTS = 512
@@ -28,10 +27,10 @@ MOST_FILES = 4  # kept for those who take the same
 class Track(Shelf):
     """What sessions of the lab share besides the chapters: verdicts, costs, checks."""
 
-    def __init__(self, scheduler: Scheduler):
+    def __init__(self, scheduler: Scheduler, checks: Checker):
         super().__init__(scheduler)
         self.files = Once(MOST_FILES)
-        self.checks = Checks(scheduler.past)
+        self.checks = checks
         self.verdicts = Once(MOST_VERDICTS)
         self.packs = Packs(MOST_PACKED)
         self._costs: dict[RunConfig, tuple[int, float]] = {}

@@ -2,19 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import re
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from multiprocessing import parent_process
-from pathlib import Path
 from typing import ParamSpec, TypeVar
-
-try:
-    import resource
-except ImportError:  # Windows
-    resource = None  # type: ignore[assignment]
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,15 +15,12 @@ from bnlib.costs import step_seconds
 from bnlib.data import load
 from bnlib.network import forward
 from bnlib.telemetry import VALIDATED, Frame, has_surface
-from bnlib.workers import follow_parent
 from book.race.frames import BANDS, CURVE_COLUMNS, CURVES, picture
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 WATCHED = (*CURVES, *BANDS, "statistics_gap")  # what is kept of each seed, for files and chapters
-ROOM = 1536 * 2**20  # bytes that a worker may use for its work
-STATUS = Path("/proc/self/status")
 NEVER = 10**6  # steps between two frames of a run that records none
 # What a step's time and the number of parameters depend on.
 _COSTING = (
@@ -40,33 +28,6 @@ _COSTING = (
     "iterations", "norm_batch", "batch_order", "norm_noise", "batch_size", "train_samples", "optimizer",
     "replicas",
 )  # fmt: skip
-
-
-def warm_up() -> None:
-    """Load what a first step would wait for; leave the server's core to the server; end with it."""
-    follow_parent()
-    if parent_process() is not None:
-        os.nice(5)
-    load("digits")
-    load("digits", dtype="float32")
-    np.ones((64, 64)) @ np.ones((64, 64))  # BLAS takes its memory now: refused it, it would end the process
-    if parent_process() is not None:
-        bound_memory(ROOM)
-
-
-def bound_memory(room: int) -> None:
-    """Have the system refuse this process more than ``room`` bytes besides what it has: a MemoryError.
-
-    On Linux. Elsewhere there is no such bound on all that a process allocates, and nothing happens.
-    """
-    if resource is None or not STATUS.exists():
-        return
-    found = re.search(r"^VmData:\s*(\d+) kB$", STATUS.read_text(), re.MULTILINE)
-    if found is None:
-        return
-    _, hard = resource.getrlimit(resource.RLIMIT_DATA)
-    bound = 1024 * int(found[1]) + room
-    resource.setrlimit(resource.RLIMIT_DATA, (bound if hard < 0 else min(bound, hard), hard))
 
 
 def ready() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 from bnlib import Run, RunConfig
 from bnlib.telemetry import Frame
 from live import worker
-from live.crew import Crew
+from live.check import Checks
+from live.crew import GOING_AWAY, Crew
 from live.desk import Desk
-from live.hand import GOING_AWAY, Hand
+from live.hand import ProcessHand
 from live.scheduler import ComputationError, Viewer, joined
+from live.track import Track
 
 
 class Inline:
@@ -123,11 +125,11 @@ class Puppet:
         return await future
 
 
-class ThreadHand(Hand):
+class ThreadHand:
     """A thread for a process: it starts at once, and what it computes can be replaced and looked at."""
 
     def __init__(self) -> None:
-        super().__init__()
+        self._ended = False
         self.pool = ThreadPoolExecutor(1)
         self.lost = 0  # calls that would have killed a process
 
@@ -171,7 +173,17 @@ class ThreadDesk(Desk):
         workers: int = 2,
         heavy: Callable[[RunConfig], bool] = lambda config: False,
     ) -> None:
-        super().__init__(max_bytes, heavy=heavy, crew=Crew(workers, ThreadHand))
+        super().__init__(Crew(workers, ThreadHand), max_bytes, heavy)
+
+
+def process_desk(processes: int = 2) -> Desk:
+    """Return a desk as the server has it."""
+    return Desk(Crew(processes, ProcessHand))
+
+
+def shared(scheduler: Any) -> Track:
+    """Return what a server's sessions share."""
+    return Track(scheduler, Checks(scheduler.past))
 
 
 PATIENCE = 60

@@ -90,7 +90,9 @@ def program(text):
     head = """
 import asyncio, contextlib, json, os, sys
 from live.channel import Channel
+from live.crew import Crew
 from live.desk import Desk
+from live.hand import ProcessHand
 from live.torch_process import TorchProcess
 from bnlib import RunConfig
 
@@ -106,7 +108,7 @@ CONFIG = RunConfig(depth=1, width=8, batch_size=8)
 def test_pytorch_never_enters_the_process_that_asks():
     asking = program("""
 async def ask():
-    return await Channel(Desk()).track.checks.report(CONFIG, 2)
+    return await Channel(Desk(Crew(2, ProcessHand))).track.checks.report(CONFIG, 2)
 
 found = asyncio.run(ask())
 print(json.dumps([found["agrees"], bool(found["torch"]), "torch" in sys.modules]))
@@ -122,7 +124,7 @@ print(json.dumps([found["agrees"], bool(found["torch"]), "torch" in sys.modules]
 def test_the_process_ends_with_the_server_however_that_ends(how, busy):
     asking = program(f"""
 async def ask():
-    checks, real, asked = Channel(Desk()).track.checks, TorchProcess.ask, []
+    checks, real, asked = Channel(Desk(Crew(2, ProcessHand))).track.checks, TorchProcess.ask, []
 
     def seen(process, *question):
         asked.append(process)

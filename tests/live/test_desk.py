@@ -15,18 +15,17 @@ from bnlib.telemetry import VALIDATED
 from book.race import lanes
 from book.race import settings as lab
 from book.race.frames import BANDS, CURVE_COLUMNS, CURVES
-from live import messages, worker
+from live import messages, process, worker
 from live.desk import (
     LARGEST_CHUNK,
     ROUND_SECONDS,
     SHORTEST_TURN,
     TURN_SECONDS,
     ComputationError,
-    Desk,
     Viewer,
 )
 from live.scheduler import joined
-from tests.scheduler import ThreadDesk, in_a_loop, until
+from tests.scheduler import ThreadDesk, in_a_loop, process_desk, until
 
 SMALL = RunConfig(
     dataset="blobs", depth=2, width=8, batch_size=8, replicas=2, record_every=1, validate_every=5
@@ -666,7 +665,7 @@ def test_drafts_are_every_tenth_frame_of_the_whole():
 @pytest.fixture
 def quick_processes(monkeypatch):
     """Processes that needn't load the digits: these tests start many."""
-    monkeypatch.setattr(worker, "warm_up", worker.ready)
+    monkeypatch.setattr(process, "warm_up", worker.ready)
 
 
 def processes(desk):
@@ -692,7 +691,7 @@ def test_a_killed_process_loses_nothing(quick_processes):
         check(whole, SMALL, 150)
         assert desk.computed_steps == desk.recordings.open(SMALL).step
 
-    with_desk(scenario, Desk())
+    with_desk(scenario, process_desk())
 
 
 def test_a_desk_that_stopped_stays_stopped(quick_processes):
@@ -711,4 +710,4 @@ def test_a_desk_that_stopped_stays_stopped(quick_processes):
         with pytest.raises(ComputationError, match="going away"):
             await watching
 
-    with_desk(scenario, Desk())
+    with_desk(scenario, process_desk())

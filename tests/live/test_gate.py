@@ -11,9 +11,9 @@ import pytest
 from starlette.requests import Request
 
 from live.channel import Channel
-from live.desk import Desk
 from live.files import Files
 from live.gate import MOST_ADDRESS, Gate, Hosts, host_of
+from tests.scheduler import process_desk
 from tests.server import ROOT
 
 FILES = Files({"/lab-assets/1/bar.js": ROOT / "assets" / "bar.js"})
@@ -269,7 +269,7 @@ def test_figures_are_for_who_sits_at_the_machine(monkeypatch, client, header, se
         "client": client and (client, 1),
         "headers": [(header.encode(), b"1.2.3.4")] if header else [],
     }
-    answer = asyncio.run(Channel(Desk()).health(Request(scope)))
+    answer = asyncio.run(Channel(process_desk()).health(Request(scope)))
     assert set(json.loads(answer.body)) == {"alive"} | (FIGURES if told else set())
 
 

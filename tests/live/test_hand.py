@@ -15,23 +15,23 @@ import psutil
 import pytest
 
 from live import crew as crew_module
-from live import hand, worker
+from live import hand, process, worker
 from live.crew import BROKEN_OFF, TOO_LARGE, TRIES, Crew
 from live.scheduler import ComputationError
 from tests.scheduler import in_a_loop, left, until
 
 PATIENCE = 60
-LARGE = worker.ROOM + 2**26  # bytes
+LARGE = process.ROOM + 2**26  # bytes
 
 
 def with_crew(scenario, hands=2):
-    return in_a_loop(lambda: Crew(hands), scenario)
+    return in_a_loop(lambda: Crew(hands, hand.ProcessHand), scenario)
 
 
 @pytest.fixture
 def quick_processes(monkeypatch):
     """Processes that needn't load the digits: these tests start many."""
-    monkeypatch.setattr(worker, "warm_up", worker.ready)
+    monkeypatch.setattr(process, "warm_up", worker.ready)
 
 
 def pids(crew):
@@ -144,7 +144,7 @@ def test_what_nobody_awaits_is_killed_and_the_next_finds_a_process(quick_process
 
 
 def test_the_event_loop_goes_on_while_processes_start(quick_processes, monkeypatch):
-    gate, spawn = threading.Event(), hand.Hand._spawn
+    gate, spawn = threading.Event(), hand.ProcessHand._spawn
 
     def late(self):
         assert gate.wait(PATIENCE)
@@ -156,7 +156,7 @@ def test_the_event_loop_goes_on_while_processes_start(quick_processes, monkeypat
         gate.set()  # only who isn't held up gets here
         assert await call == 1
 
-    monkeypatch.setattr(hand.Hand, "_spawn", late)
+    monkeypatch.setattr(hand.ProcessHand, "_spawn", late)
     with_crew(scenario)
 
 
@@ -211,7 +211,7 @@ def test_a_process_that_ends_while_it_starts_is_given_up(monkeypatch, caplog):
             await crew.run(abs, -1)
         assert pids(crew) == [None]
 
-    monkeypatch.setattr(worker, "warm_up", end_at_once)
+    monkeypatch.setattr(process, "warm_up", end_at_once)
     with_crew(scenario, hands=1)
     assert "before it could do anything" in caplog.text
 
@@ -267,7 +267,7 @@ def test_blas_has_its_memory_before_there_is_a_bound():
 
     async def scenario(crew):
         (pid,) = await warm(crew)
-        assert await crew.run(fill_to_the_brim) > worker.ROOM - 2**27
+        assert await crew.run(fill_to_the_brim) > process.ROOM - 2**27
         assert pids(crew) == [pid]
 
     with_crew(scenario, hands=1)
@@ -291,10 +291,10 @@ def fill_to_the_brim():
 SERVER = """
 import asyncio, time
 from live.crew import Crew
-from live import worker
+from live.hand import ProcessHand
 
 async def serve():
-    crew = Crew(2)
+    crew = Crew(2, ProcessHand)
     crew.start()
     await asyncio.gather(*(hand.ready() for hand in crew.hands))
     print(*(hand.pid for hand in crew.hands), flush=True)

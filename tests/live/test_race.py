@@ -29,7 +29,7 @@ from live.race import OPEN, LabSession
 from live.scheduler import Gone
 from live.track import Track
 from live.wire import unpack
-from tests.scheduler import Inline, Puppet
+from tests.scheduler import Inline, Puppet, shared
 
 PATIENCE = 60
 SMALL = {"depth": 2, "width": 8, "batch_size": 8, "replicas": 2, "init_scale": 0.5}
@@ -43,7 +43,7 @@ class Visitor:
     def __init__(self, scheduler: Inline | Puppet):
         self.got: list[Message] = []
         self.news = asyncio.Event()
-        self.session = LabSession(Track(scheduler), self.take)
+        self.session = LabSession(shared(scheduler), self.take)
 
     async def take(self, message: str | bytes) -> None:
         """Keep a message, with its arrays by name."""
@@ -185,7 +185,7 @@ def test_all_who_follow_a_link_are_sent_the_same_bytes() -> None:
     sent: list[list[str | bytes]] = [[], []]
 
     async def scenario() -> None:
-        track = Track(Inline())
+        track = shared(Inline())
         sessions = []
         for messages in sent:
 
@@ -213,7 +213,7 @@ def test_nothing_is_made_for_a_page_that_has_left(kind: str, monkeypatch: pytest
         async def send(message: str | bytes) -> None:
             raise AssertionError(message)
 
-        session = LabSession(Track(Puppet()), send, lambda: False)
+        session = LabSession(shared(Puppet()), send, lambda: False)
         with pytest.raises(Gone):
             await session.handle(json.dumps({"kind": kind, "id": 1, "values": SMALL, "until": 5}))
 

@@ -21,15 +21,13 @@ from book.race.runs import VALIDATE_EVERY
 from book.registry import chapters
 from live import outbox as outboxes
 from live import take
-from live.desk import Desk
 from live.messages import LAB_CONTROLS, read
 from live.outbox import Outbox
 from live.race import LabSession
 from live.scheduler import ComputationError
-from live.track import Track
 from live.wire import unpack
 from live.worker import BANDS, CURVES
-from tests.scheduler import Inline, Puppet, part
+from tests.scheduler import Inline, Puppet, part, process_desk, shared
 
 SMALL = {"depth": 3, "width": 16, "replicas": 2}
 
@@ -360,7 +358,7 @@ def test_frames_of_the_desk_are_those_of_the_run():
     values = settings(LAB_CONTROLS, **SMALL)
 
     async def recorded():
-        desk = Desk(workers=1)
+        desk = process_desk(1)
         desk.start()
         try:
             return await take.lab_frames(values, 17, desk.frames)
@@ -495,7 +493,7 @@ class Taker:
 def test_who_take_the_same_share_what_is_written():
     async def scenario():
         pool = Inline()
-        track = Track(pool)
+        track = shared(pool)
         takers = [Taker(track) for _ in range(3)]
         for taker in takers:
             await taker.ask()
@@ -515,7 +513,7 @@ def test_a_file_that_was_given_up_is_told_and_can_be_taken_again(monkeypatch):
     monkeypatch.setattr(outboxes, "PATIENCE", 0.0)
 
     async def scenario():
-        track = Track(Inline())
+        track = shared(Inline())
         track.outbox.most = 1
         lazy, busy = Taker(track, reads=False), Taker(track)
         await lazy.ask()
@@ -539,7 +537,7 @@ def test_a_file_that_was_given_up_is_told_and_can_be_taken_again(monkeypatch):
 def test_who_leaves_has_nothing_written_any_more():
     async def scenario():
         pool = Puppet()
-        track = Track(pool)
+        track = shared(pool)
         taker = Taker(track)
         await taker.ask()
         while not pool.calls:

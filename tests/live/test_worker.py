@@ -13,7 +13,7 @@ from bnlib.telemetry import HISTOGRAM_EDGES, SHOWN
 from book.race import frames
 from book.race.lanes import lane_configs
 from book.race.settings import LAB_CONTROLS
-from live import worker
+from live import process, worker
 from live.messages import read
 
 SMALL = RunConfig(
@@ -232,24 +232,24 @@ def test_recordings_grow_alike_where_steps_cost_as_much_and_frames_are_as_many()
         assert worker.recorded_alike(replace(SMALL, **other)) != worker.recorded_alike(SMALL)
 
 
-@pytest.mark.skipif(not worker.STATUS.exists(), reason="only Linux bounds what a process allocates")
+@pytest.mark.skipif(not process.STATUS.exists(), reason="only Linux bounds what a process allocates")
 def test_a_process_is_bounded_by_what_it_has_and_room(monkeypatch):
     bounds, most = [], 2**32
-    monkeypatch.setattr(worker.resource, "setrlimit", lambda kind, pair: bounds.append((kind, pair)))
-    monkeypatch.setattr(worker.resource, "getrlimit", lambda kind: (-1, -1))
-    worker.bound_memory(2**30)
-    monkeypatch.setattr(worker.resource, "getrlimit", lambda kind: (-1, most))
-    worker.bound_memory(2**40)
+    monkeypatch.setattr(process.resource, "setrlimit", lambda kind, pair: bounds.append((kind, pair)))
+    monkeypatch.setattr(process.resource, "getrlimit", lambda kind: (-1, -1))
+    process.bound_memory(2**30)
+    monkeypatch.setattr(process.resource, "getrlimit", lambda kind: (-1, most))
+    process.bound_memory(2**40)
     (kind, (bound, hard)), lower = bounds
-    assert kind == worker.resource.RLIMIT_DATA and hard == -1
+    assert kind == process.resource.RLIMIT_DATA and hard == -1
     assert 2**30 < bound < 2**30 + 2**35 and bound % 1024 == 0
     assert lower == (kind, (most, most)), "never above what the system allows"
 
 
 def test_where_no_bound_can_be_had_there_is_none(monkeypatch, tmp_path):
-    monkeypatch.setattr(worker, "STATUS", tmp_path / "status")
-    worker.bound_memory(1)
+    monkeypatch.setattr(process, "STATUS", tmp_path / "status")
+    process.bound_memory(1)
     (tmp_path / "status").write_text("Name: python\n")
-    worker.bound_memory(1)
-    monkeypatch.setattr(worker, "resource", None)
-    worker.bound_memory(1)
+    process.bound_memory(1)
+    monkeypatch.setattr(process, "resource", None)
+    process.bound_memory(1)
