@@ -9,6 +9,7 @@ VENV    := .venv
 PY      := $(VENV)/bin/python
 RUNTIME := $(VENV)/.runtime-installed
 DEV     := $(VENV)/.dev-installed
+MODULES := $(VENV)/.modules-installed
 PINS    := requirements.txt tools/bootstrap.py
 
 # Where tests that drive a browser are (tests/test_house.py): the others needn't be collected again.
@@ -22,6 +23,10 @@ ADDRESS = http://$(if $(filter 0.0.0.0 ::,$(HOST)),127.0.0.1,$(HOST)):$(PORT)
 # app.py opens this address in a browser once the server is up; `make run OPEN=` leaves that out.
 OPEN   ?= $(if $(CI),,$(ADDRESS))
 
+# The folder that `make static` makes, and another source of Pyodide's NumPy: a path or an address (docs/publishing.md).
+TO          ?= dist
+NUMPY_WHEEL ?=
+
 # One thread a process: small matrices are faster so, and runs side by side do not fight over the cores.
 export OPENBLAS_NUM_THREADS ?= 1
 
@@ -34,7 +39,7 @@ LOST := modules
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help setup run test lint report bench clean venv modules
+.PHONY: help setup run test lint static report bench clean venv modules
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
@@ -57,7 +62,7 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step mypy $(PY) -m mypy; \
 	step tsc $(TSC); \
 	step biome $(BIOME); \
-	step js-tests $(NODE) --test "assets/tests/*.test.js"; \
+	step js-tests $(NODE) --test "assets/tests/*.test.js" "static/tests/*.test.js"; \
 	[ -z "$$failed" ] || printf '\nFailed:%s\n' "$$failed"; [ -z "$$failed" ] ) > "$$checks" 2>&1 & \
 	checking=$$!; failed=; \
 	step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
@@ -73,6 +78,9 @@ lint: $(DEV) ## check style and types only
 	$(PY) -m mypy
 	$(TSC)
 	$(BIOME)
+
+static: $(MODULES) ## build the edition without a server: a folder for any static host (TO=dist)
+	@NUMPY_WHEEL="$(NUMPY_WHEEL)" $(PY) -m static.build --to "$(TO)"
 
 report: $(RUNTIME) ## run every experiment in full and write experiments.html
 	$(PY) -m bnlib experiments report
@@ -91,9 +99,15 @@ $(RUNTIME): $(PINS) $(STALE)
 	@$(PY) tools/bootstrap.py install
 	@touch $@
 
-$(DEV): requirements-dev.txt package.json package-lock.json $(PINS) $(STALE) $(LOST)
+$(DEV): requirements-dev.txt requirements-static.txt package.json package-lock.json $(PINS) $(STALE) $(LOST)
 	@$(PY) tools/bootstrap.py install --dev
-	@touch $@ $(RUNTIME)
+	@touch $@ $(RUNTIME) $(MODULES)
+
+# What only the edition without a server is built with: a reader of Markdown, npm, and npm's packages.
+$(MODULES): requirements-static.txt package.json package-lock.json $(RUNTIME) $(LOST)
+	@$(PY) -m pip --disable-pip-version-check install --quiet -r requirements-static.txt
+	@$(PY) -c "import sys; sys.path.insert(0, 'tools'); import bootstrap; sys.exit(not bootstrap.install_modules())"
+	@touch $@
 
 venv:
 	@for python in $(PYTHON); do \

@@ -7,10 +7,11 @@ import { Race } from "./race.js";
 import { watchContrast } from "./theme.js";
 
 /**
- * @param {HTMLElement} root where the component lives
+ * @param {HTMLElement | ShadowRoot} root where the component lives
  * @param {Record<string, any>} data what the page hands over: see live/messages.py, opening
+ * @param {typeof openChannel} [connect] another transport
  */
-export function mount(root, data) {
+export function mount(root, data, connect = openChannel) {
   const container = /** @type {HTMLElement} */ (root.querySelector(".lab"));
   const status = element(container, "p", "status", { role: "status" });
   /** @type {(name: string, value: any) => void} */
@@ -27,7 +28,7 @@ export function mount(root, data) {
     },
     ask: (/** @type {any} */ message) => channel.send(message),
   });
-  const channel = openChannel(data.channel, {
+  const channel = connect(data.channel, {
     onOpen: () => picture.connected(),
     onMessage: (/** @type {any} */ message) => picture.receive(message),
     onState(/** @type {string} */ state) {

@@ -108,11 +108,13 @@ def _load(
 @lru_cache(maxsize=1)
 def _digits() -> Array:
     """The digits' pixels and labels, a row each; parsing the file takes longer than all else here."""
-    return np.loadtxt(_digits_file(), delimiter=",")
+    return np.loadtxt(digits_file(), delimiter=",")
 
 
-def _digits_file() -> Path:
-    """Where scikit-learn keeps the digits: importing it to read one file would cost each process seconds."""
+def digits_file() -> Path:
+    """Where the digits are: beside this file, or where scikit-learn, which is not imported for it, keeps them."""
+    if (beside := Path(__file__).with_name("digits.csv.gz")).is_file():
+        return beside
     package = find_spec("sklearn")
     if package is None or package.origin is None:
         raise ModuleNotFoundError("the digits come with scikit-learn, which is missing: install scikit-learn")

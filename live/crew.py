@@ -25,7 +25,6 @@ LONGEST = 20.0  # seconds of a call
 TRIES = 3
 SMALLER = "use fewer seeds, a smaller batch or a narrower network"
 GOING_AWAY = "the server is going away"
-TOO_LONG = f"this took longer than {LONGEST:.0f} s and was ended; {SMALLER}"
 TOO_LARGE = f"this needs more memory than a worker process has; {SMALLER}"
 BROKEN_OFF = f"the computation was broken off {TRIES} times; {SMALLER}"
 
@@ -80,20 +79,29 @@ class Hand(Protocol):
         ...
 
 
-class Turn:
-    """A hand in use: one call after another, until the turn is over."""
+def too_long(seconds: float) -> str:
+    """Say that a call was ended after so many seconds."""
+    return f"this took longer than {seconds:.0f} s and was ended; {SMALLER}"
 
-    def __init__(self, hand: Hand):
+
+class Turn:
+    """A hand in use: one call after another, until the turn is over.
+
+    A call may last for ``longest`` seconds, and for ``grace`` more once nobody waits for it.
+    """
+
+    def __init__(self, hand: Hand, longest: float, grace: float):
         self._hand = hand
+        self._longest, self._grace = longest, grace
         self._work: asyncio.Task[Any] | None = None
-        self._seconds = LONGEST
+        self._seconds = longest
         self._limit: asyncio.Timeout | None = None
         self._given_up = False
 
     async def run(self, function: Callable[P, T], *arguments: P.args, **keywords: P.kwargs) -> T:
         """Return ``function(*arguments)``. A lost process is replaced, and the work done again.
 
-        Cancelled, it leaves the call `GRACE` to end by itself; no other turn has the hand meanwhile.
+        Cancelled, it leaves the call its grace to end by itself; no other turn has the hand meanwhile.
 
         Raises
         ------
@@ -108,7 +116,7 @@ class Turn:
             except Lost:
                 log.warning("a worker process ended unexpectedly; its work is done again")
             except asyncio.CancelledError:
-                self.limit(GRACE)
+                self.limit(self._grace)
                 self._given_up = True
                 raise
             except MemoryError as error:
@@ -147,17 +155,21 @@ class Turn:
             if not limit.expired():  # a function's own
                 raise
             self._hand.begin()  # in place of the process that was killed
-            raise ComputationError(TOO_LONG) from None
+            raise ComputationError(too_long(self._longest)) from None
         finally:
             self._limit = None
 
 
 class Crew:
-    """So many hands, and who waits for them; lives in an event loop and never blocks it."""
+    """So many hands, and who waits for them; lives in an event loop and never blocks it.
 
-    def __init__(self, hands: int, make: Callable[[], Hand]):
+    A call may last for ``longest`` seconds, and for ``grace`` once nobody waits for it: then its hand is
+    ended, and begins anew, which takes its time too.
+    """
+
+    def __init__(self, hands: int, make: Callable[[], Hand], longest: float = LONGEST, grace: float = GRACE):
         self.hands = [make() for _ in range(hands)]
-        self.most_heavy = max(1, hands - 1)
+        self.longest, self.grace = longest, grace
         self._open = False
         self._free: list[Hand] = []
         self._heavy = 0  # hands that do heavy work
@@ -166,6 +178,11 @@ class Crew:
         }
         self._numbers = itertools.count()
         self._last = HEAVY  # of the heavy kinds that which had a hand last
+
+    @property
+    def most_heavy(self) -> int:
+        """Return how many hands heavy work may hold: all but one."""
+        return max(1, len(self.hands) - 1)
 
     def start(self) -> None:
         """Open, and let the processes warm up on their own."""
@@ -183,6 +200,13 @@ class Crew:
                     future.set_exception(ComputationError(GOING_AWAY))
         for hand in self.hands:
             hand.end()
+
+    def join(self, hand: Hand) -> None:
+        """Take one more hand."""
+        self.hands.append(hand)
+        if self._open:
+            self._free.append(hand)
+            self._hand_out()
 
     async def run(self, function: Callable[..., T], *arguments: Any, heavy: bool = False) -> T:
         """Wait for a hand and have it do ``function(*arguments)``."""
@@ -205,7 +229,7 @@ class Crew:
     @asynccontextmanager
     async def _turn(self, kind: _Kind) -> AsyncIterator[Turn]:
         hand = await self._wait(kind)
-        turn = Turn(hand)
+        turn = Turn(hand, self.longest, self.grace)
         try:
             yield turn
         finally:

@@ -16,7 +16,7 @@ from bnlib import Run, RunConfig
 from bnlib.telemetry import Frame
 
 from . import limits, worker
-from .crew import GRACE, LONGEST, Crew, Turn
+from .crew import Crew, Turn
 from .recordings import Recording, Recordings, base_of
 from .scheduler import ComputationError, Viewer, joined
 
@@ -30,6 +30,7 @@ TURN_SECONDS, SHORTEST_TURN, ROUND_SECONDS = 0.06, 0.004, 0.5
 PATIENT = 4  # so many times longer where frames lie far apart: a draft is shown when all of it is there
 LARGEST_CHUNK = 200
 MOST_PACES = 256
+TICK = 1e-6  # seconds that a turn takes at least: a browser's clock can stand still meanwhile
 
 
 class _Show:
@@ -64,7 +65,7 @@ class _Show:
 
     def count(self, steps: int, computing: float) -> None:
         """Learn from a turn of so many steps."""
-        self.pace = steps / computing
+        self.pace = steps / max(computing, TICK)
         self.most = LARGEST_CHUNK if self.known else max(4 * steps, self.config.record_every)
 
     def tell(self, error: str = "") -> None:
@@ -133,7 +134,7 @@ class Desk:
             show = self._shows[config] = _Show(config, self._heavy(config), self._paces)
         show.viewers.append(viewer)
         if show.turn is not None:
-            show.turn.limit(LONGEST)
+            show.turn.limit(self.crew.longest)
         try:
             while True:
                 viewer.news.clear()
@@ -288,7 +289,7 @@ class Desk:
                 steps = min(fork - step, max(1, int(pace * self.turn_seconds(config))), LARGEST_CHUNK)
                 self.computed_steps += steps
                 later, seconds = await turn.run(worker.timed, worker.skip, run or base, steps)
-                run, step, pace = later, later.step, steps / seconds
+                run, step, pace = later, later.step, steps / max(seconds, TICK)
         if run is not None:
             self.recordings.fork(run)
 
@@ -300,6 +301,6 @@ class Desk:
             if self._shows.get(show.config) is show:
                 del self._shows[show.config]
         elif show.turn is not None:
-            show.turn.limit(GRACE)  # whoever comes back meanwhile finds what it makes
+            show.turn.limit(self.crew.grace)  # whoever comes back meanwhile finds what it makes
         else:
             show.task.cancel()

@@ -49,7 +49,7 @@ array k.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from book.chapter import Chapter
 from book.contents import entries
@@ -66,9 +66,11 @@ __all__ = [
     "CONTROLS",
     "LAB_CONTROLS",
     "MAX_MESSAGE",
+    "Arrival",
     "Control",
     "Link",
     "Values",
+    "arrive",
     "describe",
     "follow",
     "lane_configs",
@@ -87,6 +89,33 @@ LAB = extras() | {"experiments": listed()}
 def follow(picture: str, query: Mapping[str, str]) -> Link:
     """Return where a page's address leads; the lab has short ones for experiments' races."""
     return open_link(query) if picture == "lab" else Link(dict(query))
+
+
+class Arrival(NamedTuple):
+    """What a reader who comes with an address is shown.
+
+    values : the settings
+    address : the address itself, of a short link what it stands for
+    note : what there is to know of a link that leads to no race
+    problems : what of the address couldn't be used
+    paused : whether the address names a step, which is then shown and not played past
+    opens : whether it was a short link, which is now spelled out
+    """
+
+    values: Values
+    address: dict[str, str]
+    note: str
+    problems: list[str]
+    paused: bool
+    opens: bool
+
+
+def arrive(picture: str, query: Mapping[str, str]) -> Arrival:
+    """Return what a picture shows at an address; fields that are broken fall back one by one."""
+    link = follow(picture, query)
+    values, problems = read(CONTROLS[picture], link.address)
+    paused = "step" in link.address
+    return Arrival(values, link.address, link.note, link.problems + problems, paused, link.opens)
 
 
 def opening(picture: str, values: Values, title: str) -> dict[str, Any]:

@@ -32,14 +32,25 @@ class Once:
         self._kept.move_to_end(key)
         return future.result()
 
+    def kept(self) -> dict[Hashable, Any]:
+        """Return all results that are there."""
+        done = {key: future for key, future in self._kept.items() if future.done() and not future.cancelled()}
+        return {key: future.result() for key, future in done.items() if future.exception() is None}
+
+    def keep(self, key: Hashable, result: Any) -> None:
+        """Take in a result that was computed elsewhere, unless somebody has asked for it already."""
+        if key not in self._kept:
+            self._kept[key] = future = asyncio.get_running_loop().create_future()
+            future.set_result(result)
+            self._trim()
+
     async def get(self, key: Hashable, make: Callable[[], Awaitable[T]]) -> T:
         """Return what ``make()`` returns; who asks for the same meanwhile, or later, shares it."""
         future = self._kept.get(key)
         if future is None:
             future = self._kept[key] = asyncio.ensure_future(make())
             future.add_done_callback(lambda done: self._settle(key, done))
-            while len(self._kept) > self.most:
-                self._kept.popitem(last=False)
+            self._trim()
         else:
             self._kept.move_to_end(key)
         result: T = await self._awaited(key, future)
@@ -63,6 +74,10 @@ class Once:
     def _settle(self, key: Hashable, done: asyncio.Future[Any]) -> None:
         if done.cancelled() or done.exception() is not None:
             self._forget(key, done)
+
+    def _trim(self) -> None:
+        while len(self._kept) > self.most:
+            self._kept.popitem(last=False)
 
     def _forget(self, key: Hashable, future: asyncio.Future[Any]) -> None:
         if self._kept.get(key) is future:

@@ -57,7 +57,8 @@ CHAPTER = Page(
 if __name__ == "__main__":
     import streamlit as st
 
-    from ui.code import lab_code, show_code
+    from book.beside import beside
+    from ui.code import show_code
     from ui.picture import picture
 
     st.title(CHAPTER.question)
@@ -66,4 +67,4 @@ if __name__ == "__main__":
         "batches**. Each is a lane, and lanes differ only in the settings that you choose. Lines are means "
         "over several seeds, and bands reach from the lowest seed to the highest."
     )
-    show_code(lab_code(picture("lab", title=CHAPTER.question, page=CHAPTER.name)))
+    show_code(beside(CHAPTER, picture("lab", title=CHAPTER.question, page=CHAPTER.name)).code)

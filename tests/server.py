@@ -56,18 +56,19 @@ def wait_for(condition: Callable[[], T | None], what: str) -> T:
 class Server:
     """The app (or a copy) as `make run` starts it, in a process of its own, on a port of its own."""
 
-    def __init__(self, log: Path | None = None, house: Path = ROOT) -> None:
+    def __init__(self, log: Path | None = None, house: Path = ROOT, app: str = "app:app") -> None:
         self.port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
         self.log = log
         self.house = house
+        self.app = app
         self.start()
 
     def start(self) -> None:
         """Start it and wait until it answers."""
         options = f"--host 127.0.0.1 --port {self.port} --http live.sockets:Web --ws live.sockets:Guarded"
         options += " --ws-per-message-deflate false"
-        command = [sys.executable, "-m", "uvicorn", "app:app", *options.split(), "--no-access-log"]
+        command = [sys.executable, "-m", "uvicorn", self.app, *options.split(), "--no-access-log"]
         command += ["--log-level", "warning", "--timeout-graceful-shutdown", "3"]
         environment = os.environ | {"OPENBLAS_NUM_THREADS": "1"}
         with self.log.open("ab") if self.log else contextlib.nullcontext() as output:

@@ -24,7 +24,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bnlib.experiments import EXPERIMENTS
-from book.chapter import Chapter, Choice, Light, Meter, Scene, View, packed_figures
+from book.chapter import Chapter, Choice, Job, Light, Meter, Scene, View, packed_figures
 from book.controls import Control, Values, describe, read, write
 from book.equations import Equation, Term
 from book.export import csv_text, script_text
@@ -37,6 +37,7 @@ from book.words import brief
 from live.session import Shelf
 from live.wire import pack
 from tests.figures import problems_of, words_of
+from tests.once import once
 from tests.scheduler import Inline
 
 CHAPTERS = chapters()
@@ -56,6 +57,13 @@ def scene_of(chapter: Chapter, name: str) -> Scene | None:
     return next((scene for scene in chapter.scenes if scene.name == name), None)
 
 
+class Sharing(Shelf):
+    """A shelf for which each job is done once in a run of tests."""
+
+    async def job(self, job: Job) -> Any:
+        return once(job.function, *job.arguments)
+
+
 class Reader:
     """Computes views and answers, each once: what chapters ask of a pool is done here and kept."""
 
@@ -64,7 +72,7 @@ class Reader:
         self.views: dict[str, View] = {}
 
         async def shelf() -> Shelf:
-            return Shelf(Inline())
+            return Sharing(Inline())
 
         self.shelf = self.run(shelf())
 

@@ -13,12 +13,13 @@ import pytest
 from book.registry import chapters
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("app", "pages", "ui", "live", "book", "bnlib")
+ROOMS = ("app", "pages", "ui", "static", "live", "book", "bnlib")
 
 ARROWS = {
     "app": {"pages", "ui", "live", "book", "bnlib"},
     "pages": {"book", "bnlib"},  # and ui where Streamlit runs the file
     "ui": {"ui", "book", "bnlib"},  # and live.messages, nothing else of live
+    "static": {"static", "live", "book", "bnlib"},  # nobody needs it
     "live": {"live", "book", "bnlib"},
     "book": {"book", "bnlib"},
     "bnlib": {"bnlib"},
@@ -117,7 +118,7 @@ def stray_arrows(source: str, module: str, is_package: bool = False) -> list[str
         elif room in NUMPY_ONLY and top not in {*ROOMS, *sys.stdlib_module_names, "numpy"}:
             if not (found.lazy and top in GUESTS.get(module, ())):
                 reason = f"{room} is NumPy only"
-        elif room == "live" and top in SCREEN:
+        elif room in ("live", "static") and top in SCREEN:
             reason = "the channel knows nothing of the screen"
         elif top == "torch" and not found.lazy:
             reason = "torch is imported lazily, where a reader asks for it"
@@ -182,6 +183,13 @@ def test_torch_has_one_room():
         ("ui.figures", "import pages.batch"),
         ("ui.figures", "import app"),
         ("ui.figures", "import torch"),
+        ("live.session", "from static.hand import WorkerHand"),
+        ("book.chapter", "from static import shell"),
+        ("static.build", "import streamlit"),
+        ("static.build", "def f():\n    import plotly"),
+        ("static.build", "from ui import assets"),
+        ("static.first", "from pages import one_batch"),
+        ("static.hand", "import torch"),
         ("live.session", "from pages import one_batch"),
         ("live.session", "import pages.one_batch"),
         ("pages.batch", "from pages import gradients"),
@@ -229,6 +237,8 @@ def test_a_stray_arrow_is_seen(module, source):
         ("ui.figures", "from live.messages import Request\nfrom ui import theme\nimport bnlib"),
         ("ui.figures", "from book.chapter import Chapter"),
         ("live.session", "from book.registry import chapters\nfrom .scheduler import Viewer"),
+        ("static.shell", "import asyncio\nfrom live.race import LabSession\nfrom book.registry import pages"),
+        ("static.document", "from markdown_it import MarkdownIt\nfrom .fetch import BuildError"),
         ("pages.batch", "from ._batch import compute\nfrom pages import _batch_views"),
         ("pages.batch", "import math\nimport numpy as np\nfrom bnlib import advance\nfrom book import batch"),
         ("pages.batch", "if __name__ == '__main__':\n    from ui.page import show\n    import streamlit"),
@@ -358,6 +368,12 @@ def test_pages_stay_short():
     assert not long, f"a chapter has at most 450 lines; move what two chapters share to book/: {long}"
 
 
+def test_files_of_the_edition_without_a_server_stay_short():
+    files = [path for path in (ROOT / "static").iterdir() if path.suffix in (".py", ".js", ".mjs", ".css")]
+    long = {path.name: lines_in(path) for path in files if lines_in(path) > 400}
+    assert files and not long, long
+
+
 def test_app_stays_small():
     assert lines_in(ROOT / "app.py") <= 60
 
@@ -482,7 +498,7 @@ def test_ordinary_lines_are_left_alone(line):
 
 
 def test_pins_are_exact():
-    for name in ("requirements.txt", "requirements-dev.txt"):
+    for name in ("requirements.txt", "requirements-dev.txt", "requirements-static.txt"):
         for line in (ROOT / name).read_text("utf-8").splitlines():
             assert not line or line.startswith(("#", "-r ")) or re.fullmatch(r"[\w-]+==[\w.]+", line), line
 

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape
 
 import streamlit as st
 
-from bnlib.experiments import EXPERIMENTS
+from book.beside import Evidence, Way, beside
 from book.chapter import Chapter
-from book.controls import Values
-from book.race.evidence import race_address
-from book.registry import after
 
 from . import assets
 from .code import show_code
@@ -23,46 +21,34 @@ def show(chapter: Chapter) -> None:
     if chapter.lead:
         with st.container(key="lead"):
             st.markdown(chapter.lead)
-    values = picture(chapter.name, title=chapter.question)
-    asked = chapter.is_open(values)  # programs, code and experiments would give the answer away
-    if chapter.pytorch is not None and not asked:
+    told = beside(chapter, picture(chapter.name, title=chapter.question))
+    if told.pytorch is not None:
         with st.expander("In PyTorch", icon=":material/terminal:"):
-            st.code(chapter.pytorch(values), language="python")
-    if chapter.code and not asked:
-        show_code(chapter.code)
+            st.code(told.pytorch, language="python")
+    if told.code:
+        show_code(told.code)
     if chapter.sources:
         with st.expander("Sources", icon=":material/menu_book:"):
             st.markdown("\n".join(f"- {source.text}" for source in chapter.sources))
-    _ways_on(chapter, values, asked)
-
-
-def _ways_on(chapter: Chapter, values: Values, asked: bool) -> None:
-    """Show the links that lead on: real ones, which the bar of chapters follows within the session."""
-    ways = list(chapter.links)
-    if chapter.scenes:
-        race = chapter.lab(values) if chapter.lab and not asked else None
-        address = race_address(race) if race is not None else None
-        if address is not None:
-            ways.insert(0, ("These networks in the training lab", f"/training-lab?{address}"))
-        following = after(chapter)
-        if following is not None:
-            ways.insert(0, (f"Next: {following.question}", f"/{following.path}"))
-    if ways:
-        st.html(f'<nav class="onward" aria-label="Where to go on">{"".join(map(_link, ways))}</nav>')
-    if chapter.experiments and not asked:
+    _ways_on(told.ways)
+    if told.evidence:
         with st.expander("Experiments", icon=":material/experiment:"):
-            st.html(f'<ul class="evidence">{"".join(map(_evidence, chapter.experiments))}</ul>')
+            st.html(f'<ul class="evidence">{"".join(map(_evidence, told.evidence))}</ul>')
 
 
-def _link(way: tuple[str, str]) -> str:
-    words, address = way
+def _ways_on(ways: Sequence[Way]) -> None:
+    """Show the links that lead on: real ones, which the bar of chapters follows within the session."""
+    if ways:
+        links = "".join(_link(way.words, way.address) for way in ways)
+        st.html(f'<nav class="onward" aria-label="Where to go on">{links}</nav>')
+
+
+def _link(words: str, address: str) -> str:
     return f'<a href="{escape(assets.base() + address)}">{escape(words)}</a>'
 
 
-def _evidence(name: str) -> str:
-    """Name an experiment that judges what a chapter shows, with its race in the lab or its command."""
-    experiment = EXPERIMENTS[name]
-    title = f"{name}: {experiment.title}"
-    if isinstance(experiment.races, str):
-        return f"<li>{escape(title)}. <code>python -m bnlib experiments run {name}</code></li>"
-    return f"<li>{_link((title, f'/training-lab?experiment={name}'))}</li>"
+def _evidence(one: Evidence) -> str:
+    """Name an experiment, as a link to its race in the lab or with its command."""
+    if one.address is None:
+        return f"<li>{escape(one.title)}. <code>{one.command}</code></li>"
+    return f"<li>{_link(one.title, one.address)}</li>"

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from live.messages import CONTROLS, Control, Values, follow, opening, read, write
+from live.messages import CONTROLS, Control, Values, arrive, opening, read, write
 from ui import assets
 
 # Each report has a number of its own. Streamlit tells of changes only, and runs the script with the address
@@ -46,16 +46,15 @@ def picture(name: str, *, title: str, page: str = "") -> Values:
     """
     controls = CONTROLS[name]
     _restore_address(name)
-    link = follow(name, st.query_params)
-    values, problems = read(controls, link.address)
-    arrival = _arrival(name, write(controls, values))
-    if link.opens:
-        st.query_params.from_dict(link.address)
-    if link.note:
-        st.info(link.note)
-    problems = link.problems + problems
-    if problems:
-        st.warning("Part of this address could not be used: " + "; ".join(f"`{_plain(p)}`" for p in problems))
+    come = arrive(name, st.query_params)
+    arrival = _arrival(name, write(controls, come.values))
+    if come.opens:
+        st.query_params.from_dict(come.address)
+    if come.note:
+        st.info(come.note)
+    if come.problems:
+        named = "; ".join(f"`{_plain(problem)}`" for problem in come.problems)
+        st.warning(f"Part of this address could not be used: {named}")
     key = f"live-{name}"
     component = st.components.v2.component(
         "bnlab_live",
@@ -65,9 +64,9 @@ def picture(name: str, *, title: str, page: str = "") -> Values:
     )
     component(
         key=key,
-        data=opening(name, values, title)
+        data=opening(name, come.values, title)
         | {
-            "paused": "step" in link.address,
+            "paused": come.paused,
             "arrival": arrival,
             "page": page or name,
             "base": assets.base(),
@@ -77,7 +76,7 @@ def picture(name: str, *, title: str, page: str = "") -> Values:
         },
         on_values_change=lambda: _to_address(name, controls, st.session_state[key]),
     )
-    return values
+    return come.values
 
 
 def _to_address(name: str, controls: Sequence[Control], state: Any) -> None:

@@ -277,7 +277,7 @@ X, W, B = np.zeros((2, 3, 7, 5)), np.zeros((4, 3, 3, 3)), np.zeros(4)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": X.astype(int)}, r"x has dtype int64, not float32 or float64; try x\.astype\(np\.float32\)"),
+        ({"x": X.astype("i8")}, r"x has dtype int64, not float32 or float64; try x\.astype\(np\.float32\)"),
         ({"x": X[0]}, r"x has shape \(3, 7, 5\), but needs \(N, C, H, W\).*; try x\[None\]"),
         ({"x": X[:0]}, r"x has shape \(0, 3, 7, 5\), but needs"),
         ({"weight": W[0]}, r"weight has shape \(3, 3, 3\), but x of shape .* needs \(O, 3, k, k\); try"),

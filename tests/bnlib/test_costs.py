@@ -131,7 +131,7 @@ W0, V0 = np.ones((4, 3)), np.ones(4)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"weight": np.ones((4, 3), int)}, ("weight is int64 of shape (4, 3)", "weight.astype(np.float32)")),
+        ({"weight": np.ones((4, 3), "i8")}, ("weight is int64 of shape (4, 3)", "weight.astype(np.float32)")),
         ({"weight": np.ones(4)}, ("weight is float64 of shape (4,)", "(O, I, *kernel)", "weight[None]")),
         ({"weight": np.ones((4, 0))}, ("weight is float64 of shape (4, 0)", "without zeros")),
         *(({name: np.ones(3)}, (f"{name} is float64 of shape (3,)", "be float64 of shape (4,)", "np.ones(4,"))

@@ -509,7 +509,7 @@ ONES = np.ones(3)
 U = ONES / np.sqrt(3)
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "ints": (
-        lambda: spectral_norm(W.astype(int)),
+        lambda: spectral_norm(W.astype("i8")),
         r"^spectral_norm: weight is int64 of shape \(3, 4\), not float32 .*try weight.astype\(np.float32\)$",
     ),
     "half": (lambda: weight_norm(W.astype("f2")), r"^weight_norm: v is float16.*try v.astype"),

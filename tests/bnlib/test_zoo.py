@@ -647,7 +647,7 @@ ERRORS: list[tuple[Callable[[], object], str]] = [
 ]
 for _name, _call in ALL.items():
     ERRORS += [
-        (lambda f=_call: f(X.astype(int)), rf"^{_name}: x has dtype int64.*astype\(np.float32\)"),
+        (lambda f=_call: f(X.astype("i8")), rf"^{_name}: x has dtype int64.*astype\(np.float32\)"),
         (lambda f=_call: f(X[0]), rf"^{_name}: x has shape \(3,\).*x\[:, None\]"),
         (lambda f=_call: f(X[:0]), rf"^{_name}: x has shape \(0, 3\).*drop empty"),
         (lambda f=_call: f(X, gamma=ONES[:2]), rf"^{_name}: gamma has shape \(2,\).*needs \(3,\); try"),

@@ -5,8 +5,7 @@ import threading
 
 import pytest
 
-from live import crew
-from live.crew import HEAVY_ONCE, TOO_LONG, Crew
+from live.crew import HEAVY_ONCE, LONGEST, Crew, too_long
 from live.scheduler import ComputationError
 from tests.scheduler import ThreadHand, in_a_loop, left, until
 
@@ -167,17 +166,6 @@ def test_who_leaves_in_the_moment_of_being_served_gives_the_hand_back(work):
 # --- time -----------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def impatient(monkeypatch):
-    """Calls end soon where that is what is looked at."""
-
-    def of(**seconds):
-        for name, value in seconds.items():
-            monkeypatch.setattr(crew, name, value)
-
-    return of
-
-
 def test_a_call_that_nobody_awaits_has_a_moment_to_end_by_itself(work):
     async def scenario(crew):
         await left_while_computing(crew, work, "left")
@@ -196,9 +184,9 @@ async def left_while_computing(crew, work, name):
     assert task.cancelled()
 
 
-def test_a_call_that_nobody_awaits_is_ended_then(work, impatient):
+def test_a_call_that_nobody_awaits_is_ended_then(work):
     async def scenario(crew):
-        impatient(GRACE=0.05)
+        crew.grace = 0.05
         await left_while_computing(crew, work, "left")
         work.finish("next")
         assert await asked(crew, work, "next") == "next", "it never ends by itself"
@@ -207,14 +195,14 @@ def test_a_call_that_nobody_awaits_is_ended_then(work, impatient):
     with_threads(scenario, hands=1)
 
 
-def test_a_call_may_not_take_for_ever(work, impatient, monkeypatch):
+def test_a_call_may_not_take_for_ever(work):
     async def scenario(crew):
-        impatient(LONGEST=0.05)
+        crew.longest = 0.05
         with pytest.raises(ComputationError) as error:
             await asked(crew, work, "endless")
-        assert str(error.value) == TOO_LONG and "20 s" in TOO_LONG
+        assert str(error.value) == too_long(0.05) and "longer than 20 s" in too_long(LONGEST)
         work.finish("next")
-        impatient(LONGEST=PATIENCE)
+        crew.longest = PATIENCE
         assert await asked(crew, work, "next") == "next"
 
     with_threads(scenario, hands=1)
@@ -235,7 +223,7 @@ def test_a_limit_can_be_lifted(work):
     with_threads(scenario, hands=1)
 
 
-def test_a_limit_holds_for_what_has_yet_to_begin(work, impatient):
+def test_a_limit_holds_for_what_has_yet_to_begin(work):
     async def scenario(crew):
         async with crew.turn() as turn:
             turn.limit(0.05)
@@ -254,6 +242,34 @@ def test_a_function_may_run_into_a_time_limit_of_its_own():
             await crew.run(run_out)
 
     with_threads(scenario)
+
+
+def test_a_crew_that_grows_has_more_done_at_once_and_leaves_more_to_heavy_work(work):
+    async def scenario(crew):
+        heavy = [asked(crew, work, f"heavy {number}", heavy=True) for number in range(3)]
+        light = asked(crew, work, "light")
+        await until(lambda: work.begun == ["heavy 0"])
+        assert crew.most_heavy == 1
+        crew.join(ThreadHand())
+        await until(lambda: len(work.begun) == 2)
+        assert work.begun[1] == "light" and crew.most_heavy == 1, "of two hands one is for light work"
+        crew.join(ThreadHand())
+        await until(lambda: len(work.begun) == 3)
+        assert work.begun[2] == "heavy 1" and crew.most_heavy == 2
+        work.finish("light", "heavy 0", "heavy 1", "heavy 2")
+        await asyncio.gather(light, *heavy)
+        assert len(crew._free) == 3 and crew._heavy == 0
+
+    with_threads(scenario, hands=1)
+
+
+def test_a_hand_that_comes_too_late_is_not_taken():
+    async def scenario(crew):
+        crew.stop()
+        crew.join(ThreadHand())
+        assert not crew._free
+
+    with_threads(scenario, hands=1)
 
 
 def test_a_crew_that_stops_ends_those_who_wait(work):

@@ -186,11 +186,12 @@ def test_leaving_and_coming_back_makes_no_second_computation(gate):
     with_desk(scenario)
 
 
-def test_what_nobody_waits_for_any_more_is_ended(gate, monkeypatch):
+def test_what_nobody_waits_for_any_more_is_ended(gate):
     """300 that come with a heavy race of their own and leave: no queue, no memory, no computing stays."""
-    monkeypatch.setattr("live.desk.GRACE", 0.05)
 
     async def scenario(desk):
+        desk.crew.grace = 0.05
+
         async def visit(seed):
             await watched(desk, replace(SMALL, seed=seed), 10**6)
 
@@ -209,10 +210,9 @@ def test_what_nobody_waits_for_any_more_is_ended(gate, monkeypatch):
     with_desk(scenario, ThreadDesk(heavy=lambda config: True))
 
 
-def test_who_comes_back_has_what_was_being_computed_go_on(gate, monkeypatch):
-    monkeypatch.setattr("live.desk.GRACE", 0.2)
-
+def test_who_comes_back_has_what_was_being_computed_go_on(gate):
     async def scenario(desk):
+        desk.crew.grace = 0.2
         impatient = asyncio.create_task(watched(desk, SMALL, 30))
         await until(lambda: gate.asked == 1)
         impatient.cancel()
@@ -239,11 +239,11 @@ def test_a_task_that_is_ended_before_it_has_begun_is_ended_too():
     with_desk(scenario)
 
 
-def test_the_past_of_a_branch_is_ended_with_it(gate, monkeypatch):
-    monkeypatch.setattr("live.desk.GRACE", 0.05)
+def test_the_past_of_a_branch_is_ended_with_it(gate):
     branch = SMALL.branch(5000, lr=0.5)
 
     async def scenario(desk):
+        desk.crew.grace = 0.05
         watching = asyncio.create_task(watched(desk, branch, 5010))
         await until(lambda: gate.asked == 1)
         watching.cancel()

@@ -14,7 +14,6 @@ import numpy as np
 import psutil
 import pytest
 
-from live import crew as crew_module
 from live import hand, process, worker
 from live.crew import BROKEN_OFF, TOO_LARGE, TRIES, Crew
 from live.scheduler import ComputationError
@@ -127,9 +126,9 @@ def test_a_process_that_is_killed_while_idle_costs_nobody_anything(quick_process
     with_crew(scenario, hands=1)
 
 
-def test_what_nobody_awaits_is_killed_and_the_next_finds_a_process(quick_processes, monkeypatch):
+def test_what_nobody_awaits_is_killed_and_the_next_finds_a_process(quick_processes):
     async def scenario(crew):
-        monkeypatch.setattr(crew_module, "GRACE", 0.1)
+        crew.grace = 0.1
         before = set(await warm(crew))
         task = asyncio.create_task(crew.run(time.sleep, 10 * PATIENCE, heavy=True))
         await until(lambda: crew._heavy)

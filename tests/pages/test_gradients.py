@@ -11,6 +11,7 @@ from pages import _gradients_scale as scale
 from pages import _gradients_xray as xray
 from pages.gradients import CHAPTER, lab, thumbnail
 from tests.figures import problems_of
+from tests.once import once
 
 SCENES = {scene.name: scene for scene in CHAPTER.scenes}
 OWN = ("scale", "xray", "decay")
@@ -18,7 +19,7 @@ OWN = ("scale", "xray", "decay")
 
 @cache
 def result(job):
-    return job.function(*job.arguments)
+    return once(job.function, *job.arguments)
 
 
 def complete(values):

@@ -16,13 +16,14 @@ from pages import _gradients_depth_map as maps
 from pages import _gradients_depth_views as views
 from pages._gradients_depth_parts import SHOWN, network, power, times
 from pages.gradients import CHAPTER
+from tests.once import once
 
 SCENES = {scene.name: scene for scene in page.SCENES}
 
 
 @cache
 def result(job):
-    return job.function(*job.arguments)
+    return once(job.function, *job.arguments)
 
 
 def settings(name, answered=True, **changes):

@@ -24,6 +24,7 @@ from pages._inference_clinic import FIXES, PATIENTS, verdict
 from pages._inference_parts import unfinished
 from pages.inference import CHAPTER
 from tests.figures import problems_of, words_of
+from tests.once import once
 
 SCENES = {scene.name: scene for scene in CHAPTER.scenes}
 ASKED = [name for name, scene in SCENES.items() if scene.choices]
@@ -32,7 +33,7 @@ SEEDS = 4
 
 @cache
 def result(job):
-    return job.function(*job.arguments)
+    return once(job.function, *job.arguments)
 
 
 @cache

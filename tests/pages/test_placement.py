@@ -12,13 +12,14 @@ from pages._placement_parts import LOOKS, RATES, passed_on
 from pages._placement_views import active_share, chosen
 from pages.placement import CHAPTER
 from tests.figures import words_of
+from tests.once import once
 
 SCENES = {scene.name: scene for scene in CHAPTER.scenes}
 
 
 @cache
 def result(job):
-    return job.function(*job.arguments)
+    return once(job.function, *job.arguments)
 
 
 def complete(values):

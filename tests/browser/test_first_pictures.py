@@ -1,0 +1,70 @@
+"""What pages ask for when they open, in a real browser: what the edition without a server has recorded."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Page, WebSocket
+
+from book.registry import pages
+from static.asks import groups
+from static.first import opened, queries
+
+pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def asked(page: Page) -> list[dict[str, Any]]:
+    """The views and races that a page asks for, without their numbers."""
+    found: list[dict[str, Any]] = []
+
+    def hear(text: str) -> None:
+        message = json.loads(text)
+        if message["kind"] in ("view", "lab"):
+            found.append({name: part for name, part in message.items() if name != "id"})
+
+    def listen(socket: WebSocket) -> None:
+        if socket.url.endswith("/live"):
+            socket.on("framesent", hear)
+
+    page.on("websocket", listen)
+    return found
+
+
+def recorded(name: str) -> list[dict[str, Any]]:
+    page = pages()[name]
+    openings = {urlencode(query): opened(page, query)["opening"] for query in queries(page)}
+    return [ask.message for group in groups(page, openings) for ask in group]
+
+
+def show(page: Page, address: str) -> None:
+    page.goto(address)
+    page.locator(".lab:is([data-shown], [data-step])").wait_for()
+
+
+@pytest.mark.parametrize("name", pages())
+def test_a_page_opens_with_what_is_recorded(name: str, page: Page, asked: list[dict[str, Any]]) -> None:
+    known = recorded(name)
+    *_, last = queries(pages()[name])
+    for width, query in ((1440, ""), (390, urlencode(last))):
+        page.set_viewport_size({"width": width, "height": 844})
+        asked.clear()
+        show(page, f"/{pages()[name].path}?{query}")
+        assert asked and all(message in known for message in asked), asked
+        assert asked[0]["narrow"] == (width == 390)
+
+
+@pytest.mark.parametrize("answer", ["1", "2", "3", "Skip the question"])
+def test_an_answered_race_begins_as_recorded(answer: str, page: Page, asked: list[dict[str, Any]]) -> None:
+    show(page, "/training-lab")
+    asked.clear()
+    if answer.isdigit():
+        page.keyboard.press(answer)
+    else:
+        page.get_by_role("button", name=answer).click()
+    page.locator(".lab:not(.open)[data-step]").wait_for()
+    (message,) = asked
+    assert message in recorded("training_lab")

@@ -1,0 +1,20 @@
+"""The edition without a server as it is published: built once for all tests that look at it."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from static.build import ROOT, build, inputs, is_current
+from static.fetch import SETTING
+
+
+def built() -> Path:
+    """Return the folder: dist/ where it is of just these sources, else one that is kept for the tests.
+
+    The first process that asks builds it, and the others wait for it. Where a registry is out of reach, the
+    error says which.
+    """
+    if is_current(ROOT / "dist", inputs()):
+        return ROOT / "dist"
+    return build(ROOT / "build" / "dist", numpy=os.environ.get(SETTING, ""))
