@@ -26,18 +26,22 @@ from filelock import FileLock
 
 from book.registry import pages
 
-from . import recordings
 from .bundle import ROOMS, packed
 from .bundle import contents as sources
 from .bytecode import compiled
 from .document import book_data, document, filled, theme_css
 from .fetch import SETTING, BuildError, fetch, only, wanted
+from .measured import FILE as RESULTS
 from .notice import notice
+from .recordings import FIRST, MEASURED, recordings
 
 ROOT = Path(__file__).resolve().parent.parent
 KEEP = ROOT / "build" / "static"  # what is kept from one build to the next
 RECORD = "build.json"  # in the folder: of what it was made, and which files it has
-PYODIDE = ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
+# Pyodide's files, and what npm calls them. Many a host doesn't know that .mjs is a script: it is .js, too.
+PYODIDE = {"pyodide.js": "pyodide.mjs"} | {
+    name: name for name in ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
+}
 LOCK = "pyodide-lock.json"
 # What the frame loads of others, under the names that static/words.js knows.
 OTHERS = {
@@ -124,7 +128,7 @@ def contents(keep: Path, numpy: str, say: Say) -> Files:
     wheel = _wheel(keep, numpy)
     book = sources(ROOT)
     book |= compiled(packed(book), _module("pyodide/package.json").parent, wheel, keep / "bytecode")
-    files = {f"python/{name}": _module(f"pyodide/{name}").read_bytes() for name in PYODIDE}
+    files = {f"python/{name}": _module(f"pyodide/{theirs}").read_bytes() for name, theirs in PYODIDE.items()}
     files |= {f"python/{wheel.name}": wheel.read_bytes(), "python/book.zip": packed(book)}
     files[f"python/{LOCK}"] = json.dumps(only(_lock(), "numpy"), sort_keys=True).encode()
     files |= _below("frame", ROOT / "static", OWN, leave=(WORKER,))
@@ -132,9 +136,9 @@ def contents(keep: Path, numpy: str, say: Say) -> Files:
     files |= {name: _module(path).read_bytes() for name, path in OTHERS.items()}
     files |= _below("assets", ROOT / "assets", SHIPPED)
     files["plotly.min.js"] = _plotly().read_bytes()
-    files |= {
-        f"first/{n}.bin": c for n, c in recordings.all_first_pictures(ROOT, keep / "first", say).items()
-    }
+    computed = recordings(ROOT, keep / "first", say)
+    files |= {f"first/{name}.bin": content for name, content in computed[FIRST].items()}
+    files[f"python/{RESULTS}"] = b"".join(computed[MEASURED].values())
     return files
 
 
@@ -215,7 +219,10 @@ def _digest(files: Files) -> str:
 
 
 def write(to: Path, files: Files) -> None:
-    """Write all files beside the folder, and then put them in its place: nobody meets half of them."""
+    """Write all files beside the folder, and then put them in its place: nobody meets half of them.
+
+    What somebody has put into the folder besides what a build had made stays there.
+    """
     to.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=f".{to.name}-") as beside:
         new = Path(beside) / "new"
@@ -223,8 +230,17 @@ def write(to: Path, files: Files) -> None:
             (new / name).parent.mkdir(parents=True, exist_ok=True)
             (new / name).write_bytes(content)
         if to.exists():
+            for other in set(to.iterdir()) - {to / name.partition("/")[0] for name in _made(to)}:
+                if not (new / other.name).exists():
+                    shutil.move(other, new / other.name)
             shutil.move(to, Path(beside) / "old")
         shutil.move(new, to)
+
+
+def _made(to: Path) -> list[str]:
+    """Return which files of a folder a build has made."""
+    record = to / RECORD
+    return [RECORD, *json.loads(record.read_text("utf-8"))["files"]] if record.is_file() else []
 
 
 def table(files: Files, whole: Files) -> Iterator[str]:
@@ -233,6 +249,7 @@ def table(files: Files, whole: Files) -> Iterator[str]:
         "Pyodide": [f"python/{name}" for name in (*PYODIDE, LOCK)],
         "NumPy": [name for name in files if name.endswith(".whl")],
         "the book's Python": ["python/book.zip"],
+        "results": [f"python/{RESULTS}"],
         "Plotly": ["plotly.min.js"],
         "frame": [name for name in files if name.startswith("frame/")],
         "pictures' scripts": [name for name in files if name.startswith("assets/")],

@@ -43,6 +43,8 @@ def sources(root: Path, begin: Iterable[str] = BEGIN, whole: Iterable[str] = WHO
     """
     modules = {_name(path, root): path for room in ROOMS for path in (root / room).rglob("*.py")}
     folders = [root / folder for folder in whole]
+    if unknown := set(begin) - set(modules):
+        raise ValueError(f"sources: {', '.join(sorted(unknown))} must be modules of {', '.join(ROOMS)}")
     ahead = [*begin, *(name for name, path in modules.items() if path.parent in folders)]
     found: set[str] = set()
     while ahead:

@@ -31,6 +31,7 @@ from live.track import Track
 from .asks import Ask, Json, groups
 from .fetch import BuildError
 from .inline import Inline
+from .measured import MOST_RESULTS
 from .shell import NoChecks, Whole, arrive, beside
 
 Part = str | bytes
@@ -54,10 +55,10 @@ class Reply:
     of: Reply | None = None
 
 
-def first_pictures(page: Page) -> bytes:
+async def first_pictures(page: Page, recorder: Recorder) -> bytes:
     """Record a page's first pictures, and pack them."""
     openings = {urlencode(query): opened(page, query) for query in queries(page)}
-    return packed(openings, asyncio.run(recorded(page, openings)))
+    return packed(openings, await recorded(page, openings, recorder))
 
 
 def queries(page: Page) -> Iterator[dict[str, str]]:
@@ -75,10 +76,9 @@ def opened(page: Page, query: Mapping[str, str]) -> Json:
     return found
 
 
-async def recorded(page: Page, openings: Mapping[str, Json]) -> list[Reply]:
+async def recorded(page: Page, openings: Mapping[str, Json], recorder: Recorder) -> list[Reply]:
     """Record what a page opens with, and of what it may ask next as much as there is room for."""
-    recorder, room = Recorder(), Room(MOST)
-    replies: list[Reply] = []
+    room, replies = Room(MOST), list[Reply]()
     for group in groups(page, {query: one["opening"] for query, one in openings.items()}):
         known, trial = [reply.ask for reply in replies], room.copy()
         found: list[Reply] = []
@@ -131,6 +131,7 @@ class Recorder:
     def __init__(self) -> None:
         self.track = Track(Inline(), NoChecks())
         self.track.share = Whole()
+        self.track.results.most = MOST_RESULTS
 
     async def answer(self, ask: Ask) -> list[Reply]:
         """Return the reply to a question; after that to a race, the verdicts on it where it is validated.

@@ -27,7 +27,8 @@ const NOT_COMING =
 
 const PACE_MS = 4000; // a race that has just been opened comes first
 
-const at = (/** @type {string} */ id) => /** @type {HTMLElement} */ (document.getElementById(id));
+const html = (/** @type {Element | null} */ node) => /** @type {HTMLElement} */ (node);
+const at = (/** @type {string} */ id) => html(document.getElementById(id));
 
 export class Frame {
   /** @param {Book} book @param {URL} folder of this version */
@@ -36,7 +37,7 @@ export class Frame {
     this.folder = folder;
     this.pages = new Pages(book.pages, new URL("../", folder));
     this.session = new Session(() => worker(new URL("frame/worker.js", folder)));
-    this.progress = new Progress(at("progress"));
+    this.progress = new Progress([...document.querySelectorAll("p.progress")].map(html), at("told"));
     this.session.onProgress = (coming) => this.progress.show(coming);
     this.navigation = new Navigation(at("chapters"), {
       groups: book.groups,

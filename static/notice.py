@@ -10,11 +10,11 @@ from pathlib import Path
 
 RULE = "=" * 78
 PYODIDE = """\
-Python itself (pyodide.asm.wasm, pyodide.asm.js, pyodide.mjs, python_stdlib.zip): Pyodide {version}.
-Mozilla Public License 2.0, whose text is at https://www.mozilla.org/MPL/2.0/. The files are unchanged;
-their source is at https://github.com/pyodide/pyodide, tag {version}. They contain CPython {python}, under the
-licence of the Python Software Foundation, https://docs.python.org/3/license.html, and what Emscripten's
-libraries add to it.
+Python itself (pyodide.asm.wasm, pyodide.asm.js, pyodide.js, python_stdlib.zip): Pyodide {version}.
+Mozilla Public License 2.0, whose text is at https://www.mozilla.org/MPL/2.0/. The files are unchanged
+(pyodide.js is its pyodide.mjs); their source is at https://github.com/pyodide/pyodide, tag {version}. They
+contain CPython {python}, under the licence of the Python Software Foundation,
+https://docs.python.org/3/license.html, and what Emscripten's libraries add to it.
 """
 DIGITS = """\
 The digits (in book.zip): UCI "Optical Recognition of Handwritten Digits", Alpaydin & Kaynak 1998,

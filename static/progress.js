@@ -6,6 +6,7 @@ import { button, element } from "../assets/controls.js";
  * @import { Coming } from "./session.js"
  */
 
+const COMING = "Python is coming";
 const HERE = "Everything is computed in your browser.";
 const FEW = 10_000; // what has more parts than that is counted in bytes
 const MEGA = 1e6;
@@ -21,49 +22,63 @@ export function words({ done, of, what }) {
 const megabytes = (bytes) => (bytes < 10 * MEGA ? (bytes / MEGA).toFixed(1) : String(Math.round(bytes / MEGA)));
 
 export class Progress {
-  /** @param {HTMLElement} line */
-  constructor(line) {
-    this.line = line;
-    line.replaceChildren();
-    this.seen = element(line, "span", "seen", { "aria-hidden": "true" }, "Python is coming …");
-    this.bar = element(line, "progress", "", { max: 1, "aria-hidden": "true" });
-    this.told = element(line, "span", "hidden", { role: "status" });
+  /**
+   * @param {HTMLElement[]} lines one of which is in sight: in the bar where there is room, else under the title
+   * @param {HTMLElement} told for those who don't see them
+   */
+  constructor(lines, told) {
+    this.lines = lines;
+    this.told = told;
     this.what = "";
+    this.show({ done: 0, of: 0, what: COMING });
+  }
+
+  /** @param {string} words @param {number} [share] of what is awaited */
+  write(words, share) {
+    for (const line of this.lines) {
+      const seen = line.querySelector(".seen") ?? element(line, "span", "seen");
+      seen.textContent = words;
+      const bar = line.querySelector("progress");
+      if (share === undefined) bar?.remove();
+      else (bar ?? element(line, "progress", "", { max: 1 })).value = share;
+    }
+  }
+
+  /** @param {string} words */
+  tell(words) {
+    if (this.told.textContent !== words) this.told.textContent = words;
   }
 
   /** @param {Coming} coming */
   show(coming) {
-    this.seen.textContent = words(coming);
-    if (coming.of > 0) this.bar.value = Math.min(1, coming.done / coming.of);
-    if (coming.what === this.what) return; // it is read out: not every megabyte
-    this.what = coming.what;
-    this.told.textContent = `${words({ ...coming, of: 0 })}`;
+    const { done, of, what } = coming;
+    this.write(words(coming), of > 0 ? Math.min(1, done / of) : 0);
+    if (what === this.what) return; // it is read out: not every megabyte
+    this.what = what;
+    this.tell(words({ ...coming, of: 0 }));
   }
 
   ready() {
-    this.say(HERE);
+    this.write(HERE);
+    this.tell(HERE);
   }
 
   // A race goes on once Python has come as far as its recording.
   /** @param {Distance | undefined} distance */
   ahead(distance) {
-    if (!distance) this.say(HERE);
-    else if (distance.of)
-      this.seen.textContent = `Your browser computes this race: step ${distance.step} of ${distance.of} …`;
-  }
-
-  /** @param {string} words */
-  say(words) {
-    this.bar.remove();
-    this.seen.textContent = words;
-    if (this.told.textContent !== words) this.told.textContent = words;
+    if (!distance) this.write(HERE);
+    else if (distance.of) this.write(`Your browser computes it: step ${distance.step} of ${distance.of} …`);
   }
 
   /** @param {string} why */
   fail(why) {
-    this.line.classList.add("failed");
+    document.body.classList.add("failed");
     const seen = document.body.classList.contains("shown") ? "; what you see was recorded" : "";
-    this.say(`${why.replace(/\.$/, "")}${seen}.`);
-    button(this.line, "Reload", "Reload the page", () => location.reload());
+    const sentence = `${why.replace(/\.$/, "")}${seen}.`;
+    this.write(sentence);
+    this.tell(sentence);
+    const line = this.lines.at(-1);
+    line?.removeAttribute("aria-hidden");
+    if (line) button(line, "Reload", "Reload the page", () => location.reload());
   }
 }

@@ -1,7 +1,8 @@
-"""First pictures of all pages, recorded side by side; again only when what they are made of changes."""
+"""What is computed when the edition is built, page by page; again only when what it is made of changes."""
 
 from __future__ import annotations
 
+import asyncio
 import hashlib
 import multiprocessing
 import os
@@ -19,36 +20,52 @@ from book.registry import pages
 
 from .bundle import BEGIN, DATA, sources
 
-RECORDING = ("static.first",)
+RECORDING = ("static.first", "static.measured")
+FIRST, MEASURED = ".first", ".measured"  # a page's first pictures, and the results of its long computations
 
 
-def all_first_pictures(root: Path, keep: Path, say: Callable[[str], None]) -> dict[str, bytes]:
-    """Return each page's file by the page's name; what is in ``keep`` already isn't recorded again."""
-    kept = {name: keep / f"{name}-{key(root, page)}.bin" for name, page in pages().items()}
+def recordings(root: Path, keep: Path, say: Callable[[str], None]) -> dict[str, dict[str, bytes]]:
+    """Return by FIRST and MEASURED each page's file by the page's name.
+
+    What is in ``keep`` already isn't computed again.
+    """
+    kept = {name: keep / f"{name}-{key(root, page)}" for name, page in pages().items()}
     keep.mkdir(parents=True, exist_ok=True)
-    for old in set(keep.glob("*.bin")) - set(kept.values()):
-        old.unlink()
-    missing = [name for name, path in kept.items() if not path.is_file()]
+    for old in keep.iterdir():
+        if old.with_suffix("") not in kept.values():
+            old.unlink()
+    missing = [name for name, path in kept.items() if not path.with_suffix(FIRST).is_file()]
     if missing:
         # One that hasn't been started by a fork has none of this one's threads and locks.
         ways = multiprocessing.get_context("spawn")
         with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), ways) as pool:
             for work in as_completed([pool.submit(_record, name, kept[name]) for name in missing]):
                 say(work.result())
-    return {name: path.read_bytes() for name, path in kept.items()}
+    return {
+        kind: {name: path.with_suffix(kind).read_bytes() for name, path in kept.items()}
+        for kind in (FIRST, MEASURED)
+    }
 
 
 def _record(name: str, to: Path) -> str:
-    """Record a page's first pictures in a process of its own; return what there is to say of it."""
-    from .first import first_pictures
+    """Record and measure a page in a process of its own; return what there is to say of it."""
+    from .first import Recorder, first_pictures
+    from .measured import measure
+
+    async def both() -> tuple[bytes, bytes]:
+        page, recorder = pages()[name], Recorder()
+        pictures = await first_pictures(page, recorder)
+        return pictures, await measure(page, recorder.track)
 
     began = time.perf_counter()
-    content = first_pictures(pages()[name])
-    unfinished = to.with_suffix(".part")
-    unfinished.write_bytes(content)
-    unfinished.replace(to)
+    pictures, results = asyncio.run(both())
     seconds = time.perf_counter() - began
-    return f"first pictures of {name}: {len(content) / 1000:.0f} kB, recorded in {seconds:.0f} s"
+    to.with_suffix(MEASURED).write_bytes(results)
+    unfinished = to.with_suffix(".part")
+    unfinished.write_bytes(pictures)
+    unfinished.replace(to.with_suffix(FIRST))
+    sizes = f"{len(pictures) / 1000:.0f} kB, {len(results) / 1000:.0f} kB of results"
+    return f"first pictures of {name}: {sizes}, in {seconds:.0f} s"
 
 
 def key(root: Path, page: Page) -> str:

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import json
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Any
 
@@ -22,7 +22,7 @@ from book.race.lanes import lane_configs
 from book.race.settings import DEFAULTS
 from book.race.table import RUN
 from book.registry import pages
-from live import messages
+from live import messages, worker
 from live.crew import Crew
 from live.desk import Desk
 from live.race import LabSession
@@ -30,18 +30,21 @@ from live.scheduler import Checker, CheckError, ComputationError, Gone, Told
 from live.share import Share
 from live.track import Track
 
-from .hand import InlineHand, Line, WorkerHand
+from . import measured
+from .hand import InlineHand, Line, Packed, WorkerHand
 
 log = logging.getLogger(__name__)
 
 Post = Callable[[int, str | bytes], None]  # a message of a channel's session, to the page
+Start = Callable[[], Line]
+Fetch = Callable[[str], Awaitable[Packed]]
 
 KEPT = 96 * 2**20  # bytes of recordings: one reader's
 # One for any work and one for light work, so that a picture under a finger waits for no long computation.
 HANDS = 2
 # A browser takes several times as long as a server, twenty times for large matrix products, and nobody else
 # waits. What a reader has left is given up after about the time that another hand takes to come.
-LONGEST, GRACE = 300.0, 4.0
+LONGEST, GRACE = 120.0, 4.0
 NO_TORCH = "This edition has no PyTorch, which can't run in a browser; the edition with a server compares."
 FAILED = "This could not be answered; reload the page to try again."
 
@@ -113,19 +116,28 @@ class Shell:
 
     post : hands a session's message over to the page
     start : starts another worker; raises where a worker can't have one
+    fetch : gets a file that lies beside Pyodide's
     cores : that the machine has
     """
 
-    def __init__(self, post: Post, start: Callable[[], Line], cores: int = 1):
-        self._post, self._start, self._cores = post, start, cores
+    def __init__(self, post: Post, start: Start, fetch: Fetch, cores: int = 1):
+        self._post, self._start, self._fetch, self._cores = post, start, fetch, cores
         self.crew = Crew(0, InlineHand, LONGEST, GRACE)
         self.desk = Desk(self.crew, KEPT)
-        self.track = Track(self.desk, NoChecks())
+        self.track = measured.Measured(self.desk, NoChecks(), self._measured)
         self.track.share = Whole()
         self.desk.start()  # who calls before a hand has come waits for it
         self._channels: dict[int, Channel] = {}
         self._coming: list[asyncio.Task[None]] = []
         self._ending: set[asyncio.Task[None]] = set()
+
+    def settle(self) -> None:
+        """Bring in the background what may come after the page is live: the build's results, and hands."""
+        self.track.begin()
+        self.bring()
+
+    async def _measured(self) -> bytes:
+        return (await self._fetch(measured.FILE)).to_bytes()
 
     # ---- hands -------------------------------------------------------------------------------------------
 
@@ -207,10 +219,26 @@ class Shell:
         """Measure how many training steps a second each kind of network makes here: the lab's, all seeds."""
         found = {}
         for network in RUN["network"].choices:
-            config = lane_configs(DEFAULTS | {"network": network})[-1]
-            _, seconds = await self.track.cost(config)
-            found[RUN["network"].called(network)] = float(f"{1 / seconds:.3g}") if seconds else None
+            config = worker.cost_alike(lane_configs(DEFAULTS | {"network": network})[-1])
+            _, seconds = await self.desk.run(worker.cost, config, heavy=True)
+            if seconds:  # a browser's clock may be too coarse
+                found[RUN["network"].called(network)] = float(f"{1 / seconds:.3g}")
         return {"steps": found}
+
+
+def begin(post: Post, start: Start, fetch: Fetch, cores: int) -> Shell:
+    """Return the shell of this worker, whose event loop is Pyodide's.
+
+    That loop refuses a time that has passed since it was chosen; every other takes it for now.
+    """
+    loop = asyncio.get_running_loop()
+    later = loop.call_later
+
+    def call_later(delay: float, callback: Callable[..., Any], *arguments: Any, **how: Any) -> Any:
+        return later(max(0.0, delay), callback, *arguments, **how)
+
+    loop.call_later = call_later  # type: ignore[assignment, method-assign]
+    return Shell(post, start, fetch, cores)
 
 
 def arrive(page: Any, query: Any) -> dict[str, Any]:

@@ -106,7 +106,8 @@ export class Transport {
       this.race = kind === "lab" ? reply : undefined;
     }
     this.later(() => {
-      for (const told of this.recorded?.messages(reply, id) ?? []) this.listener.onMessage(told);
+      for (const told of this.recorded?.messages(reply, id) ?? [])
+        this.listener.onMessage(message.draft ? drafted(told) : told);
     });
     if (this.session.ready && this.shown === message) this.later(() => this.catchUp());
   }
@@ -232,4 +233,12 @@ export class Transport {
     this.endAhead();
     this.line.close();
   }
+}
+
+// While a finger moves, the small figures of other pages stay as they are.
+/** @param {Message} message @returns {Message} */
+function drafted(message) {
+  if (!message.figures) return message;
+  const own = Object.entries(message.figures).filter(([, { layout }]) => layout.meta.place !== "contents");
+  return { ...message, figures: Object.fromEntries(own) };
 }

@@ -21,9 +21,9 @@ async function start({ python, hand }) {
     const pyodide = await loadPython(python, (done, of, what) =>
       self.postMessage({ kind: "progress", done, of, what }),
     );
-    shell = pyodide
-      .pyimport("static.shell")
-      .Shell(post, () => another(hand, python), navigator.hardwareConcurrency ?? 1);
+    const { begin } = pyodide.pyimport("static.shell");
+    const cores = navigator.hardwareConcurrency ?? 1;
+    shell = begin(post, () => another(hand, python), filesIn(python), cores);
   } catch (error) {
     console.error(error);
     self.postMessage({ kind: "failed", why: error instanceof Missing ? AWAY : FAILED });
@@ -33,7 +33,7 @@ async function start({ python, hand }) {
   const due = early;
   early = [];
   for (const message of due) take(message);
-  shell.bring();
+  shell.settle();
 }
 
 /** @param {any} message */
@@ -59,6 +59,15 @@ function post(channel, message) {
   }
   const { buffer } = copied(message);
   self.postMessage({ kind: "said", channel, bytes: buffer }, { transfer: [buffer] });
+}
+
+/** @param {string} folder */
+function filesIn(folder) {
+  return async (/** @type {string} */ name) => {
+    const response = await fetch(folder + name);
+    if (!response.ok) throw new Error(`${name}: ${response.status}`);
+    return new Uint8Array(await response.arrayBuffer());
+  };
 }
 
 /**

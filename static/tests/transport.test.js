@@ -9,11 +9,19 @@ const view = (/** @type {object} */ more = {}) => ({ kind: "view", values: { dra
 const lab = (/** @type {object} */ more = {}) => ({ kind: "lab", values: { guess: 0 }, until: 120, ...more });
 const text = (/** @type {object} */ message) => JSON.stringify(message);
 
+const FIGURES = {
+  dots: { layout: { meta: { place: "main" } } },
+  small: { layout: { meta: { place: "contents" } } },
+};
+
 const RECORDED = () =>
   new Recorded(
     file({
       replies: [
-        { ask: view(), says: [packed({ kind: "view", id: 0, text: "recorded", growing: false }, [1])] },
+        {
+          ask: view(),
+          says: [packed({ kind: "view", id: 0, text: "recorded", growing: false, figures: FIGURES }, [1])],
+        },
         { ask: lab(), says: [text({ kind: "lab", id: 0 }), text({ kind: "frames", lane: 0 })], reached: 60 },
         { ask: { kind: "verdict", step: 5 }, of: 1, says: [text({ kind: "verdict", id: 0, step: 5 })] },
       ],
@@ -25,9 +33,14 @@ function opened(recorded = RECORDED()) {
   const { port, session } = started();
   /** @type {any[]} */
   const heard = [];
+  /** @type {string[][]} */
+  const shown = [];
   const transport = new Transport(session, recorded, {
     onOpen: () => heard.push("open"),
-    onMessage: ({ arrays, ...message }) => heard.push(message),
+    onMessage: ({ arrays, figures, ...message }) => {
+      heard.push(message);
+      if (figures) shown.push(Object.keys(figures));
+    },
     onState: (state) => heard.push(`state ${state}`),
   });
   return {
@@ -35,6 +48,7 @@ function opened(recorded = RECORDED()) {
     session,
     transport,
     heard,
+    shown,
     line: transport.line,
     ready: () => port.tell({ kind: "ready", seconds: 4 }),
   };
@@ -57,11 +71,13 @@ test("a recorded answer comes without Python, never within the question itself",
   assert.deepEqual(port.said(1), []);
 });
 
-test("a draft is answered by the picture in full", async () => {
-  const { transport, heard } = opened();
+test("a draft is answered by the picture in full, but for the small figures of other pages", async () => {
+  const { transport, heard, shown } = opened();
   transport.send(view({ id: 4, draft: true }));
+  transport.send(view({ id: 5 }));
   await soon();
   assert.equal(heard.at(-1).text, "recorded");
+  assert.deepEqual(shown, [["dots"], ["dots", "small"]]);
 });
 
 test("of what wasn't recorded the latest of a kind waits for Python", async () => {

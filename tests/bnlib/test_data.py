@@ -21,6 +21,16 @@ def test_digits_are_the_uci_digits_split_once():
     assert np.bincount(dataset.y_train).min() > 110
 
 
+def test_digits_beside_the_library_come_first(tmp_path, monkeypatch):
+    """Where there is no scikit-learn, such as in a browser, the file is brought along."""
+    theirs = data.digits_file()
+    assert "sklearn" in theirs.parts
+    monkeypatch.setattr(data, "__file__", str(tmp_path / "data.py"))
+    assert data.digits_file() == theirs
+    (tmp_path / "digits.csv.gz").write_bytes(theirs.read_bytes())
+    assert data.digits_file() == tmp_path / "digits.csv.gz"
+
+
 @pytest.mark.parametrize("name", PLANE)
 def test_plane_sets_have_balanced_classes_and_known_sizes(name):
     dataset = load(name)

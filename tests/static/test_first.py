@@ -79,7 +79,9 @@ def test_every_page_has_its_first_pictures(dist: Path) -> None:
 def test_what_is_published_is_what_the_session_answers_now(dist: Path) -> None:
     version = json.loads((dist / "build.json").read_text())["version"]
     published = dist / version / "first"
-    assert (published / f"{QUICK}.bin").read_bytes() == first_pictures(pages()[QUICK])
+    assert (published / f"{QUICK}.bin").read_bytes() == asyncio.run(
+        first_pictures(pages()[QUICK], Recorder())
+    )
     openings, replies, body = unpacked((published / f"{LAB.name}.bin").read_bytes())
     assert openings[""] == opened(LAB, {})
     known = {json.dumps(reply["ask"]): reply for reply in replies if "of" not in reply}
@@ -240,7 +242,7 @@ def test_there_is_room_for_so_much_and_for_what_is_there_already() -> None:
 def test_a_group_is_in_it_whole_or_not_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("static.first.MOST", 6000)
     openings = openings_of(QUICK)
-    replies = asyncio.run(recorded(pages()[QUICK], openings))
+    replies = asyncio.run(recorded(pages()[QUICK], openings, Recorder()))
     listed = [reply.ask for reply in replies]
     first, *others = asked_of(QUICK)
     assert all(ask.message in listed for ask in first)

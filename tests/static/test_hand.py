@@ -1,4 +1,4 @@
-"""Hands in the browser: another worker that is called, lost, ended and brought anew; and none but this one."""
+"""Hands in the browser: another worker that is called, lost, ended and replaced; and none but this one."""
 
 import asyncio
 import operator
@@ -11,52 +11,9 @@ from live import crew as crew_module
 from live.crew import BROKEN_OFF, GOING_AWAY, TOO_LARGE, Crew, Lost, too_long
 from live.scheduler import ComputationError
 from static import hand
-from static.hand import UNABLE, InlineHand, WorkerHand, answered, warm_up
+from static.hand import UNABLE, InlineHand, WorkerHand, warm_up
 from tests.scheduler import in_a_loop, left, until
-
-
-class Bytes(bytes):
-    """Bytes as JavaScript hands them over."""
-
-    def to_bytes(self):
-        return bytes(self)
-
-
-class Worker:
-    """The other worker, played in the same event loop: each answers as `static/hand_worker.js` does."""
-
-    def __init__(self, fails=()):
-        self.fails = list(fails)  # what befalls the next calls: an error, or an event to wait for
-        self.ready = asyncio.get_running_loop().create_future()
-        self.ready.set_result(None)
-        self.calls, self.ended = 0, False
-
-    async def call(self, packed):
-        assert type(packed) is bytes and not self.ended
-        self.calls += 1
-        trouble = self.fails.pop(0) if self.fails else None
-        if isinstance(trouble, asyncio.Event):
-            await trouble.wait()
-        elif trouble is not None:
-            raise trouble
-        return Bytes(answered(Bytes(packed)))
-
-    def end(self):
-        self.ended = True
-
-
-class Workers:
-    """Starts workers, with what befalls each."""
-
-    def __init__(self, *fails):
-        self.fails, self.started = list(fails), []
-
-    def __call__(self):
-        trouble = self.fails.pop(0) if self.fails else ()
-        if isinstance(trouble, Exception):
-            raise trouble
-        self.started.append(Worker(trouble))
-        return self.started[-1]
+from tests.static.shells import Workers
 
 
 def with_crew(scenario, *fails, **limits):

@@ -1,62 +1,27 @@
-"""What the page talks to in its worker: sessions behind channels, answers to what it asks, and hands."""
+"""What the page talks to in its worker: sessions behind channels, and the hands that compute for them."""
 
 import asyncio
+import gzip
 import json
+import pickle
 import time
 
 import pytest
 
-from book.beside import beside
-from book.controls import read, write
-from book.race.table import RUN
-from book.registry import chapters, pages
+from book.chapter import Job
+from book.registry import chapters
 from live import messages
 from live.race import LabSession
+from live.session import jobs_of
 from live.share import Share
-from static import shell as shell_module
+from static import measured
 from static.hand import InlineHand, WorkerHand
-from static.shell import FAILED, NO_TORCH, Shell, Whole, address, arrive
+from static.shell import FAILED, NO_TORCH, begin
 from tests.scheduler import until
-from tests.static.test_hand import Workers
+from tests.static.shells import Bytes, Page, Workers, nothing_measured, with_shell
 
 HOME = {"kind": "view", "chapter": "home", "values": {}, "draft": True}
-RACE = {"guess": -3, "step": 0, "width": 4, "depth": 1, "replicas": 1}
-PICTURES = {name: name for name in chapters()} | {"training_lab": "lab"}
-
-
-class Page:
-    """The other side of the channels: what it was sent, unpacked, by channel."""
-
-    def __init__(self):
-        self.got = {}
-
-    def __call__(self, channel, message):
-        header = json.loads(message) if isinstance(message, str) else messages.unpack(message)[0]
-        self.got.setdefault(channel, []).append(header)
-
-    def kinds(self, channel=1):
-        return [header["kind"] for header in self.got.get(channel, [])]
-
-    async def answer(self, kind, channel=1):
-        """Wait for the first message of a kind."""
-        await until(lambda: kind in self.kinds(channel))
-        return next(header for header in self.got[channel] if header["kind"] == kind)
-
-
-def with_shell(scenario, *fails, cores=1, bring=True):
-    """Run a scenario with a shell, its page and the workers that it starts."""
-
-    async def run():
-        page, workers = Page(), Workers(*fails)
-        shell = Shell(page, workers, cores)
-        if bring:
-            shell.bring()
-        try:
-            await scenario(shell, page, workers)
-        finally:
-            shell.desk.stop()
-
-    asyncio.run(run())
+RACE = {"guess": -3, "step": 0, "width": 8, "depth": 1, "replicas": 1}
 
 
 def say(shell, channel=1, **message):
@@ -157,18 +122,45 @@ def test_there_is_no_torch_and_it_is_said():
 
 
 def test_nobody_else_needs_a_part_of_the_event_loop():
-    async def seconds(share):
-        began = time.perf_counter()
-        for _ in range(3):
-            async with share:
-                time.sleep(0.05)
-        return time.perf_counter() - began
+    async def pauses(share):
+        async with share:
+            time.sleep(0.001)
+        entering = share.__aenter__()
+        try:
+            entering.send(None)  # it waits for something
+        except StopIteration:
+            return False
+        entering.close()
+        return True
 
-    async def compared():
-        return await seconds(Whole()) < await seconds(Share())
+    async def scenario(shell, page, workers):
+        assert await pauses(Share()) and not await pauses(shell.track.share)
 
-    assert asyncio.run(compared())
-    with_shell(lambda shell, page, workers: asyncio.sleep(0, isinstance(shell.track.share, Whole)))
+    with_shell(scenario)
+
+
+def test_a_time_that_has_just_passed_is_now_for_the_browsers_loop_too():
+    class Loop(asyncio.SelectorEventLoop):
+        """As Pyodide's."""
+
+        def call_later(self, delay, callback, *arguments, context=None):
+            if delay < 0:
+                raise ValueError("Can't schedule in the past")
+            return super().call_later(delay, callback, *arguments, context=context)
+
+    async def scenario():
+        loop, done = asyncio.get_running_loop(), asyncio.Event()
+        with pytest.raises(ValueError):
+            loop.call_later(-1e-6, done.set)
+        begin(Page(), Workers(), nothing_measured, 1).desk.stop()
+        loop.call_later(-1e-6, done.set)
+        await done.wait()
+
+    loop = Loop()
+    try:
+        loop.run_until_complete(scenario())
+    finally:
+        loop.close()
 
 
 # --- hands ----------------------------------------------------------------------------------------------
@@ -182,7 +174,7 @@ def test_who_calls_before_a_hand_has_come_waits_for_it():
         shell.bring()
         assert await asked == 1
 
-    with_shell(scenario, bring=False)
+    with_shell(scenario, settle=False)
 
 
 @pytest.mark.parametrize("cores", [2, 4])
@@ -206,6 +198,7 @@ def test_light_work_is_done_beside_heavy_work():
         stuck = asyncio.Event()
         workers.started[0].fails.append(stuck)
         heavy = asyncio.create_task(shell.desk.run(abs, -1, heavy=True))
+        await until(lambda: workers.started[0].calls == 1)
         assert await shell.desk.run(abs, -2) == 2
         assert not heavy.done()
         stuck.set()
@@ -231,112 +224,30 @@ def test_one_hand_is_enough_where_there_is_no_second():
     with_shell(scenario, (), RuntimeError("no memory"))
 
 
-# --- what the page asks ---------------------------------------------------------------------------------
+def test_what_the_build_has_measured_is_computed_by_nobody():
+    chapter = chapters()["placement"]
+    jobs = jobs_of(chapter, chapter.settings(chapter.scenes[0], {}))
+    fetched = []
 
-
-def plain(value):
-    """Say it as JSON and back, as it reaches the page."""
-    return json.loads(json.dumps(value))
-
-
-def asked(name, **arguments):
-    """Ask as the page does."""
-    answers = []
+    async def fetch(name):
+        fetched.append(name)
+        return Bytes(gzip.compress(pickle.dumps(dict.fromkeys(jobs.values(), "from the build"))))
 
     async def scenario(shell, page, workers):
-        question = json.dumps({"name": name, "arguments": arguments})
-        answers.append(json.loads(await shell.answer(question)))
+        assert jobs
+        for job in jobs.values():
+            assert await shell.track.job(job) == "from the build"
+        assert fetched == [measured.FILE] and not sum(worker.calls for worker in workers.started)
 
-    with_shell(scenario)
-    return answers[0]
-
-
-@pytest.mark.parametrize("page", PICTURES)
-def test_a_bare_address_opens_a_page_as_the_served_edition_does(page):
-    picture = PICTURES[page]
-    values, _ = read(messages.CONTROLS[picture], {})
-    found = asked("arrive", page=page, query={})["value"]
-    assert found["opening"] == plain(messages.opening(picture, values, pages()[page].question))
-    assert found["values"] == plain(values) == found["opening"]["values"]
-    assert found["address"] == found["written"] == {} and found["problems"] == []
-    assert (found["note"], found["paused"], found["opens"]) == ("", False, False)
+    with_shell(scenario, fetch=fetch)
 
 
-def test_an_address_is_read_and_what_is_broken_in_it_is_named():
-    found = arrive("home", {"gamma": "2.5", "beta": "x", "moved": "3:1"})
-    assert found["values"]["gamma"] == 2.5 and found["written"] == {"gamma": "2.5", "moved": "3:1.0"}
-    assert found["problems"] == ["beta=x is not a number; 0.0 is used"]
-    assert arrive("training_lab", {"step": "5"})["paused"]
+def test_where_that_can_not_be_had_it_is_computed_here(caplog):
+    async def fetch(name):
+        raise RuntimeError("404")
 
-
-def test_a_short_link_is_spelled_out():
-    found = arrive("training_lab", {"experiment": "E11"})
-    assert found["opens"] and found["address"]["experiment"] == "E11" and found["paused"]
-    assert found["written"] == found["address"]
-    note = arrive("training_lab", {"experiment": "e9"})
-    assert "E9" in note["note"] and not note["opens"] and note["address"] == {}
-
-
-@pytest.mark.parametrize("page", PICTURES)
-def test_settings_are_written_as_the_address_that_they_come_from(page):
-    controls = messages.CONTROLS[PICTURES[page]]
-    for scene in pages()[page].scenes:
-        query = {"preset" if page == "training_lab" else "scene": scene.name}
-        found = plain(arrive(page, query))
-        assert found["problems"] == []
-        again = address(page, found["values"])
-        assert again == found["written"] and write(controls, read(controls, again)[0]) == again
-
-
-def test_settings_that_nobody_can_choose_have_their_default():
-    assert address("home", {"gamma": "x", "beta": 2, "revision": 3}) == {"beta": "2.0"}
-
-
-@pytest.mark.parametrize("page", PICTURES)
-def test_what_stands_beside_a_picture_is_what_the_served_edition_shows(page):
-    values, _ = read(messages.CONTROLS[PICTURES[page]], {})
-    assert asked("beside", page=page, values=plain(values))["value"] == plain(
-        beside(pages()[page], values).told()
-    )
-
-
-@pytest.mark.parametrize(
-    ("name", "arguments", "words"),
-    [
-        ("arrive", {"page": "nowhere", "query": {}}, "page=nowhere must be one of home, "),
-        ("arrive", {"page": ["home"], "query": {}}, "page=['home'] must be one of home, "),
-        ("arrive", {"query": {}}, "page=None must be one of home, "),
-        ("arrive", {"page": "home", "query": {"gamma": 1}}, "must be an object of texts"),
-        ("arrive", {"page": "home"}, "query=None must be an object of texts"),
-        ("address", {"page": "home", "values": 3}, "values=3 must be an object of settings"),
-        ("beside", {"page": "home"}, "values=None must be an object of settings"),
-        ("dance", {}, "ask=dance must be one of arrive, address, beside, speed"),
-        (None, {}, "ask=None must be one of arrive, address, beside, speed"),
-    ],
-)
-def test_a_question_that_makes_no_sense_is_answered_with_what_is_wrong(name, arguments, words):
-    answer = asked(name, **arguments)
-    assert list(answer) == ["problem"] and words in answer["problem"]
-
-
-@pytest.mark.parametrize("question", ["{", "[]", "{}", '{"name": "arrive"}', '{"name": "arrive", "arguments": 3}'])
-def test_a_question_that_is_none_is_answered_too(question):
     async def scenario(shell, page, workers):
-        assert list(json.loads(await shell.answer(question))) == ["problem"]
+        assert await shell.track.job(Job(abs, (-1,))) == 1
 
-    with_shell(scenario)
-
-
-def test_an_answer_that_fails_ends_nothing(monkeypatch, caplog):
-    def broken(page, values):
-        raise ZeroDivisionError
-
-    monkeypatch.setattr(shell_module, "beside", broken)
-    assert asked("beside", page="home", values={}) == {"problem": FAILED}
-    assert "ZeroDivisionError" in caplog.text
-
-
-def test_how_fast_each_network_trains_is_measured(monkeypatch):
-    monkeypatch.setattr("live.worker.cost", lambda config: (1, 0.0 if config.network == "gan" else 0.0123456))
-    steps = asked("speed")["value"]["steps"]
-    assert list(steps) == list(RUN["network"].names) and steps["dense"] == 81.0 and steps["GAN"] is None
+    with_shell(scenario, fetch=fetch)
+    assert "404" in caplog.text

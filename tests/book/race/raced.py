@@ -12,6 +12,8 @@ from book.race.runs import lane_configs
 from book.race.scenes import SCENES
 from book.race.settings import DEFAULTS
 from book.race.verdict import ARRAYS_NEEDED, numbers
+from live.worker import skip
+from tests.once import once
 
 FRESH, MANY = 1000, 12  # the first of the seeds by which no setting was chosen, and how many of them are run
 
@@ -23,10 +25,15 @@ def settings(name, **changes):
 @cache
 def frames(config, step):
     """What is recorded at the start and in the last steps up to ``step``, a multiple of ``record_every``."""
-    run = advance(start(config), step + 1)
-    count = step // config.record_every + 1
-    kept = [0, *range(max(1, count - RECENT), count)]
-    return {array: run.history[array][:, kept] for array in ARRAYS_NEEDED}
+    return once(recorded, config, step)
+
+
+def recorded(config, step):
+    """Train a race's lane; what is recorded between its start and its last steps is left out."""
+    first = advance(start(config), 1)
+    last = skip(first, max(0, step - (RECENT - 1) * config.record_every - 1))
+    parts = first.history, advance(last, step + 1 - last.step).history
+    return {array: np.concatenate([part[array] for part in parts], axis=1) for array in ARRAYS_NEEDED}
 
 
 def configs(values, step, every, fresh, many=MANY):
