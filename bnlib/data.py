@@ -112,7 +112,7 @@ def _digits() -> Array:
 
 
 def digits_file() -> Path:
-    """Where the digits are: beside this file, or where scikit-learn, which is not imported for it, keeps them."""
+    """Return where the digits are: beside this file, or with scikit-learn, which isn't imported for it."""
     if (beside := Path(__file__).with_name("digits.csv.gz")).is_file():
         return beside
     package = find_spec("sklearn")

@@ -151,6 +151,7 @@ class Page:
     """A place in the book.
 
     name : of the file in ``pages/``; with hyphens for underscores, its address
+    lead : a paragraph of Markdown above the picture
     order : its place in the reading order
     group : under which name it stands in the navigation; without one, by itself
     scenes : in order; those with choices ask for a prediction
@@ -161,6 +162,7 @@ class Page:
     name: str
     title: str
     question: str
+    lead: str = ""
     icon: str = ":material/menu_book:"
     order: float = 0.0
     group: str = ""
@@ -182,7 +184,6 @@ class Page:
 class Chapter(Page):
     """A page with settings, a picture and scenes.
 
-    lead : a paragraph of Markdown above the picture
     controls : the table of settings; the mechanism adds those of the scenes
     compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there
         yet is None. ``values["open"]``: the scene's question is unanswered, and nothing shown may answer it;
@@ -202,7 +203,6 @@ class Chapter(Page):
     links : further ways on: words and address
     """
 
-    lead: str = ""
     controls: tuple[Control, ...] = ()
     compute: Callable[..., View] = View
     runs: Callable[[Values], Mapping[str, RunConfig]] | None = None

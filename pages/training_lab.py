@@ -40,6 +40,9 @@ CHAPTER = Page(
     name="training_lab",
     title="Training lab",
     question="When does batch normalization help?",
+    lead="Networks are trained side by side: **on the same data, from the same initial weights, with the same "
+    "batches**. Each is a lane, and lanes differ only in the settings that you choose. Lines are means over "
+    "several seeds, and bands reach from the lowest seed to the highest.",
     icon=":material/stacked_line_chart:",
     order=90,
     scenes=tuple(one.scene for one in SCENES.values()),
@@ -62,9 +65,5 @@ if __name__ == "__main__":
     from ui.picture import picture
 
     st.title(CHAPTER.question)
-    st.markdown(
-        "Networks are trained side by side: **on the same data, from the same initial weights, with the same "
-        "batches**. Each is a lane, and lanes differ only in the settings that you choose. Lines are means "
-        "over several seeds, and bands reach from the lowest seed to the highest."
-    )
+    st.markdown(CHAPTER.lead)
     show_code(beside(CHAPTER, picture("lab", title=CHAPTER.question, page=CHAPTER.name)).code)

@@ -38,9 +38,9 @@ from .recordings import FIRST, MEASURED, recordings
 ROOT = Path(__file__).resolve().parent.parent
 KEEP = ROOT / "build" / "static"  # what is kept from one build to the next
 RECORD = "build.json"  # in the folder: of what it was made, and which files it has
-# Pyodide's files, and what npm calls them. Many a host doesn't know that .mjs is a script: it is .js, too.
+# Pyodide's files, and what npm calls them. Many a host doesn't know that .mjs is a script.
 PYODIDE = {"pyodide.js": "pyodide.mjs"} | {
-    name: name for name in ("pyodide.mjs", "pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
+    name: name for name in ("pyodide.asm.js", "pyodide.asm.wasm", "python_stdlib.zip")
 }
 LOCK = "pyodide-lock.json"
 # What the frame loads of others, under the names that static/words.js knows.

@@ -49,7 +49,7 @@ def document(
     """
     root = ".." if page.path else ""
     data = {"version": version, "here": page.name, "root": root, **book}
-    lead = html(_lead(page), near)
+    lead = html(page.lead, near)
     described = " ".join(unescape(re.sub(r"<[^>]+>", "", lead)).split())
     return filled(
         template,
@@ -131,9 +131,5 @@ def _told(page: Page) -> dict[str, str]:
     sources = "\n".join(f"- {source.text}" for source in page.sources) if isinstance(page, Chapter) else ""
     return {
         "title": page.title, "question": page.question, "path": page.path,
-        "picture": page.name if chapter else "lab", "lead": html(_lead(page)), "sources": html(sources),
+        "picture": page.name if chapter else "lab", "lead": html(page.lead), "sources": html(sources),
     }  # fmt: skip
-
-
-def _lead(page: Page) -> str:
-    return page.lead if isinstance(page, Chapter) else ""

@@ -130,7 +130,8 @@ export async function loadPython(folder, onProgress) {
 /** @param {Files} files */
 async function start(files) {
   for (const name of ["pyodide.asm.wasm", "python_stdlib.zip", LOCK, BOOK]) files.begin(name);
-  const scripts = Promise.all([script(files, "pyodide.mjs"), script(files, "pyodide.asm.js")]);
+  const scripts = Promise.all([script(files, "pyodide.js"), script(files, "pyodide.asm.js")]);
+  scripts.catch(() => {}); // told below, unless something else is missing before
   const lockFileContents = JSON.parse(new TextDecoder().decode(await files.bytes(LOCK)));
   const wheel = lockFileContents.packages[NUMPY].file_name;
   files.begin(wheel);

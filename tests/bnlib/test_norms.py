@@ -390,7 +390,10 @@ def test_a_diverged_replica_leaves_the_others_alone() -> None:
 X = np.ones((2, 12))
 ONES = np.ones(12)
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {
-    "ints": (lambda: bnlib.batch_norm(X.astype("i8")), r"batch_norm: x has dtype int64.*astype\(np.float32\)"),
+    "ints": (
+        lambda: bnlib.batch_norm(X.astype("i8")),
+        r"batch_norm: x has dtype int64.*astype\(np.float32\)",
+    ),
     "half": (lambda: bnlib.rms_norm(X.astype(np.float16)), "rms_norm: x has dtype float16"),
     "one axis": (lambda: bnlib.batch_norm(X[0]), r"x has shape \(12,\).*x\[:, None\]"),
     "no axis": (lambda: bnlib.layer_norm(X[0, 0]), r"layer_norm: x has shape \(\)"),
