@@ -54,8 +54,10 @@ run: $(RUNTIME) ## set up .venv and start the lab (HOST=127.0.0.1 PORT=8501)
 		--http live.sockets:Web --ws live.sockets:Guarded --ws-per-message-deflate false \
 		--no-access-log --log-level warning --timeout-graceful-shutdown 3
 
+# Both runs of tests share what is computed once (tests/once.py).
 test: $(DEV) ## set up everything, check style and types, run all tests, those in a browser too
-	@checks="$$(mktemp)"; ( \
+	@checks="$$(mktemp)"; export BNLAB_TESTS_ONCE="$$(mktemp -d)"; \
+	trap 'rm -rf "$$checks" "$$BNLAB_TESTS_ONCE"' EXIT; ( \
 	failed=; step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
 	step ruff-check $(PY) -m ruff check .; \
 	step ruff-format $(PY) -m ruff format --check .; \
@@ -67,7 +69,7 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	checking=$$!; failed=; \
 	step() { name=$$1; shift; printf '\n%s\n' "-- $$name"; "$$@" || failed="$$failed $$name"; }; \
 	step tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not browser"; \
-	wait $$checking || failed="$$failed style-and-types"; cat "$$checks"; rm -f "$$checks"; \
+	wait $$checking || failed="$$failed style-and-types"; cat "$$checks"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
 	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser $(BROWSER); \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi

@@ -25,9 +25,10 @@ from benchmarks._sockets import (
     until_left,
 )  # fmt: skip
 from benchmarks._streamlit import open_session
+from live.sockets import LINGER
 
 MIB = 2**20
-CLOSED = 3.0  # seconds in which a socket is expected to be closed
+CLOSED = LINGER + 2.0  # seconds in which a socket is expected to be closed
 METHODS = ("GET", "HEAD", "POST", "PUT", "DELETE", "OPTIONS", "PATCH", "TRACE", "BREW")
 PATHS = (
     "/", "/lab", "/live", "/health", "/static/", "/_stcore/stream", "/_stcore/health", "/_stcore/metrics",

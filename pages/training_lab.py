@@ -40,9 +40,9 @@ CHAPTER = Page(
     name="training_lab",
     title="Training lab",
     question="When does batch normalization help?",
-    lead="Networks are trained side by side: **on the same data, from the same initial weights, with the same "
-    "batches**. Each is a lane, and lanes differ only in the settings that you choose. Lines are means over "
-    "several seeds, and bands reach from the lowest seed to the highest.",
+    lead="Networks are trained side by side: **on the same data, from the same initial weights, with the "
+    "same batches**. Each is a lane, and lanes differ only in the settings that you choose. Lines are means "
+    "over several seeds, and bands reach from the lowest seed to the highest.",
     icon=":material/stacked_line_chart:",
     order=90,
     scenes=tuple(one.scene for one in SCENES.values()),

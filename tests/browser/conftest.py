@@ -10,7 +10,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expec
 from tests.server import CHROMIUM_FLAGS, Server, chromium_path
 
 # States are waited for, and a busy machine may take its time to reach them.
-PATIENCE = 30_000
+PATIENCE = 120_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
 
 

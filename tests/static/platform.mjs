@@ -37,9 +37,10 @@ function copy(memory, from, to) {
 const plan = JSON.parse(process.argv[2]);
 const { loadPyodide } = await import(pathToFileURL(join(plan.python, "pyodide.mjs")).href);
 const aside = (/** @type {string} */ line) => process.stderr.write(`${line}\n`);
-const python = await loadPyodide({ indexURL: plan.python, stdout: aside, stderr: aside, env: { HOME: "/home" } });
+const python = await loadPyodide({ indexURL: plan.python, stdout: aside, stderr: aside, env: { HOME: "/house" } });
 for (const [from, to] of plan.copy) copy(python.FS, from, to);
 python.unpackArchive(new Uint8Array(readFileSync(plan.wheel)), "wheel", { extractDir: "/packages" });
 python.runPython("import sys; sys.dont_write_bytecode = True; sys.path[:0] = ['/house', '/packages']");
 const [module, name] = plan.call.split(":");
-process.stdout.write(python.pyimport(module)[name](...plan.arguments).toJs());
+const answer = python.pyimport(module)[name](...plan.arguments);
+process.stdout.write(answer.toJs());

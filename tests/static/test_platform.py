@@ -50,17 +50,22 @@ LEAST = {"norms": 150, "norm_properties": 20, "stats": 20, "zoo": 150, "weights"
 LEAST |= {"engine": 130, "mechanisms": 40, "gan": 50, "telemetry": 30, "streaming": 12, "data": 30}
 
 
-def called_inside(function: str, *arguments: Any) -> bytes:
-    """Return what a function says inside Pyodide."""
+@pytest.fixture(scope="session")
+def wheel() -> str:
+    """Return the path of Pyodide's NumPy; where it is out of reach, this fails once, with the reason."""
     lock = json.loads((PYODIDE / "pyodide-lock.json").read_text("utf-8"))
-    wheel = fetch(wanted(lock), KEEP / "wheels", os.environ.get(SETTING, ""))
+    return str(fetch(wanted(lock), KEEP / "wheels", os.environ.get(SETTING, "")))
+
+
+def called_inside(wheel: str, function: str, *arguments: Any) -> bytes:
+    """Return what a function says inside Pyodide."""
     copy = [(ROOT / room, f"/house/{room}") for room in ROOMS]
     copy += [
         (digits_file(), "/house/bnlib/digits.csv.gz"),
         *((path, f"/packages/{path.name}") for path in packages()),
     ]
     plan = {
-        "python": str(PYODIDE), "wheel": str(wheel), "copy": [(str(path), there) for path, there in copy],
+        "python": str(PYODIDE), "wheel": wheel, "copy": [(str(path), there) for path, there in copy],
         "call": function, "arguments": arguments,
     }  # fmt: skip
     command = [
@@ -92,23 +97,23 @@ def files() -> list[str]:
     return sorted(path.relative_to(ROOT).as_posix() for path in {*folder.rglob("test_*.py")} - left_out)
 
 
-def run_inside() -> dict[str, Any]:
+def run_inside(wheel: str) -> dict[str, Any]:
     """Run the library's own tests once for all tests that ask how they ended."""
-    report: dict[str, Any] = json.loads(called_inside("tests.static.inside:tests", *files()))
+    report: dict[str, Any] = json.loads(called_inside(wheel, "tests.static.inside:tests", *files()))
     return report
 
 
 @pytest.mark.parametrize("file", files())
-def test_the_librarys_own_tests_hold_there(file):
-    ends = [end for end in once(run_inside)["ends"] if end["test"].partition("::")[0] == file]
+def test_the_librarys_own_tests_hold_there(file, wheel):
+    ends = [end for end in once(run_inside, wheel)["ends"] if end["test"].partition("::")[0] == file]
     failed = [f"{end['test']}\n{end['said']}" for end in ends if end["outcome"] == "failed"]
     assert not failed, "\n\n".join(failed)
     held = [end for end in ends if end["outcome"] == "passed"]
     assert len(held) >= LEAST.get(Path(file).stem.removeprefix("test_"), 1)
 
 
-def test_pytest_itself_is_content():
-    report = once(run_inside)
+def test_pytest_itself_is_content(wheel):
+    report = once(run_inside, wheel)
     assert report["code"] == 0 and len(report["ends"]) >= 1200, report["code"]
 
 
@@ -142,7 +147,7 @@ def test_what_stands_in_for_hypothesis_compiled_functions_says_the_same():
 
 
 def assert_same(name: str, calls: list[tuple[Any, ...]], **options: Any) -> None:
-    """Here and there a function returns the same, down to the sign of a zero."""
+    """Compare what a function returns here and there, down to the sign of a zero."""
     for call in calls:
         both = [repr(getattr(module, name)(*call, **options)) for module in (inside, compiled)]
         assert both[0] == both[1], (name, call)
@@ -156,18 +161,20 @@ NEAR = 1e-10  # relative
 LIKE = 1000  # times what a nudge by rounding makes of a network here
 
 
-def numbers_inside() -> bytes:
+def numbers_inside(wheel: str) -> bytes:
     """Compute the numbers there once for all tests that compare them."""
-    return called_inside("tests.static.histories:everything", max(STEPS))
+    return called_inside(wheel, "tests.static.histories:everything", max(STEPS))
 
 
-def of_inside() -> histories.Arrays:
-    with np.load(BytesIO(once(numbers_inside))) as file:
+@pytest.fixture(scope="module")
+def there(wheel: str) -> histories.Arrays:
+    """Return all arrays that were computed there."""
+    with np.load(BytesIO(once(numbers_inside, wheel))) as file:
         return dict(file)
 
 
 def distance(one: np.ndarray, other: np.ndarray) -> float:
-    """How far two arrays are apart, relative to the largest number; what isn't finite must be the same."""
+    """Return how far two arrays are apart, relative to the largest number; what isn't finite must agree."""
     finite = np.isfinite(one)
     if one.shape != other.shape or not np.array_equal(one[~finite], other[~finite], equal_nan=True):
         return math.inf
@@ -177,20 +184,19 @@ def distance(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def distances(one: histories.Arrays, other: histories.Arrays) -> list[float]:
-    """The largest distance of all that two runs have recorded, after each of STEPS."""
+    """Return the largest distance of all that two runs have recorded, after each of STEPS."""
     shared = [name for name in one if name not in ("step", "histogram_edges")]
     return [max(distance(one[name][:, :steps], other[name][:, :steps]) for name in shared) for steps in STEPS]
 
 
-def test_data_sets_are_the_same_there():
-    there = of_inside()
+def test_data_sets_are_the_same_there(there):
     for name, array in histories.data().items():
         assert distance(array, there[name]) <= (2 * ROUNDING if "x_" in name else 0), name
 
 
-def test_training_is_the_same_there():
+def test_training_is_the_same_there(there):
     """But for rounding. Some networks make much of it, and of a nudge of that size here as well."""
-    there, told = of_inside(), {}
+    told = {}
     for name, config in histories.networks().items():
         own = histories.trained(config, max(STEPS))
         nudged = histories.trained(config, max(STEPS), nudge=ROUNDING)
