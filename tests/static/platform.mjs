@@ -10,10 +10,11 @@ import { readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { pathToFileURL } from "node:url";
 
-// Node tells of an error together with the line it comes from, and Pyodide is one line of a megabyte.
+// Node tells of an error together with the line it comes from, and Pyodide is one line of a megabyte. When nobody
+// reads any more what is said, that is an error, too: nothing may go on then.
 process.on("uncaughtException", (error) => {
   process.stderr.write(`${error.message}\n`);
-  process.exitCode = 1;
+  process.exit(1);
 });
 
 /**

