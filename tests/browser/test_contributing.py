@@ -6,8 +6,9 @@ import re
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, BrowserContext, Page, expect
 
+from tests.browser.conftest import PATIENCE
 from tests.browser.gestures import wait_for_address
 from tests.house import house_with_a_chapter
 from tests.server import Server
@@ -21,6 +22,15 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     running = Server(house=house_with_a_chapter(tmp_path_factory.mktemp("house")))
     yield running
     running.stop()
+
+
+@pytest.fixture
+def context(chromium: Browser, server: Server) -> Iterator[BrowserContext]:
+    """A context of its own: the shared one asks the other server."""
+    context = chromium.new_context(viewport={"width": 1440, "height": 900}, base_url=server.url)
+    context.set_default_timeout(PATIENCE)
+    yield context
+    context.close()
 
 
 def inked(page: Page) -> int:
