@@ -105,10 +105,8 @@ $(DEV): requirements-dev.txt requirements-static.txt package.json package-lock.j
 	@$(PY) tools/bootstrap.py install --dev
 	@touch $@ $(RUNTIME) $(MODULES)
 
-# What only the edition without a server is built with: a reader of Markdown, npm, and npm's packages.
-$(MODULES): requirements-static.txt package.json package-lock.json $(RUNTIME) $(LOST)
-	@$(PY) -m pip --disable-pip-version-check install --quiet -r requirements-static.txt
-	@$(PY) -c "import sys; sys.path.insert(0, 'tools'); import bootstrap; sys.exit(not bootstrap.install_modules())"
+$(MODULES): requirements-static.txt package.json package-lock.json tools/bootstrap.py $(RUNTIME) $(LOST)
+	@$(PY) tools/bootstrap.py static
 	@touch $@
 
 venv:

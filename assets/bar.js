@@ -7,6 +7,7 @@ import { digit } from "./keys.js";
 /** @import { Race } from "./race.js" */
 
 const FAST = 10; // steps of an arrow with Shift
+const FEWER = "Show 1 seed only";
 
 export class Bar {
   /** @param {HTMLElement} parent @param {Race} race */
@@ -57,6 +58,12 @@ export class Bar {
     if (ghost) explain(this.ghost, "the ghost", ghost);
     this.ghostBox.addEventListener("change", () => race.haunt(this.ghostBox.checked));
     this.busy = element(more, "span", "busy hint", { "aria-live": "off" });
+    this.words = element(this.busy, "span");
+    this.fewer = button(this.busy, "", "", () => {
+      race.apply({ ...race.values, replicas: 1 });
+      race.commit();
+    });
+    this.fewer.hidden = true;
     this.held = element(more, "span", "held hint", { role: "status" });
   }
 
@@ -93,9 +100,16 @@ export class Bar {
     this.play.title = playing ? "Pause (space)" : "Play (space)";
   }
 
-  /** @param {string} words */
-  wait(words) {
-    if (this.busy.textContent !== words) this.busy.textContent = words;
+  // Once fewer seeds are offered, they are until the wait has an end.
+  /** @param {string} words @param {boolean} [long] whether fewer seeds are worth a thought */
+  wait(words, long = false) {
+    if (this.words.textContent !== words) this.words.textContent = words;
+    const offered = words !== "" && (long || !this.fewer.hidden) && this.race.values.replicas > 1;
+    if (offered === !this.fewer.hidden) return;
+    this.fewer.hidden = !offered;
+    this.fewer.textContent = offered ? FEWER : "";
+    this.fewer.title = `${FEWER}, not ${this.race.values.replicas}: the curves come sooner, and have no band`;
+    this.fewer.setAttribute("aria-label", this.fewer.title);
   }
 }
 

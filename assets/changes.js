@@ -182,7 +182,7 @@ export class Changes {
     return (shown.draft || shown.ghosts.length) && before ? { lanes: before } : undefined;
   }
 
-  // The race that was asked for is more than the server can show: the one on the screen stays, and a button has settings
+  // The race that was asked for is more than can be shown: the one on the screen stays, and a button has settings
   // that fit.
   /** @param {any} message */
   refuse({ refused, notes }) {

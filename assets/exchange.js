@@ -1,7 +1,7 @@
 // The exchange of races with the server: asking for one, receiving its frames, and putting it on the screen in place
 // of the one before.
 import { Lanes } from "./frames.js";
-import { Rate, words } from "./waits.js";
+import { isLong, Rate, words } from "./waits.js";
 
 /**
  * @import { Race } from "./race.js"
@@ -28,7 +28,7 @@ export class Exchange {
     this.race = race;
     this.number = 0;
     this.answered = 0; // of the latest "lab": frames belong to it
-    this.refused = false; // the race that was asked for last is more than the server can show
+    this.refused = false; // the race that was asked for last is more than can be shown
     this.redrawnAt = 0;
     /** @type {Coming | undefined} */
     this.coming = undefined;
@@ -163,7 +163,7 @@ export class Exchange {
     return (message.kind === "frames" ? this.answered : message.id) === this.number;
   }
 
-  /** @param {any} message "lab", "panels", "frames", "line", "cost" or "verdict" of the race that was asked for last */
+  /** @param {any} message "lab", "panels", "frames", "line", "cost", "verdict" or "problem" of the race that was asked for last */
   receive(message) {
     const { coming } = this;
     if (message.kind === "verdict") {
@@ -178,6 +178,10 @@ export class Exchange {
     }
     if (message.kind === "line") {
       this.sharing = message.sharing;
+      return;
+    }
+    if (message.kind === "problem") {
+      if (message.of === "lab" && !coming?.lanes) this.coming = undefined; // it won't come
       return;
     }
     if (message.kind === "lab" && message.refused) {
@@ -280,7 +284,16 @@ export class Exchange {
     this.race.container.classList.toggle("exchanged", shown && this.exchanged);
     if (shown && now - this.saidAt < BUSY_EVERY_MS) return;
     if (shown) this.saidAt = now;
-    this.race.bar.wait(shown ? words : "");
+    this.race.bar.wait(shown ? words : "", shown && this.isLong());
+  }
+
+  // Whether what is left of the race takes long, and fewer seeds would make it shorter.
+  isLong() {
+    const { race } = this;
+    const { lanes } = this.coming ?? this.current ?? {};
+    if (!lanes || this.refused || race.values.replicas === 1) return false;
+    const until = race.playing ? race.last : race.head.wanted;
+    return isLong({ lanes: told(lanes), pace: this.rate.pace }, until - lanes.reached());
   }
 
   // What there is to wait for, in words.
@@ -288,15 +301,11 @@ export class Exchange {
   waiting(now) {
     const { race, coming } = this;
     const awaited = coming ?? this.current;
-    if (this.refused) return "more than this server can show: nothing is computed";
+    if (this.refused) return "more than can be shown here: nothing is computed";
     if (!awaited || awaited.draft) return "";
     const { lanes, arrived } = awaited;
     return words({
-      lanes: (lanes?.lanes ?? []).map(({ name, cost }, lane) => ({
-        name,
-        missing: /** @type {Lanes} */ (lanes).reached(lane) < 0,
-        cost: cost?.seconds,
-      })),
+      lanes: lanes ? told(lanes) : [],
       waited: (now - this.askedAt) / 1000,
       arrived,
       reached: lanes?.reached() ?? -1,
@@ -306,6 +315,14 @@ export class Exchange {
       sharing: this.sharing,
     });
   }
+}
+
+/** @param {Lanes} lanes */
+function told(lanes) {
+  return lanes.lanes.map(({ name, cost }, lane) => ({
+    ...{ name, cost: cost?.seconds },
+    missing: lanes.reached(lane) < 0,
+  }));
 }
 
 /** @param {number} bend @param {number} waited milliseconds that it took */

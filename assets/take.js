@@ -1,5 +1,5 @@
 // "Take it away": the picture as PNG or SVG, drawn here from the very same functions; its numbers and a
-// script that computes them again come from the server; links to it.
+// script that computes them again come from Python; links to it.
 import { button, element } from "./controls.js";
 import { copied, withQuestionOpen } from "./links.js";
 import { escaped, SvgCanvas, svgFile } from "./svg.js";
@@ -146,7 +146,7 @@ export class TakeAway {
     // Called as the picture is now, whatever it is when the file comes.
     this.coming.set(this.asked, new Arrival(this.fileName(what)));
     const sent = this.ask({ kind: "take", id: this.asked, what, ...which, values: picture.values });
-    this.note.textContent = sent ? "The server is writing it …" : "The server is away; try again when it is back.";
+    this.note.textContent = sent ? "The file is being written …" : "The server is away; try again when it is back.";
   }
 
   // A new connection: a file that was on its way is lost with the one before.

@@ -3,9 +3,21 @@
 const WINDOW_MS = 8000; // frames come in portions: of a shorter time the rate would jump
 const LEAST_MS = 300; // a shorter time tells nothing about a rate
 const PROCESSES = 2; // compute side by side on the server (live/desk.py)
+const LONG = 30; // seconds
 const FIRST_STEPS = 3; // a lane's first step is recorded and validated, too: it takes as long as so many
 
-/** @typedef {{name: string, missing: boolean, cost?: number}} Lane cost: seconds a step takes */
+/**
+ * @typedef {{name: string, missing: boolean, cost?: number}} Lane cost: seconds a step takes
+ * @typedef {object} State
+ * @property {Lane[]} lanes
+ * @property {number} waited seconds since the race was asked for
+ * @property {number} arrived seconds after which the latest lane with frames had its first
+ * @property {number} reached the latest step that all lanes have; -1 before the first
+ * @property {number} wanted
+ * @property {number | undefined} pace steps a second
+ * @property {number} speed steps a second at which it is played; 0 while it isn't
+ * @property {number} [sharing] how many networks the server computes in turn, these too
+ */
 
 // The rate at which a race's steps arrive.
 export class Rate {
@@ -62,22 +74,10 @@ export function duration(seconds) {
   return `${Math.max(1, Math.round(seconds))} s`;
 }
 
-/**
- * The words for a wait; empty where there is none.
- *
- * @param {object} state
- * @param {Lane[]} state.lanes
- * @param {number} state.waited seconds since the race was asked for
- * @param {number} state.arrived seconds after which the latest lane with frames had its first
- * @param {number} state.reached the latest step that all lanes have; -1 before the first
- * @param {number} state.wanted
- * @param {number | undefined} state.pace steps a second
- * @param {number} state.speed steps a second at which it is played; 0 while it isn't
- * @param {number} [state.sharing] how many networks the server computes in turn, these too
- */
+/** The words for a wait; empty where there is none. @param {State} state */
 export function words({ lanes, waited, arrived, reached, wanted, pace, speed, sharing = 0 }) {
   if (!lanes.length) return "the race is being set up";
-  const shared = sharing > lanes.length ? `; ${sharing} networks share this server` : "";
+  const shared = sharing > lanes.length ? `; ${sharing} networks are computed in turn` : "";
   const missing = lanes.filter((lane) => lane.missing);
   if (missing.length) {
     const seconds = untilFirst(lanes, waited, arrived);
@@ -92,12 +92,28 @@ export function words({ lanes, waited, arrived, reached, wanted, pace, speed, sh
     return `computing limits this to about ${steps} step${steps === 1 ? "" : "s"} a second${shared}`;
   }
   if (reached >= wanted) return "";
-  const each = lanes.every(({ cost }) => cost !== undefined)
-    ? lanes.reduce((sum, { cost = 0 }) => sum + cost, 0) / Math.min(PROCESSES, lanes.length)
-    : undefined;
-  const a = pace ?? (each && 1 / each);
-  const left = a ? `, about ${duration((wanted - reached) / a)} left` : "";
+  const steps = paceOf(lanes, pace);
+  const left = steps ? `, about ${duration((wanted - reached) / steps)} left` : "";
   return `computing step ${reached + 1} of ${wanted}${left}${shared}`;
+}
+
+/**
+ * Whether so many steps take so long that fewer seeds are worth a thought.
+ *
+ * @param {Pick<State, "lanes" | "pace">} state
+ * @param {number} steps
+ */
+export function isLong({ lanes, pace }, steps) {
+  const a = paceOf(lanes, pace);
+  return a !== undefined && steps / a > LONG;
+}
+
+// Steps a second, by what a step costs where none has been seen.
+/** @param {Lane[]} lanes @param {number | undefined} pace */
+function paceOf(lanes, pace) {
+  if (pace !== undefined || !lanes.length || lanes.some(({ cost }) => cost === undefined)) return pace;
+  const cost = lanes.reduce((sum, { cost = 0 }) => sum + cost, 0);
+  return cost ? Math.min(PROCESSES, lanes.length) / cost : undefined;
 }
 
 /** @param {string[]} names */

@@ -9,10 +9,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import logging
+from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import Any, Literal, ParamSpec, Protocol, TypeVar
+from typing import Any, Literal, ParamSpec, TypeVar
 
 from .scheduler import ComputationError
 
@@ -38,17 +39,22 @@ class Lost(Exception):
     """A hand ended before it had answered."""
 
 
-class Hand(Protocol):
+class Hand(ABC):
     """Does one call at a time beside the event loop, as a process does; once lost, it is replaced."""
 
+    def __init__(self) -> None:
+        self._starting: asyncio.Task[Exception | None] | None = None
+        self._ended = False  # for good; `end` sets it
+
     @property
+    @abstractmethod
     def is_warm(self) -> bool:
         """Return whether a call begins at once."""
-        ...
 
     def begin(self) -> None:
         """Get ready in the background, if it isn't."""
-        ...
+        if not self.is_warm and self._starting is None:
+            self._starting = asyncio.create_task(self._started())
 
     async def ready(self) -> None:
         """Get ready if it isn't, and wait until it is.
@@ -60,8 +66,13 @@ class Hand(Protocol):
         Lost
             If it ended.
         """
-        ...
+        if self._ended:
+            raise ComputationError(GOING_AWAY)
+        self.begin()
+        if self._starting is not None and (error := await asyncio.shield(self._starting)) is not None:
+            raise error
 
+    @abstractmethod
     async def call(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> Any:
@@ -72,11 +83,20 @@ class Hand(Protocol):
         Lost
             If the hand ended before it had answered.
         """
-        ...
 
+    @abstractmethod
     def end(self) -> None:
         """End, for good."""
-        ...
+
+    @abstractmethod
+    async def _start(self) -> Exception | None:
+        """Get ready; return why it can't."""
+
+    async def _started(self) -> Exception | None:
+        try:
+            return await self._start()
+        finally:
+            self._starting = None
 
 
 def too_long(seconds: float) -> str:

@@ -9,19 +9,17 @@ import asyncio
 import io
 import logging
 import os
-import pickle
 import socket
 import struct
 import threading
-import traceback
 from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any
 
 from bnlib.workers import WorkerContext
 
-from . import process
-from .crew import GOING_AWAY, Lost
+from . import calls, process
+from .crew import GOING_AWAY, Hand, Lost
 from .scheduler import ComputationError
 
 log = logging.getLogger(__name__)
@@ -33,17 +31,16 @@ DYING = 1.0  # seconds until a killed one is gone
 _SIZE = struct.Struct("!Q")
 
 
-class ProcessHand:
+class ProcessHand(Hand):
     """A process that does one call at a time, and that is replaced when it is lost."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._process: BaseProcess | None = None
         self._gone: BaseProcess | None = None  # killed, and not collected yet
         self._socket: socket.socket | None = None
         self._calling = False
-        self._starting: asyncio.Task[Exception | None] | None = None
         self._spawning = threading.Lock()
-        self._ended = False
 
     @property
     def is_warm(self) -> bool:
@@ -55,27 +52,6 @@ class ProcessHand:
         """The process's number; None where there is none."""
         return self._process.pid if self._process else None
 
-    def begin(self) -> None:
-        """Start the process in the background, if there is none."""
-        if self._socket is None and self._starting is None:
-            self._starting = asyncio.create_task(self._start())
-
-    async def ready(self) -> None:
-        """Start the process if there is none, and wait until it answers.
-
-        Raises
-        ------
-        ComputationError
-            If there can't be a process.
-        Lost
-            If it ended.
-        """
-        if self._ended:
-            raise ComputationError(GOING_AWAY)
-        self.begin()
-        if self._starting is not None and (error := await asyncio.shield(self._starting)) is not None:
-            raise error
-
     async def call(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
     ) -> Any:
@@ -86,12 +62,12 @@ class ProcessHand:
         Lost
             If the process ended before it had answered.
         """
-        message, connection = _packed((function, arguments, keywords)), self._socket
+        call, connection = calls.packed((function, arguments, keywords), _SIZE.size), self._socket
         if connection is None:
             raise Lost
         self._calling = True
         try:
-            await asyncio.get_running_loop().sock_sendall(connection, message)
+            await asyncio.get_running_loop().sock_sendall(connection, _message(call))
             answer = await _received(connection)
         except BaseException as error:  # half an answer may be on its way
             self._kill()
@@ -101,10 +77,7 @@ class ProcessHand:
             raise
         finally:
             self._calling = False
-        succeeded, found = pickle.loads(answer)
-        if not succeeded:
-            raise found
-        return found
+        return calls.outcome(answer)
 
     def end(self) -> None:
         """Kill the process, for good."""
@@ -142,7 +115,6 @@ class ProcessHand:
             log.exception("a worker process can't be started")
             return ComputationError("the server can't start its worker processes; try again later")
         finally:
-            self._starting = None
             if self._socket is None:
                 self._kill()
                 if connection is not None:
@@ -174,41 +146,16 @@ def serve(connection: socket.socket, prepare: Callable[[], None]) -> None:
     """Do in a process what comes through ``connection``, one call after another, until it is closed."""
     prepare()
     try:
-        connection.sendall(_packed(None))
+        connection.sendall(_message(calls.packed(None, _SIZE.size)))
         while True:
             (size,) = _SIZE.unpack(_read(connection, _SIZE.size))
-            connection.sendall(_answer(_read(connection, size)))
+            connection.sendall(_message(calls.answer(_read(connection, size), _SIZE.size)))
     except (EOFError, OSError):
         return
 
 
-def _answer(call: memoryview) -> memoryview:
-    """Do a call: whether it succeeded, and what it returned or raised, as a message."""
-    try:
-        function, arguments, keywords = pickle.loads(call)
-        return _packed((True, function(*arguments, **keywords)))
-    except Exception as error:
-        return _failure(error)
-
-
-def _failure(error: Exception) -> memoryview:
-    """What was raised, with where, as a message; in words where it can't be sent as it is."""
-    if isinstance(error, MemoryError):
-        return _packed((False, MemoryError(str(error))))
-    error.add_note("".join(traceback.format_tb(error.__traceback__)))
-    try:
-        message = _packed((False, error))
-        pickle.loads(message[_SIZE.size :])
-    except Exception:
-        message = _packed((False, RuntimeError(f"{type(error).__name__}: {error}")))
-    return message
-
-
-def _packed(value: Any) -> memoryview:
-    """Return a value as a message: its size and its pickle."""
-    stream = io.BytesIO(bytes(_SIZE.size))
-    stream.seek(_SIZE.size)
-    pickle.dump(value, stream, protocol=5)
+def _message(stream: io.BytesIO) -> memoryview:
+    """Return a message: what was packed, and its size in the room before it."""
     message = stream.getbuffer()
     _SIZE.pack_into(message, 0, len(message) - _SIZE.size)
     return message

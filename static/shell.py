@@ -30,7 +30,7 @@ from live.scheduler import Checker, CheckError, ComputationError, Gone, Told
 from live.share import Share
 from live.track import Track
 
-from . import measured
+from . import measured, products
 from .hand import InlineHand, Line, Packed, WorkerHand
 
 log = logging.getLogger(__name__)
@@ -227,7 +227,7 @@ class Shell:
 
 
 def begin(post: Post, start: Start, fetch: Fetch, cores: int) -> Shell:
-    """Return the shell of this worker, whose event loop is Pyodide's.
+    """Return the shell of this worker, whose event loop is Pyodide's, and its matrix products ours.
 
     That loop refuses a time that has passed since it was chosen; every other takes it for now.
     """
@@ -238,6 +238,7 @@ def begin(post: Post, start: Start, fetch: Fetch, cores: int) -> Shell:
         return later(max(0.0, delay), callback, *arguments, **how)
 
     loop.call_later = call_later  # type: ignore[assignment, method-assign]
+    products.install()
     return Shell(post, start, fetch, cores)
 
 

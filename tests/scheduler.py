@@ -3,81 +3,43 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from bnlib import Run, RunConfig
+from bnlib import RunConfig
 from bnlib.telemetry import Frame
-from live import worker
 from live.check import Checks
-from live.crew import GOING_AWAY, Crew
+from live.crew import Crew, Hand
 from live.desk import Desk
 from live.hand import ProcessHand
-from live.scheduler import ComputationError, Viewer, joined
+from live.scheduler import Viewer
 from live.track import Track
+from static import inline
 
 
-class Inline:
-    """Does at once, in the event loop, what a pool would do, and keeps the recordings."""
+class Inline(inline.Inline):
+    """Does at once what a pool would do, and tells what it was asked for."""
 
     def __init__(self) -> None:
-        self.recordings: dict[RunConfig, tuple[Any, list[Frame]]] = {}
+        super().__init__()
         self.ran: list[tuple[Callable[..., Any], tuple[Any, ...]]] = []
 
     def recorded(self, config: RunConfig, stop: int) -> Frame:
         """Return a recording's frames below number ``stop``, as the desk would."""
-        run, blocks = self.recordings.get(config, (config, []))
-        there = sum(len(block["step"]) for block in blocks)
-        if there < stop:
-            run, block = worker.extend(run, (stop - 1) * config.record_every + 1 - getattr(run, "step", 0))
-            self.recordings[config] = run, [*blocks, block]
-        block = joined(self.recordings[config][1])
-        return {name: array[:stop] if name == "step" else array[:, :stop] for name, array in block.items()}
-
-    async def watch(self, config: RunConfig, viewer: Viewer) -> AsyncGenerator[list[Frame], None]:
-        """Yield all that is wanted at once, and wait."""
-        while True:
-            viewer.news.clear()
-            stop = viewer.step // config.record_every + 1
-            if viewer.next < stop:
-                first, viewer.next = viewer.next, stop
-                yield [part(self.recorded(config, stop), range(first, stop))]
-            await viewer.news.wait()
-
-    async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
-        """Return some arrays of some frames."""
-        return part({name: self.recorded(config, numbers.stop)[name] for name in names}, numbers)
-
-    def first(self, config: RunConfig) -> int:
-        """Keep everything."""
-        return 0
-
-    def past(self, config: RunConfig, step: int) -> Run | None:
-        """Keep no runs."""
-        return None
-
-    @property
-    def waiting(self) -> int:
-        """Keep nobody waiting."""
-        return 0
+        return self._between(config, 0, stop)
 
     async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
-        """Call the function."""
+        """Call the function, before anything else has its turn."""
         self.ran.append((function, arguments))
         return function(*arguments)
 
 
-def part(block: Frame, numbers: range) -> Frame:
-    """Return some frames of a block that begins with the first."""
-    kept = slice(numbers.start, numbers.stop)
-    return {name: array[kept] if name == "step" else array[:, kept] for name, array in block.items()}
-
-
-class Puppet:
-    """Does what a test says, when it says so."""
+class Puppet(inline.Inline):
+    """Does what a test says, when it says so; only frames that are asked for are there at once."""
 
     def __init__(self) -> None:
+        super().__init__()
         self.viewers: list[tuple[RunConfig, Viewer]] = []
         self.blocks: dict[RunConfig, asyncio.Queue[Frame | Exception]] = {}
         self.calls: list[tuple[Callable[..., Any], tuple[Any, ...], asyncio.Future[Any]]] = []
@@ -100,23 +62,6 @@ class Puppet:
         finally:
             self.viewers.remove((config, viewer))
 
-    async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
-        """Return frames at once."""
-        return await Inline().frames(config, numbers, names)
-
-    def first(self, config: RunConfig) -> int:
-        """Keep everything."""
-        return 0
-
-    def past(self, config: RunConfig, step: int) -> Run | None:
-        """Keep no runs."""
-        return None
-
-    @property
-    def waiting(self) -> int:
-        """Keep nobody waiting."""
-        return 0
-
     async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Wait for what is to be returned: the future of the call."""
         future: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
@@ -125,26 +70,15 @@ class Puppet:
         return await future
 
 
-class ThreadHand:
+class ThreadHand(Hand):
     """A thread for a process: it starts at once, and what it computes can be replaced and looked at."""
 
+    is_warm = True
+
     def __init__(self) -> None:
-        self._ended = False
+        super().__init__()
         self.pool = ThreadPoolExecutor(1)
         self.lost = 0  # calls that would have killed a process
-
-    @property
-    def is_warm(self) -> bool:
-        """Be ready always."""
-        return True
-
-    def begin(self) -> None:
-        """Have nothing to start."""
-
-    async def ready(self) -> None:
-        """Refuse what comes after the end."""
-        if self._ended:
-            raise ComputationError(GOING_AWAY)
 
     async def call(
         self, function: Callable[..., Any], arguments: tuple[Any, ...], keywords: Mapping[str, Any]
@@ -162,6 +96,9 @@ class ThreadHand:
         """Take nothing more."""
         self._ended = True
         self.pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _start(self) -> None:
+        """Have nothing to start."""
 
 
 class ThreadDesk(Desk):

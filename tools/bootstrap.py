@@ -2,6 +2,7 @@
 
 python tools/bootstrap.py install [--dev]    the requirements, with a CPU build of torch where that is enough;
                                              for development also what checks the JavaScript
+python tools/bootstrap.py static             what only the edition without a server is built with
 python tools/bootstrap.py lock               package-lock.json anew, after a change of package.json
 python tools/bootstrap.py chromium           a Chromium for the browser tests
 python tools/bootstrap.py port HOST PORT     says whether a server could listen there
@@ -78,21 +79,31 @@ def install_torch() -> bool:
 
 
 def install(dev: bool) -> bool:
-    requirements = ROOT / ("requirements-dev.txt" if dev else "requirements.txt")
-    if not (install_torch() and run([*PIP, "install", "-r", str(requirements)])):
-        say("The installation did not finish: pip says why above (a network? room on the disk?).")
+    if not (install_torch() and install_packages("requirements-dev.txt" if dev else "requirements.txt")):
         return False
     return not dev or install_modules()
 
 
+def install_packages(requirements: str, *options: str) -> bool:
+    if run([*PIP, "install", *options, "-r", str(ROOT / requirements)]):
+        return True
+    say("The installation did not finish: pip says why above (a network? room on the disk?).")
+    return False
+
+
 def install_modules() -> bool:
     """Install what package-lock.json names into node_modules; no package there needs a script to be run."""
-    say("node_modules: installing what checks the JavaScript")
+    say("node_modules: installing what checks and compiles scripts, and Pyodide")
     if run([*NPM, "ci", *NPM_OPTIONS]):
         return True
     say("The installation did not finish: npm says why above (a network? room on the disk?).")
     say("If package.json was edited, the lock has to follow:  .venv/bin/python tools/bootstrap.py lock")
     return False
+
+
+def install_static() -> bool:
+    """Install a reader of Markdown, npm, and npm's packages."""
+    return install_packages("requirements-static.txt", "--quiet") and install_modules()
 
 
 def lock() -> bool:
@@ -166,6 +177,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("install").add_argument("--dev", action="store_true", help="the tests' tools too")
+    commands.add_parser("static")
     commands.add_parser("lock")
     commands.add_parser("chromium")
     port = commands.add_parser("port")
@@ -174,6 +186,8 @@ def main() -> int:
     arguments = parser.parse_args()
     if arguments.command == "install":
         done = install(arguments.dev)
+    elif arguments.command == "static":
+        done = install_static()
     elif arguments.command == "lock":
         done = lock()
     elif arguments.command == "chromium":

@@ -192,14 +192,28 @@ test("a race that is refused leaves the one on the screen, says so, and has no v
   assert.equal(exchange.refused, false);
 });
 
+test("a race that can't come isn't waited for, and one that has begun goes on", () => {
+  const { race, exchange, answer, frames } = raced(5);
+  exchange.ask();
+  assert.equal(exchange.waiting(performance.now()), "the race is being set up");
+  exchange.receive({ kind: "problem", of: "lab", message: "Python could not be loaded" });
+  assert.equal(exchange.waiting(performance.now()), "");
+  exchange.ask();
+  answer();
+  exchange.receive({ kind: "problem", of: "lab", message: "a lane could not be computed" });
+  frames(1, 0, 20);
+  exchange.takeOver(performance.now());
+  assert.equal(race.taken, 1);
+});
+
 test("how many share the server is said while the race waits for it", () => {
   const { exchange, answer, frames } = raced(100);
   exchange.ask();
   answer();
   exchange.receive({ kind: "line", sharing: 80 });
-  assert.match(exchange.waiting(performance.now()), /^first step of all lanes: .*; 80 networks share this server$/);
+  assert.match(exchange.waiting(performance.now()), /^first step of all lanes: .*; 80 networks are computed in turn$/);
   for (const lane of [0, 1]) frames(lane, 0, 1);
-  assert.match(exchange.waiting(performance.now()), /^computing step 1 .*; 80 networks share this server$/);
+  assert.match(exchange.waiting(performance.now()), /^computing step 1 .*; 80 networks are computed in turn$/);
   exchange.receive({ kind: "line", sharing: 0 });
   assert.doesNotMatch(exchange.waiting(performance.now()), /share/);
 });

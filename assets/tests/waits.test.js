@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { duration, Rate, untilFirst, words } from "../waits.js";
+import { duration, isLong, Rate, untilFirst, words } from "../waits.js";
 
 const two = [
   { name: "no norm", missing: false, cost: 0.01 },
@@ -65,4 +65,15 @@ test("the first steps that are there tell how long the others take", () => {
 
 test("times are as exact as they can be", () => {
   assert.deepEqual([0.2, 7.4, 12, 43, 200].map(duration), ["1 s", "7 s", "10 s", "45 s", "3 min"]);
+});
+
+test("fewer seeds are worth a thought where the rest takes longer than half a minute", () => {
+  assert.equal(isLong(state, 400), false);
+  assert.equal(isLong(state, 500), true);
+  const unknown = { ...state, pace: undefined };
+  assert.equal(isLong(unknown, 1400), false, "two lanes side by side: 0.02 s a step");
+  assert.equal(isLong(unknown, 1600), true);
+  const lanes = two.map(({ name, missing }) => ({ name, missing }));
+  assert.equal(isLong({ lanes, pace: undefined }, 1e6), false, "nothing is known");
+  assert.equal(isLong({ lanes: [], pace: undefined }, 1e6), false);
 });

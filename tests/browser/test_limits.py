@@ -20,7 +20,7 @@ def test_a_link_to_a_race_that_is_too_heavy_says_why_and_what_can_be_shown(page:
     expect(verdict.get_by_role("status")).to_have_text(
         re.compile(r"8 seeds of this network take about \d+ s .* Use fewer seeds")
     )
-    expect(page.locator(".busy")).to_have_text("more than this server can show: nothing is computed")
+    expect(page.locator(".busy")).to_have_text("more than can be shown here: nothing is computed")
     expect(page.locator(".standing-box")).not_to_be_visible()
     fix = verdict.get_by_role("button", name=re.compile("^Show it with 1 seed"))
     fix.click()

@@ -549,19 +549,32 @@ def test_the_axis_of_steps_stays_under_a_finger_and_grows_with_the_race(page: Pa
 def test_a_wait_says_how_long_and_is_never_cut(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
     open_lab(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=400&seed=3")
-    wait = page.locator(".busy")
-    expect(wait).to_have_text(re.compile(r"^computing step \d+ of 400, about \d+ (s|min) left$"))
+    wait, words = page.locator(".busy"), page.locator(".busy span")
+    expect(words).to_have_text(re.compile(r"^computing step \d+ of 400, about \d+ (s|min) left$"))
     assert wait.evaluate(
         "(node) => node.scrollWidth <= node.clientWidth + 1 && node.scrollHeight <= node.clientHeight + 1"
     )
     page.get_by_role("button", name="Play").click()
     page.locator("select[data-control=speed]").select_option("120")
-    expect(wait).to_have_text(re.compile(r"^computing limits this to about [\d.]+ steps? a second$"))
+    expect(words).to_have_text(re.compile(r"^computing limits this to about [\d.]+ steps? a second$"))
+
+
+@pytest.mark.parametrize("width", [1440, 390])
+def test_a_long_wait_offers_a_single_seed(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    open_lab(page, "/training-lab?network=cnn&lanes=none,batch,layer,group&step=400&seed=3")
+    fewer = page.get_by_role("button", name="Show 1 seed only, not 4")
+    expect(fewer).to_be_visible()
+    whole = "(node) => node.scrollWidth <= node.clientWidth + 1 && node.scrollHeight <= node.clientHeight + 1"
+    assert page.locator(".busy").evaluate(whole)
+    fewer.click()
+    wait_for_address(page, "replicas=1")
+    expect(fewer).to_be_hidden()
 
 
 def test_lanes_that_are_ready_are_shown_while_others_are_not(page: Page) -> None:
     open_lab(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=4&seed=5")
-    expect(page.locator(".busy")).to_have_text(re.compile(r"^first step of .*: (about \d+ s|\d+ s so far)$"))
+    expect(page.locator(".busy span")).to_have_text(re.compile(r"^first step of .*: (about \d+ s|\d+ s so far)$"))
     expect(page.locator("[data-figure=accuracy] canvas")).to_be_visible()
     at_step(page, 4)
 

@@ -284,7 +284,7 @@ def test_while_its_question_is_open_a_race_shows_step_0_and_no_more(small_scene:
 
     scheduler = Inline()
     visit(scenario, scheduler)
-    assert all(len(blocks[0]["step"]) == 1 for _, blocks in scheduler.recordings.values())
+    assert all(len(blocks[0]["step"]) == 1 for blocks in scheduler._blocks.values())
 
 
 @pytest.mark.parametrize("guess", [0, 1, -1, SKIPPED])

@@ -27,7 +27,7 @@ from live.race import LabSession
 from live.scheduler import ComputationError
 from live.wire import unpack
 from live.worker import BANDS, CURVES
-from tests.scheduler import Inline, Puppet, part, process_desk, shared
+from tests.scheduler import Inline, Puppet, process_desk, shared
 
 SMALL = {"depth": 3, "width": 16, "replicas": 2}
 
@@ -78,7 +78,9 @@ def lab_csv(values, step, recorded):
     kept = {history["shown"].config: history for history in recorded}
 
     async def frames(config, numbers, names):
-        return part({name: kept[config][name] for name in names}, numbers)
+        part = slice(numbers.start, numbers.stop)
+        arrays = {name: kept[config][name] for name in names}
+        return {name: array[part] if name == "step" else array[:, part] for name, array in arrays.items()}
 
     gathered = asyncio.run(take.lab_frames(values, step, frames))
     return "".join(take.lab_csv(values, step, gathered))

@@ -208,6 +208,11 @@ def tests(*arguments: str) -> bytes:
     without_compiled_parts()
     import pytest
 
+    from static import products
+
+    products.LEAST = 1  # even the small ones of tests
+    if not products.install():
+        raise RuntimeError("the library of matrix products could not be loaded")
     os.chdir(HOUSE)
     plugin = Plugin()
     usual = ("-q", "--tb=short", "-p", "no:cacheprovider", "-p", "_hypothesis_pytestplugin")

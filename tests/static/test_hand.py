@@ -24,17 +24,6 @@ def with_crew(scenario, *fails, **limits):
     )
 
 
-class Odd(Exception):
-    """An error that is pickled, but doesn't come out again."""
-
-    def __init__(self, one, other):
-        super().__init__(one)
-
-
-def odd():
-    raise Odd(1, 2)
-
-
 def too_large():
     raise MemoryError("4 GiB")
 
@@ -43,9 +32,8 @@ def test_functions_are_called_and_fail_in_the_other_worker():
     async def scenario(crew, workers):
         large = np.arange(10**5)
         assert (await crew.run(np.negative, large)).tobytes() == (-large).tobytes()
-        with pytest.raises(ValueError, match="invalid literal") as error:
+        with pytest.raises(ValueError, match="invalid literal"):
             await crew.run(int, "x")
-        assert "hand.py" in error.value.__notes__[0], "where it was raised"
         async with crew.turn() as turn:
             assert await turn.run(sorted, [1, 3, 2], reverse=True) == [3, 2, 1]
         assert [worker.calls for worker in workers.started] == [3]
@@ -53,10 +41,8 @@ def test_functions_are_called_and_fail_in_the_other_worker():
     with_crew(scenario)
 
 
-def test_what_can_not_be_sent_is_told_in_words():
+def test_too_little_memory_and_what_can_not_be_sent_lose_no_worker():
     async def scenario(crew, workers):
-        with pytest.raises(RuntimeError, match="Odd: 1"):
-            await crew.run(odd)
         with pytest.raises(ComputationError) as error:
             await crew.run(too_large)
         assert str(error.value) == TOO_LARGE

@@ -23,6 +23,7 @@ import pytest
 from hypothesis._native.internal import floats as compiled
 
 from bnlib.data import digits_file
+from static.assembly import COMPILER, library
 from static.build import KEEP
 from static.fetch import SETTING, fetch, wanted
 from tests.once import once
@@ -31,7 +32,7 @@ from tests.static import histories, inside
 
 ROOT = Path(__file__).parents[2]
 PYODIDE = ROOT / "node_modules" / "pyodide"
-ROOMS = ("bnlib", "book", "live", "pages", "tests", "pyproject.toml")
+ROOMS = ("bnlib", "book", "live", "pages", "static", "tests", "pyproject.toml")
 # Of this environment, what pytest and hypothesis are made of: Python only.
 PACKAGES = ("_hypothesis_globals", "_hypothesis_pytestplugin", "_pytest", "hypothesis", "iniconfig")
 PACKAGES += ("packaging", "pluggy", "py", "pygments", "pytest", "sortedcontainers")
@@ -56,6 +57,7 @@ def command(wheel: str, function: str, *arguments: Any) -> list[str]:
     copy = [(ROOT / room, f"/house/{room}") for room in ROOMS]
     copy += [(path, f"/packages/{path.name}") for path in packages()]
     copy.append((digits_file(), "/house/bnlib/digits.csv.gz"))
+    copy.append((multiplier(), "/house/static/products.wasm"))
     plan = {
         "python": str(PYODIDE), "wheel": wheel, "copy": [(str(path), there) for path, there in copy],
         "call": function, "arguments": arguments,
@@ -69,6 +71,13 @@ def called_inside(wheel: str, function: str, *arguments: Any) -> bytes:
     done = subprocess.run(command(wheel, function, *arguments), capture_output=True, timeout=SECONDS)
     assert done.returncode == 0, done.stderr.decode()[-4000:]
     return done.stdout
+
+
+def multiplier() -> Path:
+    """Return where the shared library is that multiplies matrices there."""
+    folder = KEEP / "products"
+    library(PYODIDE.parent / COMPILER, folder)
+    return next(folder.iterdir())
 
 
 def packages() -> list[Path]:
@@ -209,3 +218,30 @@ def test_training_is_the_same_there(there):
     assert not strays, strays
     calm = [name for name, t in told.items() if all(nudged < NEAR / LIKE for _, nudged in t)]
     assert len(calm) >= 0.75 * len(told), told
+
+
+# ---- its matrix products -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def multiplied(wheel: str) -> dict[str, Any]:
+    """Return how products by the shared library compare with NumPy's there."""
+    found: dict[str, Any] = json.loads(called_inside(wheel, "tests.static.multiplied:everything"))
+    return found
+
+
+def test_products_of_all_shapes_and_layouts_are_exact_there(multiplied):
+    assert [row for row in multiplied["errors"] if row["error"] or not row["kept"]] == []
+    assert len(multiplied["errors"]) == 400
+
+
+def test_a_row_of_a_product_depends_on_no_other_row_there(multiplied):
+    assert multiplied["rows"]
+
+
+def test_what_the_library_does_not_multiply_numpy_answers_there(multiplied):
+    assert [name for name, alike in multiplied["left"].items() if not alike] == []
+
+
+def test_without_the_library_products_are_numpys_there(multiplied):
+    assert multiplied["loaded"] == [False, True, True, True]
