@@ -1,7 +1,8 @@
 // Settings on their way from one state to another: over the stops of their sliders, so that a reveal is seen.
 
 const REVEAL_MS = 1600,
-  STEP_MS = 700;
+  STEP_MS = 700,
+  PATIENCE_MS = 400; // a picture on the way that takes longer isn't waited for: the end is shown at once
 
 export class Transition {
   /** @param {import("./chapter.js").Chapter} chapter */
@@ -25,12 +26,15 @@ export class Transition {
     const began = performance.now(),
       lasts = steps ? STEP_MS * steps : REVEAL_MS;
     const frame = (/** @type {number} */ now) => {
-      const time = Math.min((now - began) / lasts, 1),
+      const { waiting, askedFor } = this.chapter;
+      const slow = waiting && now - askedFor > PATIENCE_MS;
+      const time = slow ? 1 : Math.min((now - began) / lasts, 1),
         share = steps ? time : 1 - (1 - time) ** 3;
       this.now = time < 1 ? Object.fromEntries(ways.map(([name, at]) => [name, at(share)])) : {};
       this.chapter.frame.classList.toggle("moving", time < 1);
       this.chapter.showValues();
-      this.chapter.ask(now);
+      if (time < 1) this.chapter.ask(now);
+      else this.chapter.askAtOnce();
       this.running = time < 1 ? requestAnimationFrame(frame) : 0;
     };
     this.chapter.frame.classList.add("moving");

@@ -1,11 +1,12 @@
 """Both editions in a real Chromium: the one with a server, and the static one that computes in the browser.
 
-Bytes and seconds of a first visit, with a profile that is new ("cold"), and of later visits with the same
+Seconds and bytes of a first visit, with a profile that is new ("cold"), and of later visits with the same
 profile, in the same browser; pictures a second under the finger; training steps a second. The static edition
 comes from a host of files that compresses as docs/publishing.md advises. "First" is the first picture; "live"
-is when the page says that it computes. Bytes are counted on a relay in front of either edition: all that the
-host sends, headers, sockets, workers and the service worker included. The slow line is the same relay, held
-to a pace that all connections share; it delays nothing else. Browser, servers and pool share this machine's cores.
+is when the page says that it computes, in the served edition the first picture. Either edition is behind a
+relay that counts what comes from the host: headers, sockets, workers and the service worker included. The
+slow line is such a relay, held to a pace that all connections share; it adds no delay besides. Browser,
+servers, relay and pool share this machine's cores.
 
     PYTHONPATH=. .venv/bin/python benchmarks/edition.py --reduced    # home and the dense network, for moments
 """
@@ -19,8 +20,9 @@ import shutil
 import tempfile
 import threading
 import time
+from bisect import bisect_left, bisect_right
 from collections.abc import AsyncIterator, Iterator
-from contextlib import ExitStack, asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -31,17 +33,16 @@ from urllib.parse import urlencode, urlsplit
 from playwright.async_api import BrowserContext, Page, Playwright, async_playwright
 
 from benchmarks._command import command
-from benchmarks.page import RECORD, dragged, drawn, figures
+from benchmarks.page import RECORD, dragged, figures
 from book.controls import write
 from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, NEEDS, RUN, STARTS
 from tests.dist import built
 from tests.server import CHROMIUM_FLAGS, Server, chromium_path
 
 MEGA = 1e6
-PATIENCE_MS = 180_000
+PATIENCE = 180  # seconds
 CHUNK = 2**14
-QUIET = 1.5  # seconds without a byte: nothing more comes
-SLOW = 10e6 / 8  # bytes a second
+QUIET = 1.0  # seconds without a byte: nothing more comes
 SEED = 9100  # of races that nobody has recorded
 PACKED = {".html", ".css", ".js", ".json", ".wasm"}
 PLACES = {"home": "", "gradients": "gradients", "training lab": "training-lab"}
@@ -50,14 +51,22 @@ SLIDERS = ("gamma", "batch_size")
 EDITIONS = ("served", "static")
 NETWORKS = {RUN["network"].called(name): name for name in RUN["network"].choices}
 FIGURES = (
-    "home, cold, until live", "home, cold, in all", "home, second, in all", "home, cold, first",
-    "home, cold, live", "home, second, live", "10 Mbit/s, home, cold, first", "10 Mbit/s, home, cold, live",
-    "gamma, served", "gamma, static", "dense",
+    "home, cold: first", "home, cold: live", "home, cold: MB until live", "home, cold: MB in all",
+    "slow line: first", "slow line: live", "gamma, served", "gamma, static", "dense",
 )  # fmt: skip
 
 SHOWN = ".lab:is([data-shown], [data-step])"
 LIVE = "#progress:has-text('Everything is computed in your browser.')"
 KEPT = "() => navigator.serviceWorker.ready.then(() => true)"  # the service worker has all files
+# What a race has shown when so many seconds have passed, or its last step is there; some steps in any case.
+COMPUTED = """async (lab, [seconds, last, patience]) => {
+  const began = performance.now();
+  const steps = () => new Set(lab.log.map((row) => row[1]));
+  const past = (some) => performance.now() > began + 1000 * some;
+  const over = () => steps().size > 2 && (past(seconds) || steps().has(last));
+  while (!over() && !past(patience)) await new Promise((done) => setTimeout(done, 100));
+  return lab.log;
+}"""
 TOLD = "() => document.getElementById('pace').textContent"
 # A way from page to page that keeps Python, as a link inside a picture.
 GO = """(address) => document.dispatchEvent(
@@ -66,32 +75,41 @@ GO = """(address) => document.dispatchEvent(
 
 @dataclass(frozen=True)
 class Size:
-    """How much is measured: profiles, places, visits with each, seconds of dragging and of computing."""
+    """How much is measured: profiles, places and visits; the slow line; what is dragged and computed."""
 
     profiles: int = 3
     places: tuple[str, ...] = tuple(PLACES)
     visits: tuple[str, ...] = VISITS
+    slow: float = 10  # Mbit/s
     sliders: tuple[str, ...] = SLIDERS
     drag: float = 2
+    first: tuple[str, ...] = ("dense",)  # computed, and not counted: then all workers are there
     networks: tuple[str, ...] = tuple(NETWORKS)
     computing: float = 10
 
 
-REDUCED = Size(1, ("home",), VISITS[:2], SLIDERS[:1], 0.3, ("dense",), 1)
+REDUCED = Size(1, ("home",), VISITS[:1], 100, SLIDERS[:1], 0.3, (), ("dense",), 1)
 
 
-class Seconds(NamedTuple):
-    """When a visit has its first picture, and when it is live; the served edition is with the first."""
+class Visit(NamedTuple):
+    """Seconds until a page's first picture and until it is live; bytes until then, and until no more come."""
 
     first: float
     live: float
-
-
-class Bytes(NamedTuple):
-    """What a visit has fetched when it is live, and when nothing more comes."""
-
-    live: int
+    fetched: int
     everything: int
+
+
+class Work(NamedTuple):
+    """What a page that is live does: by slider in words and in pictures a second, steps a second by network.
+
+    ``said``: what the static edition itself says of its steps.
+    """
+
+    drags: dict[str, str]
+    pictures: dict[str, float]
+    steps: dict[str, float]
+    said: list[str]
 
 
 # ---- hosts -------------------------------------------------------------------------------------------------
@@ -101,6 +119,11 @@ class Files(SimpleHTTPRequestHandler):
     """A host of files, some of them compressed beforehand, that says how long they are kept."""
 
     protocol_version = "HTTP/1.1"
+
+    def handle(self) -> None:
+        """Serve a connection until the browser leaves, which it may do at any time."""
+        with suppress(ConnectionError):
+            super().handle()
 
     def end_headers(self) -> None:
         """Say what a host says that is set up for the edition."""
@@ -136,7 +159,7 @@ def hosted(folder: Path) -> Iterator[int]:
 class Relay:
     """A line to a port of this machine: it counts what comes from there, and may hold it to a pace."""
 
-    def __init__(self, port: int, pace: float = float("inf")) -> None:
+    def __init__(self, port: int, pace: float = float("inf")) -> None:  # bytes a second
         self._to, self._pace = port, pace
         self._free = 0.0  # when the line is
         self.last = 0.0  # when something came
@@ -158,16 +181,13 @@ class Relay:
     async def _pass(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, counted: bool = False
     ) -> None:
-        try:
+        with suppress(ConnectionError):  # the page has left
             while part := await reader.read(CHUNK):
                 if counted:
                     await self._take(len(part))
                 writer.write(part)
                 await writer.drain()
-        except ConnectionError:
-            pass  # the page has left
-        finally:
-            writer.close()
+        writer.close()
 
     async def _take(self, count: int) -> None:
         self.bytes += count
@@ -192,173 +212,160 @@ async def profile(playwright: Playwright) -> AsyncIterator[BrowserContext]:
             folder, executable_path=chromium_path(), args=CHROMIUM_FLAGS,
             viewport={"width": 1440, "height": 900},
         )  # fmt: skip
-        context.set_default_timeout(PATIENCE_MS)
+        context.set_default_timeout(1000 * PATIENCE)
         try:
             yield context
         finally:
             await context.close()
 
 
-def path_of(place: str, edition: str) -> str:
-    """Return the path of a page; in a folder of files it is a folder."""
-    return f"/{PLACES[place]}" + ("/" if edition == "static" and PLACES[place] else "")
+def address(url: str, place: str, edition: str) -> str:
+    """Return the address of a page; in a folder of files it is a folder."""
+    return f"{url}/{PLACES[place]}" + ("/" if edition == "static" and PLACES[place] else "")
 
 
-async def visit(page: Page, url: str, edition: str) -> Seconds:
-    """Open a page and wait until it is live."""
+async def opened(page: Page, url: str, edition: str) -> tuple[float, float]:
+    """Open a page; return the seconds until its first picture, and until it is live."""
     began = time.perf_counter()
     await page.goto(url, wait_until="commit")
     await page.locator(SHOWN).wait_for()
     first = time.perf_counter() - began
-    if edition == "static":
-        await page.locator(LIVE).wait_for(state="attached")
-    return Seconds(first, time.perf_counter() - began if edition == "static" else first)
+    if edition == "served":
+        return first, first
+    await page.locator(LIVE).wait_for(state="attached")
+    return first, time.perf_counter() - began
 
 
-async def timed(context: BrowserContext, url: str, edition: str) -> Seconds:
-    """Visit, and leave when the browser has kept what it keeps."""
-    page = await context.new_page()
-    seconds = await visit(page, url, edition)
-    if edition == "static":
-        await page.wait_for_function(KEPT)
-    await asyncio.sleep(QUIET)
-    await page.close()
-    return seconds
-
-
-async def counted(context: BrowserContext, url: str, edition: str, relay: Relay) -> Bytes:
-    """Visit, and count until nothing more comes."""
+async def visit(context: BrowserContext, url: str, edition: str, relay: Relay) -> Visit:
+    """Visit a page, and leave when the browser has kept what it keeps."""
     page, before = await context.new_page(), relay.bytes
-    await visit(page, url, edition)
-    live = relay.bytes - before
+    first, live = await opened(page, url, edition)
+    fetched = relay.bytes - before
     if edition == "static":
         await page.wait_for_function(KEPT)
     await relay.quiet()
-    everything = relay.bytes - before
     await page.close()
-    return Bytes(live, everything)
+    return Visit(first, live, fetched, relay.bytes - before)
 
 
 # ---- what is printed ---------------------------------------------------------------------------------------
 
 
-def beside(label: str, served: float, static: float, form: str) -> None:
-    """Print a figure of both editions, and the ratio."""
-    print(f"  {label:<38} {served:{form}}   {static:{form}}   {static / served:8.2f}", flush=True)
-
-
-def head(title: str, width: int) -> None:
+def head(title: str) -> None:
     """Print a title, and what the columns are."""
-    print(f"\n{title}\n  {'':<38} {'served':>{width}}   {'static':>{width}}   {'static / served':>8}")
+    print(f"\n{title}\n  {'':<38}{'served':>9}{'static':>9}{'static / served':>18}")
 
 
-async def bytes_of_visits(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
-    """Bytes of home, with a new profile and with the same one again."""
-    seen: dict[str, list[Bytes]] = {}
-    for edition, port in ports.items():
-        relay = Relay(port)
-        async with relay.open() as url, profile(playwright) as context:
-            seen[edition] = [await counted(context, url + "/", edition, relay) for _ in size.visits]
-    head("Bytes over the network, MB", 8)
-    for kind, served, static in zip(size.visits, *seen.values(), strict=True):
-        beside(f"home, {kind}, until live", served.live / MEGA, static.live / MEGA, "8.3f")
-        beside(f"home, {kind}, in all", served.everything / MEGA, static.everything / MEGA, "8.3f")
+def beside(label: str, served: float, static: float, digits: int) -> None:
+    """Print a figure of both editions, and the ratio."""
+    columns = f"{served:9.{digits}f}{static:9.{digits}f}{static / served:18.2f}"
+    print(f"  {label:<38}{columns}", flush=True)
 
 
-async def seconds_of_visits(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
-    """Seconds to the first picture and to a page that computes."""
-    head(f"Seconds from opening, median of {size.profiles}; the served edition is live with the first", 8)
+async def visits(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
+    """Seconds and bytes of visits: cold, and with the same profile again."""
+    head(f"Visits, median of {size.profiles}: seconds from opening, and bytes over the network")
     for place in size.places:
-        seen: dict[str, list[list[Seconds]]] = {edition: [] for edition in ports}
+        seen: dict[str, list[list[Visit]]] = {edition: [] for edition in ports}
         for _ in range(size.profiles):
             for edition, port in ports.items():
-                url = f"http://127.0.0.1:{port}" + path_of(place, edition)
-                async with profile(playwright) as context:
-                    seen[edition].append([await timed(context, url, edition) for _ in size.visits])
+                relay = Relay(port)
+                async with relay.open() as url, profile(playwright) as context:
+                    where = address(url, place, edition)
+                    seen[edition].append([await visit(context, where, edition, relay) for _ in size.visits])
         for number, kind in enumerate(size.visits):
-            served, static = ([row[number] for row in seen[edition]] for edition in EDITIONS)
-            for name in Seconds._fields:
-                times = [median(getattr(one, name) for one in those) for those in (served, static)]
-                beside(f"{place}, {kind}, {name}", *times, "8.2f")
+            served, static = (
+                Visit(
+                    *(median(figure) for figure in zip(*(row[number] for row in seen[edition]), strict=True))
+                )
+                for edition in EDITIONS
+            )
+            label = f"{place}, {kind}:"
+            beside(f"{label} first", served.first, static.first, 2)
+            beside(f"{label} live", served.live, static.live, 2)
+            beside(f"{label} MB until live", served.fetched / MEGA, static.fetched / MEGA, 3)
+            beside(f"{label} MB in all", served.everything / MEGA, static.everything / MEGA, 3)
 
 
-async def slow_line(playwright: Playwright, ports: dict[str, int]) -> None:
+async def slow_line(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
     """Seconds of a first visit over a slow line."""
     seen = []
     for edition, port in ports.items():
-        async with Relay(port, SLOW).open() as url, profile(playwright) as context:
-            page = await context.new_page()
-            seen.append(await visit(page, url + "/", edition))
-    head("Seconds from opening over a line of 10 Mbit/s, one visit each", 8)
-    for name, served, static in zip(Seconds._fields, *seen, strict=True):
-        beside(f"10 Mbit/s, home, cold, {name}", served, static, "8.2f")
+        async with Relay(port, size.slow * MEGA / 8).open() as url, profile(playwright) as context:
+            seen.append(await opened(await context.new_page(), url + "/", edition))
+    head(f"Home, cold, over a line of {size.slow} Mbit/s, one visit each: seconds from opening")
+    for name, served, static in zip(("first", "live"), *seen, strict=True):
+        beside(f"slow line: {name}", served, static, 2)
 
 
-async def drag_home(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
-    """Pictures a second while a slider of home moves at 60 positions a second."""
-    print("\nDragging over home's histograms")
-    for edition, port in ports.items():
-        async with profile(playwright) as context:
-            page = await context.new_page()
-            await visit(page, f"http://127.0.0.1:{port}/?batch_size=256", edition)
-            await page.locator(".lab").evaluate(RECORD)
-            for slider in size.sliders:
-                await page.locator(f"input[data-control={slider}]").scroll_into_view_if_needed()
-                log, inputs = await dragged(page, slider, size.drag)
-                print(
-                    f"  {slider + ', ' + edition:<20} {figures(log)}   {len(log) / inputs:.0%} of the inputs"
-                )
+def rate(log: list[list[float]]) -> float:
+    """Return how much a second comes, of what was logged with its time and how far it had come."""
+    return 1000 * (log[-1][1] - log[0][1]) / (log[-1][0] - log[0][0])
+
+
+def chosen(network: str) -> dict[str, Any]:
+    """Return the settings of a race with a network, as the lab chooses them."""
+    name = NETWORKS[network]
+    return DEFAULTS | {"network": name} | ({"dataset": NEEDS[name]} | STARTS[name] if name in NEEDS else {})
 
 
 def race(network: str, number: int) -> str:
-    """Return the address of a race at its last step: it is computed at once, as fast as can be."""
-    chosen: dict[str, Any] = {"network": network, "seed": SEED + 10 * number, "step": LAB_STEPS}
-    values = DEFAULTS | chosen | STARTS.get(network, {}) | NEEDS.get(network, {})
+    """Return the query of a race at its last step: all of it is computed, as fast as can be."""
+    values = chosen(network) | {"seed": SEED + 10 * number, "step": LAB_STEPS}
     return "?" + urlencode(write(LAB_CONTROLS, values))
 
 
 async def pace(page: Page, seconds: float) -> float:
-    """Return how many steps a second come in, once all lanes have their first, in so many seconds at most."""
+    """Return the steps a second that come after all lanes' first, in so many seconds at most."""
     await page.locator(".lab[data-step]").wait_for()
     await page.locator(".lab").evaluate(RECORD)
-    end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        if await page.locator(f".lab[data-step='{LAB_STEPS}']").count():
-            break
-        await asyncio.sleep(0.1)
-    log, _ = await drawn(page)
-    rising = [row for row, after in zip(log, log[1:], strict=False) if after[1] > row[1]]
-    (began, first), (ended, last) = rising[0], log[len(rising)]
-    return 1000 * (last - first) / (ended - began)
+    log = await page.locator(".lab").evaluate(COMPUTED, [seconds, LAB_STEPS, PATIENCE])
+    steps = [step for _, step in log]
+    return rate(log[bisect_right(steps, steps[0]) : bisect_left(steps, steps[-1]) + 1])
 
 
-async def train(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
-    """Training steps a second of the lab's races, with as many lanes and seeds as it starts with."""
-    seen: dict[str, list[float]] = {edition: [] for edition in ports}
-    said = ""
-    for edition, port in ports.items():
-        async with profile(playwright) as context:
-            page, url = await context.new_page(), f"http://127.0.0.1:{port}"
-            lab = url + path_of("training lab", edition)
-            await visit(page, lab, edition)
-            if edition == "static":  # then both of its workers are there
-                said = str(await (await page.wait_for_function(TOLD)).json_value())
-            for number, network in enumerate(size.networks):
-                address = lab + race(NETWORKS[network], number)
-                if edition == "static":
-                    await page.evaluate(GO, url + "/")
-                    await page.locator(".lab[data-shown]").wait_for()
-                    await page.evaluate(GO, address)
-                else:
-                    await page.goto(address, wait_until="commit")
-                seen[edition].append(await pace(page, size.computing))
-    head(
-        "Training steps a second of all lanes, 2 lanes x 4 seeds, computed for a page that waits for the last",
-        8,
-    )
-    for network, served, static in zip(size.networks, *seen.values(), strict=True):
-        beside(network, served, static, "8.1f")
-    print(f"  The static edition says of one lane: {said}")
+async def work(playwright: Playwright, url: str, edition: str, size: Size) -> Work:
+    """Drag sliders of home, then have races computed."""
+    found = Work({}, {}, {}, [])
+    async with profile(playwright) as context:
+        page = await context.new_page()
+        await opened(page, url + "/?batch_size=256", edition)
+        await page.locator(".lab").evaluate(RECORD)
+        for slider in size.sliders:
+            await page.locator(f"input[data-control={slider}]").scroll_into_view_if_needed()
+            log, inputs = await dragged(page, slider, size.drag)
+            found.pictures[slider] = rate([[row[0], count] for count, row in enumerate(log)])
+            found.drags[slider] = f"{figures(log)}   {len(log) / inputs:.0%} of the inputs drawn"
+        lab = address(url, "training lab", edition)
+        for number, network in enumerate(size.first + size.networks):
+            if edition == "served":
+                await page.goto(lab + race(network, number), wait_until="commit")
+            else:
+                await page.evaluate(GO, url + "/")
+                await page.locator(".lab[data-shown]").wait_for()
+                await page.evaluate(GO, lab + race(network, number))
+            found.steps[network] = await pace(page, size.computing)
+            if edition == "static" and number < len(size.first):
+                found.said.append(str(await (await page.wait_for_function(TOLD)).json_value()))
+    return found
+
+
+async def at_work(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
+    """Pictures a second under the finger, and training steps a second."""
+    served, static = [
+        await work(playwright, f"http://127.0.0.1:{ports[edition]}", edition, size) for edition in EDITIONS
+    ]
+    print("\nDragging over home's histograms of a batch of 256")
+    for slider in size.sliders:
+        print(f"  {slider + ', served':<20} {served.drags[slider]}")
+        ratio = static.pictures[slider] / served.pictures[slider]
+        print(f"  {slider + ', static':<20} {static.drags[slider]}, {ratio:.2f} of the served edition's")
+    head("Training steps a second of a race, 2 lanes of 4 seeds, while the page waits for the last step")
+    for network in size.networks:
+        label = "{}, {depth} x {width}".format(network, **chosen(network))
+        beside(label, served.steps[network], static.steps[network], 1)
+    for said in static.said:
+        print(f"  The lab of the static edition says of one lane, 5 layers of 64: {said}")
 
 
 async def main() -> None:
@@ -367,13 +374,14 @@ async def main() -> None:
     with ExitStack() as running:
         server = Server()
         running.callback(server.stop)
-        ports = {"served": server.port, "static": running.enter_context(hosted(built()))}
+        folder = built()
+        ports = {"served": server.port, "static": running.enter_context(hosted(folder))}
+        whole = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
         async with async_playwright() as playwright:
-            await bytes_of_visits(playwright, ports, size)
-            await seconds_of_visits(playwright, ports, size)
-            await slow_line(playwright, ports)
-            await drag_home(playwright, ports, size)
-            await train(playwright, ports, size)
+            await visits(playwright, ports, size)
+            print(f"  The static edition's files are {whole / MEGA:.1f} MB, sent compressed")
+            await slow_line(playwright, ports, size)
+            await at_work(playwright, ports, size)
 
 
 if __name__ == "__main__":

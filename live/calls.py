@@ -24,7 +24,7 @@ def packed(value: Any, room: int = 0) -> io.BytesIO:
 
 
 def answer(call: bytes | memoryview, room: int = 0) -> io.BytesIO:
-    """Do a call, and return its answer like `packed`, never raising an `Exception`."""
+    """Do a call, and return its answer like `packed`; an `Exception` is an answer too."""
     try:
         function, arguments, keywords = pickle.loads(call)
         return packed((True, function(*arguments, **keywords)), room)

@@ -25,10 +25,15 @@ BENT, AHEAD = 200, 120
 
 
 class Ask(NamedTuple):
-    """A message without its number. ``further``: up to which step its race is recorded in any case."""
+    """A message without its number.
+
+    further : up to which step its race is recorded in any case
+    predicted : whether a question was just answered, so that its reveal is asked for next
+    """
 
     message: Json
     further: int = 0
+    predicted: bool = False
 
 
 Group = list[Ask]  # questions of which either all are recorded or none
@@ -43,6 +48,7 @@ def groups(page: Page, openings: Mapping[str, Opening]) -> Iterator[Group]:
     asked = _view if isinstance(page, Chapter) else _race
     yield asked(first)
     if isinstance(page, Chapter):
+        yield from _predicted(first)
         yield from map(_view, others)
         yield from _sliders(page, first)
     else:
@@ -75,6 +81,20 @@ def _view(opening: Opening, changes: Mapping[str, Any] | None = None) -> Group:
     values = entered(opening) | dict(changes or {})
     message = {"kind": "view", "chapter": opening["chapter"], "values": values, "draft": False}
     return [Ask(message | {"narrow": narrow}) for narrow in WIDTHS]
+
+
+def _predicted(opening: Opening) -> Iterator[Group]:
+    """Yield what is asked once the question with which a chapter opens is answered, whichever way."""
+    scene = _scene(opening)
+    if scene and scene["choices"] and not _guessed(opening):
+        for choice in range(len(scene["choices"])):
+            guess = {"guesses": [[scene["name"], choice]]}
+            yield [ask._replace(predicted=True) for ask in _view(opening, guess)]
+
+
+def revealed(ask: Ask, story: Mapping[str, Any]) -> Ask:
+    """Return what is asked after a prediction: the reveal that ``story`` names, `book.predictions.told`."""
+    return Ask(ask.message | {"values": ask.message["values"] | story["reveal"]}, predicted=True)
 
 
 def _sliders(page: Chapter, opening: Opening) -> Iterator[Group]:

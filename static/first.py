@@ -28,7 +28,7 @@ from live.race import LabSession
 from live.scheduler import Gone
 from live.track import Track
 
-from .asks import Ask, Json, groups
+from .asks import Ask, Json, groups, revealed
 from .fetch import BuildError
 from .inline import Inline
 from .measured import MOST_RESULTS
@@ -134,7 +134,9 @@ class Recorder:
         self.track.results.most = MOST_RESULTS
 
     async def answer(self, ask: Ask) -> list[Reply]:
-        """Return the reply to a question; after that to a race, the verdicts on it where it is validated.
+        """Return the reply to a question, and what follows it.
+
+        After a race that is played, the verdicts on it where it is validated; after a prediction, its reveal.
 
         Raises
         ------
@@ -152,7 +154,8 @@ class Recorder:
             if header.get("growing") or header["kind"] in ("cost", "line"):
                 return  # what a machine has computed so far, and how fast it is
             told.append(bytes(message) if isinstance(message, bytes) else message)
-            if header["kind"] == "view":
+            judged = "story" in header  # with the view, or after it where that takes long
+            if header["kind"] == "story" or (header["kind"] == "view" and (judged or not ask.predicted)):
                 raise Gone("all that is recorded has been said")
 
         session = LabSession(self.track, send)
@@ -160,7 +163,9 @@ class Recorder:
             if ask.message["kind"] == "view":
                 await session.handle(json.dumps(ask.message | {"id": 0}))
                 await _ended(session.showing)
-                return [Reply(ask.message, told)]
+                reply = Reply(ask.message, told)
+                after = revealed(ask, header_of(told[-1])["story"]) if ask.predicted else ask
+                return [reply] if after == ask else [reply, *await self.answer(after)]
             return await _race(session, ask, told)
         finally:
             await session.close()

@@ -151,7 +151,9 @@ def test_every_chapters_first_question_is_answered_and_its_link_opens_in_the_oth
 
 
 @pytest.mark.parametrize("width", [1440, 390])
-def test_first_pictures_are_there_without_python(width: int, host: Host, visit: Callable[..., Page]) -> None:
+def test_first_pictures_and_first_answers_are_there_without_python(
+    width: int, host: Host, visit: Callable[..., Page]
+) -> None:
     page = visit(width)
     page.context.route("**/python/*", lambda route: route.abort())
     page.goto(host.url + "/")
@@ -161,12 +163,21 @@ def test_first_pictures_are_there_without_python(width: int, host: Host, visit: 
         page.locator(".lab:is([data-shown], [data-step])").wait_for()
         assert page.locator("figure canvas:visible").count()
         assert page.evaluate("document.documentElement.scrollWidth") <= width, name
+        if name in chapters() and chapters()[name].scenes:
+            page.locator(".choices button").first.click()
+            expect(page.locator(".choices .right")).to_be_visible()
     expect(page.locator("#progress")).to_contain_text("Reload")
 
 
-def test_a_recorded_race_is_scrubbed_before_python_is_there(host: Host, visit: Callable[..., Page]) -> None:
+def test_an_answer_is_judged_and_a_race_played_before_python_is_there(
+    host: Host, visit: Callable[..., Page]
+) -> None:
     page, held = visit(), list[Route]()
     page.context.route("**/python/*", lambda route: held.append(route))
+    page.goto(host.url + "/one-batch")
+    page.locator(".choices button").nth(1).click()
+    expect(page.locator(".choices .right")).to_have_text("at 2")
+    expect(page.locator(".verdict")).to_contain_text("mean 201")
     page.goto(host.url + "/training-lab")
     page.locator(".lab[data-step]").wait_for()
     page.get_by_role("button", name="Skip the question").click()  # and it is played

@@ -7,11 +7,13 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Page, WebSocket
+from playwright.sync_api import Page, WebSocket, expect
 
-from book.registry import pages
+from book.registry import chapters, pages
 from static.asks import groups
-from static.first import opened, queries
+from static.first import opened, queries, unpacked
+from tests.browser.gestures import at_rest
+from tests.dist import built
 
 pytestmark = pytest.mark.browser
 
@@ -55,6 +57,21 @@ def test_a_page_opens_with_what_is_recorded(name: str, page: Page, asked: list[d
         show(page, f"/{pages()[name].path}?{query}")
         assert asked and all(message in known for message in asked), asked
         assert asked[0]["narrow"] == (width == 390)
+
+
+@pytest.mark.parametrize("name", [name for name, chapter in chapters().items() if chapter.scenes])
+def test_an_answer_asks_for_what_is_recorded(name: str, page: Page, asked: list[dict[str, Any]]) -> None:
+    version = json.loads((built() / "build.json").read_text())["version"]
+    _, replies, _ = unpacked((built() / version / "first" / f"{name}.bin").read_bytes())
+    show(page, f"/{pages()[name].path}")
+    page.locator(".prediction.open .choices button:enabled").first.wait_for()
+    asked.clear()
+    page.keyboard.press("2")
+    expect(page.locator(".choices .right")).to_be_visible()
+    at_rest(page)
+    known = [reply["ask"] for reply in replies]
+    first, last = asked[0], asked[-1]  # on its way to the reveal a picture asks for what lies between them
+    assert first in known and last in known, asked
 
 
 @pytest.mark.parametrize("answer", ["1", "2", "3", "Skip the question"])

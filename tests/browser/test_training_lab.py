@@ -574,7 +574,9 @@ def test_a_long_wait_offers_a_single_seed(page: Page, width: int) -> None:
 
 def test_lanes_that_are_ready_are_shown_while_others_are_not(page: Page) -> None:
     open_lab(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=4&seed=5")
-    expect(page.locator(".busy span")).to_have_text(re.compile(r"^first step of .*: (about \d+ s|\d+ s so far)$"))
+    expect(page.locator(".busy span")).to_have_text(
+        re.compile(r"^first step of .*: (about \d+ s|\d+ s so far)$")
+    )
     expect(page.locator("[data-figure=accuracy] canvas")).to_be_visible()
     at_step(page, 4)
 

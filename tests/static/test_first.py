@@ -118,13 +118,19 @@ def test_an_untouched_scene_begins_at_its_start(name: str) -> None:
         assert not problems and values == chapter.settings(scene, {})
 
 
-def test_nobody_is_asked_about_what_is_answered() -> None:
-    for name, chapter in chapters().items():
-        for group in asked_of(name):
-            for ask in group:
-                values, _ = read(chapter.table, ask.message["values"])
-                scene = chapter.scene(values)
-                assert chapter.is_open(values) == bool(scene and scene.choices)
+@pytest.mark.parametrize("name", chapters())
+def test_questions_are_asked_open_and_the_first_one_with_each_answer(name: str) -> None:
+    chapter = chapters()[name]
+    found: dict[str, list[Any]] = {scene.name: [] for scene in chapter.scenes}
+    for ask in (ask for group in asked_of(name) for ask in group if chapter.scenes):
+        values, problems = read(chapter.table, ask.message["values"])
+        assert not problems and ask.predicted == bool(values["guesses"])
+        found[values["scene"]].append((ask.message["narrow"], values["guesses"]))
+    for place, scene in enumerate(chapter.scenes):
+        choices = range(len(scene.choices) if place == 0 else 0)
+        guesses = [(), *(((scene.name, choice),) for choice in choices)]
+        expected = [(narrow, guess) for narrow in (False, True) for guess in guesses]
+        assert sorted({*found[scene.name]}) == sorted(expected), scene.name
 
 
 def test_sliders_move_where_no_question_is_open() -> None:
@@ -168,6 +174,21 @@ def test_a_view_is_recorded_once_it_is_complete(name: str) -> None:
         header, _ = unpack(bytes(part))  # type: ignore[arg-type]
         assert header["kind"] == "view" and not header["growing"] and header["id"] == 0
         assert "story" not in header and not header["problems"] and not header["waiting"]
+
+
+@pytest.mark.parametrize("name", [QUICK, "inference"])
+def test_after_each_answer_the_reveal_is_recorded(name: str) -> None:
+    """In a chapter that says at once what was measured, and in one that says it later."""
+    chapter = chapters()[name]
+    asked = [ask for group in asked_of(name) for ask in group if ask.predicted]
+    credits = set()
+    for ask in asked:
+        before, after = answered(ask)
+        assert header_of(before.parts[0])["kind"] == header_of(after.parts[0])["kind"] == "view"
+        story = header_of(before.parts[-1])["story"]
+        assert after.ask["values"] == ask.message["values"] | story["reveal"]
+        credits.add(header_of(after.parts[-1])["story"]["credit"])
+    assert len(credits) == len(chapter.scenes[0].choices), "each answer has words of its own"
 
 
 def test_an_open_race_shows_its_start_and_no_verdict() -> None:
