@@ -59,6 +59,7 @@ export class Bar {
     this.ghostBox.addEventListener("change", () => race.haunt(this.ghostBox.checked));
     this.busy = element(more, "span", "busy hint", { "aria-live": "off" });
     this.words = element(this.busy, "span");
+    this.busy.append(" ");
     this.fewer = button(this.busy, "", "", () => {
       race.apply({ ...race.values, replicas: 1 });
       race.commit();
