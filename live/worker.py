@@ -61,6 +61,18 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
     return replace(run, frames=()), block
 
 
+def shown_step_seconds(config: RunConfig) -> float:
+    """Return the seconds that a step of all seeds takes with what is recorded and drawn of it.
+
+    Measured for a third of a second after the first steps, or for two steps.
+    """
+    run, _ = extend(config, 2)
+    (run, _), seconds = timed(extend, run, 2)
+    steps = int(np.clip(0.3 / max(seconds / 2, 1e-6), 2, 100))
+    _, seconds = timed(extend, run, steps)
+    return seconds / steps
+
+
 def skip(run: Run | RunConfig, steps: int) -> Run:
     """Advance ``run`` without recording anything, which takes a third of the time."""
     run = start(run) if isinstance(run, RunConfig) else run

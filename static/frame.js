@@ -92,8 +92,7 @@ export class Frame {
     if (!lab || busy || !this.session.ready || at("pace").textContent) return;
     this.pacing = setTimeout(async () => {
       try {
-        const { steps } = await this.session.ask("speed", {});
-        at("pace").textContent = paces(steps);
+        at("pace").textContent = paces(await this.session.ask("speed", {}));
       } catch {
         // It isn't said.
       }

@@ -28,9 +28,14 @@ test("progress is told in megabytes, or in stages", () => {
 });
 
 test("how fast this machine trains is rounded", () => {
-  assert.equal(pace({}), "");
-  assert.equal(pace({ dense: 483.2 }), "Training steps a second on this machine: about 480 (dense).");
-  assert.match(pace({ dense: 1234, recurrent: 61.7, GAN: 7.26 }), /about 1,200 \(dense\), 62 \(recurrent\), 7 \(GAN\)/);
+  const words = (/** @type {Record<string, number>} */ steps) => pace({ seeds: 4, steps });
+  assert.equal(words({}), "");
+  const whole = "Training steps a second on this machine, for one lane of 4 seeds: about 480 (dense).";
+  assert.equal(words({ dense: 483.2 }), whole);
+  assert.match(
+    words({ dense: 1234, recurrent: 61.7, GAN: 7.26 }),
+    /about 1,200 \(dense\), 62 \(recurrent\), 7 \(GAN\)/,
+  );
 });
 
 test("colours go through three ways", () => {

@@ -187,6 +187,19 @@ def test_steps_between_two_frames_record_nothing():
     assert later.step == 5 and list(block) == ["step"] and len(block["step"]) == 0
 
 
+@pytest.mark.parametrize(("seconds", "steps"), [(0.002, 100), (0.11, 5), (3.0, 2), (0.0, 100)])
+def test_a_shown_step_is_measured_for_a_third_of_a_second(monkeypatch, seconds, steps):
+    done = []
+
+    def timed(function, run, count):
+        done.append(count)
+        return function(run, count), seconds
+
+    monkeypatch.setattr(worker, "timed", timed)
+    found = worker.shown_step_seconds(RunConfig(depth=1, width=4, train_samples=64))
+    assert done == [2, steps] and found == seconds / steps
+
+
 def test_the_batch_shown_first_is_what_a_unit_receives_from_digits():
     batch = worker.digits_batch(64)
     run = start(RunConfig(norm="none", depth=1, dtype="float64"))
