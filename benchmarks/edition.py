@@ -39,10 +39,10 @@ from book.race.settings import DEFAULTS, LAB_CONTROLS, LAB_STEPS, NEEDS, RUN, ST
 from tests.dist import built
 from tests.server import CHROMIUM_FLAGS, Server, chromium_path
 
-MEGA = 1e6
+KILO, MEGA = 1e3, 1e6
 PATIENCE = 180  # seconds
 CHUNK = 2**14
-QUIET = 1.0  # seconds without a byte: nothing more comes
+QUIET = 2.0  # seconds without a byte: nothing more comes
 SEED = 9100  # of races that nobody has recorded
 PACKED = {".html", ".css", ".js", ".json", ".wasm"}
 PLACES = {"home": "", "gradients": "gradients", "training lab": "training-lab"}
@@ -51,7 +51,7 @@ SLIDERS = ("gamma", "batch_size")
 EDITIONS = ("served", "static")
 NETWORKS = {RUN["network"].called(name): name for name in RUN["network"].choices}
 FIGURES = (
-    "home, cold: first", "home, cold: live", "home, cold: MB until live", "home, cold: MB in all",
+    "home, cold: first", "home, cold: live", "home, cold: kB until live", "home, cold: kB in all",
     "slow line: first", "slow line: live", "gamma, served", "gamma, static", "dense",
 )  # fmt: skip
 
@@ -197,7 +197,8 @@ class Relay:
 
     async def quiet(self) -> None:
         """Wait until nothing more comes."""
-        while (left := self.last + QUIET - time.monotonic()) > 0:
+        began = time.monotonic()
+        while (left := max(began, self.last) + QUIET - time.monotonic()) > 0:
             await asyncio.sleep(left)
 
 
@@ -283,8 +284,8 @@ async def visits(playwright: Playwright, ports: dict[str, int], size: Size) -> N
             label = f"{place}, {kind}:"
             beside(f"{label} first", served.first, static.first, 2)
             beside(f"{label} live", served.live, static.live, 2)
-            beside(f"{label} MB until live", served.fetched / MEGA, static.fetched / MEGA, 3)
-            beside(f"{label} MB in all", served.everything / MEGA, static.everything / MEGA, 3)
+            beside(f"{label} kB until live", served.fetched / KILO, static.fetched / KILO, 1)
+            beside(f"{label} kB in all", served.everything / KILO, static.everything / KILO, 1)
 
 
 async def slow_line(playwright: Playwright, ports: dict[str, int], size: Size) -> None:
@@ -365,7 +366,7 @@ async def at_work(playwright: Playwright, ports: dict[str, int], size: Size) -> 
         label = "{}, {depth} x {width}".format(network, **chosen(network))
         beside(label, served.steps[network], static.steps[network], 1)
     for said in static.said:
-        print(f"  The lab of the static edition says of one lane, 5 layers of 64: {said}")
+        print(f"  The lab of the static edition says: {said}")
 
 
 async def main() -> None:
