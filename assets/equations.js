@@ -1,7 +1,7 @@
 // Equations with live numbers, as Python describes them (book/equations.py). A touched number opens its arithmetic.
 import { element } from "./controls.js";
 
-const HINT = "Touch a number above: its arithmetic opens here.";
+const HINT = "Choose a number above: its arithmetic opens here.";
 
 /**
  * A part of an equation: text, or a list whose first entry says how the rest is set.

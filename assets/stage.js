@@ -180,7 +180,7 @@ export class Stage {
       }
       const [fill, mark, words] = /** @type {HTMLElement[]} */ ([...gauge.children]);
       fill.style.transform = `scaleX(${value})`;
-      mark.style.left = `${100 * expected}%`;
+      mark.style.left = `clamp(2px, ${100 * expected}%, 100% - 1px)`;
       if (words.textContent !== text) words.textContent = text;
       gauge.setAttribute("aria-valuenow", value.toFixed(3));
       gauge.setAttribute("aria-valuetext", text);

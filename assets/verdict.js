@@ -20,6 +20,7 @@ export class Verdict {
     this.because = this.row("Why");
     this.change = this.row("What would change this");
     this.read = this.row("Read on");
+    for (const cell of [this.because, this.change, this.read]) show(cell, false);
     this.step = -1; // of which the words are
     this.links = "";
     this.tallest = 0;

@@ -242,13 +242,13 @@ def _curve(
     )
 
 
-def digit_figure(batch: Batch, narrow: bool = False) -> Figure:
-    """Draw the handwritten digit behind the chosen dot, about square in the place that small figures have."""
+def digit_figure(batch: Batch) -> Figure:
+    """Draw the handwritten digit behind the chosen dot: square in a figure 130 pixels wide (chapter.css)."""
     plain: dict[str, Any] = {"ticks": (), "visible": False, "showgrid": False}
     return plot.figure(
         [plot.cells(PIXELS[batch.digit][::-1], 0, 16, name="ink", hoverinfo="skip")],
         "Its digit",
         f"The handwritten digit behind the chosen dot: number {batch.digit + 1} of the training set.",
-        plot.axis(-0.5, 37.5 if narrow else 29.5, **plain), plot.axis(-0.5, 7.5, **plain),
+        plot.axis(-0.5, 11.5, **plain), plot.axis(-0.5, 7.5, **plain),
         place="side", height=90, margin={"l": 8, "r": 14, "t": 10, "b": 8},
     )  # fmt: skip

@@ -275,7 +275,7 @@ XRAY = Scene(
     "networks are wrong on about one digit in twenty. Others train without both, as if μ and σ were "
     "constants. How many digits do they get wrong?",
     (
-        Choice("as many: the main term is there", "error_full",
+        Choice("as many: the main term is still there", "error_full",
                "g / σ is there, and the loss does fall. But without the two terms its direction is far off."),
         Choice("about three times as many", "threefold"),
         Choice("half of all digits", 50.0,

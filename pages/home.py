@@ -9,7 +9,7 @@ from book.equations import Equation, Term, root, told
 from book.measures import digit_figure
 from book.rows import rows_figure
 
-HINT = "Drag a dot of x, out of the frame too."
+HINT = "Drag a dot of x. It may leave the frame."
 
 
 def compute(values: Values) -> View:
@@ -27,7 +27,7 @@ def compute(values: Values) -> View:
     figures = {
         # Chapter one asks how far a dot can get, so no wall is shown here.
         "dots": rows_figure(batch, text, HINT, narrow=narrow, walls=False),
-        "digit": digit_figure(batch, narrow),
+        "digit": digit_figure(batch),
         **thumbnails(values),
     }
     return View(numbers, text, figures, batch.table, short)

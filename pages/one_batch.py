@@ -14,7 +14,7 @@ from book.measures import GRADIENTS, MEASURES, POOLED, digit_figure
 from book.rows import rows_figure
 from book.words import filled
 
-HINT = "Drag a dot of x, out of the frame too."
+HINT = "Drag a dot of x. It may leave the frame."
 
 # What each scene measures beside the dots.
 MEASURED = {
@@ -57,7 +57,7 @@ SCENES = (
         "Five dots. One of them is pulled out to 1,000. Where does batch norm put it?",
         (
             Choice("at 1,000", 1000, "It does stay the farthest of the five."),
-            Choice("at about 31", 31, "A root is part of it, but that of the number of dots less one."),
+            Choice("at about 31", 31, "A square root is right, but not that of 1,000: it is that of N − 1 = 4."),
             Choice("at 2", 2, "2 is √(5−1)."),
             Choice("at 1", 1, "1 is the standard deviation of x̂. A single dot can lie farther out."),
         ),
@@ -69,7 +69,7 @@ SCENES = (
         "and none of N dots is beyond √(N−1).",
         "The x̂ of the other four became almost equal, with a standard deviation of {rest_spread}. One "
         "outlier hides the differences between all others.",
-        "Drag any dot as far as you like, then make the batch larger: where is the wall now?",
+        "Drag any dot as far as you like, then make the batch larger: how far can x̂ get now?",
         ("batch_size",),
     ),
     Scene(
@@ -211,7 +211,7 @@ def compute(values: Values) -> View:
         )
     }
     if batch.digit >= 0 and scene != "free":
-        figures["digit"] = digit_figure(batch, narrow)
+        figures["digit"] = digit_figure(batch)
     if scene != "free":
         figures |= {name: one.figure for name, one in found.items() if one.figure}
     return View(

@@ -227,7 +227,7 @@ CHAPTER = Chapter(
     lead=(
         "A layer is a linear map, a norm and an activation. Here they change places. The first scene looks "
         "at one layer. In the others eight networks are trained, each from its own random start (seed), with "
-        "32 digits a step. They have 3 layers of 64 units (for γ at the start: 10)."
+        "32 digits a step. They have 3 layers of 64 units; in the scene on how γ starts, 10 layers."
     ),
     controls=CONTROLS,
     compute=compute,

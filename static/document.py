@@ -18,7 +18,7 @@ from book.chapter import Chapter, Page
 BOOK = "BatchNorm Lab"
 EDITION = (
     "Everything on these pages is computed in your own browser, by the same Python as in the edition with a "
-    "server; only the check against PyTorch, and sweeps over many processes, are there alone."
+    "server. Two things need that edition: the check against PyTorch, and sweeps over many processes."
 )
 MOST_IN_ONE_ROW = 6  # pages; from there on they stand in the navigation by group, as in ui/chapters.py
 PLACE = re.compile(r"\{\{(\w+)\}\}")

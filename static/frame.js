@@ -21,9 +21,9 @@ import { chooseTheme } from "./theme.js";
  */
 
 const NAME = "BatchNorm Lab";
-const COMING = "This address was not recorded: its picture is computed as soon as Python is here.";
+const COMING = "Your browser computes this picture once Python has loaded.";
 const NOT_COMING =
-  "This address was not recorded, and Python could not be loaded; the page without settings shows a recorded picture:";
+  "Python, which computes this picture, could not be loaded. Without its settings the page has one that was prepared:";
 
 const PACE_MS = 4000; // a race that has just been opened comes first
 

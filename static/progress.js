@@ -6,7 +6,7 @@ import { button, element } from "../assets/controls.js";
  * @import { Coming } from "./session.js"
  */
 
-const COMING = "Python is coming";
+const COMING = "Python is loading";
 const HERE = "Everything is computed in your browser.";
 const FEW = 10_000; // what has more parts than that is counted in bytes
 const MEGA = 1e6;
@@ -73,7 +73,7 @@ export class Progress {
   /** @param {string} why */
   fail(why) {
     document.body.classList.add("failed");
-    const seen = document.body.classList.contains("shown") ? "; what you see was recorded" : "";
+    const seen = document.body.classList.contains("shown") ? "; what you see was prepared beforehand" : "";
     const sentence = `${why.replace(/\.$/, "")}${seen}.`;
     this.write(sentence);
     this.tell(sentence);

@@ -86,7 +86,7 @@ export class Files {
       done += size.done;
       of += size.of;
     }
-    this.onProgress(done, of, done < of ? "Python is coming" : "Python starts");
+    this.onProgress(done, of, done < of ? "Python is loading" : "Python is starting");
   }
 
   /**

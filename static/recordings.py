@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import multiprocessing
 import os
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bnlib.data import digits_file
+from bnlib.workers import WorkerContext
 from book.chapter import Page
 from book.registry import pages
 
@@ -36,9 +36,8 @@ def recordings(root: Path, keep: Path, say: Callable[[str], None]) -> dict[str, 
             old.unlink()
     missing = [name for name, path in kept.items() if not path.with_suffix(FIRST).is_file()]
     if missing:
-        # One that hasn't been started by a fork has none of this one's threads and locks.
-        ways = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), ways) as pool:
+        # On one thread each: what a product rounds to depends on their number.
+        with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), WorkerContext()) as pool:
             for work in as_completed([pool.submit(_record, name, kept[name]) for name in missing]):
                 say(work.result())
     return {

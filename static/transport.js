@@ -12,8 +12,7 @@ import { Ahead } from "./ahead.js";
  * @typedef {Record<string, any> & {kind: string, id?: number}} Asked
  */
 
-const NOT_HERE =
-  "This was not recorded, and Python, which computes it, could not be loaded; reload the page to try again.";
+const NOT_HERE = "This is computed by Python, which could not be loaded; reload the page to try again.";
 const WITHIN = NOT_HERE[0].toLowerCase() + NOT_HERE.slice(1); // behind “Not saved:”
 const PICTURES = new Set(["view", "lab"]);
 const OF_RACE = new Set(["until", "verdict"]); // they say nothing without the race that was asked for before

@@ -56,7 +56,7 @@ test("bytes are counted over all files, up to all of them", async () => {
   for (const name of ["a", "b"]) files.begin(name);
   await Promise.all([files.bytes("a"), files.bytes("b")]);
   await until(() => told.at(-1)?.[0] === 300_000);
-  assert.deepEqual(told.at(-1), [300_000, 300_000, "Python starts"]);
+  assert.deepEqual(told.at(-1), [300_000, 300_000, "Python is starting"]);
   assert.ok(told.every(([done, of], k) => done <= of && done >= (told[k - 1]?.[0] ?? 0)));
 });
 

@@ -235,10 +235,10 @@ test("where Python can't come, what isn't recorded is refused, and the rest stay
   await soon();
   assert.equal(heard.at(-1).kind, "problem");
   assert.equal(heard.at(-1).of, "view");
-  assert.match(heard.at(-1).message, /^This was not recorded/);
+  assert.match(heard.at(-1).message, /^This is computed/);
   transport.send({ kind: "take", id: 1 });
   await soon();
-  assert.match(heard.at(-1).message, /^this was not recorded/, "it stands behind “Not saved:”");
+  assert.match(heard.at(-1).message, /^this is computed/, "it stands behind “Not saved:”");
   transport.send(view({ id: 2 }));
   await soon();
   assert.equal(heard.at(-1).text, "recorded");

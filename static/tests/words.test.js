@@ -20,10 +20,10 @@ test("maths and code are told from words", () => {
 
 test("progress is told in megabytes, or in stages", () => {
   assert.equal(
-    progress({ done: 6_240_000, of: 15_100_000, what: "Python is coming" }),
-    "Python is coming: 6.2 of 15 MB …",
+    progress({ done: 6_240_000, of: 15_100_000, what: "Python is loading" }),
+    "Python is loading: 6.2 of 15 MB …",
   );
-  assert.equal(progress({ done: 15e6, of: 15e6, what: "Python starts" }), "Python starts …");
+  assert.equal(progress({ done: 15e6, of: 15e6, what: "Python is starting" }), "Python is starting …");
   assert.equal(progress({ done: 2, of: 4, what: "the book is opened" }), "The book is opened …");
 });
 

@@ -1,6 +1,8 @@
 """One batch through batch norm: the numbers of the picture against their closed forms."""
 
 import math
+import re
+from pathlib import Path
 
 import numpy as np
 import plotly.graph_objects as go
@@ -402,11 +404,21 @@ def test_figures_are_plotlys(settings, narrow):
         rows_figure(found, "text", "", narrow=narrow, pooled=one)
         for one in (several, several._replace(counts=None))
     ]
-    figures += [digit_figure(found, narrow)] if found.digit >= 0 else []
+    figures += [digit_figure(found)] if found.digit >= 0 else []
     for figure in figures:
         assert problems_of(figure) == []
         go.Figure(figure)
         assert not any("nan" in words for words in words_of(figure))
+
+
+def test_a_pixel_of_the_digit_is_square():
+    layout = digit_figure(transform())["layout"]
+    room = (Path(__file__).parents[2] / "assets" / "chapter.css").read_text()
+    across = int(re.search(r"\[data-figure=digit\] \.plot \{ max-width: (\d+)px", room)[1])
+    (left, right), (low, high) = layout["xaxis"]["range"], layout["yaxis"]["range"]
+    width = across - layout["margin"]["l"] - layout["margin"]["r"]
+    height = layout["height"] - layout["margin"]["t"] - layout["margin"]["b"]
+    assert width / (right - left) == height / (high - low)
 
 
 def axes_of_rows(figure):

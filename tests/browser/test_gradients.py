@@ -30,3 +30,16 @@ def test_a_term_is_switched_off(page: Page) -> None:
     wait_for_address(page, "mean_term=off")
     settled(page)
     assert "no mean term" in (arrows.get_attribute("aria-label") or "")
+
+
+@pytest.mark.parametrize("width", [1440, 853, 390])
+def test_meters_and_equations_show_all_they_say(page: Page, width: int) -> None:
+    page.set_viewport_size({"width": width, "height": 844})
+    open_scene(page, "gradients", "xray")
+    expect(page.locator(".gauge .words")).to_have_count(2)
+    inside = """(nodes) => nodes.every((node) => {
+      const [box, own] = [node.parentElement.getBoundingClientRect(), node.getBoundingClientRect()];
+      return own.left >= box.left && own.right <= box.right;
+    })"""
+    assert page.locator(".gauge .words").evaluate_all(inside)
+    assert page.locator(".equation > *").evaluate_all(inside)
