@@ -57,7 +57,7 @@ SCENES = (
         "Five dots. One of them is pulled out to 1,000. Where does batch norm put it?",
         (
             Choice("at 1,000", 1000, "It does stay the farthest of the five."),
-            Choice("at about 31", 31, "A square root is right, but not that of 1,000: it is that of N − 1 = 4."),
+            Choice("at about 31", 31, "A square root is right, but of N − 1 = 4, not of 1,000."),
             Choice("at 2", 2, "2 is √(5−1)."),
             Choice("at 1", 1, "1 is the standard deviation of x̂. A single dot can lie farther out."),
         ),
