@@ -52,7 +52,7 @@ EDITIONS = ("served", "static")
 NETWORKS = {RUN["network"].called(name): name for name in RUN["network"].choices}
 FIGURES = (
     "home, cold: first", "home, cold: live", "home, cold: kB until live", "home, cold: kB in all",
-    "slow line: first", "slow line: live", "gamma, served", "gamma, static", "dense",
+    "gamma, served", "gamma, static", "dense",
 )  # fmt: skip
 
 SHOWN = ".lab:is([data-shown], [data-step])"
@@ -80,7 +80,7 @@ class Size:
     profiles: int = 3
     places: tuple[str, ...] = tuple(PLACES)
     visits: tuple[str, ...] = VISITS
-    slow: float = 10  # Mbit/s
+    slow: float = 10  # Mbit/s; 0: it isn't tried
     sliders: tuple[str, ...] = SLIDERS
     drag: float = 2
     first: tuple[str, ...] = ("dense",)  # computed, and not counted: then all workers are there
@@ -88,7 +88,7 @@ class Size:
     computing: float = 10
 
 
-REDUCED = Size(1, ("home",), VISITS[:1], 100, SLIDERS[:1], 0.3, (), ("dense",), 1)
+REDUCED = Size(1, ("home",), VISITS[:1], 0, SLIDERS[:1], 0.3, (), ("dense",), 1)
 
 
 class Visit(NamedTuple):
@@ -381,7 +381,8 @@ async def main() -> None:
         async with async_playwright() as playwright:
             await visits(playwright, ports, size)
             print(f"  The static edition's files are {whole / MEGA:.1f} MB, sent compressed")
-            await slow_line(playwright, ports, size)
+            if size.slow:
+                await slow_line(playwright, ports, size)
             await at_work(playwright, ports, size)
 
 
