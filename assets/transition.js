@@ -1,8 +1,7 @@
 // Settings on their way from one state to another: over the stops of their sliders, so that a reveal is seen.
 
 const REVEAL_MS = 1600,
-  STEP_MS = 700,
-  PATIENCE_MS = 400; // a picture on the way that takes longer isn't waited for: the end is shown at once
+  STEP_MS = 700;
 
 export class Transition {
   /** @param {import("./chapter.js").Chapter} chapter */
@@ -26,9 +25,7 @@ export class Transition {
     const began = performance.now(),
       lasts = steps ? STEP_MS * steps : REVEAL_MS;
     const frame = (/** @type {number} */ now) => {
-      const { waiting, askedFor } = this.chapter;
-      const slow = waiting && now - askedFor > PATIENCE_MS;
-      const time = slow ? 1 : Math.min((now - began) / lasts, 1),
+      const time = Math.min((now - began) / lasts, 1),
         share = steps ? time : 1 - (1 - time) ** 3;
       this.now = time < 1 ? Object.fromEntries(ways.map(([name, at]) => [name, at(share)])) : {};
       this.chapter.frame.classList.toggle("moving", time < 1);
