@@ -163,7 +163,8 @@ export class Exchange {
     return (message.kind === "frames" ? this.answered : message.id) === this.number;
   }
 
-  /** @param {any} message "lab", "panels", "frames", "line", "cost", "verdict" or "problem" of the race that was asked for last */
+  // Of the race that was asked for last: "lab", "panels", "frames", "line", "cost", "verdict" or "problem".
+  /** @param {any} message */
   receive(message) {
     const { coming } = this;
     if (message.kind === "verdict") {

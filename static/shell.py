@@ -227,9 +227,9 @@ class Shell:
 
 
 def begin(post: Post, start: Start, fetch: Fetch, cores: int) -> Shell:
-    """Return the shell of this worker, whose event loop is Pyodide's, and its matrix products ours.
+    """Return the shell of this worker, once its matrix products are quick (`static.products`).
 
-    That loop refuses a time that has passed since it was chosen; every other takes it for now.
+    Pyodide's event loop refuses a time that has passed since it was chosen; every other takes it for now.
     """
     loop = asyncio.get_running_loop()
     later = loop.call_later

@@ -207,7 +207,7 @@ def _chance(lanes: Sequence[Lane], first: Standing, last: Standing, also: str) -
         f"The difference of {found.points:.1f} points between {lanes[first.lane].name} and "
         f"{lanes[last.lane].name} may be chance: {why}.",
         also,
-        change="More seeds would show whether there is one.",
+        change="More seeds would show whether they differ.",
         read=("opening", "E8"),
     )
 

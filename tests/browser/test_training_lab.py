@@ -559,6 +559,14 @@ def test_a_wait_says_how_long_and_is_never_cut(page: Page, width: int) -> None:
     expect(words).to_have_text(re.compile(r"^computing limits this to about [\d.]+ steps? a second$"))
 
 
+def test_before_anything_is_known_no_heading_stands_alone(page: Page) -> None:
+    page.route_web_socket("**/live", lambda _: None)  # nobody answers
+    page.goto(SMALL)
+    expect(page.locator(".bar")).to_be_visible()
+    for heading in (".verdict dt", ".standing th"):
+        expect(page.locator(heading).filter(visible=True)).to_have_count(0)
+
+
 @pytest.mark.parametrize("width", [1440, 390])
 def test_a_long_wait_offers_a_single_seed(page: Page, width: int) -> None:
     page.set_viewport_size({"width": width, "height": 844})
