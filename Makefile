@@ -30,6 +30,12 @@ NUMPY_WHEEL ?=
 # One thread a process: small matrices are faster so, and runs side by side do not fight over the cores.
 export OPENBLAS_NUM_THREADS ?= 1
 
+# One kind of kernels, those of AVX2: a seed gives the same curves on processors that have AVX-512 as well. Long runs
+# of deep networks end elsewhere after a single rounding, and links and sentences are about how they end.
+ifeq ($(shell grep -qm1 avx512f /proc/cpuinfo 2>/dev/null && echo yes),yes)
+export OPENBLAS_CORETYPE ?= Haswell
+endif
+
 # An environment whose Python has gone (or is too old) is made anew.
 ifneq ($(shell $(PY) -c "import sys, pip; print(sys.version_info >= (3, 11))" 2>/dev/null),True)
 STALE := venv
