@@ -46,6 +46,7 @@ export class Chapter {
     this.due = ""; // the scene whose answer has just been given: its reveal is played when it is measured
     this.jump = false; // to the reveal of a scene answered earlier, as soon as it is known
     this.dragging = false;
+    this.touched = ""; // the setting that was changed last
     this.drafted = false;
     /** @type {boolean | undefined} */
     this.wasNarrow = undefined;
@@ -121,19 +122,33 @@ export class Chapter {
   /** @param {string} name @param {any} value @param {number} [time] */
   input(name, value, time) {
     if (this.open) return;
+    const { plays, resets } = this.control(name);
     this.motion.stop();
     this.dragging = true;
+    this.touched = name;
     this.values[name] = value;
-    for (const other of this.control(name).resets) this.values[other] = structuredClone(this.data.defaults[other]);
+    for (const other of resets) this.values[other] = structuredClone(this.data.defaults[other]);
+    if (plays) {
+      this.played(plays)?.stop?.();
+      this.values[plays] = this.control(plays).high; // all of it is seen until the gesture ends
+    }
     this.showValues();
     this.ask(time);
   }
 
   // The gesture has ended: the address follows, and what was drafted is drawn in full.
   release() {
+    const { plays } = this.control(this.touched) ?? {};
+    this.touched = "";
     this.dragging = false;
     this.commit();
-    if (this.drafted) this.askAtOnce();
+    if (plays) this.played(plays)?.restart?.();
+    if (this.drafted && !this.dragging) this.askAtOnce();
+  }
+
+  /** @param {string} name of a playhead */
+  played(name) {
+    return this.shows.find((one) => one.name === name);
   }
 
   // New settings from elsewhere: another link, the way back.

@@ -204,6 +204,17 @@ export class Hands {
     this.commit();
   }
 
+  // Chooses what is under a pointer that is drawn across cells.
+  /** @param {Hand} hand @param {PointerEvent} event */
+  sweep(hand, { offsetX, offsetY, timeStamp }) {
+    const { figure, geometry } = /** @type {NonNullable<Hands["shown"]>} */ (this.shown);
+    const hit = nearest(figure, geometry, offsetX, offsetY, { trace: hand.index, reach: REACH });
+    const value = hit && this.valueOf(hand, hit.point);
+    if (!hit || value === undefined || value === this.options.getValues()[hand.control]) return;
+    this.picked[hand.key] = hit.point;
+    this.input(hand.control, value, timeStamp);
+  }
+
   // ---- pointers ---------------------------------------------------------------------------------------------------
 
   // The dot of a draggable trace that a pointer takes.
@@ -264,7 +275,10 @@ export class Hands {
     if (!gesture) return;
     const { hand, point } = gesture;
     this.gesture = gesture;
-    if (hand.kind === "click") return; // the page may still be scrolled from here
+    if (hand.kind === "click") {
+      if (hand.meta.sweep) this.canvas.setPointerCapture(event.pointerId);
+      return; // the page may still be scrolled from here
+    }
     event.preventDefault();
     this.handles.focus(hand.key);
     this.canvas.setPointerCapture(event.pointerId);
@@ -303,6 +317,9 @@ export class Hands {
       this.set(hand, gesture.point, valueAt(axis, axis.id[0] === "x" ? event.offsetX : event.offsetY), event.timeStamp);
     } else if (hand.kind === "brush" && gesture.moved) {
       this.select(hand, gesture.anchor ?? gesture.x, event.offsetX, event.timeStamp);
+      this.point(event);
+    } else if (hand.kind === "click" && hand.meta.sweep) {
+      if (gesture.moved) this.sweep(hand, event);
       this.point(event);
     } else {
       if (hand.kind === "scrub" && (gesture.moved || event.pointerType !== "touch")) this.scrub(hand, event);

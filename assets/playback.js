@@ -7,7 +7,8 @@ const STEPS_A_SECOND = 30;
 /**
  * @typedef {Record<string, any> & {name: string, kind: string, label: string, choices: string[], stops: number[]}} Control
  * @typedef {{onInput: (value: any, time: number) => void, onChange: () => void}} Listener
- * @typedef {{row: HTMLElement, show: (value: any) => void, stop?: () => void, toggle?: () => void}} Made
+ * @typedef {{row: HTMLElement, show: (value: any) => void, stop?: () => void, toggle?: () => void,
+ *   restart?: () => void}} Made
  */
 
 /**
@@ -142,6 +143,12 @@ function playhead(parent, control, { onInput, onChange }) {
     face();
     if (tell) onChange();
   }
+  // From the beginning, for those who don't mind that it moves.
+  function restart() {
+    if (matchMedia("(prefers-reduced-motion: reduce)").matches) return;
+    go(control.low, performance.now());
+    toggle();
+  }
   function face() {
     play.innerHTML = playing ? ICONS.pause : ICONS.play;
     play.title = playing ? "Pause" : "Play";
@@ -155,5 +162,6 @@ function playhead(parent, control, { onInput, onChange }) {
     },
     stop,
     toggle,
+    restart,
   };
 }

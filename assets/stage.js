@@ -1,4 +1,5 @@
 // What a view shows: figures, equations, lamps, meters, notes, the text. It draws what Python sent, nothing else.
+import { Board } from "./board.js";
 import { Contents } from "./contents.js";
 import { element } from "./controls.js";
 import { Equations } from "./equations.js";
@@ -13,7 +14,7 @@ export const NARROW = 600; // pixels: below, Python leaves small margins
  * @typedef {{name: string, on: boolean, text: string, level: string}} Light
  * @typedef {{name: string, title: string, value: number, expected: number, text: string}} Meter
  * @typedef {{kind: "view", id: number, figures: Record<string, Figure>, text: string, notes: Record<string, string>,
- *   waiting: string, growing: boolean, equations: import("./equations.js").Equation[], lights: Light[],
+ *   waiting: string, growing: boolean, board: import("./board.js").Table | null, equations: import("./equations.js").Equation[], lights: Light[],
  *   meters: Meter[], story?: any, problems: string[]}} View
  */
 
@@ -29,6 +30,7 @@ export class Stage {
     this.side = element(panel, "div", "measures");
     this.equations = new Equations(left);
     this.words = element(left, "p", "verdict", { role: "status" });
+    this.board = new Board(left, chapter.data.base);
     /** @type {Record<string, Plot>} */
     this.plots = {};
     /** @type {Record<string, HTMLElement>} */
@@ -121,6 +123,7 @@ export class Stage {
     const words = view.waiting || view.text;
     if (this.words.textContent !== words) this.words.textContent = words;
     this.equations.show(view.equations);
+    this.board.show(view.board ?? null);
     this.showLights(view.lights);
     for (const [name, text] of Object.entries(view.notes)) {
       const box = this.box(name);

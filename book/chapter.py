@@ -70,6 +70,31 @@ class Job(NamedTuple):
     light: bool = False
 
 
+class Cell(NamedTuple):
+    """A cell of a `Board`: "good" supports its row's claim, "warning" speaks against it, "" does neither.
+
+    address : below the root; with one, the cell is a link
+    """
+
+    text: str
+    level: str = ""
+    address: str = ""
+
+
+class Row(NamedTuple):
+    """A row of a `Board`: its name, and a cell for each column."""
+
+    name: str
+    cells: tuple[Cell, ...]
+
+
+class Board(NamedTuple):
+    """A table in words, below the figures; ``columns`` are the heads of all but the rows' names."""
+
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+
+
 @dataclass(frozen=True)
 class View:
     """What one state of a chapter shows.
@@ -79,6 +104,7 @@ class View:
     figures : by name, in order, as `book.figure.figure` makes them
     table : columns of one length, by name: the CSV
     notes : by the name of a figure, meter or lamp, a sentence below it
+    board : findings side by side in words, below the figures
     waiting : what is still being computed, in words; empty when all is there
     """
 
@@ -90,6 +116,7 @@ class View:
     lights: tuple[Light, ...] = ()
     meters: tuple[Meter, ...] = ()
     notes: Mapping[str, str] = field(default_factory=dict)
+    board: Board | None = None
     waiting: str = ""
 
 

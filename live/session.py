@@ -273,7 +273,7 @@ class Session:
             "figures": figures, "text": view.text, "notes": dict(view.notes), "waiting": view.waiting,
             "growing": waiting, "equations": [equation.describe() for equation in view.equations],
             "lights": [light._asdict() for light in view.lights],
-            "meters": [meter._asdict() for meter in view.meters],
+            "meters": [meter._asdict() for meter in view.meters], "board": view.board,
         }  # fmt: skip
         scene = chapter.scene(values)
         asked = scene is not None and bool(scene.choices) and not chapter.is_open(values)

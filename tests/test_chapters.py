@@ -24,7 +24,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bnlib.experiments import EXPERIMENTS
-from book.chapter import Chapter, Choice, Job, Light, Meter, Scene, View, packed_figures
+from book.chapter import Board, Cell, Chapter, Choice, Job, Light, Meter, Row, Scene, View, packed_figures
 from book.controls import Control, Values, describe, read, write
 from book.equations import Equation, Term
 from book.export import csv_text, script_text
@@ -157,6 +157,8 @@ def written(view: View) -> Texts:
     found: Texts = [("text", view.text), ("waiting", view.waiting)]
     found += [(f"note {name}", text) for name, text in view.notes.items()]
     found += [(f"light {light.name}", light.text) for light in view.lights]
+    for row in view.board.rows if view.board else ():
+        found += [("board", row.name), *((f"board {row.name}", cell.text) for cell in row.cells)]
     for meter in view.meters:
         found.append((f"meter {meter.name}", f"{meter.title} {meter.text}"))
         found += [
@@ -305,6 +307,7 @@ def slips(view: View, words: str) -> Iterator[tuple[str, View]]:
     """The view with words of ours, in one place after the other."""
     yield "text", replace(view, text=f"{view.text} {words}")
     yield "note", replace(view, notes={**view.notes, "slip": words})
+    yield "board", replace(view, board=Board(("",), (Row("slip", (Cell(words),)),)))
     yield "light", replace(view, lights=(*view.lights, Light("slip", True, words)))
     yield "meter", replace(view, meters=(*view.meters, Meter("slip", words, 0, 0, "")))
     yield "meter's text", replace(view, meters=(*view.meters, Meter("slip", "", 0, 0, words)))
@@ -385,6 +388,7 @@ def test_a_chapter_declares_all_that_a_reader_needs(name: str) -> None:
         assert all(control.low <= stop <= control.high for stop in (*control.stops, *control.marks))
         assert not control.names or len(control.names) == len(control.choices)
         assert set(control.resets) <= set(names)
+        assert not control.plays or chapter.table[names.index(control.plays)].kind == "step"
     assert len({scene.name for scene in chapter.scenes}) == len(chapter.scenes)
 
 
@@ -464,6 +468,12 @@ def check_view(chapter: Chapter, values: Values, view: View) -> None:
         assert 0 <= meter.value <= 1 and 0 <= meter.expected <= 1, meter
     assert all(light.level in ("good", "warning") for light in view.lights)
     assert len({equation.key for equation in view.equations}) == len(view.equations)
+    if view.board:
+        cells = [cell for row in view.board.rows for cell in row.cells]
+        assert all(len(row.cells) == len(view.board.columns) for row in view.board.rows)
+        assert all(cell.text and cell.level in ("", "good", "warning") for cell in cells)
+        paths = {page.path for page in pages().values()}
+        assert {cell.address.partition("?")[0] for cell in cells if cell.address} <= paths
 
 
 def check_address(chapter: Chapter, values: Values) -> None:

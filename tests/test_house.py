@@ -396,7 +396,7 @@ EVIDENCE = {
     *("bnlib.workers",),
 }
 LESSONS = {"bnlib.lessons"}
-MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4800, "claims": 3600, "lessons": 2000}
+MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4800, "claims": 3600, "lessons": 2400}
 
 
 def floor_of(module: str) -> str:

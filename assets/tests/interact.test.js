@@ -421,6 +421,28 @@ test("keys go from bar to bar and over a heat map's cells as they lie, Enter and
   assert.deepEqual(walked, [4, 5, 5, 2, 2, 2]);
 });
 
+test("a pointer drawn across cells chooses each one under it; a finger that scrolls the page none", () => {
+  const z = [new Float32Array([0, 1, 2]), new Float32Array([3, 4, 5])],
+    meta = { click: "bin", values: [5, 6, 7, 8, 9, 10], sweep: true },
+    page = play(figure([{ type: "heatmap", x: [-4, 0, 4], y: [0.25, 0.75], z, meta }]), { bin: 5 });
+  page.canvas.fire("pointerdown", place(page, -4, 0.25));
+  assert.equal(page.canvas.captured, 3);
+  page.canvas.fire("pointermove", place(page, -3.8, 0.25));
+  for (const [x, y] of [
+    [0, 0.25],
+    [0.5, 0.3],
+    [4, 0.75],
+    [900, 0.75],
+  ])
+    page.canvas.fire("pointermove", place(page, x, y));
+  page.canvas.fire("pointerup", place(page, 4, 0.75));
+  assert.deepEqual(page.drain(), [["bin", 6], ["bin", 10], "change"]);
+  page.canvas.fire("pointermove", place(page, 0, 0.25));
+  page.canvas.fire("pointerdown", { ...place(page, 0, 0.25), pointerType: "touch" });
+  page.canvas.fire("pointercancel", {});
+  assert.deepEqual(page.drain(), [], "let go");
+});
+
 test("a brush selects from where it is pressed to where it is let go; its ends can be moved, two clicks take all", () => {
   const page = play(figure([{ ...dots(), mode: "lines", meta: { brush: "steps" } }]));
   const stroke = (/** @type {number} */ from, /** @type {number} */ to) => {
