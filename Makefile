@@ -77,7 +77,7 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m "not browser"; \
 	wait $$checking || failed="$$failed style-and-types"; cat "$$checks"; \
 	step chromium $(PY) tools/bootstrap.py chromium; \
-	step browser-tests $(PY) -m pytest -n $(JOBS) --dist loadfile -m browser $(BROWSER); \
+	step browser-tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m browser $(BROWSER); \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi
 
 lint: $(DEV) ## check style and types only
