@@ -1,0 +1,45 @@
+"""The chapter "Learning rate and initialization" in a real browser: a rate is dragged, a cell's runs play."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from book.words import brief
+from pages._learning_rate_parts import ROW, SCALES
+from tests.browser.gestures import address, drag_slider, wait_for_address, watch_pictures
+from tests.browser.test_chapters import open_scene, settled
+
+pytestmark = pytest.mark.browser
+
+
+def test_curves_follow_the_learning_rate(page: Page) -> None:
+    open_scene(page, "learning_rate", "rate", "guesses=rate:2&lr=1.0")
+    words = page.locator(".verdict")
+    expect(words).to_contain_text("Learning rate 1:")
+    pictures = watch_pictures(page)
+    release = drag_slider(page, "lr", 0.7, 0.05, hold=True)
+    expect(words).to_contain_text("Learning rate 0.003:")
+    assert pictures() >= 2, "while the button is still down"
+    release()
+    wait_for_address(page, "lr=0.003")
+
+
+def test_a_cell_that_is_chosen_plays_its_runs(page: Page) -> None:
+    open_scene(page, "learning_rate", "map", "guesses=map:1")
+    words = page.locator(".verdict")
+    expect(words).to_contain_text("Learning rate 0.1, weights × 1:")
+    page.locator("[data-control=cell]").first.focus()
+    page.keyboard.press("ArrowRight")
+    page.keyboard.press("Enter")
+    wait_for_address(page, r"cell=\d")
+    settled(page)
+    expect(words).not_to_contain_text("Learning rate 0.1, weights × 1:")
+    chosen = re.search(r"cell=(\d+)", address(page))
+    assert chosen
+    row, column = divmod(int(chosen[1]), len(ROW))
+    where = f"Learning rate {brief(ROW[column])}, weights × {brief(SCALES[row])}"
+    expect(words).to_contain_text(where)
+    expect(page.locator("figcaption", has_text=where).first).to_be_visible()
