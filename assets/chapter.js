@@ -207,6 +207,14 @@ export class Chapter {
     this.scenes.show(scene);
   }
 
+  // The settings that a scene begins with, or is revealed at, without those that stay as they are.
+  /** @param {Values} [settings] */
+  beginning(settings = {}) {
+    const kept = this.data.controls.filter((/** @type {any} */ one) => one.keeps);
+    const names = kept.map((/** @type {any} */ one) => one.name);
+    return structuredClone(Object.fromEntries(Object.entries(settings).filter(([name]) => !names.includes(name))));
+  }
+
   /** @param {number} way */
   move(way) {
     const { story } = this.data;
@@ -220,7 +228,7 @@ export class Chapter {
     const scene = this.data.story.find((/** @type {Scene} */ one) => one.name === name);
     const answered = this.guess(name) !== undefined;
     const known = answered ? this.stories[name]?.reveal : undefined;
-    this.values = { ...this.values, ...structuredClone(known ?? scene.start), scene: name };
+    this.values = { ...this.values, ...this.beginning(known ?? scene.start), scene: name };
     this.due = "";
     this.jump = answered && !known;
     this.settle();
@@ -229,7 +237,7 @@ export class Chapter {
   startOver() {
     this.halt();
     const guesses = this.values.guesses.filter((/** @type {[string, number]} */ [name]) => name !== this.values.scene);
-    this.values = { ...this.values, ...structuredClone(this.scene?.start), guesses };
+    this.values = { ...this.values, ...this.beginning(this.scene?.start), guesses };
     this.settle();
   }
 
@@ -254,7 +262,7 @@ export class Chapter {
   reveal(story) {
     this.due = "";
     const from = this.values;
-    this.values = { ...this.values, ...structuredClone(story.reveal) };
+    this.values = { ...this.values, ...this.beginning(story.reveal) };
     this.motion.play(from, this.values);
     this.settle();
   }
@@ -268,7 +276,7 @@ export class Chapter {
     if (this.due === name) this.reveal(story);
     else if (this.jump) {
       this.jump = false;
-      this.values = { ...this.values, ...structuredClone(story.reveal) };
+      this.values = { ...this.values, ...this.beginning(story.reveal) };
       this.settle();
     } else if (this.scene) this.scenes?.tell(this.scene);
   }

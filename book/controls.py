@@ -57,6 +57,7 @@ class Control:
     names : of choices, how each is called on the page
     says : how a stop's value is written beside the slider
     resets : settings that go back to their default when this one changes
+    keeps : stays as it is when another scene is chosen, or an answer revealed
     plays : a "step" that is played from its beginning once this setting has been changed
     look : "buttons" shows a choice as a row of buttons
     about : the explanation behind its "?": what it is, what happens when it is moved, and its name in PyTorch
@@ -79,6 +80,7 @@ class Control:
     names: tuple[str, ...] = ()
     says: Callable[[Any], str] | None = None
     resets: tuple[str, ...] = ()
+    keeps: bool = False
     plays: str = ""
     look: str = ""
     about: str = ""

@@ -147,7 +147,7 @@ def curves(
             data += over_seeds(np.arange(1, shown.shape[1] + 1), shown, NAMES[norm], TINTS[norm])
             told.append(f"{NAMES[norm]} ends at {shown[:, -1].mean():.0%}")
     alt = f"Right answers over training steps. {'; '.join(told) or 'Nothing is computed yet'}."
-    hint = f"Of the last {LAST} batches, in train(). {'' if place == 'side' else SHADES}"
+    hint = f"Right answers in the last {LAST} batches, in train(). {'' if place == 'side' else SHADES}"
     return fig.figure(
         data,
         title,

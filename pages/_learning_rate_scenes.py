@@ -61,9 +61,9 @@ SMALL = Scene(
 
 SCALE = Scene(
     "scale", "Weights × 10",
-    "Five layers with batch norm end with about 80% right at learning rate 0.1. Now all initial weights "
-    "are ten "
-    "times as large. Each norm puts out the same numbers as before. How many are right now?",
+    "Five layers with batch norm end with about 80% right at rate 0.1. Now all initial weights are ten "
+    "times as "
+    "large. Each norm puts out the same numbers as before. How many are right now?",
     (
         Choice("about 80%: the norms see to that", 0.8,
                "What the hidden layers put out is the same before the first step. What a step does is not."),

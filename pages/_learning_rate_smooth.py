@@ -80,7 +80,12 @@ def view(values: Values, found: Found) -> View:
     table: dict[str, Any] = {"layers": np.array(DEPTHS)}
     for norm in NORMS:
         table[f"growth_{norm}"] = np.array([growth(found[f"{norm} {d} start"]) for d in DEPTHS])
-    return View(numbers, text, figures, table)
+    note = (
+        f"{DEEPEST} layers start so rough that training multiplies rounding errors: after {TAUGHT} "
+        f"steps another "
+        "program gets somewhat other values."
+    )
+    return View(numbers, text, figures, table, notes={"beta": note})
 
 
 def _numbers(found: Found, depth: int, when: str) -> Numbers:

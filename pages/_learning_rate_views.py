@@ -225,8 +225,8 @@ def _gain(here: dict[str, Any], lr: float) -> Figure:
     for norm, own in here.items():
         if own is not None:
             for where, key, theory in (
-                ("own batch", "own_fall", "own"),
-                ("other digits", "fall", "expected"),
+                ("own", "own_fall", "own"),
+                ("other", "fall", "expected"),
             ):
                 names.append(f"{'none' if norm == 'none' else 'norm'}: {where}")
                 measured.append(average(own[key]))
@@ -242,7 +242,7 @@ def _gain(here: dict[str, Any], lr: float) -> Figure:
         f"{n}: {brief(m)}, expected {brief(e)}" for n, m, e in zip(names, measured, expected, strict=True)
     )
     notes = [
-        fig.label(n, max(m, e, 0.0), f"{m:.2g} of {e:.2g}".replace("-", "−"), yshift=14)
+        fig.label(n, max(m, e, 0.0), f"{m:.2g} of {e:.2g}".replace("-", "−"), yshift=14, size=11)
         for n, m, e in zip(names, measured, expected, strict=True)
     ]
     return fig.figure(

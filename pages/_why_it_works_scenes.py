@@ -5,9 +5,24 @@ from __future__ import annotations
 from book.chapter import Choice, Scene
 
 VOTE = Scene(
-    "vote", "Vote first",
-    task="Four explanations are on offer. Which one do you believe? Vote, then test it in the scenes.",
-    controls=("vote", "seed"),
+    "vote", "What is to be explained",
+    "Three sigmoid layers, as in figure 1 of the 2015 paper, at learning rate 0.1. After 500 steps they are "
+    "right hardly more often than a guess. How often with batch norm?",
+    (
+        Choice("hardly more often, too", "none_right",
+               "Both begin with the same weights and see the same digits."),
+        Choice("about 50%", 0.5, "It passes 50% within its first 50 steps, and goes on."),
+        Choice("over 90%", 0.95),
+    ),
+    "batch_right", {}, {},
+    "Batch norm was right on {batch_right:.1%} of the digits, the other network on {none_right:.1%}.",
+    "With these small weights, what enters a sigmoid of the last layer differs by {narrow:.2f} from digit to "
+    "digit before training (15% to 85% of them). With batch norm it differs by {wide:.2f}. But there are "
+    "four explanations of the lead on offer.",
+    "This gap belongs to this learning rate and these weights: at rate 2 the other network learns, too (next "
+    "scene). And each explanation makes a prediction that can fail.",
+    "Which explanation do you believe? Vote beside the picture, then test it. Your vote stays with you.",
+    ("vote", "seed"),
 )  # fmt: skip
 
 STEADY = Scene(
@@ -18,7 +33,7 @@ STEADY = Scene(
         Choice("about 30 points more", 30.0,
                "Early in training it does lead by that much and more. The other network catches up."),
         Choice("about 10 points more", 10.0,
-               "After 350 steps or so it was about that. The other network learns on."),
+               "On the way it was that, for a while. The other network learns on."),
         Choice("1 or 2 points more", 1.5),
     ),
     "gap", {}, {"lr": "2"},

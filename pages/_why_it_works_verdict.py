@@ -14,7 +14,7 @@ from book import figure as fig
 from book.chapter import Board, Cell, Found, Numbers, Row, View
 from book.charts import average, progress
 from book.controls import Values
-from book.figure import BLUE, COLOURS, INK, ORANGE, Figure
+from book.figure import COLOURS, GREEN, INK, ORANGE, Figure
 from book.race.evidence import race_address
 from book.words import brief
 from pages._why_it_works_loss import late, turned
@@ -36,7 +36,7 @@ TABLE = ("loss: none / noisy norm", "loss: noisy / batch norm")  # what a script
 COLUMNS = ("Does it happen?", "Does the lead need it?", "Where it ends")
 HERE = "why-it-works?scene="
 LEVELS = (
-    ("good", BLUE, "supports it"),
+    ("good", GREEN, "supports it"),
     ("warning", ORANGE, "speaks against it"),
     ("", COLOURS[9], "neither"),
 )
@@ -74,7 +74,8 @@ TRIALS = (
          f"{HERE}smooth",
          "Yes: in training the range is {0} times as large without a norm.",
          "No: in training the range without a norm is {0} times that with one."),
-    Trial("smooth", 1, False, "loss: none / layer norm", ("smooth none", "smooth layer", "smooth batch"), f"{HERE}smooth",
+    Trial("smooth", 1, False, "loss: none / layer norm", ("smooth none", "smooth layer", "smooth batch"),
+         f"{HERE}smooth",
          "Not always: layer norm’s range is {rough} times batch norm’s, and its loss at the end is {0} times "
          "lower than without a norm.",
          "Perhaps: layer norm, {rough} times as rough, has no lead (loss without a norm × {0})."),
@@ -207,6 +208,12 @@ def board(values: Values, found: Found, known: Mapping[str, Interval]) -> Board:
     pair = Race("All samples in each step", (whole(values, "none"), whole(values, "batch")), FULL)
     if address := race_address(pair):
         cells["noise", 1] = cells["noise", 1]._replace(address=f"training-lab?{address}")
+    if vote := values["vote"]:  # it goes along to the scenes of this chapter
+        cells |= {
+            place: one._replace(address=f"{one.address}&vote={vote}")
+            for place, one in cells.items()
+            if one.address.startswith(HERE)
+        }
     names = {why: words for why, words in VOTES.items() if why}
     rows = (Row(words.capitalize(), tuple(cells[why, k] for k in range(3))) for why, words in names.items())
     return Board(COLUMNS, tuple(rows))

@@ -59,22 +59,33 @@ def _answers(found: Found, rate: str, until: int = LONG) -> Figure:
 
 
 def vote(values: Values, found: Found) -> View:
-    """Show what is to be explained."""
+    """Show what is to be explained; while the question is open, the network without a norm."""
     pair: dict[str, Any] = {norm: found.get(f"{norm} 0.1") for norm in ("batch", "none")}
+    if values["open"]:
+        figures = {"learned": _answers({"none 0.1": pair["none"]}, "0.1")}
+        if pair["none"] is None:
+            return View(figures=figures, waiting=progress(found))
+        right_none = average(right(pair["none"])[:, -1])
+        text = f"Without a norm: right on {right_none:.1%} of the digits after {LONG} steps. A guess: 10%."
+        return View({"none_right": right_none}, text, figures)
     figures = {"learned": _answers(found, "0.1")}
     waiting = progress(found)
     if waiting:
         return View(figures=figures, waiting=waiting)
+    width = {
+        norm: average(own["quantiles"][:, 0, 2] - own["quantiles"][:, 0, 0]) for norm, own in pair.items()
+    }
     share = {norm: right(own) for norm, own in pair.items()}
     gap = paired(100 * (share["batch"][:, -1] - share["none"][:, -1]))
     numbers: Numbers = {
         "batch_right": average(share["batch"][:, -1]), "none_right": average(share["none"][:, -1]),
         "gap": gap.mean, "steps": float(LONG), "learned_none": 64.0 * 65, "learned_batch": 64.0 * 66,
+        "narrow": width["none"], "wide": width["batch"],
     }  # fmt: skip
     text = (
         f"After {LONG} steps batch norm is right on {numbers['batch_right']:.1%} of the digits, the network "
         f"without a norm on {numbers['none_right']:.1%}: {difference_text(gap)}. Both begin with the same "
-        "weights. Why is that? "
+        "weights. Why? "
     )
     if values["vote"]:
         text += f"Your vote: {VOTES[values['vote']]}. It stays with you; the last scene comes back to it."

@@ -44,7 +44,7 @@ from pages._why_it_works_views import noise, steady, vote
 CONTROLS = (
     Control(
         "vote", "choice", "", "your vote", choices=tuple(VOTES), names=tuple(VOTES.values()), look="buttons",
-        group="view",
+        group="view", keeps=True,
         about="What you believe is the reason why batch norm helps training. It changes no number. The last "
         "scene puts what was measured beside it.",
     ),
@@ -224,8 +224,8 @@ CHAPTER = Chapter(
         "these claims can be tested.",
         "You can’t say that what is left is the cause: here a smoother loss and faster training come "
         "together, and layer norm trains nearly as fast without it.",
-        "Go on to the training lab and test an explanation of your own, or to regularization for what the "
-        "noise does.",
+        "Go on to “Regularization” for what the noise does, or test an explanation of your own in the "
+        "training lab.",
     ),
     sources=(
         Source(

@@ -26,11 +26,11 @@ def test_weights_are_multiplied_under_the_finger(page: Page) -> None:
     expect(words).to_contain_text("the same training, to rounding")
 
 
-def test_a_vote_is_kept_until_the_board_answers_it(page: Page) -> None:
-    open_scene(page, "why_it_works", "vote")
+def test_the_board_answers_a_vote_and_leads_to_its_scenes(page: Page) -> None:
+    open_scene(page, "why_it_works", "verdict")
+    expect(page.locator(".verdict")).to_contain_text("You have not voted")
     page.locator("[data-control=vote]").get_by_text("steady inputs", exact=True).click()
-    wait_for_address(page, "vote=steady")
-    open_scene(page, "why_it_works", "verdict", "vote=steady")
     expect(page.locator(".verdict")).to_contain_text("Your vote: steady inputs. It happens here")
     page.get_by_role("link", name="No: with noise its inputs move").click()
     wait_for_address(page, "scene=noise")
+    wait_for_address(page, "vote=steady")
