@@ -26,7 +26,7 @@ DONE = "groups of networks are trained"
 
 RATES, DEEP, STEPS = (0.003, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0), 10, 100  # the first scene
 PARTS = tuple(RATES[k : k + 2] for k in range(0, len(RATES), 2))  # a job each
-SMALL, SLOW, EVERY, DIGITS = (0.003, 0.01, 0.1), 200, 20, 320  # the second
+SMALL, SLOW, EVERY, DIGITS = (0.003, 0.01, 0.1), 300, 30, 320  # the second
 ROW, SCALES, SHALLOW, SHORT = (0.01, 0.03, 0.1, 0.3, 1.0, 3.0), (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0), 5, 60
 MIDDLE, LARGE = 0.1, 10.0  # learning rate, and scale, of the third
 DEPTHS, TAUGHT = (2, 5, 10, 20), 50  # the last
@@ -42,6 +42,11 @@ def deep(values: Values, norm: str, lr: float = 0.1) -> RunConfig:
 def shallow(values: Values, norm: str, scale: float = 1.0, lr: float = MIDDLE) -> RunConfig:
     """Return eight networks of five layers, initial weights ``scale`` times He's."""
     return _config(values, norm=norm, depth=SHALLOW, init_scale=scale, lr=lr)
+
+
+def plain(values: Values, norm: str) -> RunConfig:
+    """Return eight networks of five layers that get pixels as they are, at the second scene's rate."""
+    return _config(values, norm=norm, depth=SHALLOW, lr=SMALL[1], inputs="raw")
 
 
 def rough(values: Values, norm: str, depth: int) -> RunConfig:

@@ -164,7 +164,7 @@ def script(values: Values) -> str:
     if scene == "rate":
         return head + RATE.format(**known, rates=RATES, depth=DEEP, steps=STEPS)
     if scene == "small":
-        more = {"lr": near(values["small_lr"], SMALL), "depth": DEEP, "steps": SLOW, "every": EVERY}
+        more = {"lr": near(values["small_lr"], SMALL), "depth": SHALLOW, "steps": SLOW, "every": EVERY}
         return NETWORKS + STANDARD + SMALL_RATE.format(**known, **more, digits=DIGITS)
     if scene == "scale":
         more = {"lr": MIDDLE, "depth": SHALLOW, "steps": SHORT, "at": near(values["scale"], SCALES)}

@@ -17,6 +17,7 @@ from book.words import brief
 from pages._learning_rate_parts import (
     DIGITS,
     DONE,
+    EVERY,
     HALF,
     LARGE,
     MIDDLE,
@@ -168,7 +169,7 @@ def small(values: Values, found: Found) -> View:
         f"and {numbers['loss_none']:.2f} without: {words}."
     )
     note = (
-        f"Bars: what a step lowers the loss by, mean of {SLOW // 20 + 1} looks. Black: first order, lr "
+        f"Bars: what a step lowers the loss by, mean of {SLOW // EVERY + 1} looks. Black: first order, lr "
         f"⟨∇L, g⟩ "
         f"for other digits and lr ‖g‖² for the own batch."
     )
@@ -200,6 +201,7 @@ def _small_numbers(found: Found, lr: float) -> Numbers:
             f"{name}_{norm}": average(own[name]) for name in ("expected", "fall", "own", "own_fall", "alike")
         }
         numbers[f"large_{norm}"] = average(found[f"{norm} {SMALL[-1]:g}"]["loss"][:, -1])
+        numbers[f"raw_{norm}"] = average(found[f"{norm} raw"]["loss"][:, -1])
     numbers["factor"] = numbers["expected_none"] / numbers["expected_batch"]
     numbers["own_factor"] = numbers["own_batch"] / numbers["own_none"]
     return numbers
@@ -213,7 +215,7 @@ def _losses(here: dict[str, Any], lr: float) -> Figure:
             data += over_seeds(own["step"], own["loss"], NAMES[norm], TINTS[norm])
             told.append(f"{NAMES[norm]} ends at {own['loss'][:, -1].mean():.2f}")
     return fig.figure(
-        data, f"Loss of {DIGITS} digits at learning rate {brief(lr)}, ten layers",
+        data, f"Loss of {DIGITS} digits at learning rate {brief(lr)}, five layers",
         f"Falling curves. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.axis(0, SLOW, "step"), fig.axis(0, 4, "loss"), showlegend=len(here) > 1, hint=SHADES,
     )  # fmt: skip

@@ -28,6 +28,7 @@ from pages._learning_rate_parts import (
     deep,
     grid,
     near,
+    plain,
     rough,
     shallow,
     thumbnail,
@@ -95,11 +96,13 @@ def jobs(values: Values) -> dict[str, Job]:
             for place, part in enumerate(PARTS)
         }
     if scene == "small":
-        return {
-            f"{norm} {lr:g}": Job(rates.gains, (deep(values, norm, lr), SLOW, EVERY, DIGITS))
+        looked = {
+            f"{norm} {lr:g}": Job(rates.gains, (shallow(values, norm, lr=lr), SLOW, EVERY, DIGITS))
             for lr in sorted(SMALL, key=lambda lr: abs(lr - SMALL[1]))
             for norm in NORMS
         }
+        raw = {f"{norm} raw": Job(rates.gains, (plain(values, norm), SLOW, SLOW, DIGITS)) for norm in NORMS}
+        return looked | raw
     if scene == "scale":
         hidden = (shallow(values, "batch"), (MIDDLE, 10 * MIDDLE), SHORT, LARGE)
         more = {"hidden": Job(rates.row, hidden)}
@@ -124,7 +127,8 @@ def lab(values: Values) -> Race | None:
         return Race(f"Ten layers at learning rate {lr:g}", tuple(deep(values, n, lr) for n in NORMS), STEPS)
     if scene == "small":
         lr = near(values["small_lr"], SMALL)
-        return Race(f"Ten layers at learning rate {lr:g}", tuple(deep(values, n, lr) for n in NORMS), SLOW)
+        lanes = tuple(shallow(values, norm, lr=lr) for norm in NORMS)
+        return Race(f"Five layers at learning rate {lr:g}", lanes, SLOW)
     if scene == "smooth":
         depth = int(near(values["depth"], DEPTHS))
         lanes = tuple(rough(values, norm, depth) for norm in NORMS)

@@ -253,10 +253,10 @@ CHAPTER = Chapter(
     experiments=("E5", "E6", "E7", "E9", "E10", "E17"),
     lab=lab,
     answers=(
-        Asked("Is it internal covariate shift?", "noise"),
+        Asked("Is it internal covariate shift?", "steady"),
+        Asked("What if its inputs are not steady?", "noise"),
         Asked("Does it smooth the loss?", "smooth"),
         Asked("Why can the weights’ length be ignored?", "length"),
-        Asked("What is settled?", "verdict"),
     ),
     thumbnail=thumbnail,
 )  # fmt: skip

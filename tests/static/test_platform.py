@@ -38,8 +38,8 @@ PACKAGES = ("_hypothesis_globals", "_hypothesis_pytestplugin", "_pytest", "hypot
 PACKAGES += ("packaging", "pluggy", "py", "pygments", "pytest", "sortedcontainers")
 SECONDS = 1800  # after which nothing more will come
 
-# The evidence is measured where there are processes, disks and torch; a page shows what was found. Lessons are
-# made of what is tested here.
+# The evidence is measured where there are processes, disks and torch; a page shows what was found. Lessons
+# are made of what is tested here.
 ELSEWHERE = ("audit", "claims_*", "command", "experiments", "found", "referee", "report", "sweep")
 # How many tests of a file must hold there, so that none is lost to what is absent.
 LEAST = {"norms": 150, "norm_properties": 20, "stats": 20, "zoo": 150, "weights": 100, "conv": 40}
