@@ -22,6 +22,11 @@ NETWORKS = (
     DIGITS
     + '''
 
+def variance(x, dim, keepdim=False):
+    """The biased variance; Tensor.var takes several times as long where it is not over the last axis"""
+    return (x - x.mean(dim, keepdim=True)).square().mean(dim, keepdim=keepdim)
+
+
 class Networks:
     """Dense networks side by side, one a seed; arrays are (seeds, samples, units).
 
@@ -35,7 +40,7 @@ class Networks:
         init_scale=1.0, eps=1e-5, momentum=0.9, gamma=1.0, beta=0.0,
     ):
         self.__dict__ |= {name: value for name, value in locals().items() if name != "self"}
-        self.seeds, self.step, self.parameters, self.velocity = list(seeds), 0, {}, {}
+        self.seeds, self.step, self.parameters, self.velocity, self.orders = list(seeds), 0, {}, {}, {}
         sizes = [64, *depth * [width], 10]
         full = lambda size, value: torch.full((len(self.seeds), 1, size), value)
         streams = [np.random.default_rng((seed, 0)) for seed in self.seeds]
@@ -61,9 +66,11 @@ class Networks:
             x = (x - mean) / (var + self.eps).sqrt()
         elif self.norm == "batch":  # samples 0, N/size, 2N/size, ... share
             parts = x.reshape(seeds, size, -1, units)
-            mean, var = parts.mean(1, keepdim=True), parts.var(1, correction=0, keepdim=True)
+            mean = parts.mean(1, keepdim=True)
+            parts = parts - mean
+            var = parts.square().mean(1, keepdim=True)
             self.seen[layer] = mean.detach().mean(2), var.detach().mean(2), size
-            x = ((parts - mean) / (var + self.eps).sqrt()).reshape(x.shape)
+            x = (parts / (var + self.eps).sqrt()).reshape(x.shape)
         else:
             parts = x.reshape(seeds, samples, self.groups if self.norm == "group" else 1, -1)
             mean, var = parts.mean(-1, keepdim=True), parts.var(-1, correction=0, keepdim=True)
@@ -91,9 +98,15 @@ class Networks:
         start, size, found = self.step * self.batch_size, self.batch_size, []
         for seed in self.seeds:
             epochs = range(start // len(X), (start + size - 1) // len(X) + 1)
-            stream = [np.random.default_rng((seed, 1, epoch)).permutation(len(X)) for epoch in epochs]
+            stream = [self.order(seed, epoch) for epoch in epochs]
             found.append(np.concatenate(stream)[start % len(X) :][:size])
         return X[np.stack(found)], Y[np.stack(found)]
+
+    def order(self, seed, epoch):
+        """In which order the seed's networks see all samples in an epoch"""
+        if (seed, epoch) not in self.orders:
+            self.orders[seed, epoch] = np.random.default_rng((seed, 1, epoch)).permutation(len(X))
+        return self.orders[seed, epoch]
 
     def loss(self):
         """The next batch's loss, (seeds,)"""

@@ -90,7 +90,7 @@ class Watched(Networks):
     def normalize(self, x, layer, size):
         if layer == 0:
             self.sigma = []
-        var = x.var(1 if self.norm == "batch" else 2, correction=0)
+        var = variance(x, 1 if self.norm == "batch" else 2)
         self.sigma.append(torch.ones(len(x)) if self.norm == "none" else var.mean(1).sqrt())
         return super().normalize(x, layer, size)
 

@@ -14,19 +14,17 @@ RATE = Scene(
         Choice("0.3, three times as large", 0.3, "It is larger. By more than that."),
         Choice("1, ten times as large", 1.0),
         Choice("10, a hundred times as large", 10.0,
-               "Lengths of W don’t change what a norm puts out. But one step can turn W by nearly a "
-               "right angle."),
+               "Lengths of W don’t change what a norm puts out. But one step can turn W by nearly a right "
+               "angle."),
     ),
     "largest", {}, {"lr": 1.0},
     "With batch norm, {largest} is the largest rate at which half of the answers are right; without a norm, "
     "{largest_none}.",
-    "At rate {lr}, batch norm’s first step is {first:.0%} as long as the weights W, at right angles to "
-    "them: it "
-    "turns W and makes it longer. Ten steps later a step is {later:.0%}. Without a norm, the loss goes from "
-    "{loss_none:.1f} up to {peak:.1f} within ten steps (median seed).",
-    "a wider range isn’t faster training at each rate (next scene). It also depends on depth: with five "
-    "layers, "
-    "networks without a norm train at larger rates than these (experiment E8).",
+    "At rate {lr}, batch norm’s first step is {first:.0%} as long as the weights W, at right angles to them: "
+    "it turns W and makes it longer. Ten steps later a step is {later:.0%}. Without a norm, the loss goes "
+    "from {loss_none:.1f} up to {peak:.1f} within ten steps (median seed).",
+    "A wider range isn’t faster training at each rate (next scene). It also depends on depth: with five "
+    "layers, networks without a norm train at larger rates than these (experiment E8).",
     "Drag the dot to 10. What becomes of batch norm’s steps?",
     ("lr", "seed"),
 )  # fmt: skip
@@ -38,8 +36,8 @@ SMALL = Scene(
     (
         Choice("clearly lower", 1.0, "Batch norm does allow larger steps. Here the step is small."),
         Choice("no clear difference", 0.0,
-               "At a rate of 0.0001, Bjorck et al. (2018) see none. Then hardly anything is learned in "
-               "300 steps."),
+               "At a rate of 0.0001, Bjorck et al. (2018) see none. Then hardly anything is learned in 300 "
+               "steps."),
         Choice("clearly higher", -1.0),
     ),
     "sooner", {}, {"small_lr": 0.01},
@@ -48,7 +46,7 @@ SMALL = Scene(
     "{expected_batch:.4f} with batch norm, {expected_none:.4f} without. Measured are {fall_batch:.4f} and "
     "{fall_none:.4f}. Batch norm’s g fits its own batch and its statistics: its cosine with ∇L is "
     "{alike_batch:.2f}, without a norm {alike_none:.2f}.",
-    "inputs are standardized here. With pixels as they are, the losses are {raw_batch:.2f} with batch norm "
+    "Inputs are standardized here. With pixels as they are, the losses are {raw_batch:.2f} with batch norm "
     "and {raw_none:.2f} without: there the first norm standardizes what comes in. At rate 0.1 they end at "
     "{large_batch:.3f} and {large_none:.3f}: that a rate trains doesn’t make it faster.",
     "Move the rate to 0.1: which bars still reach their black marks?",
@@ -57,9 +55,8 @@ SMALL = Scene(
 
 SCALE = Scene(
     "scale", "Weights × 10",
-    "Five layers with batch norm end with about 80% right at rate 0.1. Now all initial weights are ten "
-    "times as "
-    "large. Each norm puts out the same numbers as before. How many are right now?",
+    "Five layers with batch norm end with about 80% right at rate 0.1. Now all initial weights are ten times "
+    "as large. Each norm puts out the same numbers as before. How many are right now?",
     (
         Choice("about 80%: the norms see to that", 0.8,
                "What the hidden layers put out is the same before the first step. What a step does is not."),
@@ -69,24 +66,20 @@ SCALE = Scene(
     ),
     "right", {}, {"scale": 10.0},
     "From weights × 10 batch norm ends with {right:.0%} right, from weights × 1 with {usual:.0%}.",
-    "Behind a norm, weights aW with rate a² lr give the same losses as W with lr (here within "
-    "{difference}). So "
-    "hidden weights × 10 at rate 0.1 train like W at 0.001. Hidden weights alone × 10: {hidden:.0%} "
-    "right; at "
-    "rate 1, {hidden_more:.0%}.",
-    "without a norm, He’s scale (× 1) solves the same problem: {usual_none:.0%} right; half of it "
-    "{half_none:.0%}, twice {twice_none:.0%}. The output layer has no norm behind it: its weights "
-    "matter with "
-    "batch norm, too.",
+    "Behind a norm, weights aW with rate a² lr give the same losses as W with lr (here within {difference}). "
+    "So hidden weights × 10 at rate 0.1 train like W at 0.001. Hidden weights alone × 10: {hidden:.0%} "
+    "right; at rate 1, {hidden_more:.0%}.",
+    "Without a norm, He’s scale (× 1) solves the same problem: {usual_none:.0%} right; half of it "
+    "{half_none:.0%}, twice {twice_none:.0%}. The output layer has no norm behind it: its weights matter "
+    "with batch norm, too.",
     "Drag the dot to 0.1. Why does batch norm hardly change there?",
     ("scale", "seed"),
 )  # fmt: skip
 
 MAP = Scene(
     "map", "The map",
-    "Six learning rates and seven initial scales make 42 cells, each trained from eight seeds. In how "
-    "many cells "
-    "does batch norm not end clearly ahead of no norm?",
+    "Six learning rates and seven initial scales make 42 cells, each trained from eight seeds. In how many "
+    "cells does batch norm not end clearly ahead of no norm?",
     (
         Choice("in none", 0.0, "It is ahead where the other fails. But some cells suit both, and some "
             "neither."),
@@ -100,9 +93,8 @@ MAP = Scene(
     "behind.",
     "Without a norm, half of the answers are right in {train_none:.0f} cells, with batch norm in "
     "{train_batch:.0f}. Of the {cells:.0f} cells, {in_row:.0f} are in the row of He’s scale; in "
-    "{both_fail:.0f} "
-    "neither network gets half right.",
-    "with both tuned, less is gained: at its best cell no norm has {best_none:.0%} right, batch norm "
+    "{both_fail:.0f} neither network gets half right.",
+    "With both tuned, less is gained: at its best cell no norm has {best_none:.0%} right, batch norm "
     "{best_batch:.0%}. 60 steps are few; longer training and other data have other maps.",
     "Draw the pointer across a row. Which cells have curves that rise late?",
     ("cell", "step", "seed"),
@@ -111,8 +103,7 @@ MAP = Scene(
 SMOOTH = Scene(
     "smooth", "Smooth or rough?",
     "Twenty layers, before any training: a tiny step along the gradient. β says how fast the gradient "
-    "changes "
-    "on the way. How large is β with batch norm, beside no norm?",
+    "changes on the way. How large is β with batch norm, beside no norm?",
     (
         Choice("a tenth: it makes the loss smoother", -1.0,
                "In training, and in shallow networks, it does. Not at the start of a deep one."),
@@ -123,10 +114,9 @@ SMOOTH = Scene(
     "powers", {"depth": 20, "when": "start"}, {"depth": 20, "when": "start"},
     "With batch norm β is {beta_batch}, without a norm {beta_none}: {times} times as large.",
     "Through a norm and a ReLU the gradient grows {growth:.2f} times a layer toward the input; theory says "
-    "{theory:.2f} (Yang et al. 2019). Without a norm, {growth_none:.2f} times. Twenty layers multiply "
-    "that. After "
-    "50 steps it grows {growth_later:.2f} times a layer.",
-    "in 5 layers β is {times_5_later:.2f} times as large after 50 steps, as Santurkar et al. (2018) say of "
+    "{theory:.2f} (Yang et al. 2019). Without a norm, {growth_none:.2f} times. Twenty layers multiply that. "
+    "After 50 steps it grows {growth_later:.2f} times a layer.",
+    "In 5 layers β is {times_5_later:.2f} times as large after 50 steps, as Santurkar et al. (2018) say of "
     "training; in 20 layers still {times_20_later:.0f} times. Both papers are right, each where it looked.",
     "Switch to “after 50 steps”: at which depths is batch norm smoother now?",
     ("depth", "when", "seed"),

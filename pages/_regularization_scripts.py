@@ -100,13 +100,13 @@ class Noisy(Networks):
         p, g = self.parameters, lambda a: a.reshape(len(x), -1, 1, x.shape[2])
         if size:
             parts = x.reshape(len(x), size, -1, x.shape[2]).detach()
-            self.moments[layer] = parts.mean(1), parts.var(1, correction=0)
+            self.moments[layer] = parts.mean(1), variance(parts, 1)
         if self.on and self.noise:
-            mean, var = x.mean(1, keepdim=True), x.var(1, correction=0, keepdim=True)
+            mean, var = x.mean(1, keepdim=True), variance(x, 1, True)
             self.seen[layer] = mean.detach(), var.detach(), size
             parts = ((x - mean) / (var + self.eps).sqrt()).reshape(len(x), self.noise, -1, x.shape[2])
             eps = g(self.eps / (var + self.eps)).detach()
-            scale = (parts.var(1, correction=0, keepdim=True) + eps).sqrt().detach()
+            scale = (variance(parts, 1, True) + eps).sqrt().detach()
             parts = (parts - parts.mean(1, keepdim=True).detach()) / scale
             return p[f"gamma{{layer}}"] * parts.reshape(x.shape) + p[f"beta{{layer}}"]
         y = super().normalize(x, layer, size)

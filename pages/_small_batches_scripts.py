@@ -84,7 +84,7 @@ class Devices(Networks):
     def normalize(self, x, layer, size):
         if self.norm == "batch" and size:
             parts = x.detach().reshape(len(x), size, -1, x.shape[2])
-            self.moments[layer] = parts.mean(1), parts.var(1, correction=0)
+            self.moments[layer] = parts.mean(1), variance(parts, 1)
         return super().normalize(x, layer, size)
 
 

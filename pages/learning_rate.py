@@ -41,9 +41,8 @@ CONTROLS = (
     Control(
         "lr", "number", 0.1, "learning rate", "lr, of both networks", RATES[0], RATES[-1], RATES,
         marks=(0.01, 0.1, 1.0),
-        about="How far a training step moves the weights: lr times the gradient. Networks are trained "
-        "at these "
-        "rates only. In PyTorch: lr of torch.optim.SGD.",
+        about="How far a training step moves the weights: lr times the gradient. Networks are trained at "
+        "these rates only. In PyTorch: lr of torch.optim.SGD.",
     ),
     Control(
         "small_lr", "number", 0.01, "learning rate", "lr, of both networks", SMALL[0], SMALL[-1], SMALL,
@@ -55,8 +54,7 @@ CONTROLS = (
         "scale", "number", 1.0, "initial weights", "× He’s scale", SCALES[0], SCALES[-1], SCALES,
         marks=(0.1, 1.0, 10.0),
         about="All weight matrices are multiplied by this before training. 1 is He’s scale: standard "
-        "deviation "
-        "√(2 / inputs). In PyTorch: nn.init.kaiming_normal_.",
+        "deviation √(2 / inputs). In PyTorch: nn.init.kaiming_normal_.",
     ),
     Control(
         "cell", "whole", -1, "cell of the map", "learning rate and initial scale", -1, COUNT - 1,
@@ -75,9 +73,8 @@ CONTROLS = (
     Control(
         "when", "choice", "start", "measured", choices=tuple(smooth.WHEN), look="buttons",
         names=("before training", f"after {TAUGHT} steps"),
-        about="Whether the gradient is followed from the initial weights, or from trained ones "
-        "(learning rate "
-        "0.1).",
+        about="Whether the gradient is followed from the initial weights, or from trained ones (learning "
+        "rate 0.1).",
     ),
     seed_control(),
 )  # fmt: skip

@@ -32,6 +32,7 @@ from .bundle import contents as sources
 from .bytecode import compiled
 from .document import book_data, document, filled, theme_css
 from .fetch import SETTING, BuildError, fetch, only, wanted
+from .inline import Call, called
 from .measured import FILE as RESULTS
 from .notice import notice
 from .recordings import FIRST, MEASURED, recordings
@@ -61,11 +62,12 @@ Files = dict[str, bytes]  # by path
 Say = Callable[[str], None]
 
 
-def build(to: Path, keep: Path = KEEP, numpy: str = "", say: Say = print) -> Path:
+def build(to: Path, keep: Path = KEEP, numpy: str = "", say: Say = print, call: Call = called) -> Path:
     """Build the edition in the folder ``to``, unless it is there already as it would be built.
 
     keep : where wheels and recordings are kept
     numpy : the path or the address of Pyodide's NumPy; empty: as `fetch` finds it
+    call : what the computations of chapters are handed to (`recordings`)
 
     Raises
     ------
@@ -78,15 +80,15 @@ def build(to: Path, keep: Path = KEEP, numpy: str = "", say: Say = print) -> Pat
         if is_current(to, made_of):
             say(f"{to} is as it would be built; nothing is done")
         else:
-            _build(to, made_of, keep, numpy, say)
+            _build(to, made_of, keep, numpy, say, call)
     return to
 
 
-def _build(to: Path, made_of: str, keep: Path, numpy: str, say: Say) -> None:
+def _build(to: Path, made_of: str, keep: Path, numpy: str, say: Say, call: Call) -> None:
     if to.exists() and any(to.iterdir()) and not (to / RECORD).is_file():
         raise BuildError(f"{to} holds something that no build has made: remove it, or name another with --to")
     began = time.perf_counter()
-    files = contents(keep, numpy, say)
+    files = contents(keep, numpy, say, call)
     version = _digest(files)[:12]
     folder = {f"{version}/{name}": content for name, content in files.items()}
     whole = folder | around(version, files) | {"NOTICE.txt": notice(ROOT, _wheel(keep, numpy)).encode()}
@@ -124,7 +126,7 @@ def inputs() -> str:
 # ---- what is in it ---------------------------------------------------------------------------------------
 
 
-def contents(keep: Path, numpy: str, say: Say) -> Files:
+def contents(keep: Path, numpy: str, say: Say, call: Call = called) -> Files:
     """Return the files below the version: everything but the pages and the service worker."""
     wheel = _wheel(keep, numpy)
     book = sources(ROOT)
@@ -138,7 +140,7 @@ def contents(keep: Path, numpy: str, say: Say) -> Files:
     files |= {name: _module(path).read_bytes() for name, path in OTHERS.items()}
     files |= _below("assets", ROOT / "assets", SHIPPED)
     files["plotly.min.js"] = _plotly().read_bytes()
-    computed = recordings(ROOT, keep / "first", say)
+    computed = recordings(ROOT, keep / "first", say, call)
     files |= {f"first/{name}.bin": content for name, content in computed[FIRST].items()}
     files[f"python/{RESULTS}"] = b"".join(computed[MEASURED].values())
     return files

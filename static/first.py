@@ -30,7 +30,7 @@ from live.track import Track
 
 from .asks import Ask, Json, groups, revealed
 from .fetch import BuildError
-from .inline import Inline
+from .inline import Call, Inline, called
 from .measured import MOST_RESULTS
 from .shell import NoChecks, Whole, arrive, beside
 
@@ -128,8 +128,8 @@ class Room:
 class Recorder:
     """Has sessions answer questions one after another, each in full before the page leaves."""
 
-    def __init__(self) -> None:
-        self.track = Track(Inline(), NoChecks())
+    def __init__(self, call: Call = called) -> None:
+        self.track = Track(Inline(call), NoChecks())
         self.track.share = Whole()
         self.track.results.most = MOST_RESULTS
 

@@ -11,16 +11,25 @@ from bnlib.telemetry import Frame
 from live import worker
 from live.scheduler import Viewer, joined
 
+Call = Callable[..., Any]
+
+
+def called(function: Callable[..., Any], *arguments: Any) -> Any:
+    """Call a function."""
+    return function(*arguments)
+
 
 class Inline:
     """A scheduler that makes its viewers and callers wait, and keeps all recordings.
 
-    What it yields doesn't depend on how fast the machine is: as much as is wanted, in one block.
+    What it yields doesn't depend on how fast the machine is: as much as is wanted, in one block. ``call``:
+    what computations are handed to, a function and its arguments.
     """
 
     waiting = 0
 
-    def __init__(self) -> None:
+    def __init__(self, call: Call = called) -> None:
+        self._call = call
         self._runs: dict[RunConfig, Run | RunConfig] = {}
         self._blocks: dict[RunConfig, list[Frame]] = {}
 
@@ -49,7 +58,7 @@ class Inline:
     async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Return ``function(*arguments)``; who has left meanwhile has it not computed."""
         await asyncio.sleep(0)
-        return function(*arguments)
+        return self._call(function, *arguments)
 
     def _between(self, config: RunConfig, first: int, stop: int) -> Frame:
         """Return the frames numbered ``first`` up to, but not including, ``stop``."""

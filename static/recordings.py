@@ -19,15 +19,18 @@ from book.chapter import Page
 from book.registry import pages
 
 from .bundle import BEGIN, DATA, sources
+from .inline import Call, called
 
 RECORDING = ("static.first", "static.measured")
 FIRST, MEASURED = ".first", ".measured"  # a page's first pictures, and the results of its long computations
 
 
-def recordings(root: Path, keep: Path, say: Callable[[str], None]) -> dict[str, dict[str, bytes]]:
+def recordings(
+    root: Path, keep: Path, say: Callable[[str], None], call: Call = called
+) -> dict[str, dict[str, bytes]]:
     """Return by FIRST and MEASURED each page's file by the page's name.
 
-    What is in ``keep`` already isn't computed again.
+    What is in ``keep`` already isn't computed again. ``call``: as `Inline` has it, a function of a module.
     """
     kept = {name: keep / f"{name}-{key(root, page)}" for name, page in pages().items()}
     keep.mkdir(parents=True, exist_ok=True)
@@ -38,7 +41,7 @@ def recordings(root: Path, keep: Path, say: Callable[[str], None]) -> dict[str, 
     if missing:
         # On one thread each: what a product rounds to depends on their number.
         with ProcessPoolExecutor(min(os.cpu_count() or 1, len(missing)), WorkerContext()) as pool:
-            for work in as_completed([pool.submit(_record, name, kept[name]) for name in missing]):
+            for work in as_completed([pool.submit(_record, name, kept[name], call) for name in missing]):
                 say(work.result())
     return {
         kind: {name: path.with_suffix(kind).read_bytes() for name, path in kept.items()}
@@ -46,13 +49,13 @@ def recordings(root: Path, keep: Path, say: Callable[[str], None]) -> dict[str, 
     }
 
 
-def _record(name: str, to: Path) -> str:
+def _record(name: str, to: Path, call: Call) -> str:
     """Record and measure a page in a process of its own; return what there is to say of it."""
     from .first import Recorder, first_pictures
     from .measured import measure
 
     async def both() -> tuple[bytes, bytes]:
-        page, recorder = pages()[name], Recorder()
+        page, recorder = pages()[name], Recorder(call)
         pictures = await first_pictures(page, recorder)
         return pictures, await measure(page, recorder.track)
 

@@ -13,7 +13,7 @@ from ..network import forward
 from ..optimizer import DIVERGENCE_RATIO, HEAVY_BALL
 from ..plan import plan
 from ..stats import Array
-from ..train import advance, noise, start
+from ..train import Run, advance, noise, start
 from .arithmetic import Measured
 from .passes import gradient_at, next_batch, watch
 
@@ -83,20 +83,29 @@ def landscape(config: RunConfig, steps: int, every: int, points: int = 8) -> Mea
     found: dict[str, list[Array]] = {"loss_range": [], "gradient_change": [], "smoothness": []}
     runs = list(watch(config, steps, every))
     for run in runs:
-        x, labels = next_batch(run)
-        _, gradient = gradient_at(config, run.flat, x, labels)
         distance = config.lr * np.linspace(0.5, 4, points)
-        there = run.flat[:, None] - distance[:, None] * gradient[:, None]  # (R, points, size)
-        many = [np.repeat(array, points, axis=0) for array in (x, labels)]
-        loss, moved = gradient_at(config, there.reshape(-1, there.shape[2]), *many)
-        loss, change = loss.reshape(len(x), points), moved.reshape(there.shape) - gradient[:, None]
-        norm = np.linalg.norm(change, axis=2)
+        _, gradient, loss, change = ahead(run, distance)
         found["loss_range"].append(np.ptp(loss, axis=1))
-        found["gradient_change"].append(norm.max(axis=1))
+        found["gradient_change"].append(change.max(axis=1))
         walked = distance * np.linalg.norm(gradient, axis=1)[:, None]
-        found["smoothness"].append((norm / walked).max(axis=1))
+        found["smoothness"].append((change / walked).max(axis=1))
     step = {"step": np.array([[run.step for run in runs]])}
     return step | {name: np.stack(parts, axis=1) for name, parts in found.items()}
+
+
+def ahead(run: Run, distance: Array) -> tuple[Array, Array, Array, Array]:
+    """Look along the gradient of the next batch, at ``distance`` (n,) times it.
+
+    Returns that batch's loss (R,) and gradient (R, size) here, the losses there (R, n), and the norm of the
+    gradient's change on the way (R, n).
+    """
+    config, points, (x, labels) = run.config, len(distance), next_batch(run)
+    loss, gradient = gradient_at(config, run.flat, x, labels)
+    there = run.flat[:, None] - distance[:, None] * gradient[:, None]  # (R, points, size)
+    many = [np.repeat(array, points, axis=0) for array in (x, labels)]
+    losses, moved = gradient_at(config, there.reshape(-1, there.shape[2]), *many)
+    change = np.linalg.norm(moved.reshape(there.shape) - gradient[:, None], axis=2)
+    return loss, gradient, losses.reshape(len(x), points), change
 
 
 def covariate_shift(config: RunConfig, steps: int, every: int) -> Measured:

@@ -10,7 +10,7 @@ from dataclasses import replace
 import numpy as np
 
 from ..config import RunConfig
-from ..experiments.along import covariate_shift
+from ..experiments.along import ahead, covariate_shift
 from ..experiments.passes import gradient_at, next_batch, watch
 from ..network import forward
 from ..plan import plan
@@ -19,16 +19,7 @@ from ..train import Run, advance, noise, start
 
 Found = dict[str, Array]
 
-AHEAD = (
-    0.5,
-    1.0,
-    1.5,
-    2.0,
-    2.5,
-    3.0,
-    3.5,
-    4.0,
-)  # along a gradient, in learning rates (Santurkar et al. 2018)
+AHEAD = (0.5, 1.0, 1.5, 2.0, 2.5, 3.0, 3.5, 4.0)  # learning rates, as in Santurkar et al. 2018
 QUIET = 10**6  # steps between frames that nobody looks at
 
 
@@ -131,21 +122,16 @@ def along_gradient(config: RunConfig, steps: int, every: int) -> Found:
     loss : (R, n), of that batch where the network stands
     ahead : (R, n, 8), the same batch's loss `AHEAD` learning rates along the gradient
     squared : (R, n), the gradient's squared length: by so much the loss falls for each unit of step
-    smoothness : (R, n), the largest change of the gradient over the distance; 1/beta of a smooth loss
+    smoothness : (R, n), the largest change of the gradient over the distance: the effective beta
     """
     found: dict[str, list[Array]] = {"loss": [], "ahead": [], "squared": [], "smoothness": []}
-    points, where = len(AHEAD), config.lr * np.array(AHEAD, dtype=config.dtype)
+    where = config.lr * np.array(AHEAD, dtype=config.dtype)
     runs = list(watch(config, steps, every))
     for run in runs:
-        x, labels = next_batch(run)
-        loss, gradient = gradient_at(config, run.flat, x, labels)
-        there = run.flat[:, None] - where[:, None] * gradient[:, None]  # (R, points, size)
-        many = [np.repeat(array, points, axis=0) for array in (x, labels)]
-        ahead, moved = gradient_at(config, there.reshape(-1, there.shape[2]), *many)
-        change = np.linalg.norm(moved.reshape(there.shape) - gradient[:, None], axis=2)
+        loss, gradient, losses, change = ahead(run, where)
         length = np.linalg.norm(gradient, axis=1)
         found["loss"].append(loss)
-        found["ahead"].append(ahead.reshape(len(x), points))
+        found["ahead"].append(losses)
         found["squared"].append(length**2)
         found["smoothness"].append((change / (where * length[:, None])).max(axis=1))
     step = {"step": np.array([run.step for run in runs])}

@@ -127,7 +127,7 @@ def test_the_labs_answers_count_and_small_figures_follow_once_a_finger_rests(pag
     release()
     expect(small).not_to_have_attribute("aria-label", re.compile("32 numbers"))
     assert small.evaluate("(canvas) => canvas.toDataURL()") != before
-    contents(page).get_by_role("link", name="regularize").click()
+    contents(page).get_by_role("link", name="Does it regularize?").click()
     asks(page).click()
     # Back would lead to the question before its answer if the address had already taken the answer in.
     back_home(page)
