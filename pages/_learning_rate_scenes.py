@@ -23,8 +23,8 @@ RATE = Scene(
     "At rate {lr}, batch norm’s first step is {first:.0%} as long as the weights W, at right angles to them: "
     "it turns W and makes it longer. Ten steps later a step is {later:.0%}. Without a norm, the loss goes "
     "from {loss_none:.1f} up to {peak:.1f} within ten steps (median seed).",
-    "A wider range isn’t faster training at each rate (next scene). It also depends on depth: with five "
-    "layers, networks without a norm train at larger rates than these (experiment E8).",
+    "It depends on depth: with five layers, networks without a norm train at larger rates than these "
+    "(experiment E8). And that a rate trains does not make it the best one.",
     "Drag the dot to 10. What becomes of batch norm’s steps?",
     ("lr", "seed"),
 )  # fmt: skip
@@ -96,7 +96,7 @@ MAP = Scene(
     "{both_fail:.0f} neither network gets half right.",
     "With both tuned, less is gained: at its best cell no norm has {best_none:.0%} right, batch norm "
     "{best_batch:.0%}. 60 steps are few; longer training and other data have other maps.",
-    "Draw the pointer across a row. Which cells have curves that rise late?",
+    "Press and draw the pointer across a row. Which cells have curves that rise late?",
     ("cell", "step", "seed"),
 )  # fmt: skip
 

@@ -253,9 +253,9 @@ def length(values: Values, found: Found) -> View:
     )
     same = apart < 1e-9
     text += (
-        " From there on it is the same training, to rounding."
+        " With batch norm it is the same training from there on, to rounding."
         if same
-        else " From there on it is another training."
+        else " With batch norm it is another training from there on."
     ) + ("" if values["factor"] == factor else f" (Nearest measured factor to {brief(values['factor'])}.)")
     table = {"factor": np.array(FACTORS)}
     table |= {norm: turned(found[norm], follow).mean(axis=1) for norm in ("batch", "none")}

@@ -19,8 +19,8 @@ VOTE = Scene(
     "With these small weights, what enters a sigmoid of the last layer differs by {narrow:.2f} from digit to "
     "digit before training (15% to 85% of them). With batch norm it differs by {wide:.2f}. But there are "
     "four explanations of the lead on offer.",
-    "This gap belongs to this learning rate and these weights: at rate 2 the other network learns, too (next "
-    "scene). And each explanation makes a prediction that can fail.",
+    "This gap belongs to this learning rate and these weights; experiment E5 has others. And each "
+    "explanation makes a prediction that can fail.",
     "Which explanation do you believe? Vote beside the picture, then test it. Your vote stays with you.",
     ("vote", "seed"),
 )  # fmt: skip
@@ -109,8 +109,8 @@ SMOOTH = Scene(
     "The range was typically {none_range:.2f} without a norm and {batch_range:.2f} with batch norm, "
     "{factor:.0f} times smaller.",
     "Four learning rates on, the loss without a norm is higher than before in {none_uphill:.0%} of the "
-    "looks, with batch norm in {batch_uphill:.0%}. The gradient there changes at a rate β of "
-    "{none_beta:.0f}; a step goes uphill in a bowl with β above 2/rate = {edge:.0f}. With batch norm β is "
+    "looks, with batch norm in {batch_uphill:.0%}. In a bowl one step goes down while β, how "
+    "fast the gradient changes, is below 2/rate = {edge:.0f}: no norm has {none_beta:.0f}, batch norm "
     "{batch_beta:.1f}.",
     "Layer norm’s range is {layer_range:.2f}, {rough:.0f} times batch norm’s, yet its loss ends at "
     "{layer_late:.2f}; no norm {none_late:.2f}, batch norm {batch_late:.2f}. And before the first step "

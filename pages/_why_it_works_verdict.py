@@ -74,11 +74,11 @@ TRIALS = (
          f"{HERE}smooth",
          "Yes: in training the range is {0} times as large without a norm.",
          "No: in training the range without a norm is {0} times that with one."),
-    Trial("smooth", 1, False, "loss: none / layer norm", ("smooth none", "smooth layer", "smooth batch"),
+    Trial("smooth", 1, None, "loss: none / layer norm", ("smooth none", "smooth layer", "smooth batch"),
          f"{HERE}smooth",
-         "Not always: layer norm’s range is {rough} times batch norm’s, and its loss at the end is {0} times "
+         "Not settled: layer norm is in between. Its range is {rough} times batch norm’s, its loss {0} times "
          "lower than without a norm.",
-         "Perhaps: layer norm, {rough} times as rough, has no lead (loss without a norm × {0})."),
+         "Not settled: layer norm, {rough} times as rough, has no lead (loss without a norm × {0})."),
     Trial("smooth", 2, False, "range at step 0: batch / none", ("smooth none", "smooth batch"),
          "training-lab?experiment=E7",
          "Before the first step the range is {0} times as large with batch norm. Very deep networks: E7.",
@@ -89,10 +89,10 @@ TRIALS = (
     Trial("length", 2, None, "loss: weights × 3 / × 1", ("midway batch",), f"{HERE}length",
          "The length still sets the speed: with weights × 3 the loss is {0} times as large 60 steps later.",
          "The length still sets the speed: with weights × 3 the loss is {0} times as large 60 steps later."),
-    Trial("noise", 0, True, "loss: noisy / batch norm", ("noisy", "batch", "company"), f"{HERE}noise",
-         "Yes: a digit’s x̂ varies by {company} from batch to batch. More noise makes the loss {0} times as "
-         "large.",
-         "A digit’s x̂ varies by {company} from batch to batch. More noise: loss × {0}."),
+    Trial("noise", 0, None, "loss: noisy / batch norm", ("noisy", "batch", "company"), f"{HERE}noise",
+         "Yes: a digit’s x̂ varies by {company} from batch to batch. But added noise makes the loss {0} times "
+         "as large.",
+         "Yes: a digit’s x̂ varies by {company} from batch to batch. Added noise: loss × {0}."),
     Trial("noise", 1, False, "full batch: none / batch norm", ("whole none", "whole batch"), "",
          "No: with the same 256 digits in each step nothing is random; the loss is still {0} times lower.",
          "Perhaps: with the same 256 digits in each step the lead is gone (loss × {0})."),
@@ -248,8 +248,7 @@ def _picture(known: Mapping[str, Interval], more: Numbers, narrow: bool) -> Figu
 def _ruling(vote: str, found: Board) -> str:
     """Say what the measurements say of an explanation, from its cells."""
     row = found.rows[[why for why in VOTES if why].index(vote)]
-    levels = [one.level for one in row.cells]
-    happens, needed = levels[0] == "good", levels[1]
+    happens, needed = row.cells[0].text.startswith("Yes"), row.cells[1].level
     first = "It happens here" if happens else "It does not show here"
     second = {
         "good": "and the test of whether the lead needs it speaks for it",

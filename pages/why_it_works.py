@@ -44,7 +44,7 @@ from pages._why_it_works_views import noise, steady, vote
 CONTROLS = (
     Control(
         "vote", "choice", "", "your vote", choices=tuple(VOTES), names=tuple(VOTES.values()), look="buttons",
-        group="view", keeps=True,
+        group="view", keeps=True, unset="no vote",
         about="What you believe is the reason why batch norm helps training. It changes no number. The last "
         "scene puts what was measured beside it.",
     ),
@@ -223,7 +223,7 @@ CHAPTER = Chapter(
         "You can say which explanations batch norm’s lead does without on these networks, and how each of "
         "these claims can be tested.",
         "You can’t say that what is left is the cause: here a smoother loss and faster training come "
-        "together, and layer norm trains nearly as fast without it.",
+        "together, and layer norm is between no norm and batch norm in both.",
         "Go on to “Regularization” for what the noise does, or test an explanation of your own in the "
         "training lab.",
     ),

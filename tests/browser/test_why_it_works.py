@@ -23,7 +23,7 @@ def test_weights_are_multiplied_under_the_finger(page: Page) -> None:
     page.locator("[data-control=follow]").get_by_text("on", exact=True).click()
     wait_for_address(page, "follow=yes")
     settled(page)
-    expect(words).to_contain_text("the same training, to rounding")
+    expect(words).to_contain_text("the same training from there on, to rounding")
 
 
 def test_the_board_answers_a_vote_and_leads_to_its_scenes(page: Page) -> None:
