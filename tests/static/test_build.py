@@ -248,7 +248,8 @@ def test_a_wrong_wheel_is_one_sentence(tmp_path: Path) -> None:
     wrong.write_bytes(b"something else")
     command = [sys.executable, "-m", "static.build", "--to", str(tmp_path / "dist")]
     program = "import sys, static.build as b; b.KEEP = None; "
-    program += f"b.build.__defaults__ = (__import__('pathlib').Path({str(tmp_path / 'keep')!r}), '', print); "
+    program += f"keep = __import__('pathlib').Path({str(tmp_path / 'keep')!r}); "
+    program += "b.build.__defaults__ = (keep, *b.build.__defaults__[1:]); "
     program += f"sys.argv = {command[2:]!r}; sys.exit(b.main())"
     answer = subprocess.run(
         [sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True,

@@ -29,7 +29,7 @@ _STEPS, _FAST = 500, 2.0  # where the original's gap is looked at again, and at 
 
 
 def _e5_cells(full: bool) -> Cells:
-    config, steps = replace(_E5, replicas=8 if full else 3), 2000 if full else _STEPS
+    config, steps = replace(_E5, replicas=8 if full else 3), 2000 if full else 1000
     tiny = replace(_E5, replicas=4 if full else 3, init_scale=0.01, **QUIET)
     found: Cells = {}
     for norm in ("none", "batch"):
