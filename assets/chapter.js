@@ -202,7 +202,7 @@ export class Chapter {
     if (!scene || !this.scenes) return;
     this.frame.dataset.scene = scene.name;
     this.frame.classList.toggle("open", open);
-    this.ending.hidden = scene !== this.data.story.at(-1);
+    this.ending.hidden = open || scene !== this.data.story.at(-1);
     for (const { name, row } of this.shows) row.hidden = !scene.controls.includes(name);
     this.scenes.show(scene);
   }

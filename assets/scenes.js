@@ -71,8 +71,10 @@ export class Prediction {
       element(line, "b", "", {}, guess === story.right ? "Right. " : `Not quite: you said “${choices[guess]}”. `);
       if (story.credit) line.append(`${story.credit} `);
     }
-    // The reveal has gone when other settings are chosen: what was said of it is then said of the past.
-    line.append(story.holds ? "" : "Measured with the settings of the reveal. ", `${story.said} `, story.because);
+    line.append(`${story.said} ${story.because} `);
+    // What was said of the reveal is said of the past when other settings are chosen. Room is kept for these words, so
+    // that nothing below them moves under a finger.
+    element(line, "span", story.holds ? "held" : "", {}, "(Measured with the settings of the answer, not with these.)");
     if (story.but) {
       const limit = element(this.said, "p", "but");
       element(limit, "b", "", {}, "But: ");

@@ -39,10 +39,15 @@ def picked(values: Values) -> tuple[float, float]:
     return ROW[column], SCALES[row]
 
 
-def right_at(found: Found, norm: str, scale: float) -> Any:
-    """Return right answers at the end of one row (rates, R), or None where it isn't there yet."""
+def right_at(found: Found, norm: str, scale: float, step: int = SHORT) -> Any:
+    """Return right answers up to a step, of one row (rates, R), or None where it isn't there yet."""
     own = found.get(f"{norm} {scale:g}")
-    return None if own is None else final(own["right"])
+    return None if own is None else final(own["right"][..., : max(step, 1)])
+
+
+def shown_step(values: Values) -> int:
+    """Return how far training is shown: while the question is open, to its end."""
+    return SHORT if values["open"] else int(values["step"])
 
 
 def verdicts(found: Found) -> Any:
@@ -55,16 +60,15 @@ def verdicts(found: Found) -> Any:
 
 
 def view(values: Values, found: Found) -> View:
-    """Show both maps, and the runs of one cell up to the playhead."""
-    hide, (lr, scale) = values["open"], picked(values)
+    """Show both maps and the runs of one cell, up to the playhead."""
+    hide, (lr, scale), step = values["open"], picked(values), shown_step(values)
     complete = not any(one is None for one in found.values())
     signs = verdicts(found) if complete and not hide else None
     figures = {norm: _map(norm, found, values, signs) for norm in (("none",) if hide else NORMS)}
     rows = {norm: found.get(f"{norm} {scale:g}") for norm in (("none",) if hide else NORMS)}
-    upto = None if hide or values.get("draft") else values["step"]
     figures["runs"] = curves(
         {norm: None if own is None else own["right"][ROW.index(lr)] for norm, own in rows.items()},
-        f"Learning rate {brief(lr)}, weights × {brief(scale)}", SHORT, upto, place="side",
+        f"Learning rate {brief(lr)}, weights × {brief(scale)}", SHORT, step, place="side",
     )  # fmt: skip
     if not complete:
         return View(figures=figures, waiting=progress(found, DONE))
@@ -74,11 +78,11 @@ def view(values: Values, found: Found) -> View:
             f"Without a norm, half of the answers are right in {numbers['train_none']:.0f} of {COUNT} cells."
         )
         return View(numbers, text, figures)
-    gap = ahead(*(right_at(found, norm, scale)[ROW.index(lr)] for norm in ("batch", "none")))
+    here = {norm: right_at(found, norm, scale, step)[ROW.index(lr)] for norm in NORMS}
     text = (
-        f"Learning rate {brief(lr)}, weights × {brief(scale)}: {numbers['here_none']:.0%} right without "
-        f"a norm, "
-        f"{numbers['here_batch']:.0%} with batch norm; {said(gap, 'points')}."
+        f"Step {step}, learning rate {brief(lr)}, weights × {brief(scale)}: {here['none'].mean():.0%} right "
+        f"without a norm, {here['batch'].mean():.0%} with batch norm; "
+        f"{said(ahead(here['batch'], here['none']), 'points')}."
     )
     cells = [(s, k) for s in SCALES for k in range(len(ROW))]
     table: dict[str, Any] = {
@@ -111,20 +115,18 @@ def _numbers(values: Values, found: Found) -> Numbers:
 
 
 def _map(norm: str, found: Found, values: Values, signs: Any) -> Figure:
-    """Draw right answers over rate and scale; on batch norm's map, what isn't clearly ahead is marked."""
+    """Draw right answers at the playhead; at its end, frame cells where batch norm isn't clearly ahead."""
     z = np.full((len(SCALES), len(ROW)), np.nan)
-    lost = np.zeros(z.shape, bool)
+    lost, step = np.zeros(z.shape, bool), shown_step(values)
     for y, scale in enumerate(SCALES):
         own = found.get(f"{norm} {scale:g}")
         if own is not None:
-            z[y] = final(own["right"]).mean(axis=1)
-            lost[y] = own["diverged"].mean(axis=1) > HALF
-    mark = signs if norm == "batch" else None
+            z[y] = right_at(found, norm, scale, step).mean(axis=1)
+            lost[y] = (own["diverged"].mean(axis=1) > HALF) & (step == SHORT)
+    mark = signs if step == SHORT else None
     known = [(y, x) for y in range(len(SCALES)) for x in range(len(ROW)) if np.isfinite(z[y, x])]
-    words = {
-        (y, x): "×" if lost[y, x] else f"{100 * z[y, x]:.0f}{'' if mark is None else SIGNS[int(mark[y, x])]}"
-        for y, x in known
-    }
+    signed = {} if mark is None or norm == "none" else {(y, x): SIGNS[int(mark[y, x])] for y, x in known}
+    words = {(y, x): "×" if lost[y, x] else f"{100 * z[y, x]:.0f}{signed.get((y, x), '')}" for y, x in known}
     size = 10 if values.get("narrow") else 12
     notes = [fig.label(x, y, word, PAPER if z[y, x] > 0.62 else INK, size) for (y, x), word in words.items()]
     says = [
@@ -139,15 +141,16 @@ def _map(norm: str, found: Found, values: Values, signs: Any) -> Figure:
     ]
     lr, scale = picked(values)
     shapes = [_frame(ROW.index(lr), SCALES.index(scale), INK, 3)]
-    hint = "Right answers in per cent; ×: most seeds diverged. Click a cell, or draw across."
+    hint = "Right answers in per cent; ×: most seeds diverged. Click a cell, or press and draw across."
+    if signs is not None:  # on both maps, so that they stay level
+        hint += " Framed after all steps: batch norm isn’t clearly ahead (= no clear difference, < behind)."
     if mark is not None:
         shapes = [
             *(_frame(x, y, ORANGE, 2) for y, x in known if mark[y, x] <= 0), shapes[0]
         ]  # fmt: skip
-        hint += " Framed: not clearly ahead of no norm (= no clear difference, < behind)."
     told = f"from {np.nanmin(z):.0%} to {np.nanmax(z):.0%}" if known else "nothing is computed yet"
     return fig.figure(
-        data, f"{NAMES[norm].capitalize()}: right answers after {SHORT} steps, five layers",
+        data, f"{NAMES[norm].capitalize()}: right answers after {step} steps, five layers",
         f"A heat map over learning rate and initial scale, {NAMES[norm]}: {told}.",
         fig.axis(-0.5, len(ROW) - 0.5, "learning rate", list(range(len(ROW))),
                  words=[brief(lr) for lr in ROW], showgrid=False),

@@ -127,7 +127,9 @@ def outcome(
         data += over_seeds(at_stops, own[known].T, NAMES[norm], TINTS[norm])
         told.append(f"{NAMES[norm]}: {own[known].mean(axis=1).max():.0%} at best")
         data.append(
-            fig.dots(at_stops, own[known].mean(axis=1), NAMES[norm], TINTS[norm], size=6, showlegend=False)
+            fig.dots(
+                at_stops, own[known].mean(axis=1), "", TINTS[norm], size=6, showlegend=False, hoverinfo="skip"
+            )
         )
         if control and known[list(stops).index(at)]:
             height = float(own[list(stops).index(at)].mean())
@@ -137,7 +139,7 @@ def outcome(
             )
     hint = f"{'Drag a large dot. ' if control else ''}{SHADES}"
     alt = f"Curves over {x['title']['text']}. {'; '.join(told) or 'Nothing is computed yet'}."
-    return fig.figure(data, title, alt, x, percent(), showlegend=len(found) > 1, hint=hint)
+    return fig.figure(data, title, alt, x, percent(), showlegend=True, hint=hint)
 
 
 def curves(
@@ -153,16 +155,8 @@ def curves(
             told.append(f"{NAMES[norm]} ends at {shown[:, -1].mean():.0%}")
     alt = f"Right answers over training steps. {'; '.join(told) or 'Nothing is computed yet'}."
     hint = f"Right answers in the last {LAST} batches, in train(). {'' if place == 'side' else SHADES}"
-    return fig.figure(
-        data,
-        title,
-        alt,
-        fig.axis(0, 1.02 * steps, "step"),
-        percent(),
-        showlegend=True,
-        hint=hint,
-        place=place,
-    )
+    x = fig.axis(0, 1.02 * steps, "step")
+    return fig.figure(data, title, alt, x, percent(), showlegend=True, hint=hint, place=place)
 
 
 def said(gap: Interval, what: str) -> str:

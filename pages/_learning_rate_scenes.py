@@ -36,16 +36,16 @@ SMALL = Scene(
     (
         Choice("clearly lower", 1.0, "Batch norm does allow larger steps. Here the step is small."),
         Choice("no clear difference", 0.0,
-               "At a rate of 0.0001, Bjorck et al. (2018) see none. Then hardly anything is learned in 300 "
-               "steps."),
+               "At a rate of 0.0001, Bjorck et al. (2018) see no difference. Then hardly anything is learned "
+               "in 300 steps."),
         Choice("clearly higher", -1.0),
     ),
     "sooner", {}, {"small_lr": 0.01},
     "With batch norm the loss ends at {loss_batch:.2f}, without a norm at {loss_none:.2f}.",
-    "g is a batch’s gradient, L the loss of other digits. A small step along g lowers L by lr ⟨∇L, g⟩: "
-    "{expected_batch:.4f} with batch norm, {expected_none:.4f} without. Measured are {fall_batch:.4f} and "
-    "{fall_none:.4f}. Batch norm’s g fits its own batch and its statistics: its cosine with ∇L is "
-    "{alike_batch:.2f}, without a norm {alike_none:.2f}.",
+    "A step follows the gradient of its own batch. For other digits it is worth less: on average it lowers "
+    "their loss by {fall_batch:.4f} with batch norm, by {fall_none:.4f} without (first order expects "
+    "{expected_batch:.4f} and {expected_none:.4f}). Batch norm’s gradient fits its own batch: its cosine "
+    "with that of other digits is {alike_batch:.2f}, without a norm {alike_none:.2f}.",
     "Inputs are standardized here. With pixels as they are, the losses are {raw_batch:.2f} with batch norm "
     "and {raw_none:.2f} without: there the first norm standardizes what comes in. At rate 0.1 they end at "
     "{large_batch:.3f} and {large_none:.3f}: that a rate trains doesn’t make it faster.",
@@ -113,11 +113,13 @@ SMOOTH = Scene(
     ),
     "powers", {"depth": 20, "when": "start"}, {"depth": 20, "when": "start"},
     "With batch norm β is {beta_batch}, without a norm {beta_none}: {times} times as large.",
-    "Through a norm and a ReLU the gradient grows {growth:.2f} times a layer toward the input; theory says "
-    "{theory:.2f} (Yang et al. 2019). Without a norm, {growth_none:.2f} times. Twenty layers multiply that. "
-    "After 50 steps it grows {growth_later:.2f} times a layer.",
-    "In 5 layers β is {times_5_later:.2f} times as large after 50 steps, as Santurkar et al. (2018) say of "
-    "training; in 20 layers still {times_20_later:.0f} times. Both papers are right, each where it looked.",
+    "Through a norm and a ReLU the gradient grows {growth:.2f} times a layer toward the input (theory: "
+    "{theory:.2f}, Yang et al. 2019), over all layers {multiplied:.0f} times; without a norm "
+    "{growth_none:.2f} times a layer. β grows even faster; that is measured here, not derived. After 50 "
+    "steps the gradient grows {growth_later:.2f} times a layer.",
+    "Santurkar et al. (2018) look at training: in 5 layers β is {times_5_later:.2f} times as large after 50 "
+    "steps. Yang et al. (2019) look at the start of deep networks. Both are right where they looked. In 20 "
+    "layers β is still {times_20_later:.0f} times as large after 50 steps.",
     "Switch to “after 50 steps”: at which depths is batch norm smoother now?",
     ("depth", "when", "seed"),
 )  # fmt: skip

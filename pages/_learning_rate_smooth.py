@@ -81,9 +81,9 @@ def view(values: Values, found: Found) -> View:
     for norm in NORMS:
         table[f"growth_{norm}"] = np.array([growth(found[f"{norm} {d} start"]) for d in DEPTHS])
     note = (
-        f"{DEEPEST} layers start so rough that training multiplies rounding errors: after {TAUGHT} "
-        f"steps another "
-        "program gets somewhat other values."
+        "β is of a tiny step, 10⁻⁷ times the gradient. A step of usual size is another matter (first "
+        f"picture). {DEEPEST} layers start so rough that training multiplies rounding errors: after {TAUGHT} "
+        "steps another program gets somewhat other values."
     )
     return View(numbers, text, figures, table, notes={"beta": note})
 
@@ -98,8 +98,9 @@ def _numbers(found: Found, depth: int, when: str) -> Numbers:
         "powers": gap.mean, "times": 10**gap.mean, "depth": float(depth),
         "sign": float(verdict(gap)),
         "theory": theory.gradient_growth_relu(SAMPLES) ** 0.5,
-        "growth": growth(found[f"batch {depth} {when}"]), "growth_none": growth(found[f"none {depth} "
-        f"{when}"]),
+        "growth": growth(found[f"batch {depth} {when}"]),
+        "multiplied": growth(found[f"batch {depth} {when}"]) ** (depth - 1),
+        "growth_none": growth(found[f"none {depth} {when}"]),
         "growth_start": growth(found[f"batch {DEEPEST} start"]),
         "growth_later": growth(found[f"batch {DEEPEST} later"]),
         "beta_none": typical["none", depth, when], "beta_batch": typical["batch", depth, when],
@@ -127,7 +128,7 @@ def _line(here: dict[str, Any], depth: int, when: str) -> Figure:
         data, f"One step along the gradient, {depth} layers, {WORDS[when]}",
         f"Change of the loss over the step’s learning rate. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.log_axis(DISTANCES[0], DISTANCES[-1], "learning rate of the step"),
-        fig.axis(-1.7, 1.0, "change of the loss", [-1.5, -1, -0.5, 0, 0.5, 1]), showlegend=len(here) > 1,
+        fig.axis(-1.7, 1.0, "change of the loss", [-1.5, -1, -0.5, 0, 0.5, 1]), showlegend=True,
         hint="Below 0 the step helps its batch. Lines: median of 8 seeds. Shades: the middle half.",
     )  # fmt: skip
 
@@ -161,8 +162,8 @@ def _betas(found: Found, shown: tuple[str, ...], depth: int, hide: bool) -> Figu
         f"Curves over the number of layers. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.log_axis(1.7, 24, "layers", DEPTHS),
         fig.log_axis(0.1, 1e3 if hide else 1e7, "β (large: rough)", [1, 100] if hide else [1, 100, 1e4, 1e6]),
-        showlegend=True, hint="β: change of the gradient over the distance. Shades: all seeds at the "
-            "start. Drag a dot.",
+        showlegend=True,
+        hint="β: change of the gradient over the distance. Shades: all seeds at the start. Drag a dot.",
     )  # fmt: skip
 
 

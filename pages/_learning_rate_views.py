@@ -164,14 +164,12 @@ def small(values: Values, found: Found) -> View:
         return View(numbers, f"Without a norm the loss ends at {numbers['loss_none']:.2f}.", figures)
     words = {1: "lower", 0: "not clearly different", -1: "higher"}[int(numbers["sooner"])]
     text = (
-        f"Learning rate {brief(lr)}: after {SLOW} steps the loss is {numbers['loss_batch']:.2f} with "
-        f"batch norm "
-        f"and {numbers['loss_none']:.2f} without: {words}."
+        f"Learning rate {brief(lr)}: after {SLOW} steps the loss is {numbers['loss_batch']:.2f} with batch "
+        f"norm and {numbers['loss_none']:.2f} without: {words}."
     )
     note = (
         f"Bars: what a step lowers the loss by, mean of {SLOW // EVERY + 1} looks. Black: first order, lr "
-        f"⟨∇L, g⟩ "
-        f"for other digits and lr ‖g‖² for the own batch."
+        "times the inner product ⟨∇L, g⟩ for other digits, lr ‖g‖² for the own batch."
     )
     table = {
         "step": here["none"]["step"],  # type: ignore[index]
@@ -217,7 +215,7 @@ def _losses(here: dict[str, Any], lr: float) -> Figure:
     return fig.figure(
         data, f"Loss of {DIGITS} digits at learning rate {brief(lr)}, five layers",
         f"Falling curves. {'; '.join(told) or 'Nothing is computed yet'}.",
-        fig.axis(0, SLOW, "step"), fig.axis(0, 4, "loss"), showlegend=len(here) > 1, hint=SHADES,
+        fig.axis(0, SLOW, "step"), fig.axis(0, 4, "loss"), showlegend=True, hint=SHADES,
     )  # fmt: skip
 
 
@@ -226,10 +224,7 @@ def _gain(here: dict[str, Any], lr: float) -> Figure:
     names, measured, expected, colours = [], [], [], []
     for norm, own in here.items():
         if own is not None:
-            for where, key, theory in (
-                ("own", "own_fall", "own"),
-                ("other", "fall", "expected"),
-            ):
+            for where, key, theory in (("own", "own_fall", "own"), ("other", "fall", "expected")):
                 names.append(f"{'none' if norm == 'none' else 'norm'}: {where}")
                 measured.append(average(own[key]))
                 expected.append(average(own[theory]))
@@ -244,7 +239,7 @@ def _gain(here: dict[str, Any], lr: float) -> Figure:
         f"{n}: {brief(m)}, expected {brief(e)}" for n, m, e in zip(names, measured, expected, strict=True)
     )
     notes = [
-        fig.label(n, max(m, e, 0.0), f"{m:.2g} of {e:.2g}".replace("-", "−"), yshift=14, size=11)
+        fig.label(n, max(m, e, 0.0), brief(float(f"{m:.2g}")), yshift=14, size=11)
         for n, m, e in zip(names, measured, expected, strict=True)
     ]
     return fig.figure(
@@ -299,7 +294,7 @@ def scale(values: Values, found: Found) -> View:
         "hidden": average(final(found["hidden"]["right"][0])),
         "hidden_more": average(final(found["hidden"]["right"][1])),
         "difference": float(found["twin"]["loss_difference"].max()),
-            }  # fmt: skip
+    }  # fmt: skip
     text = f"Weights × {brief(at)}: without a norm {numbers['right_none']:.0%} right"
     if hide:
         return View(numbers, f"{text}.", figures)

@@ -12,15 +12,15 @@ COMPANY = Scene(
         Choice("about 50%, the usual rate", 0.5, "Batches of 2 or 3 make so much."),
         Choice("about 20%", 0.2, "Batches of 8 come close to that."),
         Choice("about 10%", 0.1, "Batches of 16 come close to that."),
-        Choice("about 2%", 0.02),
+        Choice("2 or 3%", 0.025),
     ),
     "share", {"m": 4}, {"m": 64},
     "With batches of 64, {share:.1%} of x̂’s mean square is noise; with batches of 4, {before_share:.0%}. "
     "Dropout with p makes the share p.",
     "The mean of m numbers has variance 1/m, in units of σ². The error of their σ adds z²/(2m), on average "
-    "half as much. Together 1.5/m = {share_first:.1%}; the exact law says {share_law:.1%}.",
+    "half as much. Together 1.5/m = {share_first:.1%}; the law for Gaussian companions says {share_law:.1%}.",
     "The sizes are alike, not the kinds: dropout draws anew for each digit and unit; a batch shares one "
-    "mean. In eval() both stop. Batches of {most:.0f} have {share_most:.1%} left.",
+    "mean. In eval() both stop. By the law, batches of {most:.0f} have {share_most:.1%} left.",
     "Choose a digit far from the mean (large z). Is its x̂ more noisy, or less?",
     ("m", "digit", "seed"),
 )  # fmt: skip
@@ -32,18 +32,19 @@ LABELS = Scene(
     (
         Choice("a third more", 4 / 3,
                "The noise does disturb learning. But part of what is not learned here is wrong."),
-        Choice("as many", 1.0, "Weights, digits, labels and steps are the same. Only the noise is not."),
+        Choice("as many", 1.0, "Weights, digits, labels and steps are the same. One thing isn’t: see the "
+                               "next scene."),
         Choice("a third fewer", 2 / 3, "That is about what norm batches of 8 do."),
         Choice("two thirds fewer", 1 / 3),
     ),
     "level", {}, {"size": 4},
     "With norm batches of 4, {error:.0f}% of the clean digits were wrong; with 64, {before_error:.0f}%.",
     "With 64 the network gave {repeated_64:.0%} of the wrongly labelled digits their wrong label. It had "
-    "learned them one by one. With 4 it gave {repeated_4:.0%}: noise hides what sets one digit apart; what a "
-    "class has in common stays.",
-    "Norm batches of 2 fail: {error_2:.0f}% wrong. Batch norm by itself doesn’t protect. Without a norm "
-    "{bare:.0f}% are wrong, and {repeated_none:.0%} of the wrong labels are repeated. With batches of 64 it "
-    "is {worse:+.0f} points (95% interval {worse_low:+.0f} to {worse_high:+.0f}).",
+    "learned them one by one, and right answers suffered. With 4 it gave {repeated_4:.0%}. What keeps them "
+    "out is the next question.",
+    "Norm batches of 2 fail: {error_2:.0f}% wrong. Batch norm by itself doesn’t protect: without a norm "
+    "{bare:.0f}% are wrong, and {repeated_none:.0%} of the wrong labels are repeated. Norm batches of 64 "
+    "against no norm: {worse:+.0f} points of error (95% interval {worse_low:+.0f} to {worse_high:+.0f}).",
     "Drag the dot to 8 and 16: do these keep wrong labels out, or only delay them?",
     ("size", "seed"),
 )  # fmt: skip
@@ -66,21 +67,21 @@ WHY = Scene(
     "{low_stop:.1f}% when stopped at step {step_stop:.0f}; with norm batches of 4, {low_small:.1f}%.",
     "With the noise, {undone_noise:.0%} of the wrongly labelled digits get their true class, "
     "{then_noise:.0%} their wrong label. Stopped at its best step, m = 64 has {undone_stop:.0%} and "
-    "{then_stop:.0%}. It can’t learn longer: at the end it repeats {repeated_stop:.0%}.",
+    "{then_stop:.0%}. Trained to the end, it repeats {repeated_stop:.0%} of the wrong labels.",
     "It needn’t be batch norm’s noise: dropout with as large a share (p = {p}) has {low_dropout:.1f}%. Norm "
-    "batches of 4 change the gradient, too: {passed:.0%} of a random one’s squared length passes them. That "
-    "isn’t what helps: without it the error is {low_noise:.1f}%.",
+    "batches of 4 also shorten gradients: of a random gradient’s squared length, {passed:.0%} gets through "
+    "such a norm. That isn’t what helps: without it the error is {low_noise:.1f}%.",
     "Click each suspect: which ones repeat more wrong labels the longer they train?",
     ("suspect", "seed"),
 )  # fmt: skip
 
 CLEAN = Scene(
     "clean", "With right labels",
-    "With 3 of 10 labels wrong, norm batches of 4 make far fewer errors than those of 64. Now all labels are "
-    "right. How many points do they gain?",
+    "With 3 of 10 labels wrong (picture), norm batches of 4 make far fewer errors than those of 64. Now all "
+    "labels are right. How many points do they gain?",
     (
         Choice("about 20 points, too", 20.0, "The noise is the same. But what it keeps out is gone."),
-        Choice("about 10 points", 10.0, "With 1 label in 10 wrong they gain about half of that."),
+        Choice("about 10 points", 10.0, "With 1 label in 10 wrong they gain about 5 points."),
         Choice("no point, or they lose a little", 0.0),
     ),
     "fives", {"wrong": 0.3}, {"wrong": 0.0},
@@ -88,8 +89,8 @@ CLEAN = Scene(
     "What m = 64 fits is right now: its training loss ends at {loss_whole:.3f}, with few errors on new "
     "digits. Noise keeps m = 4 at {loss_small:.2f}, and there is nothing wrong to keep out.",
     "Ioffe & Szegedy (2015, section 3.4) found on ImageNet that with batch norm dropout could be reduced or "
-    "left out. That may be so there. Here norm batches of 4 gain {gain:+.1f} points (95% interval {low:+.1f} "
-    "to {high:+.1f}); with 3 of 10 labels wrong {before_gain:+.1f}.",
+    "left out. That may be so there. Here, errors with norm batches of 64 minus those with 4: {gain:+.1f} "
+    "points (95% interval {low:+.1f} to {high:+.1f}); with 3 of 10 labels wrong {before_gain:+.1f}.",
     "Move to 10% wrong labels. How many points per wrong label in a hundred does m = 4 gain?",
     ("wrong", "seed"),
 )  # fmt: skip
@@ -109,8 +110,8 @@ DROPOUT = Scene(
     "ratio", {"order": "behind"}, {"order": "before"},
     "The last norm’s running variance was {ratio:.2f} times the variance that arrives in eval().",
     "Masks add p/(1 − p) · Σ w² E[a²] to a variance, in training only. Norm 2: {expected_2:.2f} times by the "
-    "formula, {ratio_2:.2f} measured. In eval() norm 2 then divides by too much, so less arrives at norm 3: "
-    "{ratio:.2f}.",
+    "formula, {ratio_2:.2f} measured. For norm 3 the formula alone says {expected_3:.2f}. The rest comes "
+    "from norm 2: in eval() it divides by too much, so less arrives at norm 3.",
     "What it costs here, in points of error, against statistics computed again without dropout: {cost:+.1f} "
     "at p = {p} (95% interval {low:+.1f} to {high:+.1f}), {worst:+.1f} at p = {worst_p} ({worst_low:+.1f} to "
     "{worst_high:+.1f}). Li et al. (2018) report worse predictions in deep convolutional networks.",

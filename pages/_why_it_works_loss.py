@@ -211,6 +211,11 @@ def _turning(found: Found, values: Values, place: int, follow: bool) -> Figure:
     )  # fmt: skip
 
 
+def as_far(turned_: float) -> str:
+    """Write how far a step turns the weights, compared with before."""
+    return "as far as before" if abs(turned_ - 1) < 1e-3 else f"{brief(turned_)} times as far"
+
+
 def length(values: Values, found: Found) -> View:
     """Multiply all hidden weights in mid-training, with and without a norm."""
     hide, follow = values["open"], values["follow"] == "yes"
@@ -248,7 +253,7 @@ def length(values: Values, found: Found) -> View:
     text = (
         f"Weights × {brief(factor)}, {rate}. With batch norm the loss is at once {brief(numbers['loss'])} "
         f"(before: {brief(numbers['loss_before'])}), and the next step turns the weights "
-        f"{brief(numbers['turned'])} times as far. Without a norm the loss is at once "
+        f"{as_far(numbers['turned'])}. Without a norm the loss is at once "
         f"{brief(numbers['bare_loss'])} (before: {brief(numbers['bare_before'])})."
     )
     same = apart < 1e-9

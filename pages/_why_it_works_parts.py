@@ -33,7 +33,7 @@ SEEDS_HINT = "Lines: mean of 8 seeds. Shades: lowest to highest."
 
 VOTES = {
     "": "no vote yet", "steady": "steady inputs", "smooth": "smoother loss",
-    "length": "length apart from direction", "noise": "noise",
+    "length": "length apart from direction", "noise": "noise of the batch",
 }  # fmt: skip
 TESTS = {"steady": "steady", "noise": "steady", "measures": "steady", "smooth": "smooth", "length": "length"}
 

@@ -16,9 +16,9 @@ VOTE = Scene(
     ),
     "batch_right", {}, {},
     "Batch norm was right on {batch_right:.1%} of the digits, the other network on {none_right:.1%}.",
-    "With these small weights, what enters a sigmoid of the last layer differs by {narrow:.2f} from digit to "
-    "digit before training (15% to 85% of them). With batch norm it differs by {wide:.2f}. But there are "
-    "four explanations of the lead on offer.",
+    "With these small weights, a sigmoid of the last layer gets nearly the same from every digit: before "
+    "training most inputs (15% to 85%) lie within {narrow:.2f} of each other, with batch norm within "
+    "{wide:.2f}. But four explanations of the lead are on offer.",
     "This gap belongs to this learning rate and these weights; experiment E5 has others. And each "
     "explanation makes a prediction that can fail.",
     "Which explanation do you believe? Vote beside the picture, then test it. Your vote stays with you.",
@@ -27,8 +27,8 @@ VOTE = Scene(
 
 STEADY = Scene(
     "steady", "Steady inputs?",
-    "Now the learning rate is 2, and without a norm the inputs drift several times as far. How many more "
-    "digits is batch norm right on after 500 steps?",
+    "At rate 0.5 (pictures) inputs drift further without a norm, and it learns later. At rate 2 they drift "
+    "further still. How many more digits is batch norm right on then, after 500 steps?",
     (
         Choice("about 30 points more", 30.0,
                "Early in training it does lead by that much and more. The other network catches up."),
@@ -42,8 +42,8 @@ STEADY = Scene(
     "Batch norm does steady the inputs: at rate 0.5 they drift {drift_half:.1f} times less. But at rate 2 "
     "the network without a norm drifts by {none_drift:.1f}, more than at 0.5 ({still:.1f}), and it learns. "
     "So steady inputs can’t be what learning needs.",
-    "It gets there later: at step 100 it is right on {none_soon:.0%}, batch norm on {batch_soon:.0%}. "
-    "Ioffe & Szegedy (2015) saw steadier inputs as the cause of the lead. The next scene tests that.",
+    "It gets there later: at step 100 it is right on {none_soon:.0%}, batch norm on {batch_soon:.0%}. Ioffe "
+    "& Szegedy (2015) saw steadier inputs as the cause of the lead. The next scene tests that.",
     "Choose rate 0.1. Whose inputs drift less in the first 200 steps, and who learns?",
     ("lr", "vote", "seed"),
 )  # fmt: skip
@@ -74,23 +74,24 @@ NOISE = Scene(
 
 MEASURES = Scene(
     "measures", "Two measures of shift",
-    "G is a layer’s gradient, G′ the same after the layers before it have stepped. Over 100 steps, the angle "
-    "between them is smaller with batch norm. How large is the length ‖G − G′‖, compared with no norm?",
+    "G is a layer’s gradient, G′ its gradient after the layers before it have made their step. Over 100 "
+    "steps, the angle between them is smaller with batch norm. How large is the length ‖G − G′‖, compared "
+    "with no norm?",
     (
         Choice("0.8 times: smaller, too", 0.8,
                "If gradients were equally long, the smaller angle would make the smaller length."),
-        Choice("the same", 1.0, "Later in training the two are near each other. At first they are not."),
+        Choice("the same", 1.0, "Later in training both networks shift about as far. At first they don’t."),
         Choice("about 1.4 times: larger", 1.4),
     ),
     "factor", {}, {},
     "By length the shift with batch norm was {factor:.2f} times that without; by the angle it was "
     "{batch_angle:.0f}° against {none_angle:.0f}°.",
     "‖G − G′‖ also counts how long G is. With batch norm gradients are {longer:.2f} times as long here. A "
-    "gradient that turns by θ and keeps its length moves by 2 sin(θ/2) · ‖G‖ (dashed): the smaller angle, "
-    "but of more.",
+    "gradient that turns by θ and keeps its length moves by 2 sin(θ/2) · ‖G‖ (dashed): a small angle of a "
+    "long gradient can be a long shift.",
     "Most of it is early: {early:.1f} times up to step 20, {late:.2f} times after step 50. With ReLU both "
-    "say smaller: {relu_factor:.2f} times, {relu_batch_angle:.0f}° against {relu_none_angle:.0f}°. "
-    "Santurkar et al. (2018) used the length. Say which measure, which network, and when.",
+    "say smaller: {relu_factor:.2f} times, {relu_batch_angle:.0f}° against {relu_none_angle:.0f}°. Santurkar "
+    "et al. (2018) used the length. Say which measure, which network, and when.",
     "Choose ReLU. Is there still a step at which batch norm’s shift is larger?",
     ("activation", "vote", "seed"),
 )  # fmt: skip
@@ -102,19 +103,20 @@ SMOOTH = Scene(
     (
         Choice("not smaller: batches make it rough", 0.7,
                "Each loss does depend on its batch. But along the gradient the batch stays the same."),
-        Choice("3 times smaller", 3.0, "Later in deeper networks it may be. Here it is more."),
+        Choice("3 times smaller", 3.0, "Experiment E7 asks for at least that, at three depths. Here it is "
+                                       "more."),
         Choice("about 15 times smaller", 15.0),
     ),
     "factor", {"look": 50}, {},
     "The range was typically {none_range:.2f} without a norm and {batch_range:.2f} with batch norm, "
     "{factor:.0f} times smaller.",
     "Four learning rates on, the loss without a norm is higher than before in {none_uphill:.0%} of the "
-    "looks, with batch norm in {batch_uphill:.0%}. In a bowl one step goes down while β, how "
-    "fast the gradient changes, is below 2/rate = {edge:.0f}: no norm has {none_beta:.0f}, batch norm "
+    "looks, with batch norm in {batch_uphill:.0%}. In a bowl one step goes down while β, how fast the "
+    "gradient changes, is below 2/rate = {edge:.0f}: no norm has {none_beta:.0f}, batch norm "
     "{batch_beta:.1f}.",
     "Layer norm’s range is {layer_range:.2f}, {rough:.0f} times batch norm’s, yet its loss ends at "
-    "{layer_late:.2f}; no norm {none_late:.2f}, batch norm {batch_late:.2f}. And before the first step "
-    "batch norm is the roughest ({first:.2f} against {none_first:.2f}).",
+    "{layer_late:.2f}; no norm {none_late:.2f}, batch norm {batch_late:.2f}. And before the first step batch "
+    "norm is the roughest ({first:.2f} against {none_first:.2f}).",
     "Drag the diamond to step 0: who is smoother there?",
     ("look", "vote", "seed"),
 )  # fmt: skip
@@ -132,9 +134,9 @@ LENGTH = Scene(
     ),
     "turned", {"factor": 1.0}, {"factor": 3.0},
     "The next step turned the weights {turned:.3f} times as far. The loss was {loss:.3f} before and after.",
-    "The norm divides by what the weights are multiplied by, so outputs stay. The gradient is "
-    "{gradient:.3f} times as long, on weights {factor:.0f} times as long: the angle is 1/{factor:.0f}² = "
-    "{law:.3f} times. Their length acts as a learning rate.",
+    "The norm divides by what the weights are multiplied by, so outputs stay. The gradient is {gradient:.3f} "
+    "times as long, on weights {factor:.0f} times as long: the angle is 1/{factor:.0f}² = {law:.3f} times. "
+    "Their length acts as a learning rate.",
     "With the learning rate × {square:.0f} it is the same training: losses differ by {same}. This needs a "
     "small eps. Without a norm the loss jumps from {bare_before:.2f} to {bare_loss:.2f}, and to "
     "{bare_next:.0f} on average over the next 10 steps.",
@@ -144,7 +146,8 @@ LENGTH = Scene(
 
 VERDICT = Scene(
     "verdict", "What is settled",
-    task="Find a cell that surprises you, and follow its link.",
+    task="Four explanations, three questions each. A cell says what was measured here, or in an experiment "
+         "of the training lab, and leads to it. Which one surprises you?",
     controls=("vote", "seed"),
 )  # fmt: skip
 

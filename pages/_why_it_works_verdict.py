@@ -81,7 +81,8 @@ TRIALS = (
          "Not settled: layer norm, {rough} times as rough, has no lead (loss without a norm × {0})."),
     Trial("smooth", 2, False, "range at step 0: batch / none", ("smooth none", "smooth batch"),
          "training-lab?experiment=E7",
-         "Before the first step the range is {0} times as large with batch norm. Very deep networks: E7.",
+         "Before the first step the range is {0} times as large with batch norm. Very deep networks: "
+         "experiment E7.",
          "Before the first step the range with batch norm is {0} times that without."),
     Trial("length", 0, True, "turn: weights × 1 / × 3", ("midway batch",), f"{HERE}length",
          "Yes: weights × 3 leave the outputs as they are, and a step turns them {0} times less.",
@@ -90,8 +91,8 @@ TRIALS = (
          "The length still sets the speed: with weights × 3 the loss is {0} times as large 60 steps later.",
          "The length still sets the speed: with weights × 3 the loss is {0} times as large 60 steps later."),
     Trial("noise", 0, None, "loss: noisy / batch norm", ("noisy", "batch", "company"), f"{HERE}noise",
-         "Yes: a digit’s x̂ varies by {company} from batch to batch. But added noise makes the loss {0} times "
-         "as large.",
+         "Yes: a digit’s x̂ varies by {company} from batch to batch. But added noise makes the loss {0} "
+         "times as large.",
          "Yes: a digit’s x̂ varies by {company} from batch to batch. Added noise: loss × {0}."),
     Trial("noise", 1, False, "full batch: none / batch norm", ("whole none", "whole batch"), "",
          "No: with the same 256 digits in each step nothing is random; the loss is still {0} times lower.",
@@ -182,16 +183,18 @@ def _layer_cell(more: Numbers, found: Found) -> Cell:
         return Cell("Being computed.", "", address)
     behind = times(late(layer), late(batch))
     alike = f"its loss is {brief(behind.mean)} times batch norm’s" if tells(behind) else "it is level here"
-    return Cell(f"Not settled. Layer norm has it, too; {alike}. Weights of a bad size: see E19.", "", address)
+    return Cell(
+        f"Not settled. Layer norm has it, too; {alike}. Weights of a bad size: experiment E19.", "", address
+    )
 
 
 def _regular_cell() -> Cell:
     """Say what experiment E17 has found of the noise of small norm batches, as it is kept."""
     kept = experiments.found("E17")
     rows = [row for row in kept["rows"] if row["what"] == "error at m=4 / at m=64"] if kept else []
-    text = "It may act on what is learned, not on how fast: see E17."
+    text = "It may act on what is learned, not on how fast: see experiment E17."
     if rows:
-        fewer = f"{rows[0]['measured']:.2g} times the errors of 64 (E17)"
+        fewer = f"{rows[0]['measured']:.2g} times the errors of 64 (experiment E17)"
         text = f"It acts on what is learned: with 30% wrong labels, norm batches of 4 have {fewer}."
     return Cell(text, "", "training-lab?experiment=E17")
 
@@ -270,10 +273,10 @@ def verdict(values: Values, found: Found) -> View:
     if vote:
         text = f"Your vote: {VOTES[vote]}. {_ruling(vote, shown)}"
     else:
-        text = "You have not voted; you still can, beside the picture."
+        text = "You have not voted; you still can, with the buttons “your vote”."
     against = [row.name.lower() for row in shown.rows if row.cells[1].level == "warning"]
     if against:
-        text += f" The lead in training loss is there without: {', '.join(against)}."
+        text += f" Not needed for the lead in training loss: {', '.join(against)}."
     text += " No test here settles why batch norm works; each can only say what its lead does not need."
     numbers: Numbers = {
         "supports": float(levels.count("good")), "against": float(levels.count("warning")),

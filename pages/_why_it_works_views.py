@@ -52,7 +52,7 @@ def _answers(found: Found, rate: str, until: int = LONG) -> Figure:
         data += over_seeds([STEPS[place] for place in shown], share, NAMES[norm], TINTS[norm])
         told.append(f"{NAMES[norm]} {average(share[:, -1]):.1%}")
     return fig.figure(
-        data, f"Right answers on digits never trained on, learning rate {rate}",
+        data, f"Right answers on new digits, rate {rate}",
         f"Curves over steps; at step {until}: {', '.join(told) or 'nothing is computed yet'}.",
         fig.axis(0, LONG + 10, "step"), percent(), showlegend=True, hint=SEEDS_HINT,
     )  # fmt: skip
@@ -112,7 +112,7 @@ def _inputs(found: Found, rate: str, narrow: bool) -> Figure:
     shapes = [fig.mark(0, side * BELL, LONG, side * BELL, INK, 1, dash="dot") for side in (-1, 1)]
     notes = [fig.label(LONG, BELL, "±1.04", INK, 11, xanchor="right", yanchor="bottom")]
     return fig.figure(
-        data, f"What enters one sigmoid of the last layer, learning rate {rate}",
+        data, f"What enters one sigmoid of the last layer, rate {rate}",
         f"Bands over steps. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.axis(0, LONG + 10, "step"), fig.axis(-6, 6, "input", (-6, -4, -2, 0, 2, 4, 6)), showlegend=True,
         hint="Line: median over 1,297 digits. Shade: 15% to 85%. First seed. Dotted: 15% and 85% of a bell "
@@ -170,7 +170,7 @@ def arms(strength: int) -> dict[str, tuple[str, str, str]]:
 
 def _losses(values: Values, found: Found, hide: bool) -> Figure:
     """Draw training losses up to the step that is played."""
-    step = SHORT - 1 if hide or values["draft"] else values["step"]
+    step = SHORT - 1 if hide else values["step"]
     data: list[Trace] = []
     told = []
     for arm, (name, colour, job) in arms(values["strength"]).items():
@@ -196,7 +196,7 @@ def _scatter(values: Values, found: Found, hide: bool) -> Figure:
     for arm, own in known.items():
         x, y = max(average(own["moved"]), 1e-4), average(early_loss(own))
         data.append(fig.dots([x], [y], NAMES[arm], TINTS[arm], size=13))
-        notes.append(fig.label(np.log10(x), np.log10(y), NAMES[arm], TINTS[arm], 12, yshift=-16))
+        notes.append(fig.label(np.log10(x), np.log10(y), NAMES[arm], TINTS[arm], 12, yshift=16))
         told.append(f"{NAMES[arm]}: {brief(x)}, {brief(y)}")
     noisy = [] if hide else [(k, own) for k in STRENGTHS if (own := found.get(f"noise{k}")) is not None]
     if noisy:

@@ -494,6 +494,33 @@ def test_views_stand_with_every_control_at_its_ends(name: str, shown: str, reade
             raise AssertionError(f"{name}, {shown or 'without scenes'}, {state}: {error}") from error
 
 
+def playheads(name: str, shown: str) -> list[str]:
+    """The names of a scene's playheads."""
+    chapter = CHAPTERS[name]
+    scene = scene_of(chapter, shown)
+    names = scene.controls if scene else [control.name for control in chapter.controls]
+    return [control.name for control in chapter.controls if control.kind == "step" and control.name in names]
+
+
+PLAYED = [(name, shown) for name, shown in SCENES if playheads(name, shown)]
+
+
+@pytest.mark.parametrize(("name", "shown"), PLAYED)
+def test_what_plays_is_seen_while_it_plays(name: str, shown: str, reader: Reader) -> None:
+    """Frames that play are drafts: what they show is where the playhead is, as when it rests."""
+    chapter = CHAPTERS[name]
+    answered = start_of(chapter, scene_of(chapter, shown), answered=True)
+    for playhead in playheads(name, shown):
+        values = answered | {playhead: 20}
+        rests, plays = (reader.view(chapter, values | {"draft": draft}) for draft in (False, True))
+        if plays.waiting:
+            continue  # what takes long is computed where the playhead rests
+        for figure in rests.figures:
+            drawn = [repr(packed_figures({figure: view.figures[figure]})) for view in (rests, plays)]
+            assert drawn[0] == drawn[1], figure
+        assert repr(plays.figures) != repr(reader.view(chapter, values | {playhead: 30}).figures)
+
+
 @pytest.mark.parametrize(("name", "asked"), ASKING)
 def test_every_answer_is_judged_and_told(name: str, asked: str, reader: Reader) -> None:
     chapter = CHAPTERS[name]

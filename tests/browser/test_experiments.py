@@ -85,6 +85,7 @@ def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
     menu(page).select_option(label=f"E7: {deep}")
     expect(heading(page)).to_contain_text(f"{deep}, judged at step 200")
     wait_for_address(page, "experiment=E7.*race=2")
+    at_step(page, 200)
     page.get_by_role("button", name="One step back").click()
     at_step(page, 199)
     expect(heading(page)).to_contain_text(deep)

@@ -34,3 +34,15 @@ def test_the_board_answers_a_vote_and_leads_to_its_scenes(page: Page) -> None:
     page.get_by_role("link", name="No: with noise its inputs move").click()
     wait_for_address(page, "scene=noise")
     wait_for_address(page, "vote=steady")
+
+
+def test_a_vote_stays_while_scenes_change_and_answers_are_revealed(page: Page) -> None:
+    open_scene(page, "why_it_works", "vote", "guesses=vote:2")
+    page.locator("[data-control=vote]").get_by_text("steady inputs", exact=True).click()
+    page.get_by_role("button", name="Next").click()
+    settled(page)
+    page.locator(".choices button").first.click()
+    expect(page.locator(".choices .right")).to_be_visible()
+    expect(page.locator(".verdict")).to_contain_text("Your vote: steady inputs; this scene tests it.")
+    expect(page.locator("[data-control=vote] [aria-checked=true]")).to_have_text("steady inputs")
+    wait_for_address(page, "vote=steady")

@@ -18,6 +18,10 @@ from tests.once import once
 SCENES = {scene.name: scene for scene in CHAPTER.scenes}
 
 
+def flat(job):
+    return job.function, *job.arguments
+
+
 def complete(values):
     return CHAPTER.view(
         values, {name: once(j.function, *j.arguments) for name, j in page.jobs(values).items()}
@@ -133,8 +137,24 @@ def test_a_chosen_cell_is_framed_and_its_runs_grow_with_the_playhead():
     assert (frame["x0"] + frame["x1"]) / 2 == 2 and (frame["y0"] + frame["y1"]) / 2 == 1
     runs = view.figures["runs"]["data"]
     assert {len(trace["x"]) for trace in runs} == {20}
-    whole = complete(values | {"draft": True}).figures["runs"]["data"]
-    assert {len(trace["x"]) for trace in whole} == {parts.SHORT}
+    played = complete(values | {"draft": True})
+    assert {len(trace["x"]) for trace in played.figures["runs"]["data"]} == {20}, (
+        "frames that play are drafts"
+    )
+    assert played.text.startswith("Step 20, learning rate 0.1, weights × 0.2:")
+
+
+def test_the_maps_follow_the_playhead_and_frame_cells_at_its_end():
+    early, end = (complete(settings("map", step=step)) for step in (20, parts.SHORT))
+    for norm in parts.NORMS:
+        assert "after 20 steps" in early.figures[norm]["layout"]["meta"]["title"]
+        z = [view.figures[norm]["data"][0]["z"] for view in (early, end)]
+        own = once(*flat(page.jobs(settings("map"))[f"{norm} 1"]))["right"]
+        row = parts.SCALES.index(1.0)
+        np.testing.assert_allclose(z[0][row], own[..., 10:20].mean(axis=(1, 2)))
+        np.testing.assert_allclose(z[1][row], own[..., -10:].mean(axis=(1, 2)))
+        assert len(early.figures[norm]["layout"]["shapes"]) == 1, "the chosen cell"
+    assert early.numbers["cells"] == end.numbers["cells"], "the answer is about the end"
 
 
 def test_cells_are_marked_where_the_paired_interval_has_no_clear_lead():
@@ -142,7 +162,8 @@ def test_cells_are_marked_where_the_paired_interval_has_no_clear_lead():
     texts = [note["text"] for note in view.figures["batch"]["layout"]["annotations"]]
     assert sum("=" in text or "<" in text for text in texts) == view.numbers["cells"]
     assert sum("<" in text for text in texts) == view.numbers["behind"]
-    assert len(view.figures["batch"]["layout"]["shapes"]) == view.numbers["cells"] + 1
+    for norm in parts.NORMS:  # on both, so that they can be compared
+        assert len(view.figures[norm]["layout"]["shapes"]) == view.numbers["cells"] + 1
 
 
 @pytest.mark.parametrize(

@@ -61,7 +61,7 @@ def answered(name, seed=0):
 @pytest.mark.parametrize("seed", [0, 10_000])
 @pytest.mark.parametrize(
     ("name", "right"),
-    [("company", "about 2%"), ("labels", "two thirds fewer"),
+    [("company", "2 or 3%"), ("labels", "two thirds fewer"),
      ("why", "adding the noise of norm batches of 4"), ("clean", "no point, or they lose a little"),
      ("dropout", "about twice as large")],
 )  # fmt: skip

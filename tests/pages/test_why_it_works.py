@@ -10,7 +10,7 @@ from bnlib.intervals import Interval
 from book.predictions import answer, measured_states
 from pages import why_it_works as page
 from pages._why_it_works_loss import nearest_factor
-from pages._why_it_works_parts import FACTORS, LONG, SHORT, VOTES, early_loss, tells, times, with_vote
+from pages._why_it_works_parts import FACTORS, LONG, VOTES, early_loss, tells, times, with_vote
 from pages._why_it_works_shift import chord
 from pages._why_it_works_verdict import TRIALS, cell, factors, student_of
 from pages._why_it_works_views import BELL, meaning
@@ -140,7 +140,7 @@ def test_every_outcome_of_noise_has_its_sentence():
 def test_noise_is_hidden_and_then_drawn_as_far_as_it_is_played():
     view = complete(opened("noise"))
     assert not any("nois" in name for figure in view.figures.values() for name in names_of(figure))
-    for changes, last in (({"step": 30}, 30), ({"step": 30, "draft": True}, SHORT - 1)):
+    for changes, last in (({"step": 30}, 30), ({"step": 30, "draft": True}, 30)):
         view = complete(settings("noise") | changes)
         (curve,) = (t for t in view.figures["loss"]["data"] if t["name"] == "batch norm, noise × 1")
         assert curve["x"][-1] == last
