@@ -64,12 +64,16 @@ def view(values: Values, found: Found) -> View:
     hide, (lr, scale), step = values["open"], picked(values), shown_step(values)
     complete = not any(one is None for one in found.values())
     signs = verdicts(found) if complete and not hide else None
-    figures = {norm: _map(norm, found, values, signs) for norm in (("none",) if hide else NORMS)}
     rows = {norm: found.get(f"{norm} {scale:g}") for norm in (("none",) if hide else NORMS)}
-    figures["runs"] = curves(
+    runs = curves(
         {norm: None if own is None else own["right"][ROW.index(lr)] for norm, own in rows.items()},
-        f"Learning rate {brief(lr)}, weights × {brief(scale)}", SHORT, step, place="side",
+        f"Learning rate {brief(lr)}, weights × {brief(scale)}", SHORT, step,
+        place="main" if values.get("narrow") else "side",
     )  # fmt: skip
+    # On a phone figures are below one another: between both maps, the runs are in sight from either.
+    figures = {"none": _map("none", found, values, signs), "runs": runs}
+    if not hide:
+        figures["batch"] = _map("batch", found, values, signs)
     if not complete:
         return View(figures=figures, waiting=progress(found, DONE))
     numbers = _numbers(values, found)

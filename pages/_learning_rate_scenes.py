@@ -49,7 +49,7 @@ SMALL = Scene(
     "Inputs are standardized here. With pixels as they are, the losses are {raw_batch:.2f} with batch norm "
     "and {raw_none:.2f} without: there the first norm standardizes what comes in. At rate 0.1 they end at "
     "{large_batch:.3f} and {large_none:.3f}: that a rate trains doesn’t make it faster.",
-    "Move the rate to 0.1: which bars still reach their black marks?",
+    "Move the rate to 0.1: which bars still reach their diamonds?",
     ("small_lr", "seed"),
 )  # fmt: skip
 

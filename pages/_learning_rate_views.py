@@ -168,7 +168,7 @@ def small(values: Values, found: Found) -> View:
         f"norm and {numbers['loss_none']:.2f} without: {words}."
     )
     note = (
-        f"Bars: what a step lowers the loss by, mean of {SLOW // EVERY + 1} looks. Black: first order, lr "
+        f"Bars: what a step lowers the loss by, mean of {SLOW // EVERY + 1} looks. Diamonds: first order, lr "
         "times the inner product ⟨∇L, g⟩ for other digits, lr ‖g‖² for the own batch."
     )
     table = {
@@ -221,33 +221,30 @@ def _losses(here: dict[str, Any], lr: float) -> Figure:
 
 def _gain(here: dict[str, Any], lr: float) -> Figure:
     """Draw what a step gains as bars, and what the first order expects as marks."""
-    names, measured, expected, colours = [], [], [], []
-    for norm, own in here.items():
-        if own is not None:
-            for where, key, theory in (("own", "own_fall", "own"), ("other", "fall", "expected")):
-                names.append(f"{'none' if norm == 'none' else 'norm'}: {where}")
-                measured.append(average(own[key]))
-                expected.append(average(own[theory]))
-                colours.append(TINTS[norm])
-    ends_ = [0.0, *measured, *expected]
-    high, low = 1.2 * max(max(ends_), 1e-3), 1.2 * min(ends_)
-    data = [
-        fig.bars(names, measured, "measured", colours, alpha=0.7, width=0.6),
-        fig.dots(names, expected, "first order", INK, symbol="diamond", size=9),
-    ]
-    told = "; ".join(
-        f"{n}: {brief(m)}, expected {brief(e)}" for n, m, e in zip(names, measured, expected, strict=True)
+    data: list[Trace] = []
+    expected: dict[int, float] = {}
+    notes, told, ends = [], [], [1e-3]
+    for k, (norm, own) in enumerate((norm, own) for norm, own in here.items() if own is not None):
+        at, measured = [2 * k, 2 * k + 1], [average(own["own_fall"]), average(own["fall"])]
+        data.append(fig.bars(at, measured, NAMES[norm], TINTS[norm], alpha=0.7, width=0.6))
+        expected |= zip(at, (average(own["own"]), average(own["expected"])), strict=True)
+        for x, where, bar in zip(at, ("own", "other"), measured, strict=True):
+            higher = max(bar, expected[x], 0.0)
+            notes.append(fig.label(x, higher, brief(float(f"{bar:.2g}")), yshift=14, size=11))
+            told.append(f"{NAMES[norm]}, {where}: {brief(bar)}, expected {brief(expected[x])}")
+            ends += [bar, expected[x]]
+    data.append(
+        fig.dots(list(expected), list(expected.values()), "first order", INK, symbol="diamond", size=9)
     )
-    notes = [
-        fig.label(n, max(m, e, 0.0), brief(float(f"{m:.2g}")), yshift=14, size=11)
-        for n, m, e in zip(names, measured, expected, strict=True)
-    ]
+    places = list(expected) or [0, 1]
     return fig.figure(
         data, f"What one step lowers the loss by, learning rate {brief(lr)}",
-        f"Bars. {told or 'Nothing is computed yet'}.",
-        fig.category_axis(names or ["own"]), fig.axis(low, high, "loss before minus after"),
-        annotations=notes, bargap=0, barmode="overlay",
-        hint=f"Own: the digits of the step’s batch. Other: {DIGITS} training digits. Black: first order.",
+        f"Bars. {'; '.join(told) or 'Nothing is computed yet'}.",
+        fig.axis(-0.5, places[-1] + 0.5, "digits", places,
+                 words=["own", "other"] * (len(places) // 2), showgrid=False),
+        fig.axis(1.2 * min(0.0, *ends), 1.2 * max(ends), "loss before minus after"),
+        annotations=notes, bargap=0, barmode="overlay", showlegend=True,
+        hint=f"Own: the digits of the step’s batch. Other: {DIGITS} training digits.",
     )  # fmt: skip
 
 

@@ -191,7 +191,7 @@ def cliff(values: Values, found: Found) -> View:
     )  # fmt: skip
     note = (
         f"So much of the gradient’s squared length gets through: {numbers['passed']:.1%}, mean of the four "
-        f"norms. Black line: what theory says for a random gradient, (m − 2)/m = "
+        f"norms. Line across the bar: what theory says for a random gradient, (m − 2)/m = "
         f"{numbers['passed_theory']:.1%}."
     )
     pair = Equation(
@@ -304,9 +304,9 @@ def conv(values: Values, found: Found) -> View:
         numbers["passed_theory"], f"passes the last norm: {numbers['passed_last']:.0%}",
     )  # fmt: skip
     note = (
-        f"So much of the gradient’s squared length gets through: {numbers['passed_last']:.0%}. Black line: "
-        f"what theory says for a random gradient, (n − 2)/n = {numbers['passed_theory']:.1%}, where n = "
-        f"{numbers['last']:.0f} numbers share a mean."
+        f"So much of the gradient’s squared length gets through: {numbers['passed_last']:.0%}. Line across "
+        "the bar: what theory says for a random gradient, (n − 2)/n = "
+        f"{numbers['passed_theory']:.1%}, where n = {numbers['last']:.0f} numbers share a mean."
     )
     alike = (
         "Neighbouring positions are alike: for how far a mean scatters, the "

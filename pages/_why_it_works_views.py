@@ -196,7 +196,7 @@ def _scatter(values: Values, found: Found, hide: bool) -> Figure:
     for arm, own in known.items():
         x, y = max(average(own["moved"]), 1e-4), average(early_loss(own))
         data.append(fig.dots([x], [y], NAMES[arm], TINTS[arm], size=13))
-        notes.append(fig.label(np.log10(x), np.log10(y), NAMES[arm], TINTS[arm], 12, yshift=16))
+        notes.append(fig.label(np.log10(x), np.log10(y), NAMES[arm], TINTS[arm], 12, yshift=16, xshift=-26))
         told.append(f"{NAMES[arm]}: {brief(x)}, {brief(y)}")
     noisy = [] if hide else [(k, own) for k in STRENGTHS if (own := found.get(f"noise{k}")) is not None]
     if noisy:
