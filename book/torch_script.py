@@ -100,7 +100,8 @@ class Networks:
             epochs = range(start // len(X), (start + size - 1) // len(X) + 1)
             stream = [self.order(seed, epoch) for epoch in epochs]
             found.append(np.concatenate(stream)[start % len(X) :][:size])
-        return X[np.stack(found)], Y[np.stack(found)]
+        rows = torch.tensor(np.stack(found))
+        return X[rows], Y[rows]
 
     def order(self, seed, epoch):
         """In which order the seed's networks see all samples in an epoch"""
@@ -130,7 +131,7 @@ class Networks:
                 keep = self.momentum
                 self.running[layer] = keep * old + (1 - keep) * mean, keep * old_var + (1 - keep) * var
             for name, gradient in gradients.items():
-                if name.startswith("weight"):
+                if self.weight_decay and name.startswith("weight"):
                     gradient = gradient + self.weight_decay * self.parameters[name].detach()
                 if self.optimizer == "momentum":
                     gradient = self.velocity[name] = 0.9 * self.velocity.get(name, 0) + gradient

@@ -85,14 +85,17 @@ WORDS = {words!r}
 
 
 class Watched(Networks):
-    """Networks that keep what their norms divide by."""
+    """Networks that keep what enters their norms."""
 
     def normalize(self, x, layer, size):
-        if layer == 0:
-            self.sigma = []
-        var = variance(x, 1 if self.norm == "batch" else 2)
-        self.sigma.append(torch.ones(len(x)) if self.norm == "none" else var.mean(1).sqrt())
+        self.inputs = [*(self.inputs if layer else ()), x.detach()]
         return super().normalize(x, layer, size)
+
+    def sigma(self, x):
+        """What the norm divides x by, (seeds,)"""
+        if self.norm == "none":
+            return torch.ones(len(x))
+        return variance(x, 1 if self.norm == "batch" else 2).mean(1).sqrt()
 
 
 def network(arm, layers, **fields):
@@ -123,7 +126,7 @@ for arm in ARMS:
     nets = network(arm, layers, lr={later_rate!r}, **fields)
     gradient = gradients(nets, layers)
     print(f"ratio_{{arm}} =", typical(ratio(gradient)).item())
-    sigma = torch.stack(nets.sigma[:layers], 1).mean(0)
+    sigma = torch.stack([nets.sigma(x) for x in nets.inputs[:layers]], 1).mean(0)
     curve = typical(gradient / gradient[:, -1:], 0)
     rows += [(k + 1, WORDS[arm], float(curve[k]), float(sigma[k])) for k in range(layers)]
     if arm == "batch":

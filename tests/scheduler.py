@@ -16,6 +16,7 @@ from live.hand import ProcessHand
 from live.scheduler import Viewer
 from live.track import Track
 from static import inline
+from tests.once import once
 
 
 class Inline(inline.Inline):
@@ -33,6 +34,15 @@ class Inline(inline.Inline):
         """Call the function, before anything else has its turn."""
         self.ran.append((function, arguments))
         return function(*arguments)
+
+
+class Sharing(Inline):
+    """Does each job of a chapter once in a run of tests."""
+
+    async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
+        """Call the function, unless somebody has, and keep what it returns."""
+        self.ran.append((function, arguments))
+        return once(function, *arguments)
 
 
 class Puppet(inline.Inline):

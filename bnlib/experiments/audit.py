@@ -20,11 +20,11 @@ from . import find
 from .findings import Check, Label, Results
 from .kept import Kept, load, refuse_reduced, write
 from .model import Cells, Experiment, Result
-from .probes import Cell, measure
+from .probes import measure
 
 FILE = Path(__file__).with_suffix(".json")
 FRESH = 10_000  # the first of the seeds that nobody has looked at
-SEEDS = {"full": 48, "reduced": 8}  # fresh ones, at least, and TIMES as many as the experiment has
+SEEDS = {"full": 48, "reduced": 8}  # fresh ones, at least, and TIMES as many as there are
 TIMES = {"full": 4, "reduced": 2}
 DRAWS = {"full": 1000, "reduced": 100}
 RARE = 0.01  # of all draws, in so many a check may fail
@@ -37,7 +37,7 @@ class Audited:
     nulls : by judged check, in which worlds without an effect it fails
     misses : by judged check, the share of draws of fresh seeds on which it fails
     stances : by claim, what the experiment says, and what it would say in each world without an effect
-    seeds, draws : how many fresh seeds were measured, and how often some of them were drawn
+    seeds, draws : how many fresh seeds were measured, at most, and how often some of them were drawn
     """
 
     experiment: Experiment
@@ -102,7 +102,7 @@ def audit(names: Iterable[str], *, size: str = "full", progress: Any = None, **h
 
     chosen = [find(name) for name in names]
     own = {e.name: e.cells(size == "full") for e in chosen}
-    fresh = {name: _fresh(cells, size) for name, cells in own.items()}
+    fresh = {name: on_fresh_seeds(cells, size) for name, cells in own.items()}
     everything = [cell for cells in (*own.values(), *fresh.values()) for cell in cells.values()]
     measured = sweep(measure, everything, progress=progress, **how)
     return [
@@ -115,16 +115,21 @@ def audit(names: Iterable[str], *, size: str = "full", progress: Any = None, **h
     ]  # fmt: skip
 
 
-def _fresh(cells: Cells, size: str) -> Cells:
-    """The cells on many fresh seeds; none where there is nothing random."""
+def on_fresh_seeds(cells: Cells, size: str) -> Cells:
+    """The cells on many fresh seeds; none where there is nothing random.
+
+    At full size all have as many as the cell with most seeds needs, at reduced size each what it needs.
+    """
     most = max(cell.config.replicas for cell in cells.values())
     if most == 1:
         return {}
-    seeds = max(SEEDS[size], TIMES[size] * most)
-    return {
-        label: cell._replace(config=replace(cell.config, seed=FRESH + cell.config.seed, replicas=seeds))
-        for label, cell in cells.items()
-    }
+    found: Cells = {}
+    for label, cell in cells.items():
+        seeds = max(SEEDS[size], TIMES[size] * (most if size == "full" else cell.config.replicas))
+        found[label] = cell._replace(
+            config=replace(cell.config, seed=FRESH + cell.config.seed, replicas=seeds)
+        )
+    return found
 
 
 def _audited(experiment: Experiment, size: str, cells: Cells, results: Results, fresh: Results) -> Audited:
@@ -134,12 +139,12 @@ def _audited(experiment: Experiment, size: str, cells: Cells, results: Results, 
     stances = Result(experiment, size, experiment.read(results)).stances
     elsewhere = {words: Result(experiment, size, experiment.read(w)).stances for words, w in worlds.items()}
     missed = dict.fromkeys((one.what for one in checks), 0)
-    seeds, draws = 0, DRAWS[size] if fresh else 0
+    many = {label: cell.config.replicas for label, cell in on_fresh_seeds(cells, size).items()}
+    seeds, draws = max(many.values(), default=0), DRAWS[size] if fresh else 0
+    own = {label: cell.config.replicas for label, cell in cells.items()}
     rng = np.random.default_rng(0)
-    if fresh:
-        seeds = max(SEEDS[size], TIMES[size] * max(cell.config.replicas for cell in cells.values()))
     for _ in range(draws):
-        for what in _failing(experiment, drawn(fresh, cells, rng.permutation(seeds))):
+        for what in _failing(experiment, drawn(fresh, own, many, rng.permutation(seeds))):
             missed[what] = missed.get(what, 0) + 1
     return Audited(
         experiment, size, tuple(checks),
@@ -151,16 +156,20 @@ def _audited(experiment: Experiment, size: str, cells: Cells, results: Results, 
     )  # fmt: skip
 
 
-def drawn(fresh: Results, cells: Mapping[Label, Cell], order: Sequence[int] | Any) -> dict[Label, Any]:
-    """Return what would have been measured on as many seeds as each cell has: the first ones in `order`.
+def drawn(
+    fresh: Results, own: Mapping[Label, int], many: Mapping[Label, int], order: Sequence[int] | Any
+) -> dict[Label, Any]:
+    """Return what would have been measured on as many seeds as each cell has, of the many that were measured.
 
-    All cells get the same seeds, so that pairs stay pairs. Arrays that aren't one row a seed stay whole.
+    Each takes the first ones in `order` that it has been measured on: cells with as many seeds get the same
+    ones, so that pairs stay pairs. Arrays that aren't one row a seed stay whole.
     """
     found = {}
     for label, arrays in fresh.items():
-        own = np.asarray(order)[: cells[label].config.replicas]
+        seeds = np.asarray(order)
+        seeds = seeds[seeds < many[label]][: own[label]]
         found[label] = {
-            name: array[own] if np.ndim(array) and len(array) == len(order) else array
+            name: array[seeds] if np.ndim(array) and len(array) == many[label] else array
             for name, array in arrays.items()
         }
     return found

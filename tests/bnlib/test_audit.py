@@ -14,6 +14,7 @@ from bnlib.experiments.findings import Findings, check
 from bnlib.experiments.model import Sides
 from bnlib.experiments.nulls import changed, exchanged, same
 from bnlib.experiments.probes import Cell
+from tests.bnlib.claims import Here
 
 ON_DISK = "run: python -m bnlib experiments audit --keep"
 GAUSSIAN = RunConfig(eps=0.0, replicas=2, dtype="float64")
@@ -21,7 +22,7 @@ GAUSSIAN = RunConfig(eps=0.0, replicas=2, dtype="float64")
 
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_every_check_of_a_claim_fails_without_its_effect_and_seldom_else(name, store):
-    (found,) = audit.audit([name], size="reduced", store=store, workers=1)
+    (found,) = audit.audit([name], size="reduced", store=store, executor=Here())
     assert not found.problems, f"{found.problems}\n{found}"
     assert {one.what for one in found.checks if not one.exact} <= set(found.nulls)
 
@@ -63,7 +64,7 @@ def two_arms(**changes):
 
 def audited(monkeypatch, size="reduced", **changes):
     monkeypatch.setitem(EXPERIMENTS, "E1", two_arms(**changes))
-    (found,) = audit.audit(["E1"], size=size, store=False, workers=1)
+    (found,) = audit.audit(["E1"], size=size, store=False, executor=Here())
     return found
 
 
@@ -113,14 +114,23 @@ def test_a_check_that_fails_on_fresh_seeds_is_found_and_how_often(monkeypatch):
 
 
 def test_draws_keep_pairs_and_what_has_no_seeds():
-    cells = {
-        "a": Cell("learning", replace(GAUSSIAN, replicas=2)),
-        "b": Cell("learning", replace(GAUSSIAN, replicas=3)),
-    }
-    fresh = {label: {"x": np.arange(5) * 10, "step": np.array([[1, 2]])} for label in cells}
-    found = audit.drawn(fresh, cells, np.array([3, 1, 4, 0, 2]))
+    """Cells that were measured on as many seeds get the same ones, whatever is measured beside them."""
+    own, many = {"a": 2, "b": 3, "few": 2}, {"a": 5, "b": 5, "few": 3}
+    fresh = {label: {"x": np.arange(seeds) * 10, "step": np.array([[1, 2]])} for label, seeds in many.items()}
+    found = audit.drawn(fresh, own, many, np.array([3, 1, 4, 0, 2]))
     assert found["a"]["x"].tolist() == [30, 10] and found["b"]["x"].tolist() == [30, 10, 40]
+    assert found["few"]["x"].tolist() == [10, 0], "there is no seed 3 of it"
     assert found["a"]["step"].tolist() == [[1, 2]]
+
+
+@pytest.mark.parametrize(("size", "seeds"), [("full", (96, 96)), ("reduced", (8, 48))])
+def test_at_reduced_size_each_cell_has_as_many_fresh_seeds_as_it_needs(size, seeds):
+    cells = {
+        count: Cell("gaussian_batches", replace(GAUSSIAN, seed=5, replicas=count), 1) for count in (2, 24)
+    }
+    fresh = audit.on_fresh_seeds(cells, size)
+    assert tuple(cell.config.replicas for cell in fresh.values()) == seeds
+    assert {cell.config.seed for cell in fresh.values()} == {audit.FRESH + 5} and list(fresh) == [2, 24]
 
 
 def test_worlds_without_an_effect():

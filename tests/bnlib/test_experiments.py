@@ -19,6 +19,7 @@ from bnlib.experiments.findings import Check, Findings, Picture, band, check, cu
 from bnlib.experiments.model import EXPLANATIONS, RELATIVES, Result, Sides
 from bnlib.experiments.probes import MEASURES
 from bnlib.sweep import SweepCancelled
+from tests.bnlib.claims import Here
 
 PLANNED = [f"E{number}" for number in range(1, 31)]
 every_experiment = pytest.mark.parametrize("name", EXPERIMENTS)
@@ -78,7 +79,7 @@ def test_every_claim_is_tested():
 
 @every_experiment
 def test_it_comes_out_as_accepted_at_reduced_size(name, store):
-    result = run(name, size="reduced", store=store, workers=1)
+    result = run(name, size="reduced", store=store, executor=Here())
     assert not result.failed, f"\n{result}"
     assert re.match(r"As accepted at reduced size: \d+ .* holds?\.$", result.verdict)
     judged = [found for found in result.findings.checks if not found.reported]

@@ -7,6 +7,7 @@ import pytest
 from bnlib.experiments import CLAIMS, EXPERIMENTS, audit, found, run
 from bnlib.experiments.found import keep, plain
 from bnlib.experiments.model import NO_SIDE
+from tests.bnlib.claims import Here
 
 DECLARED = ("title", "setup", "theory", "accepted", "contested", "caveat")
 SMALL = ("E2", "E13")  # a second or two at full size
@@ -36,7 +37,7 @@ def test_what_is_kept_belongs_to_the_experiment_as_it_is_declared(name):
 
 @pytest.mark.parametrize("name", SMALL)
 def test_what_is_kept_is_what_the_code_finds(name):
-    kept, now = found.found(name), plain(run(name, workers=1, store=False))
+    kept, now = found.found(name), plain(run(name, executor=Here(), store=False))
     assert [row["what"] for row in now["rows"]] == [row["what"] for row in kept["rows"]], HOW
     assert now["claims"] == kept["claims"], HOW
     for row, before in zip(now["rows"], kept["rows"], strict=True):
@@ -46,7 +47,7 @@ def test_what_is_kept_is_what_the_code_finds(name):
 
 
 def test_only_results_at_full_size_are_kept(tmp_path):
-    result = run("E2", size="reduced", workers=1, store=False)
+    result = run("E2", size="reduced", executor=Here(), store=False)
     with pytest.raises(ValueError, match="E2 ran at reduced size; run them in full"):
         keep([result], tmp_path / "found.json")
     keep([run("E2", workers=1, store=False)], tmp_path / "found.json")

@@ -267,10 +267,10 @@ def test_sixty_steps_are_thirty_a_pickle_and_thirty(norm):
 @every_norm
 def test_a_replica_is_the_run_of_its_own_seed(norm):
     config = small(norm=norm, seed=3, replicas=3, activation="tanh")
-    together = advance(start(config), 25)
+    together = advance(start(config), 15)
     for replica in range(3):
         assert same_run(
-            only(together, replica), advance(start(replace(config, seed=3 + replica, replicas=1)), 25)
+            only(together, replica), advance(start(replace(config, seed=3 + replica, replicas=1)), 15)
         )
     assert len({flat.tobytes() for flat in together.flat}) == 3
 
@@ -338,19 +338,19 @@ def test_spectral_norms_vectors_count_among_the_bytes_of_a_run():
 )
 def test_a_branch_shares_the_past_and_then_goes_by_the_changed_configuration(change):
     base = small(norm="batch", replicas=2, optimizer="momentum", lr=0.03)
-    branch = base.branch(20, **change)
-    assert same_run(replace(advance(start(branch), 20), config=base), advance(start(base), 20))
-    run = advance(start(base), 20)
+    branch = base.branch(10, **change)
+    assert same_run(replace(advance(start(branch), 10), config=base), advance(start(base), 10))
+    run = advance(start(base), 10)
     if "gamma" in change:
         by_hand = run.flat.copy()
         for name, array in replace(run, flat=by_hand).parameters.items():
             if name.startswith("gamma"):
                 array[:] = 0.5
         run = replace(run, flat=by_hand)
-    by_hand = advance(replace(run, config=replace(base, **change)), 25)
-    branched = advance(start(branch), 45)
+    by_hand = advance(replace(run, config=replace(base, **change)), 15)
+    branched = advance(start(branch), 25)
     assert same_run(replace(branched, config=by_hand.config), by_hand)
-    assert not np.array_equal(branched.flat, advance(start(base), 45).flat)
+    assert not np.array_equal(branched.flat, advance(start(base), 25).flat)
 
 
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)

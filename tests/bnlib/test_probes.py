@@ -371,10 +371,10 @@ def test_rescaling_is_exact_only_without_eps_and_with_the_rate():
 def test_the_equilibrium_is_measured_in_the_last_quarter():
     config = replace(TINY, eps=0.0, rest_lr=0.05, lr=0.5, weight_decay=0.02, learn_affine=False)
     found = MEASURES["equilibrium"](config, 200)
-    weights = []
-    for steps in range(150, 201):
-        run = advance(start(config), steps)
+    weights, run = [], advance(start(config), 150)
+    for _ in range(51):
         weights.append([run.parameters[f"weight{layer}"].reshape(2, -1) for layer in (0, 1)])
+        run = advance(run, 1)
     angle, ratio = [], []
     for layer in (0, 1):
         w = np.array([row[layer] for row in weights])  # (51, R, size)

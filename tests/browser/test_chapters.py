@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
 from book.registry import chapters
 from tests.browser.gestures import at_rest, wait_for_address
+from tests.browser.opened import watched
 from tests.server import Server
 
 pytestmark = pytest.mark.browser
@@ -116,17 +118,27 @@ def holds_still(page: Page) -> None:
             assert after and abs(after["y"] - before["y"]) <= 1, slider.get_attribute("data-control")
 
 
-@pytest.mark.parametrize("chapter", CHAPTERS)
-def test_nonsense_in_the_address_is_named_and_survived(page: Page, chapter: str) -> None:
-    open_scene(page, chapter, query="scene=nowhere&guesses=%3Cb%3E:9&step=1e400&momentum=NaN&zzz=%22%27")
+@pytest.fixture(scope="module", params=CHAPTERS)
+def astray(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[tuple[Page, str]]:
+    """Every chapter, at an address of which nothing can be used: it opens as if nothing had been asked."""
+    with watched(profile) as page:
+        nonsense = "scene=nowhere&guesses=%3Cb%3E:9&step=1e400&momentum=NaN&zzz=%22%27"
+        open_scene(page, request.param, query=nonsense)
+        yield page, request.param
+
+
+def test_nonsense_in_the_address_is_named_and_survived(astray: tuple[Page, str]) -> None:
+    page, _ = astray
     warning = page.get_by_text("Part of this address could not be used").locator("..")
     expect(warning).to_contain_text("zzz is no setting")
     assert page.locator("figure canvas").count()
 
 
-@pytest.mark.parametrize(("chapter", "scene"), FIRST)
-def test_keys_answer_and_lead_on(page: Page, chapter: str, scene: str) -> None:
-    open_scene(page, chapter, scene)
+@pytest.mark.parametrize("astray", dict(FIRST), indirect=True)
+def test_keys_answer_and_lead_on(astray: tuple[Page, str]) -> None:
+    page, chapter = astray
+    scene, names = dict(FIRST)[chapter], [one.name for one in CHAPTERS[chapter].scenes]
+    show(page, scene)
     page.keyboard.press("?")
     expect(page.locator(".keys")).to_be_visible()
     page.keyboard.press("Escape")
@@ -135,7 +147,6 @@ def test_keys_answer_and_lead_on(page: Page, chapter: str, scene: str) -> None:
     answered(page)
     expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
     page.locator("body").press("ArrowRight")
-    names = [one.name for one in CHAPTERS[chapter].scenes]
     second = names[names.index(scene) + 1]
     expect(page.locator(".scenes [aria-current]")).to_have_attribute("data-scene", second)
     settled(page)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import product
 
 import pytest
 from playwright.sync_api import Locator, Page, expect
@@ -14,12 +15,20 @@ from tests.browser.gestures import (
     at_step,
     canvases,
     drag_slider,
-    open_lab,
     pictures_change,
     wait_for_address,
 )
+from tests.browser.opened import Scheme, enter, wear
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(inside: Page) -> Page:
+    return inside
+
+
+SCHEMES: tuple[Scheme, ...] = ("light", "dark")
 
 
 def heading(page: Page) -> Locator:
@@ -35,7 +44,7 @@ def more(page: Page) -> Locator:
 
 
 def test_a_link_opens_the_race_where_its_effect_is_seen_and_a_reload_keeps_it(page: Page) -> None:
-    open_lab(page, "/training-lab?experiment=e11")
+    enter(page, "/training-lab?experiment=e11")
     wait_for_address(page, r"lanes=.*norm_batch.*experiment=E11.*step=240")
     for _ in range(2):
         at_step(page, 240)
@@ -54,7 +63,7 @@ def test_a_link_opens_the_race_where_its_effect_is_seen_and_a_reload_keeps_it(pa
 
 
 def test_the_way_back_from_a_link_is_no_trap(page: Page) -> None:
-    open_lab(page, SMALL + "&step=3")
+    enter(page, SMALL + "&step=3")
     at_step(page, 3)
     page.goto("/training-lab?experiment=E7")
     wait_for_address(page, "experiment=E7.*step=200")
@@ -70,7 +79,7 @@ def test_the_way_back_from_a_link_is_no_trap(page: Page) -> None:
 
 
 def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
-    open_lab(page, SMALL + "&step=3&speed=120")
+    enter(page, SMALL + "&step=3&speed=120")
     at_step(page, 3)
     expect(heading(page)).not_to_be_visible()
     expect(menu(page).locator("option")).to_have_count(1 + len(RACES))
@@ -104,7 +113,7 @@ def test_the_menu_opens_races_and_a_change_leaves_them(page: Page) -> None:
 
 
 def test_other_settings_than_the_races_do_not_carry_its_name(page: Page) -> None:
-    open_lab(page, SMALL + "&experiment=E7&step=3")
+    enter(page, SMALL + "&experiment=E7&step=3")
     at_step(page, 3)
     expect(menu(page)).to_have_value("")
     expect(heading(page)).not_to_be_visible()
@@ -120,7 +129,7 @@ def test_other_settings_than_the_races_do_not_carry_its_name(page: Page) -> None
     ],
 )
 def test_nonsense_falls_back_with_a_word(page: Page, query: str, words: str) -> None:
-    open_lab(page, f"/training-lab?{query}")
+    enter(page, f"/training-lab?{query}")
     expect(page.get_by_text(words)).to_be_visible()
     expect(page.get_by_label("Prediction", exact=True)).to_be_visible()
     expect(page.get_by_label(re.compile(r"Norm of lane \d"))).to_have_count(2)
@@ -132,7 +141,7 @@ def test_nonsense_falls_back_with_a_word(page: Page, query: str, words: str) -> 
 
 
 def test_a_batch_size_that_norm_batches_do_not_fill_is_no_mistake(page: Page) -> None:
-    open_lab(page, SMALL + "&lanes=batch,batch~norm_batch:1,layer&norm_batch=8&step=20")
+    enter(page, SMALL + "&lanes=batch,batch~norm_batch:1,layer&norm_batch=8&step=20")
     at_step(page, 20)
     before = canvases(page)
     release = drag_slider(page, "batch_size", 0.5, 0.34, hold=True)
@@ -151,7 +160,7 @@ def test_a_batch_size_that_norm_batches_do_not_fill_is_no_mistake(page: Page) ->
 
 
 def test_a_batch_size_changed_in_mid_run_keeps_the_norm_batches(page: Page) -> None:
-    open_lab(page, SMALL + "&norm_batch=8&change=here&step=20")
+    enter(page, SMALL + "&norm_batch=8&change=here&step=20")
     at_step(page, 20)
     past = page.locator(".verdict .text").inner_text()
     drag_slider(page, "batch_size", 0.5, 0.34)
@@ -162,7 +171,7 @@ def test_a_batch_size_changed_in_mid_run_keeps_the_norm_batches(page: Page) -> N
 
 
 def test_more_settings_are_closed_until_one_is_used(page: Page) -> None:
-    open_lab(page, SMALL + "&step=5")
+    enter(page, SMALL + "&step=5")
     at_step(page, 5)
     expect(more(page)).not_to_have_attribute("open", "")
     decay = page.locator("input[data-control=weight_decay]")
@@ -182,32 +191,32 @@ def test_more_settings_are_closed_until_one_is_used(page: Page) -> None:
     expect(decay).to_be_visible()  # who has it open keeps it
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("width", [1440, 390])
-def test_a_race_of_long_names_is_no_wider_than_the_screen(page: Page, width: int, scheme: str) -> None:
-    page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-    page.set_viewport_size({"width": width, "height": 844})
-    open_lab(page, "/training-lab?experiment=E14")
+def test_a_race_of_long_names_is_no_wider_than_the_screen(page: Page) -> None:
+    enter(page, "/training-lab?experiment=E14")
     at_step(page, 300)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    shown = [heading(page), menu(page), page.get_by_role("button", name="Put every setting back")]
-    boxes = [element.bounding_box() for element in shown]
-    for box in boxes:
-        assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
-    _, chooser, over = boxes
-    assert chooser is not None and over is not None
-    apart = over["x"] >= chooser["x"] + chooser["width"] or over["y"] >= chooser["y"] + chooser["height"]
-    assert apart, "the menu and its neighbour don't overlap"
-    page.locator("details.more").evaluate("(details) => { details.open = true; }")
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for box in (row.bounding_box() for row in more(page).locator(".control:not([hidden])").all()):
-        assert box is not None and box["x"] + box["width"] <= width
+    for width, scheme in product((1440, 390), SCHEMES):
+        page.set_viewport_size({"width": width, "height": 844})
+        wear(page, scheme)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        shown = [heading(page), menu(page), page.get_by_role("button", name="Put every setting back")]
+        boxes = [element.bounding_box() for element in shown]
+        for box in boxes:
+            assert box is not None and box["x"] >= 0 and box["x"] + box["width"] <= width
+        _, chooser, over = boxes
+        assert chooser is not None and over is not None
+        apart = over["x"] >= chooser["x"] + chooser["width"] or over["y"] >= chooser["y"] + chooser["height"]
+        assert apart, "the menu and its neighbour don't overlap"
+        more(page).evaluate("(details) => { details.open = true; }")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for box in (row.bounding_box() for row in more(page).locator(".control:not([hidden])").all()):
+            assert box is not None and box["x"] + box["width"] <= width
+        more(page).evaluate("(details) => { details.open = false; }")
 
 
 def test_an_update_of_zero_is_said_in_its_picture(page: Page) -> None:
     """What is written on the canvas goes into the downloaded file too, where it can be read."""
     for step, said in ((20, True), (19, False)):
-        open_lab(page, SMALL + f"&cosine_steps=20&step={step}")
+        enter(page, SMALL + f"&cosine_steps=20&step={step}")
         at_step(page, step)
         page.locator("summary", has_text="Take it away").click()
         with page.expect_download() as download:
@@ -216,28 +225,28 @@ def test_an_update_of_zero_is_said_in_its_picture(page: Page) -> None:
         assert "Update : data" in svg and ("no update: it is exactly 0" in svg) == said
 
 
-@pytest.mark.parametrize("width", [1440, 950, 768, 390])
-def test_the_note_that_a_race_is_computed_moves_nothing(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    open_lab(page, SMALL + "&step=5")
+def test_the_note_that_a_race_is_computed_moves_nothing(page: Page) -> None:
+    enter(page, SMALL + "&step=5")
     at_step(page, 5)
     note = page.locator(".busy")
-    moved = note.evaluate(
-        """(note) => {
-          const lab = note.closest(".lab");
-          const all = [...lab.querySelectorAll(".bar > *, .bar-more > *, .race > *")];
-          const others = all.filter((one) => one !== note);
-          const places = () => others.map((one) => {
-            const { x, y, width, height } = one.getBoundingClientRect();
-            return [x, y, width, height];
-          }).join();
-          const words = note.querySelector("span");
-          words.textContent = "";
-          const before = places();
-          words.textContent = "first step of batch norm, layer norm and group norm: about 45 s";
-          return before !== places();
-        }"""
-    )
-    assert not moved
-    box = note.bounding_box()
-    assert box is not None and box["width"] >= 100 and box["x"] + box["width"] <= width
+    for width in (1440, 950, 768, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        moved = note.evaluate(
+            """(note) => {
+              const lab = note.closest(".lab");
+              const all = [...lab.querySelectorAll(".bar > *, .bar-more > *, .race > *")];
+              const others = all.filter((one) => one !== note);
+              const places = () => others.map((one) => {
+                const { x, y, width, height } = one.getBoundingClientRect();
+                return [x, y, width, height];
+              }).join();
+              const words = note.querySelector("span");
+              words.textContent = "";
+              const before = places();
+              words.textContent = "first step of batch norm, layer norm and group norm: about 45 s";
+              return before !== places();
+            }"""
+        )
+        assert not moved, width
+        box = note.bounding_box()
+        assert box is not None and box["width"] >= 100 and box["x"] + box["width"] <= width

@@ -7,33 +7,16 @@ from typing import Any
 from urllib.parse import urlencode
 
 import pytest
-from playwright.sync_api import Page, WebSocket, expect
+from playwright.sync_api import Page, expect
 
 from book.registry import pages
 from static.asks import groups
 from static.first import opened, queries, unpacked
 from tests.browser.gestures import at_rest
+from tests.browser.opened import Opened, show
 from tests.dist import built
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture
-def asked(page: Page) -> list[dict[str, Any]]:
-    """The views and races that a page asks for, without their numbers."""
-    found: list[dict[str, Any]] = []
-
-    def hear(text: str) -> None:
-        message = json.loads(text)
-        if message["kind"] in ("view", "lab"):
-            found.append({name: part for name, part in message.items() if name != "id"})
-
-    def listen(socket: WebSocket) -> None:
-        if socket.url.endswith("/live"):
-            socket.on("framesent", hear)
-
-    page.on("websocket", listen)
-    return found
 
 
 def recorded(name: str) -> list[dict[str, Any]]:
@@ -42,21 +25,22 @@ def recorded(name: str) -> list[dict[str, Any]]:
     return [ask.message for group in groups(page, openings) for ask in group]
 
 
-def show(page: Page, address: str) -> None:
-    page.goto(address)
-    page.locator(".lab:is([data-shown], [data-step])").wait_for()
+def test_a_page_opens_with_what_is_recorded(opened: Opened) -> None:
+    known = recorded(opened.name)
+    assert opened.asked and all(message in known for message in opened.asked), opened.asked
+    assert opened.asked[0]["narrow"] is False
 
 
 @pytest.mark.parametrize("name", pages())
-def test_a_page_opens_with_what_is_recorded(name: str, page: Page, asked: list[dict[str, Any]]) -> None:
+def test_its_last_scene_opens_on_a_phone_with_what_is_recorded(
+    name: str, page: Page, asked: list[dict[str, Any]]
+) -> None:
     known = recorded(name)
     *_, last = queries(pages()[name])
-    for width, query in ((1440, ""), (390, urlencode(last))):
-        page.set_viewport_size({"width": width, "height": 844})
-        asked.clear()
-        show(page, f"/{pages()[name].path}?{query}")
-        assert asked and all(message in known for message in asked), asked
-        assert asked[0]["narrow"] == (width == 390)
+    page.set_viewport_size({"width": 390, "height": 844})
+    show(page, f"/{pages()[name].path}?{urlencode(last)}")
+    assert asked and all(message in known for message in asked), asked
+    assert asked[0]["narrow"] is True
 
 
 @pytest.mark.parametrize("name", ["one_batch", "inference"])
@@ -74,14 +58,17 @@ def test_an_answer_asks_for_what_is_recorded(name: str, page: Page, asked: list[
     assert first in known and last in known, asked
 
 
-@pytest.mark.parametrize("answer", ["1", "2", "3", "Skip the question"])
-def test_an_answered_race_begins_as_recorded(answer: str, page: Page, asked: list[dict[str, Any]]) -> None:
+def test_an_answered_race_begins_as_recorded(page: Page, asked: list[dict[str, Any]]) -> None:
+    known = recorded("training_lab")
     show(page, "/training-lab")
-    asked.clear()
-    if answer.isdigit():
-        page.keyboard.press(answer)
-    else:
-        page.get_by_role("button", name=answer).click()
-    page.locator(".lab:not(.open)[data-step]").wait_for()
-    (message,) = asked
-    assert message in recorded("training_lab")
+    for answer in ("1", "2", "3", "Skip the question"):
+        asked.clear()
+        if answer.isdigit():
+            page.keyboard.press(answer)
+        else:
+            page.get_by_role("button", name=answer).click()
+        page.locator(".lab:not(.open)[data-step]").wait_for()
+        (message,) = asked
+        assert message in known, answer
+        page.get_by_role("button", name="Ask again").click()
+        page.locator(".lab.open[data-step='0']").wait_for()

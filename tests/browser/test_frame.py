@@ -3,39 +3,22 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from book.registry import pages
 from tests.browser.gestures import SMALL as SMALL_LAB
 from tests.browser.gestures import address
+from tests.browser.opened import Opened
 from tests.browser.screens import SCREENS, stuck
-from tests.server import Server
 from ui import navigation
 
 pytestmark = pytest.mark.browser
 
 PHONES = [(390, 844), (640, 360)]
-
-
-@pytest.fixture
-def phone(chromium: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
-    """A page on a phone held upright, or of the size that the test asks for."""
-    width, height = getattr(request, "param", PHONES[0])
-    context = chromium.new_context(
-        viewport={"width": width, "height": height}, is_mobile=True, has_touch=True, base_url=server.url
-    )
-    context.set_default_timeout(30_000)
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    yield page
-    context.close()
-    assert not errors
 
 
 def bar(page: Page) -> Locator:
@@ -70,22 +53,17 @@ def is_there(page: Page) -> None:
     expect(page.locator(".lab:not([aria-busy]) canvas").first).to_be_visible()
 
 
-def paths(page: Page) -> list[str]:
-    """The address of every chapter."""
-    go(page, "/")
-    hrefs = bar(page).locator(".row a").evaluate_all("(all) => all.map((a) => new URL(a.href).pathname)")
-    assert len(hrefs) >= 3 and hrefs[0] == "/"
-    return [str(href) for href in hrefs]
-
-
 def reads_the_title(page: Page, words: str) -> None:
     """Wait for a chapter whose title has the focus."""
     expect(page.locator("h1")).to_contain_text(words)
     expect(page.locator("h1")).to_be_focused()
 
 
-@pytest.mark.parametrize("phone", PHONES, indirect=True)
-def test_on_a_phone_the_menu_closes_after_a_choice_and_stays_closed(phone: Page) -> None:
+@pytest.mark.parametrize(("width", "height"), PHONES)
+def test_on_a_phone_the_menu_closes_after_a_choice_and_stays_closed(
+    phone: Page, width: int, height: int
+) -> None:
+    phone.set_viewport_size({"width": width, "height": height})
     go(phone, "/")
     expect(links(phone)).to_have_count(0)
     phone.evaluate("window.kept = true")
@@ -177,13 +155,8 @@ def test_a_page_in_a_frame_stays_one(page: Page) -> None:
     assert "embed=true" in address(page)
 
 
-# The lab's bar grows with the number of the step.
-EVERYWHERE = {page.title: f"/{page.path}" for page in pages().values()} | {"late": SMALL_LAB + "&step=120"}
-
-
-@pytest.mark.parametrize("title", EVERYWHERE)
-def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, title: str) -> None:
-    go(page, EVERYWHERE[title])
+def fits_every_screen(page: Page) -> None:
+    """Check that three quarters of every screen's height are left by what stays in sight."""
     for width, height in SCREENS:
         page.set_viewport_size({"width": width, "height": height})
         seen = stuck(page)
@@ -191,6 +164,25 @@ def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, tit
         assert seen["share"] <= 0.25, (width, height, seen)
         title_share = page.locator("h1").evaluate("(title) => title.clientHeight / innerHeight")
         assert title_share <= 0.15, (width, height)
+
+
+def test_every_page_has_a_title_of_its_own(opened: Opened) -> None:
+    page = opened.page
+    is_there(page)
+    name = bar(page).locator(".row [aria-current=page]").text_content()  # it may be in a closed group
+    expect(page).to_have_title("BatchNorm Lab" if opened.name == "home" else f"{name} · BatchNorm Lab")
+    others = bar(page).locator(".row a:not([aria-current])").all_text_contents()
+    assert len(others) == len(pages()) - 1 and name not in others, "no other page has it"
+
+
+def test_what_stays_in_sight_leaves_three_quarters_of_the_height(opened: Opened) -> None:
+    fits_every_screen(opened.page)
+
+
+def test_a_late_step_of_the_lab_leaves_three_quarters_of_the_height(page: Page) -> None:
+    """The lab's bar grows with the number of the step."""
+    go(page, SMALL_LAB + "&step=120")
+    fits_every_screen(page)
 
 
 def test_links_on_a_page_keep_the_session_and_the_way_back(page: Page) -> None:
@@ -203,21 +195,12 @@ def test_links_on_a_page_keep_the_session_and_the_way_back(page: Page) -> None:
     assert page.evaluate("window.session") == "this one" and address(page) == "/inference"
 
 
-def test_what_stays_on_a_large_screen_can_be_measured(page: Page) -> None:
-    """The measure of the test above sees what is stuck: here the row of chapters and the lab's bar."""
-    go(page, "/training-lab")
-    seen = stuck(page)
+@pytest.mark.parametrize("opened", ["training_lab"], indirect=True)
+def test_what_stays_on_a_large_screen_can_be_measured(opened: Opened) -> None:
+    """The measure of the tests above sees what is stuck: here the row of chapters and the lab's bar."""
+    opened.page.set_viewport_size({"width": 1440, "height": 900})
+    seen = stuck(opened.page)
     assert seen["share"] > 0 and any(".bar" in name for name in seen["names"]), seen
-
-
-def test_every_page_has_a_title_of_its_own(page: Page) -> None:
-    titles = {}
-    for path in paths(page):
-        go(page, path)
-        name = bar(page).locator(".row [aria-current=page]").text_content()  # it may be in a closed group
-        expect(page).to_have_title("BatchNorm Lab" if path == "/" else f"{name} · BatchNorm Lab")
-        titles[path] = page.title()
-    assert len(set(titles.values())) == len(titles)
 
 
 # --- many chapters: the bar alone, on a page of its own ---------------------------------------------------

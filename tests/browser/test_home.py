@@ -8,6 +8,7 @@ import pytest
 from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.gestures import address, drag_slider, wait_for_address, watch_pictures
+from tests.browser.opened import Opened, enter, resized
 from tests.questions import ELEVEN
 
 pytestmark = pytest.mark.browser
@@ -15,6 +16,15 @@ pytestmark = pytest.mark.browser
 
 def open_home(page: Page, query: str = "") -> None:
     page.goto("/" + query)
+    expect(page.locator(".verdict")).to_contain_text("numbers with mean")
+
+
+# All is as it is at first: a bare address would bring back what the session had there before.
+PLAIN = "/?gamma=1.0"
+
+
+def enter_home(page: Page, address: str = PLAIN) -> None:
+    enter(page, address)
     expect(page.locator(".verdict")).to_contain_text("numbers with mean")
 
 
@@ -26,20 +36,21 @@ def dot_at(page: Page, value: float) -> tuple[float, float]:
     return left + (value + 6.125) / 12.25 * (right - left), box["y"] + (box["height"] - 26) / 3 - 14
 
 
-@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 720)])
-def test_one_screen_says_what_it_is_shows_a_picture_and_leads_to_the_contents(
-    page: Page, width: int, height: int
-) -> None:
-    page.set_viewport_size({"width": width, "height": height})
-    open_home(page)
+@pytest.mark.parametrize("opened", ["home"], indirect=True)
+def test_one_screen_says_what_it_is_shows_a_picture_and_leads_to_the_contents(opened: Opened) -> None:
+    page = opened.page
     way = page.get_by_role("button", name=re.compile(r"\d+ questions in \d+ chapters and a lab.* Contents"))
     begin = page.get_by_role("link", name="Begin: What happens to one batch?")
-    for part in (page.locator("h1"), page.locator("canvas.dots"), page.locator(".verdict"), way, begin):
-        box = part.bounding_box()
-        assert box is not None and box["y"] + box["height"] <= height, part
-    way.click()
-    expect(page.locator(".contents h2")).to_be_in_viewport()
-    expect(page.locator(".contents h2")).to_be_focused()
+    title = page.locator(".contents h2")
+    for width, height in ((1440, 900), (1280, 720)):
+        page.set_viewport_size({"width": width, "height": height})
+        page.locator("main").evaluate("(main) => main.scrollTo(0, 0)")
+        for part in (page.locator("h1"), page.locator("canvas.dots"), page.locator(".verdict"), way, begin):
+            box = part.bounding_box()
+            assert box is not None and box["y"] >= 0 and box["y"] + box["height"] <= height, (part, height)
+        way.click()
+        expect(title).to_be_in_viewport()
+        expect(title).to_be_focused()
 
 
 # ---- the contents ----------------------------------------------------------------------------------------
@@ -136,64 +147,62 @@ def test_the_labs_answers_count_and_small_figures_follow_once_a_finger_rests(pag
     expect(entry.get_by_role("img", name="answered")).to_have_count(1)
 
 
-@pytest.mark.parametrize("control", ["gamma", "beta", "eps", "batch_size"])
-def test_a_slider_redraws_while_it_moves(page: Page, control: str) -> None:
-    open_home(page)
-    before = page.locator(".verdict").inner_text()
-    pictures = watch_pictures(page)
-    release = drag_slider(page, control, 0.55, 0.95, hold=True)
-    expect(page.locator(".verdict")).not_to_have_text(before)
-    assert pictures() >= 5, "pictures came while the button was still down"
-    assert address(page) == "/", "the address waits for the end of the gesture"
-    release()
-    wait_for_address(page, rf"\?{control}=")
+def test_a_slider_redraws_while_it_moves(inside: Page) -> None:
+    enter_home(inside)
+    for control in ("gamma", "beta", "eps", "batch_size"):
+        before, where = inside.locator(".verdict").inner_text(), address(inside)
+        pictures = watch_pictures(inside)
+        release = drag_slider(inside, control, 0.55, 0.95, hold=True)
+        expect(inside.locator(".verdict")).not_to_have_text(before)
+        assert pictures() >= 5, f"pictures came while the button was still down: {control}"
+        assert address(inside) == where, "the address waits for the end of the gesture"
+        release()
+        inside.wait_for_function("(where) => !location.href.endsWith(where)", arg=where)
+        wait_for_address(inside, rf"[?&]{control}=")
 
 
-def test_a_pulled_dot_stops_at_the_bound(page: Page) -> None:
-    open_home(page)
-    expect(page.locator(".verdict")).not_to_contain_text("farthest")
-    x, y = dot_at(page, -1.15)
-    page.mouse.move(x, y)
-    page.mouse.down()
+def test_a_pulled_dot_stops_at_the_bound(inside: Page) -> None:
+    enter_home(inside)
+    expect(inside.locator(".verdict")).not_to_contain_text("farthest")
+    x, y = dot_at(inside, -1.15)
+    inside.mouse.move(x, y)
+    inside.mouse.down()
     for step in range(1, 30):
-        page.mouse.move(x + 30 * step, y)
-    expect(page.locator(".verdict")).to_contain_text("The farthest x̂ is 5.57 away from 0.")
-    page.mouse.up()
-    wait_for_address(page, "moved=")
+        inside.mouse.move(x + 30 * step, y)
+    expect(inside.locator(".verdict")).to_contain_text("The farthest x̂ is 5.57 away from 0.")
+    inside.mouse.up()
+    wait_for_address(inside, "moved=")
 
 
-def test_a_link_restores_the_picture(page: Page, context: BrowserContext) -> None:
-    open_home(page, "?batch_size=7&gamma=-1.5&beta=0.25&eps=0.01&moved=3:2.75")
-    words = page.locator(".verdict").inner_text()
+def test_a_link_restores_the_picture(inside: Page, context: BrowserContext) -> None:
+    enter_home(inside, "/?batch_size=7&gamma=-1.5&beta=0.25&eps=0.01&moved=3:2.75")
+    words = inside.locator(".verdict").inner_text()
     assert words.startswith("7 numbers")
-    picture = page.locator("canvas.dots").evaluate("(canvas) => canvas.toDataURL()")
+    picture = inside.locator("canvas.dots").evaluate("(canvas) => canvas.toDataURL()")
     other = context.new_page()
-    other.goto(page.url)
+    other.goto(inside.url)
     expect(other.locator(".verdict")).to_have_text(words)
     assert other.locator("canvas.dots").evaluate("(canvas) => canvas.toDataURL()") == picture
 
 
-def test_the_keyboard_moves_a_dot(page: Page) -> None:
-    open_home(page)
-    canvas = page.locator("[role=slider][data-control=moved]")
+def test_the_keyboard_moves_a_dot(inside: Page) -> None:
+    enter_home(inside)
+    canvas = inside.locator("[role=slider][data-control=moved]")
     canvas.focus()
     before = float(canvas.get_attribute("aria-valuenow") or "nan")
-    page.keyboard.press("Shift+ArrowRight")
+    inside.keyboard.press("Shift+ArrowRight")
     expect(canvas).not_to_have_attribute("aria-valuenow", f"{before:g}")
     assert float(canvas.get_attribute("aria-valuenow") or "nan") == pytest.approx(before + 1, abs=1e-3)
     number = int(re.search(r"dot (\d+) of 32", canvas.get_attribute("aria-valuetext") or "").group(1))
-    page.keyboard.press("PageUp")
+    inside.keyboard.press("PageUp")
     expect(canvas).to_have_attribute("aria-valuetext", re.compile(f"dot {number % 32 + 1} of 32"))
 
 
-def test_touch_drags_a_dot(chromium, server) -> None:
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, base_url=server.url
-    )
-    page = context.new_page()
-    open_home(page)
-    canvas = page.locator("canvas.dots")
-    handle = page.locator("[role=slider][data-control=moved]")
+def test_touch_drags_a_dot(phone: Page) -> None:
+    phone.goto("/")
+    expect(phone.locator(".verdict")).to_contain_text("numbers with mean")
+    canvas = phone.locator("canvas.dots")
+    handle = phone.locator("[role=slider][data-control=moved]")
     before = handle.get_attribute("aria-valuenow")
     box = canvas.bounding_box()
     assert box is not None and box["width"] <= 390
@@ -201,27 +210,27 @@ def test_touch_drags_a_dot(chromium, server) -> None:
         "x": box["x"] + 30 + 4.975 / 12.25 * (box["width"] - 44),
         "y": box["y"] + (box["height"] - 26) / 3 - 14,
     }
-    session = context.new_cdp_session(page)
+    session = phone.context.new_cdp_session(phone)
     session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
     for step in range(1, 8):
         at = {"x": start["x"] + 20 * step, "y": start["y"]}
         session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
     expect(handle).not_to_have_attribute("aria-valuenow", before or "")
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    context.close()
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    open_home(page)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
+@pytest.mark.parametrize("opened", ["home"], indirect=True)
+def test_nothing_is_wider_than_the_screen(opened: Opened) -> None:
+    for width in (1440, 390):
+        opened.page.set_viewport_size({"width": width, "height": 844})
+        resized(opened.page)
+        assert opened.page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
-    open_home(page, "?gamma=abc&eps=-1&batch_size=16&moved=x&<b>=1")
-    expect(page.locator(".verdict")).to_contain_text("16 numbers")
-    warning = page.get_by_text("Part of this address could not be used")
+def test_a_broken_address_is_mended_field_by_field(inside: Page) -> None:
+    enter_home(inside, "/?gamma=abc&eps=-1&batch_size=16&moved=x&<b>=1")
+    expect(inside.locator(".verdict")).to_contain_text("16 numbers")
+    warning = inside.get_by_text("Part of this address could not be used")
     for words in (
         "gamma=abc is not a number",
         "eps=-1 is outside 0 to 1",

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from tests.browser.gestures import SMALL, open_lab
+from tests.browser.opened import resized, watched
 from tests.browser.screens import CUT, HIDDEN, NARROWEST, SCREENS, TOO_WIDE, stuck
-from tests.server import Server
 
 pytestmark = pytest.mark.browser
 
@@ -41,24 +42,78 @@ SHADES = """async (png) => {
 }"""
 
 
-def at(page: Page, size: tuple[int, int], address: str = FULL) -> None:
-    """Open the lab on a screen of this size."""
-    page.set_viewport_size({"width": size[0], "height": size[1]})
-    open_lab(page, address)
+@pytest.fixture(scope="module", params=[900, 1440])
+def lab(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
+    """The lab, loaded once for all tests: where its settings are closed at first, and where they are open."""
+    with watched(profile) as page:
+        page.set_viewport_size({"width": request.param, "height": 900})
+        open_lab(page, FULL)
+        there(page)
+        yield page
+
+
+def on(*sizes: tuple[int, int]) -> pytest.MarkDecorator:
+    """Try screens on the page that was loaded on one like them, all of its tests in one go."""
+    asked = [(size, 900 if size[0] <= 900 else 1440) for size in sizes]
+    names = [f"{width}x{height}" for width, height in sizes]
+    return pytest.mark.parametrize(("size", "lab"), asked, indirect=["lab"], ids=names, scope="module")
+
+
+def there(page: Page) -> None:
+    """Wait until the table is."""
     expect(page.locator(".standing tbody td").first).not_to_have_text("…")
 
 
-def open_all(page: Page) -> None:
-    """Open every group of settings and every menu of the lab."""
-    page.locator(".lab").evaluate(
-        "(lab) => lab.querySelectorAll('details').forEach((one) => { one.open = true; })"
+def found(page: Page, measure: str) -> list[str]:
+    """What a measure finds on a page that has been given a size: its parts may follow one by one."""
+    for _ in range(100):
+        if not page.evaluate(measure):
+            return []
+        page.wait_for_timeout(50)
+    return list(page.evaluate(measure))
+
+
+def resize(page: Page, size: tuple[int, int]) -> None:
+    """Give a page the size of a screen."""
+    page.set_viewport_size({"width": size[0], "height": size[1]})
+    resized(page)
+    there(page)
+
+
+@contextmanager
+def all_open(page: Page) -> Iterator[None]:
+    """Every group of settings and every menu of the lab, for a while."""
+    details = page.locator(".lab details")
+    before = details.evaluate_all(
+        """(all) => all.map((one) => {
+          const before = one.open;
+          one.open = true;
+          return before;
+        })"""
     )
+    yield
+    details.evaluate_all("(all, before) => all.forEach((one, i) => { one.open = before[i]; })", before)
 
 
-def headings(page: Page) -> list[Locator]:
+def headings(page: Page) -> Locator:
     """Everything that names a part of the lab."""
     parts = page.locator(".lab summary, .lab legend, .lab .caption, .lab .standing th, .lab .name")
-    return parts.filter(visible=True).all()
+    return parts.filter(visible=True)
+
+
+def hidden(parts: Locator) -> dict[str, list[str]]:
+    """Which of them are out of reach, and what of them."""
+    out: dict[str, list[str]] = parts.evaluate_all(
+        f"""async (parts) => {{
+          const hidden = {HIDDEN}, found = {{}};
+          for (const part of parts) {{
+            const out = await hidden(part);
+            if (out.length) found[part.innerText] = out;
+          }}
+          return found;
+        }}"""
+    )
+    return out
 
 
 def contrast(page: Page, part: Locator) -> float:
@@ -67,82 +122,77 @@ def contrast(page: Page, part: Locator) -> float:
     return float(page.evaluate(SHADES, png))
 
 
-@pytest.mark.parametrize("size", SCREENS)
-def test_what_stays_in_sight_leaves_three_quarters_of_the_height(page: Page, size: tuple[int, int]) -> None:
-    at(page, size)
-    seen = stuck(page)
+@on(*SCREENS)
+def test_what_stays_in_sight_leaves_three_quarters_of_the_height(lab: Page, size: tuple[int, int]) -> None:
+    resize(lab, size)
+    seen = stuck(lab)
     assert seen["scrolled"] > 0
     assert 0 < seen["share"] <= 0.25, seen
     assert any(".bar" in name for name in seen["names"]), "the bar stays in sight"
-    beside = page.locator(".race .panel").evaluate(
+    beside = lab.locator(".race .panel").evaluate(
         """(panel) => getComputedStyle(panel).position === "static"
           || panel.getBoundingClientRect().right <= panel.nextElementSibling.getBoundingClientRect().left"""
     )
     assert beside, "the settings are beside the figures, or above them"
 
 
-@pytest.mark.parametrize("size", [*SCREENS, NARROWEST])
+@on(*SCREENS, NARROWEST)
 def test_every_heading_is_in_reach_nothing_is_too_wide_and_no_word_is_cut(
-    page: Page, size: tuple[int, int]
+    lab: Page, size: tuple[int, int]
 ) -> None:
-    at(page, size)
-    open_all(page)
-    assert page.evaluate(TOO_WIDE) == []
-    assert page.evaluate(CUT) == []
-    found = headings(page)
-    words = " ".join(part.inner_text() for part in found)
-    for name in ("Loss", "Lanes", "Training", "Network", "Take it away", "Check against PyTorch"):
-        assert name in words
-    hidden = {part.inner_text(): out for part in found if (out := part.evaluate(HIDDEN))}
-    assert not hidden
+    resize(lab, size)
+    with all_open(lab):
+        assert found(lab, TOO_WIDE) == []
+        assert found(lab, CUT) == []
+        parts = headings(lab)
+        words = " ".join(parts.all_inner_texts())
+        for name in ("Loss", "Lanes", "Training", "Network", "Take it away", "Check against PyTorch"):
+            assert name in words
+        assert hidden(parts) == {}
 
 
-@pytest.mark.parametrize("size", [(1280, 720), (390, 844), (640, 360)])
-def test_large_type_cuts_nothing(page: Page, size: tuple[int, int]) -> None:
-    at(page, size)
-    page.add_style_tag(content=LARGE)
-    open_all(page)
-    assert page.locator(".lab").evaluate("(lab) => getComputedStyle(lab).fontSize") == "24px"
-    assert page.evaluate(TOO_WIDE) == []
-    assert page.evaluate(CUT) == []
-    assert stuck(page)["share"] <= 0.25
+@on((1280, 720), (390, 844), (640, 360))
+def test_large_type_cuts_nothing(lab: Page, size: tuple[int, int]) -> None:
+    resize(lab, size)
+    large = lab.add_style_tag(content=LARGE)
+    with all_open(lab):
+        assert lab.locator(".lab").evaluate("(lab) => getComputedStyle(lab).fontSize") == "24px"
+        assert found(lab, TOO_WIDE) == []
+        assert found(lab, CUT) == []
+        assert stuck(lab)["share"] <= 0.25
+    large.evaluate("(style) => style.remove()")
 
 
-def test_a_window_that_is_too_narrow_is_noticed(page: Page) -> None:
+@on((390, 844))
+def test_a_window_that_is_too_narrow_is_noticed(lab: Page, size: tuple[int, int]) -> None:
     """The measures of the tests above see what is wrong: a row that doesn't wrap, and a word that is cut."""
-    at(page, (390, 844))
-    page.locator(".lab").evaluate(
-        """(lab) => {
-          const row = lab.querySelector(".verdict .text");
-          row.style.cssText = "white-space: nowrap; width: 900px";
-          lab.querySelector(".clock").style.cssText = "width: 20px; min-width: 0; overflow: hidden";
-        }"""
-    )
-    assert any("text" in name for name in page.evaluate(TOO_WIDE))
-    assert any("clock" in name for name in page.evaluate(CUT))
+    resize(lab, size)
+    change = """(lab, [row, clock]) => {
+      lab.querySelector(".verdict .text").style.cssText = row;
+      lab.querySelector(".clock").style.cssText = clock;
+    }"""
+    wrong = ["white-space: nowrap; width: 900px", "width: 20px; min-width: 0; overflow: hidden"]
+    lab.locator(".lab").evaluate(change, wrong)
+    assert any("text" in name for name in lab.evaluate(TOO_WIDE))
+    assert any("clock" in name for name in lab.evaluate(CUT))
+    lab.locator(".lab").evaluate(change, ["", ""])
 
 
 # --- colours of the reader's system ------------------------------------------------------------------------
 
 
-@pytest.fixture(params=["light", "dark"])
-def forced(chromium: Browser, server: Server, request: pytest.FixtureRequest) -> Iterator[Page]:
+@pytest.fixture(scope="module", params=["light", "dark"])
+def forced(profile: BrowserContext, request: pytest.FixtureRequest) -> Iterator[Page]:
     """The lab where the reader's system chooses the colours."""
-    context = chromium.new_context(
-        viewport={"width": 1280, "height": 720}, base_url=server.url, forced_colors="active",
-        color_scheme=request.param,
-    )  # fmt: skip
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    open_lab(page, FULL)
-    yield page
-    context.close()
-    assert not errors
+    with watched(profile) as page:
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.emulate_media(forced_colors="active", color_scheme=request.param)
+        open_lab(page, FULL)
+        there(page)
+        yield page
 
 
 def test_forced_colours_leave_everything_visible(forced: Page) -> None:
-    expect(forced.locator(".standing tbody td").first).not_to_have_text("…")
     lab = forced.locator(".lab")
     for part in (
         lab.locator("input.scrub"), lab.locator("input[data-control=lr]"), lab.locator("button.main"),
@@ -208,12 +258,10 @@ def test_lanes_differ_by_their_dashes_where_colours_are_forced(forced: Page) -> 
     assert len(set(looks)) == len(looks) == 3
 
 
-def test_more_contrast_draws_lines_in_the_text_s_colour(chromium: Browser, server: Server) -> None:
-    context = chromium.new_context(base_url=server.url, contrast="more")
-    page = context.new_page()
+def test_more_contrast_draws_lines_in_the_text_s_colour(page: Page) -> None:
+    page.emulate_media(contrast="more")
     open_lab(page, SMALL + "&step=3&guess=-3")
     colours = page.get_by_role("button", name="One step", exact=True).evaluate(
         "(node) => [getComputedStyle(node).color, getComputedStyle(node).borderTopColor]"
     )
     assert colours[0] == colours[1]
-    context.close()

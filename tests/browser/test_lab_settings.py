@@ -5,14 +5,20 @@ from __future__ import annotations
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from bnlib import NORMS
 from book.race.settings import LAB_CONTROLS, NAMES
 from tests.browser.gestures import SMALL, open_lab, wait_for_address
-from tests.server import Server
+from tests.browser.opened import enter
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(inside: Page) -> Page:
+    return inside
+
 
 LAB = SMALL + "&step=3&guess=-3"
 
@@ -39,7 +45,7 @@ def differ(page: Page, lane: int, field: str) -> None:
 
 
 def test_every_setting_that_is_offered_has_an_explanation(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch,renorm,none&weight_norm=spectral")
+    enter(page, LAB + "&lanes=batch,renorm,none&weight_norm=spectral")
     page.locator(".lab details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
     abouts = {control.name: control.about for control in LAB_CONTROLS}
     rows = page.locator(".group .control").filter(visible=True).all()
@@ -54,7 +60,7 @@ def test_every_setting_that_is_offered_has_an_explanation(page: Page) -> None:
 
 
 def test_every_question_mark_answers_in_place(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch,none&edits=2:lr:0.5")
+    enter(page, LAB + "&lanes=batch,none&edits=2:lr:0.5")
     labels = [button.get_attribute("aria-label") or "" for button in whats(page).all()]
     for words in (
         "a lane",
@@ -79,7 +85,7 @@ def test_every_question_mark_answers_in_place(page: Page) -> None:
 
 
 def test_an_explanation_needs_no_mouse(page: Page) -> None:
-    open_lab(page, LAB)
+    enter(page, LAB)
     button = what(page, "learning rate")
     button.focus()
     page.keyboard.press("Enter")
@@ -93,27 +99,22 @@ def test_an_explanation_needs_no_mouse(page: Page) -> None:
     expect(page.locator(".clock")).to_have_text("step 3")  # the space bar was the button's
 
 
-def test_an_explanation_answers_a_finger_and_moves_nothing_else(chromium: Browser, server: Server) -> None:
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, base_url=server.url
-    )
-    page = context.new_page()
-    open_lab(page, LAB)
-    group = page.locator(".group.training")
+def test_an_explanation_answers_a_finger_and_moves_nothing_else(phone: Page) -> None:
+    open_lab(phone, LAB)
+    group = phone.locator(".group.training")
     group.locator("summary").tap()
-    button = what(page, "learning rate")
+    button = what(phone, "learning rate")
     before = group.locator("input[data-control=lr]").input_value()
     box = button.bounding_box()
     assert box is not None and min(box["width"], box["height"]) >= 24
     button.tap()
-    expect(told(page, button)).to_be_visible()
+    expect(told(phone, button)).to_be_visible()
     assert group.locator("input[data-control=lr]").input_value() == before
     assert group.evaluate("(group) => group.open")
-    context.close()
 
 
 def test_the_norm_of_a_lane_is_explained_and_so_are_all_others(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch,none")
+    enter(page, LAB + "&lanes=batch,none")
     norm = page.get_by_label("Norm of lane 1", exact=True)
     button = what(page, "batch norm")
     button.click()
@@ -135,35 +136,40 @@ def test_the_norm_of_a_lane_is_explained_and_so_are_all_others(page: Page) -> No
     assert long.evaluate("(box) => box.scrollHeight > box.clientHeight && box.tabIndex === 0")
 
 
-@pytest.mark.parametrize(
-    ("field", "shared", "own"),
-    [("lr", "0.1", "1"), ("batch_size", "32", "48"), ("depth", "2", "3"), ("activation", "relu", "tanh")],
-)
-def test_a_lane_that_differs_starts_with_another_value(page: Page, field: str, shared: str, own: str) -> None:
-    open_lab(page, LAB + "&lanes=batch,none")
-    differ(page, 1, field)
-    wait_for_address(page, f"lanes=batch~{field}%3A{own}")
-    control = page.locator(f"[data-control=lane-0-{field}]")
-    now = control.get_attribute("aria-valuetext") or control.input_value()
-    assert now == own != shared
-    both = page.locator(f".group [data-control={field}]")
-    assert (both.get_attribute("aria-valuetext") or both.input_value()) == shared
+def test_a_lane_that_differs_starts_with_another_value(page: Page) -> None:
+    enter(page, LAB + "&lanes=batch,none")
+    fields = {
+        "lr": ("0.1", "1"),
+        "batch_size": ("32", "48"),
+        "depth": ("2", "3"),
+        "activation": ("relu", "tanh"),
+    }
+    for field, (shared, own) in fields.items():
+        differ(page, 1, field)
+        wait_for_address(page, f"lanes=batch~{field}%3A{own}")
+        control = page.locator(f"[data-control=lane-0-{field}]")
+        now = control.get_attribute("aria-valuetext") or control.input_value()
+        assert now == own != shared, field
+        both = page.locator(f".group [data-control={field}]")
+        assert (both.get_attribute("aria-valuetext") or both.input_value()) == shared, field
+        page.get_by_role("button", name="Lane 1 as the others").click()
+        wait_for_address(page, "lanes=batch%2Cnone")
 
 
 def test_two_lanes_that_differ_in_the_same_start_apart_from_each_other(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch~lr:1.0,batch")
+    enter(page, LAB + "&lanes=batch~lr:1.0,batch")
     differ(page, 2, "lr")
     wait_for_address(page, r"lanes=batch~lr%3A1.0%2Cbatch~lr%3A0.01")
 
 
 def test_another_norm_takes_no_setting_along_that_does_nothing_there(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch~momentum:0.5~lr:1.0,none")
+    enter(page, LAB + "&lanes=batch~momentum:0.5~lr:1.0,none")
     page.get_by_label("Norm of lane 1", exact=True).select_option("layer")
     wait_for_address(page, r"lanes=layer~lr%3A1.0%2Cnone")
 
 
 def test_who_takes_a_lane_out_by_key_stays_at_the_lanes(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch,none,layer")
+    enter(page, LAB + "&lanes=batch,none,layer")
     page.get_by_role("button", name="Take lane 2 out").focus()
     page.keyboard.press("Enter")
     wait_for_address(page, "lanes=batch%2Clayer")
@@ -171,7 +177,7 @@ def test_who_takes_a_lane_out_by_key_stays_at_the_lanes(page: Page) -> None:
 
 
 def test_names_on_the_page_are_for_readers(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch,none~activation:gelu")
+    enter(page, LAB + "&lanes=batch,none~activation:gelu")
     page.locator(".lab details").evaluate_all("(all) => all.forEach((one) => { one.open = true; })")
     options = page.locator(".panel option").all_inner_texts()
     internal = {
@@ -193,6 +199,6 @@ def test_names_on_the_page_are_for_readers(page: Page) -> None:
 
 
 def test_no_more_layers_are_offered_than_there_are(page: Page) -> None:
-    open_lab(page, LAB + "&lanes=batch,none~depth:4")
+    enter(page, LAB + "&lanes=batch,none~depth:4")
     layers = page.locator("select[data-control=layer] option")
     expect(layers).to_have_text(["last layer", "layer 1", "layer 2", "layer 3", "layer 4"])

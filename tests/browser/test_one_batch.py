@@ -6,14 +6,20 @@ import math
 import re
 
 import pytest
-from playwright.sync_api import Browser, Locator, Page, expect
+from playwright.sync_api import Locator, Page, expect
 
 from book.batch import sample
 from pages.one_batch import CHAPTER
 from tests.browser.gestures import address, at_rest, drag_slider, wait_for_address, watch_pictures
-from tests.server import Server
+from tests.browser.opened import enter, show
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(inside: Page) -> Page:
+    return inside
+
 
 SCENES = {scene.name: scene for scene in CHAPTER.scenes}
 ASKED = [name for name, scene in SCENES.items() if scene.choices]
@@ -23,8 +29,8 @@ WALK = "?scene=steps&guesses=steps:2&batch_size=12&gamma=2.0&beta=1.0&operation=
 CLIFF = "?scene=cliff&guesses=cliff:0&source=gaussian&batch_size=4"
 
 
-def open_chapter(page: Page, query: str = "") -> None:
-    page.goto("/one-batch" + query)
+def open_chapter(page: Page, query: str = "?scene=tug") -> None:
+    enter(page, "/one-batch" + query)
     expect(page.locator(".verdict")).to_contain_text(re.compile("numbers|A batch of one|what all of them"))
 
 
@@ -99,15 +105,13 @@ def test_a_right_prediction_is_told_so_and_remembered(page: Page) -> None:
     wait_for_address(page, r"^(?!.*guesses)")
 
 
-def test_who_wants_no_motion_sees_the_end_at_once(chromium: Browser, server: Server) -> None:
-    context = chromium.new_context(reduced_motion="reduce", base_url=server.url)
-    page = context.new_page()
+def test_who_wants_no_motion_sees_the_end_at_once(page: Page) -> None:
+    page.emulate_media(reduced_motion="reduce")
     open_chapter(page, "?scene=microscope")
     pictures = watch_pictures(page)
     choose(page, 0)
     expect(page.locator(".verdict")).to_contain_text("standard deviation 0.302")
     assert pictures() <= 2, "the answer, and the state that it was measured in; nothing between"
-    context.close()
 
 
 # --- the scenes -----------------------------------------------------------------------------------------
@@ -411,25 +415,20 @@ def test_every_scene_fits_one_screen(page: Page) -> None:
         expect(title).to_be_visible()
 
 
-def test_touch_tugs_a_dot_on_a_phone(chromium: Browser, server: Server) -> None:
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 844}, has_touch=True, is_mobile=True, base_url=server.url
-    )
-    page = context.new_page()
-    open_chapter(page, FIVE)
-    dots(page).scroll_into_view_if_needed()
-    box = dots(page).bounding_box()
+def test_touch_tugs_a_dot_on_a_phone(phone: Page) -> None:
+    show(phone, "/one-batch" + FIVE)
+    dots(phone).scroll_into_view_if_needed()
+    box = dots(phone).bounding_box()
     assert box is not None
     farthest = float(max(sample("gaussian", 0)[0][:5]))
     start = {
         "x": box["x"] + 30 + (farthest + 6.125) / 12.25 * (box["width"] - 44),
         "y": box["y"] + (box["height"] - 26) / 3 - 14,
     }
-    session = context.new_cdp_session(page)
+    session = phone.context.new_cdp_session(phone)
     session.send("Input.dispatchTouchEvent", {"type": "touchStart", "touchPoints": [start]})
     for step in range(1, 10):
         at = {"x": start["x"] + 13 * step, "y": start["y"]}
         session.send("Input.dispatchTouchEvent", {"type": "touchMove", "touchPoints": [at]})
-    expect(page.locator(".verdict")).to_contain_text("the farthest now is 1.9")
+    expect(phone.locator(".verdict")).to_contain_text("the farthest now is 1.9")
     session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
-    context.close()

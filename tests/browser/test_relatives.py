@@ -9,8 +9,15 @@ from playwright.sync_api import BrowserContext, Locator, Page, expect
 
 from book.race.scenes import SCENES
 from tests.browser.gestures import SMALL, at_step, canvases, drag_slider, open_lab, wait_for_address
+from tests.browser.opened import enter
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(inside: Page) -> Page:
+    return inside
+
 
 CONV = SMALL + "&network=cnn&batch_size=8"
 RING = "/training-lab?network=gan&dataset=ring&depth=2&width=16&replicas=2&lanes=none,batch,spectral"
@@ -49,7 +56,7 @@ def measured(page: Page) -> None:
 
 
 def test_parameters_and_cost_stand_beside_each_accuracy(page: Page) -> None:
-    open_lab(page, SMALL + "&step=40&lanes=none,batch")
+    enter(page, SMALL + "&step=40&lanes=none,batch")
     at_step(page, 40)
     measured(page)
     none, batch = rows(page)
@@ -61,23 +68,23 @@ def test_parameters_and_cost_stand_beside_each_accuracy(page: Page) -> None:
         assert share is not None and share[0] in said, "the table and the sentence agree"
 
 
-@pytest.mark.parametrize("norm", OWN)
-def test_a_norm_brings_its_own_settings_and_no_others(page: Page, norm: str) -> None:
-    open_lab(page, SMALL + "&step=5&lanes=none")
-    for name in {name for names in OWN.values() for name in names}:
-        expect(page.locator(f".panel > details [data-control={name}]")).to_be_hidden()
-    page.get_by_label("Norm of lane 1").select_option(norm)
-    for name in OWN[norm]:
-        expect(page.locator(f".panel > details [data-control={name}]")).to_be_visible()
-    for name in {name for names in OWN.values() for name in names} - set(OWN[norm]):
-        expect(page.locator(f".panel > details [data-control={name}]")).to_be_hidden()
-    wait_for_address(page, f"lanes={norm}")
-    offered = page.get_by_label("Let lane 1 differ in").locator("option").all_inner_texts()
-    assert ("ε eps" in offered) == (norm in ("group", "renorm", "batch"))
+def test_each_norm_brings_its_own_settings_and_no_others(page: Page) -> None:
+    enter(page, SMALL + "&step=5&lanes=none")
+    every = {name for names in OWN.values() for name in names}
+    for norm, own in {"none": [], **OWN}.items():
+        if norm != "none":
+            page.get_by_label("Norm of lane 1").select_option(norm)
+            wait_for_address(page, f"lanes={norm}")
+            offered = page.get_by_label("Let lane 1 differ in").locator("option").all_inner_texts()
+            assert ("ε eps" in offered) == (norm in ("group", "renorm", "batch")), norm
+        for name in own:
+            expect(page.locator(f".panel > details [data-control={name}]")).to_be_visible()
+        for name in every - set(own):
+            expect(page.locator(f".panel > details [data-control={name}]")).to_be_hidden()
 
 
 def test_every_norm_of_the_table_can_be_chosen_and_shows_its_name(page: Page) -> None:
-    open_lab(page, SMALL + "&step=5&lanes=none")
+    enter(page, SMALL + "&step=5&lanes=none")
     choice = page.get_by_label("Norm of lane 1")
     names = choice.locator("option").all_inner_texts()
     assert len(names) == 14 and "filter response norm" in names and "dynamic tanh" in names
@@ -90,7 +97,7 @@ def test_every_norm_of_the_table_can_be_chosen_and_shows_its_name(page: Page) ->
 
 
 def test_dragging_a_norms_own_setting_bends_its_curve(page: Page) -> None:
-    open_lab(page, SMALL + "&step=60&lanes=renorm")
+    enter(page, SMALL + "&step=60&lanes=renorm")
     at_step(page, 60)
     before = canvases(page)
     drag_slider(page, "r_max", 0.6, 0.0)
@@ -103,7 +110,7 @@ def test_dragging_a_norms_own_setting_bends_its_curve(page: Page) -> None:
 def test_convolutional_networks_race_and_their_link_shows_the_same(
     page: Page, context: BrowserContext
 ) -> None:
-    open_lab(page, CONV + "&step=30&lanes=none,group~groups:2,batch~weight_norm:standard")
+    enter(page, CONV + "&step=30&lanes=none,group~groups:2,batch~weight_norm:standard")
     at_step(page, 30)
     measured(page)
     assert "1,418" in rows(page)[0], "8 and 16 channels, 3 x 3"
@@ -115,7 +122,7 @@ def test_convolutional_networks_race_and_their_link_shows_the_same(
 
 
 def test_a_network_chosen_in_the_panel_says_what_it_needs(page: Page) -> None:
-    open_lab(page, SMALL + "&dataset=moons&step=10&lanes=none,layer")
+    enter(page, SMALL + "&dataset=moons&step=10&lanes=none,layer")
     at_step(page, 10)
     expect(figure(page, "surface")).to_be_visible()
     page.locator("[data-control=network]").select_option("rnn")
@@ -132,7 +139,7 @@ def test_a_network_chosen_in_the_panel_says_what_it_needs(page: Page) -> None:
 
 
 def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> None:
-    open_lab(page, RING + "&step=10")
+    enter(page, RING + "&step=10")
     expect(figure(page, "accuracy").locator(".caption")).to_have_text("Samples near a Gaussian")
     expect(figure(page, "surface").locator(".caption")).to_have_text("Generated samples")
     expect(verdict(page)).to_contain_text("Step 10, samples near a Gaussian")
@@ -155,7 +162,7 @@ def test_a_gan_shows_what_it_draws_and_the_words_change_with_it(page: Page) -> N
 
 
 def test_pytorch_is_asked_and_agrees(page: Page) -> None:
-    open_lab(page, SMALL + "&step=12&lanes=batch,spectral")
+    enter(page, SMALL + "&step=12&lanes=batch,spectral")
     at_step(page, 12)
     page.locator("summary", has_text="Check against PyTorch").click()
     page.get_by_role("button", name="Compare every lane with PyTorch").click()
@@ -170,7 +177,7 @@ def test_pytorch_is_asked_and_agrees(page: Page) -> None:
 
 
 def test_nonsense_in_the_address_is_told_and_the_rest_is_used(page: Page) -> None:
-    open_lab(page, SMALL + "&network=transformer&lanes=batch,nonsense&r_max=-3&groups=x&step=5")
+    enter(page, SMALL + "&network=transformer&lanes=batch,nonsense&r_max=-3&groups=x&step=5")
     warning = page.get_by_role("alert")
     for part in ("network=transformer", "lane 2, “nonsense”, must be a norm", "r_max=-3", "groups=x"):
         expect(warning).to_contain_text(part)
@@ -180,7 +187,7 @@ def test_nonsense_in_the_address_is_told_and_the_rest_is_used(page: Page) -> Non
 
 def test_on_a_phone_the_table_of_lanes_fits(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    open_lab(page, SMALL + "&step=20&lanes=none,batch,frn,standard")
+    enter(page, SMALL + "&step=20&lanes=none,batch,frn,standard")
     at_step(page, 20)
     measured(page)
     box = page.locator(".standing").bounding_box()
@@ -190,7 +197,7 @@ def test_on_a_phone_the_table_of_lanes_fits(page: Page) -> None:
 
 def test_a_short_heading_says_the_norm_where_that_tells_the_lanes_apart(page: Page) -> None:
     """Names are drawn on canvas: as SVG they are text, an outline and then the letters."""
-    open_lab(page, SMALL + "&step=20&lanes=none,none~lr:2.0,batch~lr:2.0~eps:0.5")
+    enter(page, SMALL + "&step=20&lanes=none,none~lr:2.0,batch~lr:2.0~eps:0.5")
     at_step(page, 20)
     page.locator("summary", has_text="Take it away").click()
     with page.expect_download() as download:
@@ -214,7 +221,7 @@ def test_a_short_heading_says_the_norm_where_that_tells_the_lanes_apart(page: Pa
 
 
 def test_a_relatives_scene_keeps_the_samples_back_until_it_is_answered(page: Page) -> None:
-    open_lab(page, "/training-lab?preset=ring")
+    enter(page, "/training-lab?preset=ring")
     expect(question(page)).to_contain_text(SCENES["ring"].scene.question)
     expect(page.get_by_role("button", name="Play", exact=True)).to_be_disabled()
     page.keyboard.press("ArrowRight")
@@ -222,14 +229,14 @@ def test_a_relatives_scene_keeps_the_samples_back_until_it_is_answered(page: Pag
     expect(figure(page, "surface")).to_be_hidden()
     expect(verdict(page)).to_have_text("")
     expect(page.locator(".lab")).to_have_attribute("data-step", "0")
-    open_lab(page, "/training-lab?preset=ring&guess=-3&step=5")
+    enter(page, "/training-lab?preset=ring&guess=-3&step=5")
     expect(verdict(page)).to_contain_text("Step 5, samples near a Gaussian")
     expect(figure(page, "surface")).to_be_visible()
 
 
 def test_a_race_out_of_the_menu_stops_where_it_is_judged_also_for_who_skips(page: Page) -> None:
     scene = SCENES["mend"]
-    open_lab(page, SMALL + "&step=3&speed=120")
+    enter(page, SMALL + "&step=3&speed=120")
     at_step(page, 3)
     page.get_by_label("Predict a race").select_option(scene.scene.title)
     expect(question(page)).to_contain_text(scene.scene.question)

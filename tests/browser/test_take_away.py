@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import re
 import struct
 import xml.etree.ElementTree as ET
@@ -10,7 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from book.controls import read
 from book.export import csv_text, script_text
@@ -18,10 +19,16 @@ from book.race.settings import LAB_CONTROLS
 from book.registry import chapters
 from live import take as files
 from tests.browser.gestures import wait_for_address
+from tests.browser.opened import enter, wear
 from tests.scheduler import Inline
-from tests.server import Server
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(inside: Page) -> Page:
+    return inside
+
 
 LAB = "/training-lab?depth=2&width=16&replicas=2&step=30"
 SVG = "{http://www.w3.org/2000/svg}"
@@ -31,7 +38,7 @@ SAME = {1: 0.003, 2: 0.006}  # by pixels of the screen for one of the page
 
 
 def open_lab(page: Page, address: str = LAB) -> None:
-    page.goto(address)
+    enter(page, address)
     expect(page.locator(".lab")).to_have_attribute("data-step", "30")
     expect(page.locator(".verdict:not(.old)")).to_contain_text("Step 30, validation accuracy")
 
@@ -58,8 +65,6 @@ def texts(svg: bytes) -> str:
 
 def module(page: Page, name: str) -> str:
     """The address of one of the modules that every page with a picture loads."""
-    page.goto("/")
-    expect(page.locator(".lab:not([aria-busy])")).to_be_visible()
     return str(
         page.evaluate(
             """(name) => performance.getEntriesByType("resource").map((entry) => entry.name)
@@ -83,8 +88,11 @@ COMPARE = """async ({ canvas, svg, box, page }) => {
     draw(pen, sheet.width / box.width);
     return pen.getImageData(0, 0, sheet.width, sheet.height).data;
   };
-  const apart = (one, other) =>
-    one.reduce((sum, value, i) => sum + Math.abs(value - other[i]), 0) / one.length / 255;
+  const apart = (one, other) => {
+    let sum = 0;
+    for (let i = 0; i < one.length; i += 1) sum += Math.abs(one[i] - other[i]);
+    return sum / one.length / 255;
+  };
   const shown = pixels((pen) => pen.drawImage(canvas, 0, 0));
   const taken = pixels((pen, ratio) => {
     pen.setTransform(ratio, 0, 0, ratio, -ratio * box.x, -ratio * box.y);
@@ -94,45 +102,48 @@ COMPARE = """async ({ canvas, svg, box, page }) => {
 }"""
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("ratio", [1, 2])
-def test_the_svg_is_the_page(
-    chromium: Browser, server: Server, tmp_path: Path, scheme: str, ratio: int
-) -> None:
-    context = chromium.new_context(
-        base_url=server.url, viewport={"width": 1440, "height": 900},
-        color_scheme=scheme, device_scale_factor=ratio,
-    )  # fmt: skip
-    page = context.new_page()
-    try:
-        open_lab(page, LAB + "&dataset=spirals&edits=10:lr:0.5")
-        expect(page.locator(".lab")).to_have_attribute("data-reached", "200")  # no curve grows any more
-        open_menu(page)
-        name, svg = take(page, "SVG", tmp_path)
-        assert name == "batchnorm-lab-step-30.svg"
-        root = ET.fromstring(svg)
-        written = texts(svg)
-        for part in page.locator(".verdict .text, .verdict dd").filter(visible=True).all()[:2]:
-            assert " ".join(part.inner_text().split()) in " ".join(written.split())  # how it stands, and why
-        assert page.evaluate("location.href") in written.replace(" ", "")
-        colour = page.locator(".lab").evaluate(
-            "(lab) => getComputedStyle(lab).getPropertyValue('--st-background-color').trim()"
-        )
-        (ground,) = (node for node in root.findall(f"{SVG}rect"))
-        assert ground.get("fill") == colour
-        canvases = [canvas for canvas in page.locator("figure canvas").all() if canvas.is_visible()]
-        figures = [node for node in root.findall(f"{SVG}g") if node.get("class") == "figure"]
-        assert len(figures) == len(canvases) >= 7
-        for canvas, figure in zip(canvases, figures, strict=True):
-            assert figure.get("aria-label", "?") in written
-            x, y = re.findall(r"[\d.]+", figure.get("transform", ""))
-            width, height = canvas.evaluate("(c) => [c.clientWidth, c.clientHeight]")
-            box = {"x": float(x), "y": float(y), "width": width, "height": height}
-            given = {"canvas": canvas.element_handle(), "svg": svg.decode(), "box": box, "page": colour}
-            difference, blank = page.evaluate(COMPARE, given)
-            assert difference < SAME[ratio] < blank, figure.get("aria-label")
-    finally:
-        context.close()
+def test_the_svg_is_the_page(fresh: Page, tmp_path: Path, ratio: int) -> None:
+    screen = fresh.context.new_cdp_session(fresh)
+    sharp = {"width": 1440, "height": 900, "deviceScaleFactor": ratio, "mobile": False}
+    screen.send("Emulation.setDeviceMetricsOverride", sharp)
+    fresh.emulate_media(color_scheme="light")
+    fresh.goto(LAB + "&dataset=spirals&edits=10:lr:0.5")
+    assert fresh.evaluate("devicePixelRatio") == ratio
+    expect(fresh.locator(".lab")).to_have_attribute("data-reached", "200")  # no curve grows any more
+    open_menu(fresh)
+    grounds = [what_is_taken_is_shown(fresh, tmp_path, SAME[ratio])]
+    wear(fresh, "dark")
+    grounds.append(what_is_taken_is_shown(fresh, tmp_path, SAME[ratio]))
+    assert len(set(grounds)) == 2, "light, and dark"
+
+
+def what_is_taken_is_shown(page: Page, folder: Path, same: float) -> str:
+    """Check that the SVG says and shows what the page does; return the colour of its ground."""
+    name, svg = take(page, "SVG", folder)
+    assert name == "batchnorm-lab-step-30.svg"
+    root = ET.fromstring(svg)
+    written = texts(svg)
+    for part in page.locator(".verdict .text, .verdict dd").filter(visible=True).all()[:2]:
+        assert " ".join(part.inner_text().split()) in " ".join(written.split())  # how it stands, and why
+    assert page.evaluate("location.href") in written.replace(" ", "")
+    colour = page.locator(".lab").evaluate(
+        "(lab) => getComputedStyle(lab).getPropertyValue('--st-background-color').trim()"
+    )
+    (ground,) = (node for node in root.findall(f"{SVG}rect"))
+    assert ground.get("fill") == colour
+    canvases = page.locator("figure canvas").filter(visible=True).all()
+    figures = [node for node in root.findall(f"{SVG}g") if node.get("class") == "figure"]
+    assert len(figures) == len(canvases) >= 7
+    for canvas, figure in zip(canvases, figures, strict=True):
+        assert figure.get("aria-label", "?") in written
+        x, y = re.findall(r"[\d.]+", figure.get("transform", ""))
+        width, height = canvas.evaluate("(c) => [c.clientWidth, c.clientHeight]")
+        box = {"x": float(x), "y": float(y), "width": width, "height": height}
+        given = {"canvas": canvas.element_handle(), "svg": svg.decode(), "box": box, "page": colour}
+        difference, blank = page.evaluate(COMPARE, given)
+        assert difference < same < blank, figure.get("aria-label")
+    return colour
 
 
 def test_the_png_is_the_svg_twice_as_sharp(page: Page, tmp_path: Path) -> None:
@@ -144,14 +155,15 @@ def test_the_png_is_the_svg_twice_as_sharp(page: Page, tmp_path: Path) -> None:
     across, down = struct.unpack(">II", png[16:24])
     assert across == 2 * float(root.get("width", 0)) and down == 2 * float(root.get("height", 0))
     colours = page.evaluate(
-        """async (bytes) => {
-          const image = await createImageBitmap(new Blob([new Uint8Array(bytes)]));
+        """async (written) => {
+          const bytes = Uint8Array.from(atob(written), (c) => c.charCodeAt(0));
+          const image = await createImageBitmap(new Blob([bytes]));
           const pen = new OffscreenCanvas(image.width, image.height).getContext("2d");
           pen.drawImage(image, 0, 0);
           const { data } = pen.getImageData(0, 0, image.width, image.height);
           return new Set(new Uint32Array(data.buffer)).size;
         }""",
-        list(png),
+        base64.b64encode(png).decode(),
     )
     assert colours > 50, "a picture, not an empty sheet"
 
@@ -180,7 +192,7 @@ def test_numbers_and_script_come_from_the_server(page: Page, tmp_path: Path) -> 
 
 
 def test_a_batch_can_be_taken_too(page: Page, tmp_path: Path) -> None:
-    page.goto("/one-batch")
+    enter(page, "/one-batch?scene=tug")
     expect(page.locator(".verdict")).to_contain_text("standard deviation")
     open_menu(page)
     name, svg = take(page, "SVG", tmp_path)
@@ -227,7 +239,7 @@ def test_on_a_phone_all_are_in_reach(page: Page, tmp_path: Path) -> None:
 
 
 def test_a_scene_names_its_files(page: Page, tmp_path: Path) -> None:
-    page.goto("/one-batch?scene=shape")
+    enter(page, "/one-batch?scene=shape")
     expect(page.locator(".verdict")).to_contain_text("standard deviation")
     open_menu(page)
     for what, ending in (("PNG", "png"), ("SVG", "svg"), ("CSV", "csv"), ("Python", "py")):
@@ -247,7 +259,7 @@ def copied(page: Page, name: str) -> str:
 
 
 def test_a_chapter_is_copied_with_the_answer_and_without(page: Page, context: BrowserContext) -> None:
-    page.goto("/one-batch?scene=shape")
+    enter(page, "/one-batch?scene=shape")
     choices = page.locator(".choices button")
     expect(choices.first).to_be_enabled()
     open_menu(page)
@@ -267,29 +279,30 @@ def test_a_chapter_is_copied_with_the_answer_and_without(page: Page, context: Br
     expect(other.locator(".choices .right")).to_have_count(0)
 
 
-def test_a_race_is_copied_with_the_answer_and_without(page: Page, context: BrowserContext) -> None:
-    page.goto("/training-lab")
-    page.locator(".choices button").first.click()
-    wait_for_address(page, "guess=0")
-    page.keyboard.press(" ")
-    wait_for_address(page, "step=")
-    open_menu(page)
-    assert copied(page, "^Copy link: ") == page.url
-    address = copied(page, "^Copy link with the question open")
+def test_a_race_is_copied_with_the_answer_and_without(fresh: Page, context: BrowserContext) -> None:
+    fresh.goto("/training-lab")
+    fresh.locator(".choices button").first.click()
+    wait_for_address(fresh, "guess=0")
+    fresh.keyboard.press(" ")
+    wait_for_address(fresh, "step=")
+    open_menu(fresh)
+    assert copied(fresh, "^Copy link: ") == fresh.url
+    address = copied(fresh, "^Copy link with the question open")
     assert "guess" not in address and "step" not in address
     other = context.new_page()
     other.goto(address)
     expect(other.locator(".prediction .choices button").first).to_be_enabled()
-    expect(other.locator(".prediction h2")).to_have_text(page.locator(".prediction h2").inner_text())
+    expect(other.locator(".prediction h2")).to_have_text(fresh.locator(".prediction h2").inner_text())
 
 
 def test_a_browser_that_does_not_copy_shows_the_link(page: Page) -> None:
-    page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
-    page.goto("/one-batch")
+    page.evaluate("Object.defineProperty(navigator, 'clipboard', { value: undefined, configurable: true })")
+    enter(page, "/one-batch?scene=tug")
     expect(page.locator(".verdict")).to_contain_text("standard deviation")
     open_menu(page)
     page.locator(".take").get_by_role("button", name=re.compile("^Copy link: ")).click()
     expect(page.locator(".take [role=status]")).to_contain_text(page.url)
+    page.evaluate("delete navigator.clipboard")
 
 
 # ---- the look-alike of a canvas ---------------------------------------------------------------------

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import BrowserContext, Page, expect
 
 from tests.browser.gestures import address, wait_for_address
-from tests.server import Server
+from tests.browser.opened import show, watched
 
 pytestmark = pytest.mark.browser
 
@@ -46,28 +46,33 @@ class Finger:
         self.screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
 
 
+@pytest.fixture(scope="module")
+def home(touched: BrowserContext) -> Iterator[Page]:
+    """The home page on a small touch screen: each test below finds it as if it had just been loaded."""
+    with watched(touched) as page:
+        page.set_viewport_size({"width": 390, "height": 700})
+        show(page, "/")
+        page.locator(GAMMA).evaluate(  # every value that the slider is left with, be it for a moment only
+            """(slider) => {
+              slider.values = [];
+              addEventListener("input", () => slider.values.push(slider.value));
+              addEventListener("change", () => slider.values.push(slider.value));
+            }"""
+        )
+        yield page
+
+
 @pytest.fixture
-def phone(chromium: Browser, server: Server) -> Iterator[Page]:
-    """The home page on a small touch screen, with the slider for γ in the middle of it."""
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True, base_url=server.url
-    )
-    page = context.new_page()
-    errors: list[str] = []
-    page.on("pageerror", lambda error: errors.append(str(error)))
-    page.goto("/")
-    expect(page.locator(".verdict")).to_contain_text("numbers with mean")
-    page.locator(GAMMA).evaluate("(slider) => slider.scrollIntoView({ block: 'center' })")
-    page.locator(GAMMA).evaluate(  # every value that the slider is left with, be it for a moment only
-        """(slider) => {
-          slider.values = [];
-          addEventListener("input", () => slider.values.push(slider.value));
-          addEventListener("change", () => slider.values.push(slider.value));
-        }"""
-    )
-    yield page
-    context.close()
-    assert not errors
+def phone(home: Page) -> Page:
+    """The home page, its first setting again, with the slider for γ in the middle of it."""
+    if address(home) != "/":
+        home.evaluate("history.pushState(null, '', '/'); dispatchEvent(new PopStateEvent('popstate'))")
+        expect(home.locator(GAMMA)).to_have_value(str(at(1)))
+    expect(home.locator(".verdict")).to_contain_text("numbers with mean")
+    slider = home.locator(GAMMA)
+    slider.evaluate("(slider) => { slider.values = []; slider.scrollIntoView({ block: 'center' }); }")
+    come_to_rest(home)
+    return home
 
 
 def gamma(page: Page) -> int:
@@ -179,12 +184,10 @@ def test_the_next_gesture_is_a_new_one(phone: Page) -> None:
 
 
 def test_the_step_of_a_race_stays_where_it_is_when_the_page_is_swiped(
-    chromium: Browser, server: Server
+    touched: BrowserContext,
 ) -> None:
-    context = chromium.new_context(
-        viewport={"width": 390, "height": 700}, has_touch=True, is_mobile=True, base_url=server.url
-    )
-    page, step = context.new_page(), "input[data-control=step]"
+    page, step = touched.new_page(), "input[data-control=step]"
+    page.set_viewport_size({"width": 390, "height": 700})
     page.goto("/training-lab?depth=2&width=16&replicas=2&step=40")
     lab = page.locator(".lab")
     expect(lab).to_have_attribute("data-step", "40")
@@ -199,4 +202,4 @@ def test_the_step_of_a_race_stays_where_it_is_when_the_page_is_swiped(
     finger.down(0.8)
     finger.up()
     expect(lab).not_to_have_attribute("data-step", "40")
-    context.close()
+    page.close()

@@ -20,9 +20,15 @@ from tests.browser.gestures import (
     wait_for_address,
     watch_pictures,
 )
+from tests.browser.opened import enter, resized
 from tests.server import wait_for
 
 pytestmark = pytest.mark.browser
+
+
+@pytest.fixture
+def page(inside: Page) -> Page:
+    return inside
 
 
 def all_there(page: Page) -> None:
@@ -69,7 +75,7 @@ def scrub_to(page: Page, step: int) -> None:
 
 
 def test_it_plays_by_itself_and_pauses(page: Page) -> None:
-    open_lab(page, SMALL)
+    enter(page, SMALL)
     pictures = watch_pictures(page)
     expect(page.get_by_role("button", name="Pause")).to_be_visible()
     page.wait_for_timeout(1500)
@@ -81,7 +87,7 @@ def test_it_plays_by_itself_and_pauses(page: Page) -> None:
 
 def test_a_press_lasts_over_several_pictures(page: Page) -> None:
     """A finger stays down for longer than a picture: what it pressed must still be there when it lifts."""
-    open_lab(page, SMALL)
+    enter(page, SMALL)
     pause = page.get_by_role("button", name="Pause")
     box = pause.bounding_box()
     assert box is not None
@@ -94,7 +100,7 @@ def test_a_press_lasts_over_several_pictures(page: Page) -> None:
 
 
 def test_one_step_back_and_reset(page: Page) -> None:
-    open_lab(page, SMALL + "&step=7")
+    enter(page, SMALL + "&step=7")
     at_step(page, 7)
     first = layers(page)
     page.get_by_role("button", name="One step", exact=True).click()
@@ -109,7 +115,7 @@ def test_one_step_back_and_reset(page: Page) -> None:
 
 
 def test_scrubbing_redraws_while_it_moves_and_recalls_the_past(page: Page) -> None:
-    open_lab(page, SMALL + "&step=200")
+    enter(page, SMALL + "&step=200")
     at_step(page, 200)
     scrub_to(page, 150)
     at_step(page, 150)
@@ -127,22 +133,25 @@ def test_scrubbing_redraws_while_it_moves_and_recalls_the_past(page: Page) -> No
     assert layers(page) == before, "histograms and gradient flow of step 150 again"
 
 
-@pytest.mark.parametrize("control", ["lr", "batch_size", "eps", "gamma", "beta", "init_scale"])
-def test_a_dragged_setting_bends_the_curves_before_it_is_released(page: Page, control: str) -> None:
-    open_lab(page, SMALL + "&step=20")
-    at_step(page, 20)
-    before = canvases(page)
-    query = address(page)
-    release = drag_slider(page, control, 0.5, 0.97, hold=True, moves=40)
-    pictures_change(page, before)
-    assert address(page) == query
-    release()
-    wait_for_address(page, f"{control}=")
-    at_step(page, 20)
+def test_each_dragged_setting_bends_the_curves_before_it_is_released(page: Page) -> None:
+    enter(page, SMALL + "&step=20")
+    for control in ("lr", "batch_size", "eps", "gamma", "beta", "init_scale"):
+        at_step(page, 20)
+        before = canvases(page)
+        query = address(page)
+        release = drag_slider(page, control, 0.5, 0.97, hold=True)
+        pictures_change(page, before)
+        assert address(page) == query, control
+        release()
+        wait_for_address(page, f"{control}=")
+        at_step(page, 20)
+        page.go_back()
+        wait_for_address(page, f"^((?!{control}=).)*$")
+        expect(page.locator(".verdict")).not_to_contain_text("ghost")
 
 
 def test_a_finger_that_rests_gets_the_race_in_full(page: Page) -> None:
-    open_lab(page, SMALL + "&step=27")
+    enter(page, SMALL + "&step=27")
     at_step(page, 27)
     before = canvases(page)
     release = drag_slider(page, "lr", 0.5, 0.9, hold=True)
@@ -155,7 +164,7 @@ def test_a_finger_that_rests_gets_the_race_in_full(page: Page) -> None:
 def test_a_link_opened_elsewhere_shows_the_same_to_the_last_digit(
     page: Page, context: BrowserContext
 ) -> None:
-    open_lab(
+    enter(
         page,
         "/training-lab?lanes=batch,layer,rms~lr:0.05&dataset=circles&edits=20:lr:0.5&before=depth:2&layer=2&depth=3&width=24&activation=tanh&lr=0.123&replicas=3&seed=17"
         "&eps=0.0001&gamma=0.5&beta=0.1&momentum=0.95&placement=after&init_scale=0.8&batch_size=12"
@@ -177,7 +186,7 @@ def test_a_link_opened_elsewhere_shows_the_same_to_the_last_digit(
 
 
 def test_back_and_forward_follow_the_address(page: Page) -> None:
-    open_lab(page, SMALL + "&step=5")
+    enter(page, SMALL + "&step=5")
     at_step(page, 5)
     norm(page, 1).select_option("layer")
     wait_for_address(page, "layer")
@@ -190,7 +199,7 @@ def test_back_and_forward_follow_the_address(page: Page) -> None:
 
 
 def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
-    open_lab(page, SMALL + "&step=5")
+    enter(page, SMALL + "&step=5")
     at_step(page, 5)
     norm(page, 2).select_option("rms")
     wait_for_address(page, "rms")
@@ -202,7 +211,7 @@ def test_settings_survive_a_visit_to_another_page(page: Page) -> None:
 
 
 def test_lanes_are_one_to_four_and_never_the_same_twice(page: Page) -> None:
-    open_lab(page, SMALL + "&step=3")
+    enter(page, SMALL + "&step=3")
     add = page.get_by_role("button", name="Another lane")
     for lane in (3, 4):
         add.click()
@@ -219,7 +228,7 @@ def test_lanes_are_one_to_four_and_never_the_same_twice(page: Page) -> None:
 
 
 def test_a_lane_may_differ_in_any_setting(page: Page) -> None:
-    open_lab(page, SMALL + "&step=10&lanes=batch")
+    enter(page, SMALL + "&step=10&lanes=batch")
     page.get_by_role("button", name="Another lane").click()
     page.get_by_label("Let lane 2 differ in").select_option("batch_size")
     release = drag_slider(page, "lane-1-batch_size", 0.5, 0.1, hold=True)
@@ -241,7 +250,7 @@ def said(page: Page) -> str:
 
 
 def test_the_race_before_a_change_stays_as_a_ghost(page: Page, context: BrowserContext) -> None:
-    open_lab(page, SMALL + "&step=30")
+    enter(page, SMALL + "&step=30")
     at_step(page, 30)
     means = re.findall(r"norm (\d+\.\d%)", said(page))
     expect(page.get_by_label("ghost", exact=True)).not_to_be_visible()
@@ -264,7 +273,7 @@ def test_the_race_before_a_change_stays_as_a_ghost(page: Page, context: BrowserC
 
 
 def test_a_change_in_mid_run_branches_there(page: Page) -> None:
-    open_lab(page, SMALL + "&step=40")
+    enter(page, SMALL + "&step=40")
     at_step(page, 40)
     before, past = said(page), layers(page)
     page.get_by_role("button", name="One step back").click()
@@ -289,10 +298,10 @@ def test_a_change_in_mid_run_branches_there(page: Page) -> None:
 
 
 def test_after_a_branch_reset_returns_to_the_same_weights(page: Page) -> None:
-    open_lab(page, SMALL + "&step=0")
+    enter(page, SMALL + "&step=0")
     at_step(page, 0)
     start = layers(page)
-    open_lab(page, SMALL + "&step=50&edits=20:lr:1.0,30:batch_size:4&change=here")
+    enter(page, SMALL + "&step=50&edits=20:lr:1.0,30:batch_size:4&change=here")
     at_step(page, 50)
     expect(page.locator("input[data-control=batch_size]")).to_have_attribute("aria-valuetext", "4")
     page.get_by_role("button", name="Reset to the identical initial weights").click()
@@ -303,7 +312,7 @@ def test_after_a_branch_reset_returns_to_the_same_weights(page: Page) -> None:
 
 def test_branches_and_differences_in_any_order_do_not_disturb_a_race_that_plays(page: Page) -> None:
     """The page hears its own settings back from the server, which has an order of its own for them."""
-    open_lab(page, SMALL + "&step=40&change=here")
+    enter(page, SMALL + "&step=40&change=here")
     at_step(page, 40)
     for control in ("lr", "eps", "batch_size"):
         drag_slider(page, control, 0.5, 0.8)
@@ -318,25 +327,26 @@ def test_branches_and_differences_in_any_order_do_not_disturb_a_race_that_plays(
     wait_for_address(page, r"step=([5-9]\d|\d{3})")
 
 
-@pytest.mark.parametrize("change", ["start", "here"])
-def test_a_finger_that_returns_to_where_it_began_changes_nothing(page: Page, change: str) -> None:
-    open_lab(page, SMALL + f"&step=20&change={change}")
+def test_a_finger_that_returns_to_where_it_began_changes_nothing(page: Page) -> None:
+    enter(page, SMALL + "&step=20")
     at_step(page, 20)
     before = canvases(page)
-    release = drag_slider(page, "batch_size", 0.5, 0.9, hold=True)  # 32 is at 0.5
-    pictures_change(page, before)
-    box = page.locator("input[data-control=batch_size]").bounding_box()
-    assert box is not None
-    page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
-    release()
-    expect(page.locator(".verdict")).not_to_have_class(re.compile("old"))
-    at_step(page, 20)
-    assert canvases(page) == before and not re.search("edits|before|batch_size", address(page))
-    expect(page.locator(".edits li")).to_have_count(0)
+    for applies in ("from the start", "from here on"):
+        page.get_by_label(applies).check()
+        release = drag_slider(page, "batch_size", 0.5, 0.9, hold=True)  # 32 is at 0.5
+        pictures_change(page, before)
+        box = page.locator("input[data-control=batch_size]").bounding_box()
+        assert box is not None
+        page.mouse.move(box["x"] + 0.5 * box["width"], box["y"] + box["height"] / 2)
+        release()
+        expect(page.locator(".verdict")).not_to_have_class(re.compile("old"))
+        at_step(page, 20)
+        assert canvases(page) == before and not re.search("edits|before|batch_size", address(page)), applies
+        expect(page.locator(".edits li")).to_have_count(0)
 
 
 def test_settings_that_cannot_change_in_mid_run_restart_the_race(page: Page) -> None:
-    open_lab(page, SMALL + "&step=20&change=here")
+    enter(page, SMALL + "&step=20&change=here")
     at_step(page, 20)
     drag_slider(page, "init_scale", 0.3, 0.9)
     wait_for_address(page, "init_scale=")
@@ -349,34 +359,34 @@ OPENING = SCENES["opening"]
 SPOILING = ("loss", "ridges", "time", "flow", "ratio", "saturation")
 
 
-def test_an_open_question_keeps_the_race_back_until_it_is_answered(page: Page) -> None:
-    open_lab(page, "/training-lab")
-    expect(question(page)).to_contain_text(OPENING.scene.question)
-    expect(page.get_by_text("Answer the question or skip it")).to_be_visible()
+def test_an_open_question_keeps_the_race_back_until_it_is_answered(fresh: Page) -> None:
+    open_lab(fresh, "/training-lab")
+    expect(question(fresh)).to_contain_text(OPENING.scene.question)
+    expect(fresh.get_by_text("Answer the question or skip it")).to_be_visible()
     for name in ("Play", "One step back", "One step", "Reset to the identical initial weights"):
-        expect(page.get_by_role("button", name=name, exact=True)).to_be_disabled()
-    expect(slider(page)).to_be_disabled()
-    page.keyboard.press("Space")
-    page.keyboard.press("ArrowRight")
-    expect(page.locator("[data-figure=accuracy] canvas")).to_be_visible()
+        expect(fresh.get_by_role("button", name=name, exact=True)).to_be_disabled()
+    expect(slider(fresh)).to_be_disabled()
+    fresh.keyboard.press("Space")
+    fresh.keyboard.press("ArrowRight")
+    expect(fresh.locator("[data-figure=accuracy] canvas")).to_be_visible()
     for name in SPOILING:
-        expect(page.locator(f"[data-figure={name}]")).to_be_hidden()
-    expect(verdict(page)).to_have_text("")
-    explanation = page.locator(".verdict .what")
+        expect(fresh.locator(f"[data-figure={name}]")).to_be_hidden()
+    expect(verdict(fresh)).to_have_text("")
+    explanation = fresh.locator(".verdict .what")
     expect(explanation).to_be_hidden()  # there is no lead to explain yet
-    expect(page.locator(".verdict dt", has_text="Why")).to_be_hidden()
-    expect(page.locator(".lab")).to_have_attribute("data-step", "0")
-    page.keyboard.press("1")
-    expect(question(page).locator(".chosen")).to_have_attribute("data-choice", "0")
-    expect(page.get_by_role("button", name="Pause")).to_be_enabled()
+    expect(fresh.locator(".verdict dt", has_text="Why")).to_be_hidden()
+    expect(fresh.locator(".lab")).to_have_attribute("data-step", "0")
+    fresh.keyboard.press("1")
+    expect(question(fresh).locator(".chosen")).to_have_attribute("data-choice", "0")
+    expect(fresh.get_by_role("button", name="Pause")).to_be_enabled()
     expect(explanation).to_be_visible()
-    wait_for_address(page, "preset=opening&guess=0")
+    wait_for_address(fresh, "preset=opening&guess=0")
 
 
 def test_an_answered_race_is_played_to_where_it_is_judged_and_says_why(
     page: Page, context: BrowserContext
 ) -> None:
-    open_lab(page, "/training-lab?speed=240")
+    enter(page, "/training-lab?speed=240")
     open_question = question(page).inner_text()
     question(page).locator("[data-choice='0']").click()
     expect(question(page)).to_contain_text(f"The race is judged at step {OPENING.until}.")
@@ -402,7 +412,7 @@ def test_an_answered_race_is_played_to_where_it_is_judged_and_says_why(
 
 def test_on_a_phone_the_race_comes_into_sight_and_then_what_is_said_of_it(page: Page) -> None:
     page.set_viewport_size({"width": 390, "height": 844})
-    open_lab(page, "/training-lab?preset=sigmoid&speed=60")
+    enter(page, "/training-lab?preset=sigmoid&speed=60")
     question(page).locator("[data-choice='0']").click()
     accuracy = page.locator("[data-figure=accuracy] canvas")
     expect(accuracy).to_be_in_viewport(ratio=0.9)
@@ -412,7 +422,7 @@ def test_on_a_phone_the_race_comes_into_sight_and_then_what_is_said_of_it(page: 
 
 
 def test_a_skipped_question_shows_the_race_and_judges_nobody(page: Page) -> None:
-    open_lab(page, "/training-lab?speed=240")
+    enter(page, "/training-lab?speed=240")
     page.get_by_role("button", name="Skip the question").click()
     at_step(page, OPENING.until)
     wait_for_address(page, "guess=-3")
@@ -421,18 +431,16 @@ def test_a_skipped_question_shows_the_race_and_judges_nobody(page: Page) -> None
     expect(question(page)).not_to_contain_text(re.compile("Right|Not quite"))
 
 
-def test_an_answer_under_reduced_motion_shows_the_judged_step_at_once(chromium, server) -> None:
-    context = chromium.new_context(reduced_motion="reduce", base_url=server.url)
-    page = context.new_page()
-    open_lab(page, "/training-lab")
-    page.keyboard.press("2")
-    expect(page.get_by_role("button", name="Play")).to_be_visible()
-    wait_for_address(page, f"step={OPENING.until}")
-    context.close()
+def test_an_answer_under_reduced_motion_shows_the_judged_step_at_once(fresh: Page) -> None:
+    fresh.emulate_media(reduced_motion="reduce")
+    open_lab(fresh, "/training-lab")
+    fresh.keyboard.press("2")
+    expect(fresh.get_by_role("button", name="Play")).to_be_visible()
+    wait_for_address(fresh, f"step={OPENING.until}")
 
 
 def test_the_menu_opens_scenes_and_a_changed_setting_leaves_them(page: Page) -> None:
-    open_lab(page, SMALL + "&step=3&speed=120")
+    enter(page, SMALL + "&step=3&speed=120")
     at_step(page, 3)
     expect(question(page)).not_to_be_visible()
     name, scene = list(SCENES.items())[1]
@@ -458,7 +466,7 @@ def test_the_menu_opens_scenes_and_a_changed_setting_leaves_them(page: Page) -> 
 
 
 def test_keys_play_step_and_list_themselves(page: Page) -> None:
-    open_lab(page, SMALL + "&step=30")
+    enter(page, SMALL + "&step=30")
     at_step(page, 30)
     page.keyboard.press("ArrowRight")
     at_step(page, 31)
@@ -483,7 +491,7 @@ def test_keys_play_step_and_list_themselves(page: Page) -> None:
 
 
 def test_what_has_the_focus_keeps_its_keys(page: Page) -> None:
-    open_lab(page, SMALL + "&step=30")
+    enter(page, SMALL + "&step=30")
     at_step(page, 30)
     page.locator("input[data-control=seed]").press("ArrowRight")
     wait_for_address(page, "seed=1")
@@ -500,7 +508,7 @@ def test_what_has_the_focus_keeps_its_keys(page: Page) -> None:
 
 
 def test_slider_clock_table_and_sentence_are_at_one_step(page: Page) -> None:
-    open_lab(page, SMALL + "&speed=120")
+    enter(page, SMALL + "&speed=120")
     moments = page.locator(".lab").evaluate(
         """(lab) => new Promise((done) => {
           const seen = [];
@@ -533,7 +541,7 @@ def test_slider_clock_table_and_sentence_are_at_one_step(page: Page) -> None:
 
 
 def test_the_axis_of_steps_stays_under_a_finger_and_grows_with_the_race(page: Page) -> None:
-    open_lab(page, SMALL + "&step=100")
+    enter(page, SMALL + "&step=100")
     at_step(page, 100)
     release = drag_slider(page, "step", 0.5, 1.0, hold=True)
     expect(page.locator(".lab")).to_have_attribute("data-step", re.compile("19[0-9]|200"))
@@ -545,43 +553,36 @@ def test_the_axis_of_steps_stays_under_a_finger_and_grows_with_the_race(page: Pa
     expect(slider(page)).to_have_attribute("max", re.compile("^22[0-3]$"))
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_a_wait_says_how_long_and_is_never_cut(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    open_lab(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=400&seed=3")
+def test_a_wait_says_how_long_is_never_cut_and_offers_a_single_seed(page: Page) -> None:
+    enter(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=400&seed=3")
     wait, words = page.locator(".busy"), page.locator(".busy span")
-    expect(words).to_have_text(re.compile(r"^computing step \d+ of 400, about \d+ (s|min) left$"))
-    assert wait.evaluate(
-        "(node) => node.scrollWidth <= node.clientWidth + 1 && node.scrollHeight <= node.clientHeight + 1"
-    )
+    fewer = page.get_by_role("button", name="Show 1 seed only, not 4")
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        expect(words).to_have_text(re.compile(r"^computing step \d+ of 400, about \d+ (s|min) left$"))
+        expect(fewer).to_be_visible()
+        assert wait.evaluate(
+            "(node) => node.scrollWidth <= node.clientWidth + 1 && node.scrollHeight <= node.clientHeight + 1"
+        ), width
+        fewer.click(trial=True)
     page.get_by_role("button", name="Play").click()
     page.locator("select[data-control=speed]").select_option("120")
     expect(words).to_have_text(re.compile(r"^computing limits this to about [\d.]+ steps? a second$"))
-
-
-def test_before_anything_is_known_no_heading_stands_alone(page: Page) -> None:
-    page.route_web_socket("**/live", lambda _: None)  # nobody answers
-    page.goto(SMALL)
-    expect(page.locator(".bar")).to_be_visible()
-    for heading in (".verdict dt", ".standing th"):
-        expect(page.locator(heading).filter(visible=True)).to_have_count(0)
-
-
-@pytest.mark.parametrize("width", [1440, 390])
-def test_a_long_wait_offers_a_single_seed(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    open_lab(page, "/training-lab?network=cnn&lanes=none,batch,layer,group&step=400&seed=3")
-    fewer = page.get_by_role("button", name="Show 1 seed only, not 4")
-    expect(fewer).to_be_visible()
-    whole = "(node) => node.scrollWidth <= node.clientWidth + 1 && node.scrollHeight <= node.clientHeight + 1"
-    assert page.locator(".busy").evaluate(whole)
     fewer.click()
     wait_for_address(page, "replicas=1")
     expect(fewer).to_be_hidden()
 
 
+def test_before_anything_is_known_no_heading_stands_alone(fresh: Page) -> None:
+    fresh.route_web_socket("**/live", lambda _: None)  # nobody answers
+    fresh.goto(SMALL)
+    expect(fresh.locator(".bar")).to_be_visible()
+    for heading in (".verdict dt", ".standing th"):
+        expect(fresh.locator(heading).filter(visible=True)).to_have_count(0)
+
+
 def test_lanes_that_are_ready_are_shown_while_others_are_not(page: Page) -> None:
-    open_lab(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=4&seed=5")
+    enter(page, "/training-lab?network=cnn&depth=4&width=32&lanes=none,batch,layer,group&step=4&seed=5")
     expect(page.locator(".busy span")).to_have_text(
         re.compile(r"^first step of .*: (about \d+ s|\d+ s so far)$")
     )
@@ -590,7 +591,7 @@ def test_lanes_that_are_ready_are_shown_while_others_are_not(page: Page) -> None
 
 
 def test_a_network_that_takes_long_starts_small(page: Page) -> None:
-    open_lab(page, "/training-lab?step=5&seed=1")
+    enter(page, "/training-lab?step=5&seed=1")
     at_step(page, 5)
     page.locator("select[data-control=network]").select_option("cnn")
     wait_for_address(
@@ -605,7 +606,7 @@ def test_a_network_that_takes_long_starts_small(page: Page) -> None:
 
 def test_an_experiments_race_ends_in_its_verdict_from_the_judged_step_on(page: Page) -> None:
     _, race = RACES["E7", 1]
-    open_lab(page, "/training-lab?experiment=E7&race=1")
+    enter(page, "/training-lab?experiment=E7&race=1")
     at_step(page, race.steps)
     heading = page.get_by_label("The experiment", exact=True)
     findings = page.get_by_label("Theory beside measured", exact=True)
@@ -634,7 +635,7 @@ def test_an_experiments_race_ends_in_its_verdict_from_the_judged_step_on(page: P
 
 
 def test_data_in_the_plane_show_where_the_network_decides_what(page: Page) -> None:
-    open_lab(page, SMALL + "&step=0")
+    enter(page, SMALL + "&step=0")
     surface = page.locator("[data-figure=surface] canvas")
     expect(surface).not_to_be_visible()
     page.locator("select[data-control=dataset]").select_option("moons")
@@ -647,24 +648,22 @@ def test_data_in_the_plane_show_where_the_network_decides_what(page: Page) -> No
     assert surface.evaluate("(canvas) => canvas.toDataURL()") != before
 
 
-@pytest.mark.parametrize(
-    ("control", "value", "picture"),
-    [("loss", "validation", "loss"), ("layer", "1", "time"), ("histogram", "preactivation", "ridges")],
-)
-def test_a_view_changes_its_own_picture(page: Page, control: str, value: str, picture: str) -> None:
-    open_lab(page, SMALL + "&step=30")
+def test_each_view_changes_its_own_picture(page: Page) -> None:
+    enter(page, SMALL + "&step=30")
     at_step(page, 30)
-    canvas = page.locator(f"[data-figure={picture}] canvas")
-    before = canvas.evaluate("(canvas) => canvas.toDataURL()")
-    flow = page.locator("[data-figure=flow] canvas").evaluate("(canvas) => canvas.toDataURL()")
-    page.locator(f"select[data-control={control}]").select_option(value)
-    wait_for_address(page, f"{control}={value}")
-    assert canvas.evaluate("(canvas) => canvas.toDataURL()") != before
-    assert page.locator("[data-figure=flow] canvas").evaluate("(canvas) => canvas.toDataURL()") == flow
+    views = [("loss", "validation", "loss"), ("layer", "1", "time"), ("histogram", "preactivation", "ridges")]
+    for control, value, picture in views:
+        canvas = page.locator(f"[data-figure={picture}] canvas")
+        before = canvas.evaluate("(canvas) => canvas.toDataURL()")
+        flow = page.locator("[data-figure=flow] canvas").evaluate("(canvas) => canvas.toDataURL()")
+        page.locator(f"select[data-control={control}]").select_option(value)
+        wait_for_address(page, f"{control}={value}")
+        assert canvas.evaluate("(canvas) => canvas.toDataURL()") != before, control
+        assert page.locator("[data-figure=flow] canvas").evaluate("(canvas) => canvas.toDataURL()") == flow
 
 
 def test_a_press_on_a_curve_moves_the_playhead_there(page: Page) -> None:
-    open_lab(page, SMALL + "&step=100")
+    enter(page, SMALL + "&step=100")
     at_step(page, 100)
     box = page.locator("[data-figure=accuracy] canvas").bounding_box()
     assert box is not None
@@ -683,7 +682,7 @@ def test_a_press_on_a_curve_moves_the_playhead_there(page: Page) -> None:
 
 
 def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
-    open_lab(
+    enter(
         page,
         "/training-lab?depth=2&width=16&replicas=2&step=1&lanes=foo&lr=1e99&activation=%3Cimg%3E&colour=blue",
     )
@@ -697,28 +696,27 @@ def test_a_broken_address_is_mended_field_by_field(page: Page) -> None:
     expect(page.get_by_text("Traceback")).to_have_count(0)
 
 
-@pytest.mark.parametrize("width", [1440, 390])
-def test_nothing_is_wider_than_the_screen(page: Page, width: int) -> None:
-    page.set_viewport_size({"width": width, "height": 844})
-    open_lab(page, SMALL + "&step=3")
+def test_nothing_is_wider_than_the_screen(page: Page) -> None:
+    enter(page, SMALL + "&step=3")
     at_step(page, 3)
-    assert page.evaluate("document.documentElement.scrollWidth") <= width
-    for canvas in page.locator("figure:not([hidden]) canvas").all():
-        box = canvas.bounding_box()
-        assert box is not None and box["width"] > 250 and box["x"] + box["width"] <= width
+    for width in (1440, 390):
+        page.set_viewport_size({"width": width, "height": 844})
+        resized(page)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        for canvas in page.locator("figure:not([hidden]) canvas").all():
+            box = canvas.bounding_box()
+            assert box is not None and box["width"] > 250 and box["x"] + box["width"] <= width
 
 
-def test_reduced_motion_waits_for_the_reader(chromium, server) -> None:
-    context = chromium.new_context(reduced_motion="reduce", base_url=server.url)
-    page = context.new_page()
-    open_lab(page, SMALL)
-    at_step(page, 0)
-    expect(page.get_by_role("button", name="Play")).to_be_visible()
-    context.close()
+def test_reduced_motion_waits_for_the_reader(fresh: Page) -> None:
+    fresh.emulate_media(reduced_motion="reduce")
+    open_lab(fresh, SMALL)
+    at_step(fresh, 0)
+    expect(fresh.get_by_role("button", name="Play")).to_be_visible()
 
 
 def test_streamlit_reruns_do_not_interrupt_the_picture(page: Page) -> None:
-    open_lab(page, SMALL)
+    enter(page, SMALL)
     pictures = watch_pictures(page)
     norm(page, 1).select_option("layer")  # a rerun of the page's script
     wait_for_address(page, "layer")
@@ -729,7 +727,7 @@ def test_streamlit_reruns_do_not_interrupt_the_picture(page: Page) -> None:
 
 
 def test_the_picture_comes_back_after_the_server_restarts(page: Page, server) -> None:
-    open_lab(page, SMALL + "&step=30")
+    enter(page, SMALL + "&step=30")
     at_step(page, 30)
     before = layers(page)
     server.stop()

@@ -23,7 +23,7 @@ from live import session as sessions
 from live.scheduler import ComputationError, Gone
 from live.session import DRAFT_EVERY, Session, Shelf
 from live.wire import unpack
-from tests.scheduler import Inline, Puppet
+from tests.scheduler import Inline, Puppet, Sharing
 
 PATIENCE = 60
 
@@ -216,7 +216,7 @@ def test_every_chapter_has_a_view(name: str) -> None:
         for _, shape in shown["arrays"]:
             assert all(shape)
 
-    played(scenario)
+    played(scenario, Sharing())
 
 
 def test_settings_that_cannot_be_used_are_named_beside_the_view() -> None:

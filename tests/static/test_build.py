@@ -9,6 +9,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import zipfile
 from html.parser import HTMLParser
 from pathlib import Path
@@ -19,9 +20,10 @@ import pytest
 
 from book.chapter import Chapter
 from book.registry import pages
+from static import assembly, document, fetch
 from static import build as building
-from static import document, fetch
 from static.fetch import BuildError, Wheel
+from tests.once import once
 
 ROOT = Path(__file__).parents[2]
 OTHERS = ("http://www.w3.org/", "http://127.0.0.1:8000/")  # a name of XML, and what a hint says
@@ -34,13 +36,23 @@ def quick(tmp_path_factory: pytest.TempPathFactory) -> Path:
         return quickly(patch, tmp_path_factory.mktemp("quick"))
 
 
-def quickly(patch: pytest.MonkeyPatch, folder: Path) -> Path:
+def multiplied() -> bytes:
+    """The library of matrix products; a compiler takes its time."""
+    with tempfile.TemporaryDirectory() as folder:
+        return assembly.library(building._module(assembly.COMPILER), Path(folder) / "products")
+
+
+def quickly(patch: pytest.MonkeyPatch, folder: Path, anew: bool = False) -> Path:
+    """``anew``: nothing is taken from another build."""
     wheel = folder / "numpy-1.whl"
     with zipfile.ZipFile(wheel, "w") as zipped:
         zipped.writestr(zipfile.ZipInfo("numpy-1.dist-info/LICENSE.txt"), "NumPy's licence")
     known = Wheel(wheel.name, hashlib.sha256(wheel.read_bytes()).hexdigest())
     patch.setattr(building, "wanted", lambda lock: known)
     patch.setattr(building, "compiled", lambda *_: {"static/__pycache__/shell.cpython-313.pyc": b"bytecode"})
+    patch.setattr(building, "table", lambda *_: [])  # it compresses everything, and nobody reads it
+    if not anew:
+        patch.setattr(building, "library", lambda *_: once(multiplied))
     each = {name: name.encode() for name in pages()}
     patch.setattr(building, "recordings", lambda *_: {".first": each, ".measured": each})
     return building.build(folder / "dist", folder / "keep", str(wheel), say=lambda line: None)
@@ -199,7 +211,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 def test_the_same_sources_give_the_same_bytes(
     quick: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert contents(quickly(monkeypatch, tmp_path)) == contents(quick)
+    assert contents(quickly(monkeypatch, tmp_path, anew=True)) == contents(quick)
 
 
 def test_what_is_there_already_is_not_built_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -260,6 +272,18 @@ def test_a_wrong_wheel_is_one_sentence(tmp_path: Path) -> None:
         answer.stderr.startswith("The edition without a server is not built: ") and "sha256" in answer.stderr
     )
     assert "Traceback" not in answer.stderr and not (tmp_path / "dist").exists()
+
+
+def test_a_build_tells_how_large_its_parts_are_and_what_a_host_may_send() -> None:
+    names = (*building.PYODIDE, building.LOCK, "book.zip", building.RESULTS)
+    files = dict.fromkeys(
+        [*(f"python/{name}" for name in names), "plotly.min.js", "frame/book.js"], b"x" * 2000
+    )
+    head, *lines = building.table(files, files | {"index.html": b"<p>" * 1000})
+    assert head.split() == ["kB", "gzip"]
+    told = {line[:20].strip(): line[20:].split() for line in lines}
+    assert told["Pyodide"] == ["10", "0"] and told["frame"] == ["2", "0"] and told["NumPy"] == ["0", "0"]
+    assert told["in all"] == [f"{2 * len(files) + 3}", "0", "in", f"{len(files) + 1}", "files"]
 
 
 def test_modules_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

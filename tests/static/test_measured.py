@@ -12,13 +12,14 @@ from live.track import Track
 from static.inline import Inline
 from static.measured import Measured, measure, results_in
 from static.shell import NoChecks
+from tests.scheduler import Sharing
 
 PAGE = "placement"
 
 
 @pytest.fixture(scope="module")
 def content():
-    return asyncio.run(measure(pages()[PAGE], Track(Inline(), NoChecks())))
+    return asyncio.run(measure(pages()[PAGE], Track(Sharing(), NoChecks())))
 
 
 class Idle(Inline):
@@ -72,7 +73,7 @@ def test_without_the_file_everything_is_computed(content, caplog):
         return content
 
     async def scenario():
-        track = Measured(Inline(), NoChecks(), fetch)
+        track = Measured(Sharing(), NoChecks(), fetch)
         chapter = chapters()[PAGE]
         assert (await track.complete(chapter, chapter.settings(chapter.scenes[0], {}))).figures
 

@@ -224,10 +224,15 @@ def test_training_is_the_same_there(there):
 # ---- its matrix products -----------------------------------------------------------------------------------
 
 
+def products_inside(wheel: str) -> bytes:
+    """Multiply there once for all tests that look at it."""
+    return called_inside(wheel, "tests.static.multiplied:everything")
+
+
 @pytest.fixture(scope="module")
 def multiplied(wheel: str) -> dict[str, Any]:
     """Return how products by the shared library compare with NumPy's there."""
-    found: dict[str, Any] = json.loads(called_inside(wheel, "tests.static.multiplied:everything"))
+    found: dict[str, Any] = json.loads(once(products_inside, wheel))
     return found
 
 

@@ -247,7 +247,8 @@ E4 = Experiment(
 
 
 def _e16_cells(full: bool) -> Cells:
-    config = RunConfig(depth=31, width=512, batch_size=256 if full else 128, residual="pre", replicas=3)
+    width, samples = (512, 256) if full else (256, 128)
+    config = RunConfig(depth=31, width=width, batch_size=samples, residual="pre", replicas=3)
     return {norm: Cell("residual_stream", replace(config, norm=norm)) for norm in ("batch", "none")}
 
 

@@ -156,7 +156,7 @@ _SHIFTS = (("tanh", 0.03), ("tanh", 0.1), ("relu", 0.1))  # activation, learning
 
 
 def _e6_cells(full: bool) -> Cells:
-    config, steps = replace(_TANH, replicas=6 if full else 3), 150 if full else 100
+    config, steps = replace(_TANH, replicas=6 if full else 3), 150 if full else 70
     found: Cells = {name: Cell("learning", replace(config, **arm), steps) for name, arm in _ARMS6.items()}
     relu, quiet = replace(config, activation="relu", init_scale=1.0, lr=0.1), replace(config, **QUIET)
     for name in ("batch norm", "noisy batch norm", "standard"):

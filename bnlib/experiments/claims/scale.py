@@ -111,7 +111,7 @@ def _e10_cells(full: bool) -> Cells:
             (0.2, 0.01): (4000, (1.0,)), (0.5, 0.001): (20_000, (1.0,)),
         }  # fmt: skip
     else:
-        grid = {(0.5, 0.06): (800, _STARTS)}
+        grid = {(0.5, 0.06): (500, _STARTS)}
     found: Cells = {}
     for (lr, decay), (steps, starts) in grid.items():
         arm = replace(_E10, lr=lr, weight_decay=decay)
@@ -208,7 +208,7 @@ _E19 = RunConfig(depth=10, batch_size=64, replicas=4)
 
 
 def _e19_cells(full: bool) -> Cells:
-    config, steps = replace(_E19, replicas=4 if full else 3, **QUIET), 300 if full else 200
+    config, steps = replace(_E19, replicas=4 if full else 3, **QUIET), 300 if full else 120
     return {
         (norm, scale): Cell("learning", replace(config, norm=norm, init_scale=scale), steps)
         for norm, scale in product(("none", "layer", "batch"), _SCALES if full else (0.1, 1.0, 10.0))

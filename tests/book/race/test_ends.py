@@ -2,20 +2,20 @@
 
 import math
 import re
-from dataclasses import replace
 from functools import cache
 
 import pytest
 
-from bnlib import NORMS, advance, start
+from bnlib import NORMS
 from book.race.evidence import RACES, settings_of
 from book.race.lanes import lane_names
-from book.race.reasons import ARRAYS_NEEDED, reasons
+from book.race.reasons import reasons
 from book.race.runs import lane_configs
 from book.race.scenes import SCENES
 from book.race.settings import DEFAULTS
 from book.race.verdict import LEVEL, numbers, verdict
 from book.words import brief
+from tests.book.race.raced import seldom, whole
 from tests.book.race.sentences import Measured, amount, claims, leads_somewhere, legible, marked, unfounded
 from tests.once import once
 
@@ -57,19 +57,12 @@ def setups():
 SETUPS = setups()
 
 
-def recorded(config, step):
-    """What a run has recorded up to ``step``. Of its validations, only the last is looked at."""
-    last = step // config.validate_every * config.validate_every
-    history = advance(start(replace(config, validate_every=last)), step + 1).history
-    return {name: history[name].copy() for name in ("step", *ARRAYS_NEEDED)}
-
-
 @cache
 def race(name):
     """The names, configurations and frames of a race's lanes, and the step."""
     values, step = SETUPS[name]
     configs = lane_configs(values)
-    return lane_names(values), configs, [once(recorded, config, step) for config in configs], step
+    return lane_names(values), configs, [once(whole, seldom(config, step), step) for config in configs], step
 
 
 def turned(name):

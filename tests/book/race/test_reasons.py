@@ -6,12 +6,14 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bnlib import RunConfig, advance, start
+from bnlib import RunConfig
 from book.race import reasons as why
 from book.race._lane import Lane, shared
 from book.race.reasons import ARRAYS_NEEDED, DIAGNOSES, PLACES, frames_needed, reasons
 from book.race.settings import NAMES
+from tests.book.race.raced import seldom, whole
 from tests.book.race.sentences import leads_somewhere, legible
+from tests.once import once
 
 DENSE = RunConfig(width=32, depth=4, replicas=4, record_every=1, validate_every=5)
 
@@ -19,7 +21,7 @@ DENSE = RunConfig(width=32, depth=4, replicas=4, record_every=1, validate_every=
 @cache
 def recorded(config, step):
     """What a run has recorded up to ``step``."""
-    history = advance(start(config), step + 1).history
+    history = once(whole, seldom(config, step), step)
     return {name: history[name] for name in ARRAYS_NEEDED}
 
 
