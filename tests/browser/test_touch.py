@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import BrowserContext, Page, expect
 
@@ -12,7 +10,7 @@ from tests.browser.opened import show, watched
 
 pytestmark = pytest.mark.browser
 
-GAMMA = "input[data-control=gamma]"
+GAMMA, STEP = "input[data-control=gamma]", "input[data-control=step]"
 STOPS = 160  # of γ, from −4 to 4
 
 
@@ -46,33 +44,22 @@ class Finger:
         self.screen.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": list(points)})
 
 
-@pytest.fixture(scope="module")
-def home(touched: BrowserContext) -> Iterator[Page]:
-    """The home page on a small touch screen: each test below finds it as if it had just been loaded."""
-    with watched(touched) as page:
-        page.set_viewport_size({"width": 390, "height": 700})
-        show(page, "/")
-        page.locator(GAMMA).evaluate(  # every value that the slider is left with, be it for a moment only
-            """(slider) => {
-              slider.values = [];
-              addEventListener("input", () => slider.values.push(slider.value));
-              addEventListener("change", () => slider.values.push(slider.value));
-            }"""
-        )
-        yield page
-
-
 @pytest.fixture
-def phone(home: Page) -> Page:
-    """The home page, its first setting again, with the slider for γ in the middle of it."""
-    if address(home) != "/":
-        home.evaluate("history.pushState(null, '', '/'); dispatchEvent(new PopStateEvent('popstate'))")
-        expect(home.locator(GAMMA)).to_have_value(str(at(1)))
-    expect(home.locator(".verdict")).to_contain_text("numbers with mean")
-    slider = home.locator(GAMMA)
-    slider.evaluate("(slider) => { slider.values = []; slider.scrollIntoView({ block: 'center' }); }")
-    come_to_rest(home)
-    return home
+def phone(phone: Page) -> Page:
+    """The home page on a small touch screen, with the slider for γ in the middle of it."""
+    phone.set_viewport_size({"width": 390, "height": 700})
+    show(phone, "/")
+    expect(phone.locator(".verdict")).to_contain_text("numbers with mean")
+    phone.locator(GAMMA).evaluate(
+        """(slider) => {
+          slider.scrollIntoView({ block: "center" });
+          slider.values = []; // every value that it is left with, be it for a moment only
+          addEventListener("input", () => slider.values.push(slider.value));
+          addEventListener("change", () => slider.values.push(slider.value));
+        }"""
+    )
+    come_to_rest(phone)
+    return phone
 
 
 def gamma(page: Page) -> int:
@@ -91,9 +78,9 @@ def height(page: Page) -> float:
     return box["y"]
 
 
-def come_to_rest(page: Page) -> None:
+def come_to_rest(page: Page, slider: str = GAMMA) -> None:
     """Wait until a page that was swiped stays where it is for ten pictures on end."""
-    page.locator(GAMMA).evaluate(
+    page.locator(slider).evaluate(
         """async (slider) => {
           for (let still = 0, y; still < 10; ) {
             await new Promise(requestAnimationFrame);
@@ -183,23 +170,20 @@ def test_the_next_gesture_is_a_new_one(phone: Page) -> None:
     assert gamma(phone) == moved
 
 
-def test_the_step_of_a_race_stays_where_it_is_when_the_page_is_swiped(
-    touched: BrowserContext,
-) -> None:
-    page, step = touched.new_page(), "input[data-control=step]"
-    page.set_viewport_size({"width": 390, "height": 700})
-    page.goto("/training-lab?depth=2&width=16&replicas=2&step=40")
-    lab = page.locator(".lab")
-    expect(lab).to_have_attribute("data-step", "40")
-    box = page.locator(step).bounding_box()
-    assert box is not None
-    finger = Finger(page, step)
-    finger.down(0.8)
-    finger.move(3, -200)
-    page.wait_for_function("(y) => scrollY > 0 || document.querySelector('.stMain').scrollTop > 0", arg=0)
-    finger.up()
-    expect(lab).to_have_attribute("data-step", "40")
-    finger.down(0.8)
-    finger.up()
-    expect(lab).not_to_have_attribute("data-step", "40")
-    page.close()
+def test_the_step_of_a_race_stays_where_it_is_when_the_page_is_swiped(touched: BrowserContext) -> None:
+    with watched(touched) as page:
+        page.set_viewport_size({"width": 390, "height": 700})
+        page.goto("/training-lab?depth=2&width=16&replicas=2&step=40")
+        lab = page.locator(".lab")
+        expect(lab).to_have_attribute("data-step", "40")
+        finger = Finger(page, STEP)
+        finger.down(0.8)
+        finger.move(3, -200)
+        page.wait_for_function("scrollY > 0 || document.querySelector('.stMain').scrollTop > 0")
+        finger.up()
+        expect(lab).to_have_attribute("data-step", "40")
+        come_to_rest(page, STEP)
+        page.locator(STEP).scroll_into_view_if_needed()
+        finger.down(0.8)
+        finger.up()
+        expect(lab).not_to_have_attribute("data-step", "40")
