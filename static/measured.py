@@ -24,6 +24,8 @@ log = logging.getLogger(__name__)
 FILE = "measured.bin"
 MOST_RESULTS = 1024  # what comes along, and what a reader adds
 LEVEL = 9
+# Protocol 5 says how an array lies in memory in a way that an older NumPy, Pyodide's, can't read.
+PROTOCOL = 4
 
 
 async def measure(page: Page, track: Track) -> bytes:
@@ -33,7 +35,7 @@ async def measure(page: Page, track: Track) -> bytes:
             await track.complete(page, page.settings(scene, {}))
             if scene.choices:
                 await track.answer(page, scene)
-    return gzip.compress(pickle.dumps(track.results.kept(), protocol=5), LEVEL, mtime=0)
+    return gzip.compress(pickle.dumps(track.results.kept(), PROTOCOL), LEVEL, mtime=0)
 
 
 def results_in(content: bytes) -> dict[Any, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import gzip
 import pickle
 
+import numpy as np
 import pytest
 
 from book.registry import chapters, pages
@@ -49,6 +50,19 @@ def test_what_every_reader_meets_is_computed_by_none(content):
             await track.complete(chapter, chapter.settings(chapter.scenes[1], {"seed": 7}))
 
     asyncio.run(scenario())
+
+
+def test_results_are_read_by_an_older_numpy_however_they_lie_in_memory(monkeypatch):
+    """Pyodide's NumPy is older than the one that measures."""
+
+    async def measured():
+        track = Track(Idle(), NoChecks())
+        track.results.keep("turned", np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2))
+        return await measure(pages()["training_lab"], track)
+
+    content = asyncio.run(measured())
+    monkeypatch.setattr("numpy._core.numeric._frombuffer", lambda buffer, dtype, shape, order: None)
+    assert results_in(content)["turned"][:, 1, 0].tolist() == [12.0, 16.0, 20.0]
 
 
 def test_results_are_those_of_their_jobs(content):
