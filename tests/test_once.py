@@ -70,7 +70,7 @@ def test_who_asks_while_it_is_computed_waits_for_it_and_gets_a_copy(folder: str)
 
 def test_what_was_computed_by_a_process_that_was_killed_is_computed_by_the_next(folder: str) -> None:
     with ask(folder) as process:
-        wait_for(Path(folder, "log").exists, "a trace")
+        wait_for(lambda: Path(folder, "log").exists() and log(folder), "a trace")
         process.kill()
     Path(folder, "go").touch()
     assert once(slowly, folder, 7) == [7] and log(folder) == [str(process.pid), str(os.getpid())]
