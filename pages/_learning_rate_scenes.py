@@ -24,7 +24,7 @@ RATE = Scene(
     "it turns W and makes it longer. Ten steps later a step is {later:.0%}. Without a norm, the loss goes "
     "from {loss_none:.1f} up to {peak:.1f} within ten steps (median seed).",
     "It depends on depth: with five layers, networks without a norm train at larger rates than these "
-    "(experiment E8). And that a rate trains does not make it the best one.",
+    "(experiment E8). And the largest rate that trains need not be the best one.",
     "Drag the dot to 10. What becomes of batch norm’s steps?",
     ("lr", "seed"),
 )  # fmt: skip
@@ -48,7 +48,7 @@ SMALL = Scene(
     "with that of other digits is {alike_batch:.2f}, without a norm {alike_none:.2f}.",
     "Inputs are standardized here. With pixels as they are, the losses are {raw_batch:.2f} with batch norm "
     "and {raw_none:.2f} without: there the first norm standardizes what comes in. At rate 0.1 they end at "
-    "{large_batch:.3f} and {large_none:.3f}: that a rate trains doesn’t make it faster.",
+    "{large_batch:.3f} and {large_none:.3f}: who trains at a rate need not be the faster one there.",
     "Move the rate to 0.1: which bars still reach their diamonds?",
     ("small_lr", "seed"),
 )  # fmt: skip
@@ -62,7 +62,7 @@ SCALE = Scene(
                "What the hidden layers put out is the same before the first step. What a step does is not."),
         Choice("about 40%", 0.4),
         Choice("about 10%: as a guess", 0.1,
-               "Without a norm it is so. Batch norm keeps numbers and gradients in range."),
+               "That is what happens without a norm. Batch norm keeps numbers and gradients in range."),
     ),
     "right", {}, {"scale": 10.0},
     "From weights × 10 batch norm ends with {right:.0%} right, from weights × 1 with {usual:.0%}.",

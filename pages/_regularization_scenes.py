@@ -52,7 +52,7 @@ LABELS = Scene(
 WHY = Scene(
     "why", "What keeps them out?",
     "Norm batches of 4 repeat few wrong labels. Why? In a network with norm batches of 64, one thing is "
-    "changed at a time. Which change gets as low an error?",
+    "changed at a time. Which change alone reaches an error as low as theirs?",
     (
         Choice("adding the noise of norm batches of 4", 0.0),
         Choice("a learning rate ten times smaller", 1.0,
@@ -97,8 +97,8 @@ CLEAN = Scene(
 
 DROPOUT = Scene(
     "dropout", "Dropout and batch norm",
-    "Dropout, p = 0.5, stands in front of norms 2 and 3. It doubles what it keeps, so means stay. How large "
-    "is norm 3’s running variance, against the variance in eval()?",
+    "Dropout with p = 0.5 is placed in front of norms 2 and 3. It doubles what it keeps, so means stay. How "
+    "large is norm 3’s running variance, against the variance in eval()?",
     (
         Choice("half as large", 0.5, "Half of the numbers were 0. But what is kept counts double."),
         Choice("as large: doubling is made for that", 1.0,

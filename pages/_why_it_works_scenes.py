@@ -27,13 +27,13 @@ VOTE = Scene(
 
 STEADY = Scene(
     "steady", "Steady inputs?",
-    "At rate 0.5 (pictures) inputs drift further without a norm, and it learns later. At rate 2 they drift "
-    "further still. How many more digits is batch norm right on then, after 500 steps?",
+    "At rate 0.5 (in the pictures) a network without a norm has inputs that drift further, and learns later. "
+    "At rate 2 they drift further still. How many more digits is batch norm right on after 500 steps?",
     (
         Choice("about 30 points more", 30.0,
                "Early in training it does lead by that much and more. The other network catches up."),
         Choice("about 10 points more", 10.0,
-               "On the way it was that, for a while. The other network learns on."),
+               "During training it leads by that much for a while. The other network goes on learning."),
         Choice("1 or 2 points more", 1.5),
     ),
     "gap", {}, {"lr": "2"},
@@ -42,8 +42,9 @@ STEADY = Scene(
     "Batch norm does steady the inputs: at rate 0.5 they drift {drift_half:.1f} times less. But at rate 2 "
     "the network without a norm drifts by {none_drift:.1f}, more than at 0.5 ({still:.1f}), and it learns. "
     "So steady inputs can’t be what learning needs.",
-    "It gets there later: at step 100 it is right on {none_soon:.0%}, batch norm on {batch_soon:.0%}. Ioffe "
-    "& Szegedy (2015) saw steadier inputs as the cause of the lead. The next scene tests that.",
+    "The network without a norm gets there later: at step 100 it is right on {none_soon:.0%}, batch norm on "
+    "{batch_soon:.0%}. Ioffe & Szegedy (2015) saw steadier inputs as the cause of the lead. The next scene "
+    "tests that.",
     "Choose rate 0.1. Whose inputs drift less in the first 200 steps, and who learns?",
     ("lr", "vote", "seed"),
 )  # fmt: skip
@@ -62,8 +63,8 @@ NOISE = Scene(
     "Over steps 50 to 99 the loss with noisy batch norm was {noisy_loss:.2f}; without a norm "
     "{none_loss:.2f}, with plain batch norm {batch_loss:.2f}.",
     "Its inputs move {times:.1f} times as far in a step as without a norm: {noisy_moved:.2f} standard "
-    "deviations (closed form for the noise alone: {law:.2f}) against {none_moved:.2f}. It learns faster all "
-    "the same. So the lead doesn’t need steady inputs.",
+    "deviations (closed form for the noise alone: {law:.2f}) against {none_moved:.2f}. Still it learns "
+    "faster. So the lead doesn’t need steady inputs.",
     "Noise has a price: the loss is {noisy_loss:.2f} instead of {batch_loss:.2f}. Santurkar et al. (2018), "
     "whose noise this is, report about the same as without noise. And noise also disturbs gradients, so it "
     "is a hard test.",
@@ -117,7 +118,7 @@ SMOOTH = Scene(
     "Layer norm’s range is {layer_range:.2f}, {rough:.0f} times batch norm’s, yet its loss ends at "
     "{layer_late:.2f}; no norm {none_late:.2f}, batch norm {batch_late:.2f}. And before the first step batch "
     "norm is the roughest ({first:.2f} against {none_first:.2f}).",
-    "Drag the diamond to step 0: who is smoother there?",
+    "Drag the diamond: from which step on is batch norm the smoothest?",
     ("look", "vote", "seed"),
 )  # fmt: skip
 

@@ -243,7 +243,7 @@ def _picture(known: Mapping[str, Interval], more: Numbers, narrow: bool) -> Figu
         (0.5, 1, 2, 5, 10, 20)),
         fig.axis(-0.6, len(TRIALS) - 0.2, "", (), showgrid=False), showlegend=True,
         shapes=[fig.mark(1, -0.6, 1, len(TRIALS) - 0.2, COLOURS[9], 1.5)], annotations=notes,
-        hint="Colours: for or against the explanation in whose row of the table the test stands.",
+        hint="Colour: whether a test supports the explanation that it is about; the table says which one.",
         margin={"l": 14, "r": 14, "t": 10, "b": 44},
     )  # fmt: skip
 

@@ -69,7 +69,7 @@ CONTROLS = (
         "eval() nothing is dropped. In PyTorch: nn.Dropout(p). Networks are trained with these p only.",
     ),
     Control(
-        "order", "choice", "before", "dropout stands", choices=tuple(ORDERS), names=tuple(ORDERS.values()),
+        "order", "choice", "before", "place of dropout", choices=tuple(ORDERS), names=tuple(ORDERS.values()),
         look="buttons",
         about="Behind the ReLUs of layers 1 and 2, so that the next norm gets what is left; or behind the "
         "ReLU of layer 3 only, where no norm follows.",

@@ -70,8 +70,8 @@ def resized(page: Page) -> None:
     )
 
 
-def wear(page: Page, scheme: Scheme) -> None:
-    """Have a page that is open wear the light or the dark scheme, and wait until its figures do."""
+def recolour(page: Page, scheme: Scheme) -> None:
+    """Switch a page that is open to the light or the dark scheme, and wait until its figures do."""
     page.emulate_media(color_scheme=scheme)
     page.locator(".lab").evaluate(
         """async (lab, dark) => {

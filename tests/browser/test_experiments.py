@@ -18,7 +18,7 @@ from tests.browser.gestures import (
     pictures_change,
     wait_for_address,
 )
-from tests.browser.opened import Scheme, enter, wear
+from tests.browser.opened import Scheme, enter, recolour
 
 pytestmark = pytest.mark.browser
 
@@ -196,7 +196,7 @@ def test_a_race_of_long_names_is_no_wider_than_the_screen(page: Page) -> None:
     at_step(page, 300)
     for width, scheme in product((1440, 390), SCHEMES):
         page.set_viewport_size({"width": width, "height": 844})
-        wear(page, scheme)
+        recolour(page, scheme)
         assert page.evaluate("document.documentElement.scrollWidth") <= width
         shown = [heading(page), menu(page), page.get_by_role("button", name="Put every setting back")]
         boxes = [element.bounding_box() for element in shown]

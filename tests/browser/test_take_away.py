@@ -19,7 +19,7 @@ from book.race.settings import LAB_CONTROLS
 from book.registry import chapters
 from live import take as files
 from tests.browser.gestures import wait_for_address
-from tests.browser.opened import enter, wear
+from tests.browser.opened import enter, recolour
 from tests.scheduler import Inline
 
 pytestmark = pytest.mark.browser
@@ -113,7 +113,7 @@ def test_the_svg_is_the_page(fresh: Page, tmp_path: Path, ratio: int) -> None:
     expect(fresh.locator(".lab")).to_have_attribute("data-reached", "200")  # no curve grows any more
     open_menu(fresh)
     grounds = [what_is_taken_is_shown(fresh, tmp_path, SAME[ratio])]
-    wear(fresh, "dark")
+    recolour(fresh, "dark")
     grounds.append(what_is_taken_is_shown(fresh, tmp_path, SAME[ratio]))
     assert len(set(grounds)) == 2, "light, and dark"
 

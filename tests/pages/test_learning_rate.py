@@ -157,6 +157,28 @@ def test_the_maps_follow_the_playhead_and_frame_cells_at_its_end():
     assert early.numbers["cells"] == end.numbers["cells"], "the answer is about the end"
 
 
+def test_on_a_phone_the_runs_of_a_cell_are_between_both_maps():
+    for narrow, place in ((False, "side"), (True, "main")):
+        figures = complete(settings("map") | {"narrow": narrow}).figures
+        assert list(figures) == ["none", "runs", "batch"]
+        assert figures["runs"]["layout"]["meta"]["place"] == place
+
+
+def test_each_bar_of_what_a_step_gains_is_its_mean_and_has_its_name():
+    view = complete(settings("small", small_lr=0.01))
+    figure, numbers = view.figures["gain"], view.numbers
+    *bars, marks = figure["data"]
+    assert [bar["name"] for bar in bars] == [parts.NAMES[norm] for norm in parts.NORMS]
+    assert figure["layout"]["xaxis"]["ticktext"] == ["own", "other"] * 2
+    at = figure["layout"]["xaxis"]["tickvals"]
+    assert [x for bar in bars for x in bar["x"]] == at == list(marks["x"])
+    for k, norm in enumerate(parts.NORMS):
+        np.testing.assert_allclose(bars[k]["y"], [numbers[f"own_fall_{norm}"], numbers[f"fall_{norm}"]])
+        np.testing.assert_allclose(
+            marks["y"][2 * k : 2 * k + 2], [numbers[f"own_{norm}"], numbers[f"expected_{norm}"]]
+        )
+
+
 def test_cells_are_marked_where_the_paired_interval_has_no_clear_lead():
     view = complete(settings("map"))
     texts = [note["text"] for note in view.figures["batch"]["layout"]["annotations"]]
