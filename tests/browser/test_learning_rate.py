@@ -17,14 +17,19 @@ pytestmark = pytest.mark.browser
 
 def test_curves_follow_the_learning_rate(page: Page) -> None:
     open_scene(page, "learning_rate", "rate", "guesses=rate:2&lr=1.0")
-    words = page.locator(".verdict")
+    words, of_the_answer = (
+        page.locator(".verdict"),
+        page.get_by_text("Measured with the settings of the answer"),
+    )
     expect(words).to_contain_text("Learning rate 1:")
+    expect(of_the_answer).to_be_hidden()
     pictures = watch_pictures(page)
     release = drag_slider(page, "lr", 0.7, 0.05, hold=True)
     expect(words).to_contain_text("Learning rate 0.003:")
     assert pictures() >= 2, "while the button is still down"
     release()
     wait_for_address(page, "lr=0.003")
+    expect(of_the_answer).to_be_visible()
 
 
 def test_a_cell_that_is_chosen_plays_its_runs(page: Page) -> None:

@@ -77,6 +77,7 @@ def predict(page: Page, chapter: str, scene: str) -> tuple[str, str]:
         assert pictures() >= 5, "settings move to those of the reveal"
     expect(page.locator(".choices .chosen")).to_have_attribute("data-choice", "1")
     expect(page.locator(".said .but")).to_be_visible()
+    expect(page.get_by_text("Measured with the settings of the answer")).to_be_hidden()
     last = CHAPTERS[chapter].scenes[-1].name == scene
     expect(page.locator(".ending")).to_be_visible(visible=last)
     wait_for_address(page, rf"guesses=\S*{scene}%3A1")

@@ -75,6 +75,13 @@ def test_the_vote_is_in_every_scene_and_changes_no_number():
             assert "Your vote" not in views[0].text and "Your vote: smoother loss" in views[1].text
 
 
+def test_the_board_speaks_of_the_vote_that_was_given():
+    for vote, name in VOTES.items():
+        assert complete(settings("verdict", vote=vote)).text.startswith(
+            f"Your vote: {name}. " if vote else "You "
+        )
+
+
 @pytest.mark.parametrize(("vote", "words"), [("steady", "this scene tests it"), ("noise", "“steady inputs”")])
 def test_a_scene_says_whether_it_tests_the_vote(vote, words):
     view = complete(opened("noise", vote=vote))
