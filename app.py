@@ -15,7 +15,7 @@ import streamlit as st
 from starlette.middleware import Middleware
 from starlette.routing import Route, WebSocketRoute
 
-from bnlib.workers import keep_memory
+from bnlib.jobs.workers import keep_memory
 from live.channel import Channel
 from live.crew import Crew
 from live.desk import Desk

@@ -5,7 +5,7 @@ are the digits, 8 x 8 pixels, SGD, float32, one thread for everybody. All contes
 rounds each, and the best round counts, in processor time.
 
 Memory that a step frees stays with the process, for all contestants alike, as in the processes of the lab
-and of sweeps (`bnlib.workers.keep_memory`); with the argument "plain" it doesn't. "--reduced" is one row, in
+and of sweeps (`bnlib.jobs.workers.keep_memory`); with the argument "plain" it doesn't. "--reduced" is one row, in
 seconds.
 """
 
@@ -23,7 +23,7 @@ from torch import nn
 import bnlib
 from benchmarks._command import command
 from benchmarks.engine import LR, ROUNDS, Contestant, best_times, multiplication, torch_training
-from bnlib.workers import keep_memory
+from bnlib.jobs.workers import keep_memory
 
 BATCHES, REPLICAS = (2, 8, 32, 128), (1, 4)
 CONVS = ((1, 16, 1), (16, 32, 2), (32, 32, 1))  # inputs, outputs, stride

@@ -2,7 +2,7 @@
 
 A row a norm, everything beside the same network without it, with which it takes turns in many short rounds
 on one thread. Milliseconds of processor time are those of the best round, ratios the median over rounds.
-PyTorch is what `bnlib.referee` makes of the network, eagerly and always on the same batch: it is made to be
+PyTorch is what `bnlib.torch_check` makes of the network, eagerly and always on the same batch: it is made to be
 checked against, with formulas and autograd where PyTorch has no layer, or none that follows the statistics
 of norm batches. The last row is therefore batch norm by PyTorch's own module.
 
@@ -22,9 +22,10 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
 from torch import nn
 
 from benchmarks._command import command
-from bnlib import Run, RunConfig, referee
-from bnlib.costs import Cost, cost
-from bnlib.table import NORMS
+from bnlib import Run, RunConfig
+from bnlib.norms.table import NORMS
+from bnlib.torch_check import twin
+from bnlib.training.costs import Cost, cost
 
 ROUNDS = 11
 FIGURES = ("dense", "none, beside itself", "batch norm", "batch norm by nn module")
@@ -85,9 +86,9 @@ def main() -> None:
             found = cost(replace(config, norm=norm), rounds=rounds, steps=steps, torch=True)
             counts = [str(found.extra_parameters), str(found.kept), f"{found.extra_memory / 1024:.1f}"]
             show(NORMS[norm].label if norm in NORMS else "none, beside itself", counts, found)
-        twin, referee.twin = referee.twin, by_modules
+        before, twin.twin = twin.twin, by_modules
         found = cost(config, rounds=rounds, steps=steps, torch=True)
-        referee.twin = twin
+        twin.twin = before
         show("batch norm by nn module", [""] * 3, found)
         print()
 

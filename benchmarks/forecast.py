@@ -1,4 +1,4 @@
-"""How well a step's cost is known before it runs: `bnlib.forecast` over what is measured.
+"""How well a step's cost is known before it runs: `bnlib.jobs.forecast` over what is measured.
 
 A row a configuration, the heaviest of their kinds among them: seconds of a step at the lab's pace (a frame at
 each, validation at each fifth), of the longest step, and bytes at the peak, each with forecast / measurement.
@@ -27,7 +27,7 @@ for variable in ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ[variable] = "1"
 
 from bnlib import RunConfig, advance, start
-from bnlib.forecast import forecast
+from bnlib.jobs.forecast import forecast
 from live.worker import extend
 
 FIGURES = ("step: forecast / measured", "longest: forecast / measured", "memory: forecast / measured")

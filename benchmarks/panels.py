@@ -15,7 +15,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from benchmarks._command import command
 from benchmarks.painter import _packed, served
-from bnlib.telemetry import HISTOGRAM_EDGES
+from bnlib.training.recordings import HISTOGRAM_EDGES
 from book.controls import Values
 from book.race.frames import layout
 from book.race.looks import looks

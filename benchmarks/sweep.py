@@ -1,4 +1,4 @@
-"""How fast the E11 curve is: 9 networks x 6 seeds by `bnlib.sweep`, against eager PyTorch one by one.
+"""How fast the E11 curve is: 9 networks x 6 seeds by `bnlib.jobs.sweep`, against eager PyTorch one by one.
 
 Six norm batches, group norm, layer norm and no norm, six seeds each, 240 steps: the cells of experiment
 E11 at full size, nothing taken from disk. PyTorch trains the same networks on the same data with the same
@@ -29,8 +29,8 @@ import bnlib
 from benchmarks._command import command
 from bnlib.experiments import find
 from bnlib.experiments.probes import Cell, measure
-from bnlib.sweep import sweep
-from bnlib.workers import processes
+from bnlib.jobs.sweep import sweep
+from bnlib.jobs.workers import processes
 
 ROUNDS, SHORT = 3, 20
 FIGURES = ("PyTorch", "median speed-up", "16", "64")

@@ -10,22 +10,25 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from . import theory
-from .config import RunConfig
-from .conv import convolve, convolve_backward
+from .networks.config import RunConfig
+from .networks.conv import convolve, convolve_backward
 from .norms import (
+    NORMS,
+    RunningStats,
     batch_norm,
     batch_norm_inference,
+    batch_renorm,
+    dynamic_tanh,
+    filter_response_norm,
+    fold_batch_norm,
+    ghost_batch_norm,
     group_norm,
     instance_norm,
     layer_norm,
     norm_backward,
+    relative_backward,
     rms_norm,
-)
-from .stats import RunningStats
-from .streaming import learn
-from .table import NORMS
-from .train import Run, advance, start
-from .weights import (
+    running_norm,
     spectral_norm,
     spectral_norm_backward,
     weight_norm,
@@ -33,18 +36,12 @@ from .weights import (
     weight_standardization,
     weight_standardization_backward,
 )
-from .zoo import (
-    batch_renorm,
-    dynamic_tanh,
-    filter_response_norm,
-    ghost_batch_norm,
-    relative_backward,
-    running_norm,
-)
+from .training.streaming import learn
+from .training.train import Run, advance, start
 
 if TYPE_CHECKING:
     from . import experiments
-    from .costs import cost, fold_batch_norm
+    from .training.costs import cost
 
 __all__ = [
     "NORMS",
@@ -83,9 +80,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """What is imported when it is asked for: training needs none of it."""
+    """Return what is imported when it is asked for, and the public function of any row of the table."""
     if name == "experiments":
         return import_module("bnlib.experiments")
-    if name in ("cost", "fold_batch_norm"):
-        return getattr(import_module("bnlib.costs"), name)
+    if name == "cost":
+        return import_module("bnlib.training.costs").cost
+    for row in NORMS.values():
+        if row.forward.__name__ == name:
+            return row.forward
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

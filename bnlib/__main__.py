@@ -10,7 +10,7 @@ from pathlib import Path
 
 from . import experiments
 from .experiments.model import counted
-from .sweep import SweepError, progress_bar
+from .jobs.sweep import SweepError, progress_bar
 
 STOPPED = 130  # what a shell says of a program that Ctrl-C has ended
 UNREAD = 141  # and of one whose output nobody reads any more

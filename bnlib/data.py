@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .stats import Array
+from .norms.statistics import Array
 
 PLANE = ("circles", "moons", "spirals", "xor", "blobs", "ring")  # the two-dimensional sets
 DIGIT = (8, 8, 1)  # height, width and channels of an image

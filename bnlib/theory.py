@@ -11,7 +11,7 @@ from numbers import Integral
 
 import numpy as np
 
-from .stats import Array
+from .norms.statistics import Array
 
 RELU_GROWTH = pi / (pi - 1)  # what `gradient_growth_relu` tends to for large batches
 

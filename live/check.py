@@ -9,8 +9,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from bnlib import Run, RunConfig
-from bnlib.forecast import forecast
-from bnlib.referee import alone
+from bnlib.jobs.forecast import forecast
+from bnlib.torch_check.check import alone
 
 from .scheduler import Checker, CheckError, Told, TooMuch, Waiting
 from .torch_process import TorchProcess

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Any, TypeVar
 
 from bnlib import Run, RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 
 from . import limits, worker
 from .crew import Crew, Turn

@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping
 from multiprocessing.process import BaseProcess
 from typing import Any
 
-from bnlib.workers import WorkerContext
+from bnlib.jobs.workers import WorkerContext
 
 from . import calls, process
 from .crew import GOING_AWAY, Hand, Lost

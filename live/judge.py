@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from bnlib import RunConfig
 from bnlib.experiments.found import found
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from book.controls import Values
 from book.race import lanes, reasons, verdict
 from book.race.asking import is_open, scene_of

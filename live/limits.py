@@ -15,7 +15,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from bnlib import RunConfig
-from bnlib.forecast import forecast
+from bnlib.jobs.forecast import forecast
 from book.controls import Values
 from book.race.lanes import lane_configs, lane_names, listed
 from book.race.settings import DEFAULTS

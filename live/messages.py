@@ -38,7 +38,7 @@ array k.
     "cost"     lane, parameters, seconds (of a step)
     "verdict"  step, text, because, change, read, leader, story (null, or as `book.predictions.told`),
                experiment (null, or as `bnlib.experiments.found`)
-    "check"    lane, of (how many lanes), name; and report (`bnlib.referee.check`), refused (why this lane
+    "check"    lane, of (how many lanes), name; and report (`bnlib.torch_check`), refused (why this lane
                isn't checked), or waiting: place (how many checks are before it; 0: its turn has come) and
                seconds (about how long they take, or it itself takes), told when the place changes
     "file"     name, size, start, bytes: of a gzip file of ``size`` bytes the portion from ``start`` on. Where

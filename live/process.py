@@ -15,7 +15,7 @@ except ImportError:  # Windows
 import numpy as np
 
 from bnlib.data import load
-from bnlib.workers import follow_parent
+from bnlib.jobs.workers import follow_parent
 
 ROOM = 1536 * 2**20  # bytes that a process may use for its work
 STATUS = Path("/proc/self/status")

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.telemetry import HISTOGRAM_EDGES, Frame
+from bnlib.training.recordings import HISTOGRAM_EDGES, Frame
 from book.chapter import packed_figures
 from book.controls import Values, read
 from book.race import frames, lanes, panels

@@ -14,7 +14,7 @@ from dataclasses import replace
 from functools import lru_cache
 
 from bnlib import Run, RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 
 CHECKPOINT_STEPS = 100
 CHECKPOINT_BYTES = 2 * 2**20

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bnlib import Run, RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 
 
 class ComputationError(Exception):
@@ -92,7 +92,7 @@ class Checker(Protocol):
     """Compares a run with PyTorch."""
 
     async def report(self, config: RunConfig, step: int, told: Told | None = None) -> dict[str, Any]:
-        """Return what `bnlib.referee.check` reports of the first seed of ``config`` at ``step``.
+        """Return what `bnlib.torch_check.check.check` reports of the first seed of ``config`` at ``step``.
 
         ``told`` learns the place in line whenever that has changed.
 

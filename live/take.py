@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from book.controls import Values, read, shown, write
 from book.export import KINDS, comments, origin
 from book.race import settings as lab

@@ -1,7 +1,7 @@
 """Both ends of a pipe: PyTorch never enters the server, but waits, loaded, in a process of its own.
 
 A question is a line: a `RunConfig`, a step and a `Run` or None, pickled, in base64. Its answer is a line of
-JSON: what `bnlib.referee.check` finds, or ``{"error": why}``. The first line says which PyTorch there is.
+JSON: what `bnlib.torch_check` finds, or ``{"error": why}``. The first line says which PyTorch there is.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from queue import SimpleQueue
 from typing import Any
 
 import bnlib
-from bnlib import Run, RunConfig, referee
-from bnlib.workers import ONE_THREAD
+from bnlib import Run, RunConfig
+from bnlib.jobs.workers import ONE_THREAD
+from bnlib.torch_check import check
 
 from .process import bound_memory
 from .scheduler import CheckError, TooMuch
@@ -69,14 +70,14 @@ class TorchProcess:
         return self._process.returncode is None
 
     async def ask(self, config: RunConfig, step: int, run: Run | None) -> dict[str, Any]:
-        """What `bnlib.referee.check` finds.
+        """What `bnlib.torch_check` finds.
 
         Raises
         ------
         CheckError
             If the check fails, or the process ends. It can't be asked again then.
         """
-        question = pickle.dumps((config, step, run and referee.first_seed(run)))
+        question = pickle.dumps((config, step, run and check.first_seed(run)))
         with contextlib.suppress(ConnectionError):  # then it has no answer either
             self._put.write(base64.b64encode(question) + b"\n")
             await self._put.drain()
@@ -135,7 +136,7 @@ def serve(questions: SimpleQueue[bytes]) -> None:
     if hasattr(os, "nice"):
         os.nice(5)
     try:
-        loaded = {"torch": referee.load()}
+        loaded = {"torch": check.load()}
     except ImportError as error:
         print(json.dumps({"error": str(error)}), flush=True)
         return
@@ -149,7 +150,7 @@ def answer(question: bytes) -> dict[str, Any]:
     """What is found, or why nothing is."""
     config, step, run = pickle.loads(base64.b64decode(question))
     try:
-        return referee.check(config, step, run=run)
+        return check.check(config, step, run=run)
     except ValueError as error:
         return {"error": str(error)}
     except (MemoryError, RuntimeError) as error:  # PyTorch's own is a RuntimeError that says so

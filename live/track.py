@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 from bnlib import RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from book.race import verdict
 from book.race.scenes import SCENES
 

@@ -11,10 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import Run, RunConfig, advance, start
-from bnlib.costs import step_seconds
 from bnlib.data import load
-from bnlib.network import forward
-from bnlib.telemetry import VALIDATED, Frame, has_surface
+from bnlib.networks.network import forward
+from bnlib.training.costs import step_seconds
+from bnlib.training.recordings import VALIDATED, Frame, has_surface
 from book.race.frames import BANDS, CURVE_COLUMNS, CURVES, picture
 
 P = ParamSpec("P")
@@ -45,7 +45,7 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
 
     A configuration stands for its run before the first step. The block holds "step", what each seed has of
     WATCHED, the "picture" (1, frames, numbers) and, of 2-D data, the "surface" (1, frames, cells):
-    `bnlib.telemetry`'s decision surface in half precision; of a GAN instead the "cloud" (1, frames, n, 2).
+    `bnlib.training.telemetry`'s decision surface in half precision; of a GAN instead the "cloud" (1, frames, n, 2).
     What else single seeds have recorded is dropped: nine tenths of a recording's bytes.
     """
     run = start(run) if isinstance(run, RunConfig) else replace(run, frames=())

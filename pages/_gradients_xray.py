@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnlib.lessons import gradients
-from bnlib.norms import normalize
+from bnlib.norms.core import normalize
 from book import figure as fig
 from book.chapter import Choice, Found, Job, Meter, Numbers, Scene, View
 from book.charts import average, bars, progress

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.intervals import Interval, paired
+from bnlib.experiments.intervals import Interval, paired
 from bnlib.lessons import rates
 from book import figure as fig
 from book.chapter import Job

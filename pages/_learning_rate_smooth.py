@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from bnlib import theory
-from bnlib.intervals import paired
+from bnlib.experiments.intervals import paired
 from bnlib.lessons import rates
 from book import figure as fig
 from book.chapter import Found, Job, Numbers, View

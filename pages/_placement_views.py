@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.intervals import Interval, paired
+from bnlib.experiments.intervals import Interval, paired
 from book import figure as fig
 from book.chapter import Found, Numbers, View
 from book.charts import average, over_seeds, percent, progress

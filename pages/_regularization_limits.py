@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.intervals import paired
+from bnlib.experiments.intervals import paired
 from book import figure as fig
 from book.chapter import Found, View
 from book.charts import average, over_seeds, progress

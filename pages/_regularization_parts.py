@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.intervals import Interval
+from bnlib.experiments.intervals import Interval
 from bnlib.lessons.regularization import spread_law
 from book import figure as fig
 from book.charts import over_seeds

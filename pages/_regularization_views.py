@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from bnlib import theory
-from bnlib.intervals import paired
+from bnlib.experiments.intervals import paired
 from bnlib.lessons import regularization as lesson
 from book import figure as fig
 from book.chapter import Found, Numbers, View

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.intervals import Interval
+from bnlib.experiments.intervals import Interval
 from bnlib.lessons.why import AHEAD
 from book import figure as fig
 from book.chapter import Found, Numbers, View

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.intervals import Interval, paired
+from bnlib.experiments.intervals import Interval, paired
 from book.chapter import View
 from book.controls import Values, seeds
 from book.figure import BLUE, GREEN, ORANGE, PURPLE

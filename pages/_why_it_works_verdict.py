@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bnlib.experiments import found as experiments
+from bnlib.experiments.intervals import Interval, paired
 from bnlib.experiments.model import Race
-from bnlib.intervals import Interval, paired
 from book import figure as fig
 from book.chapter import Board, Cell, Found, Numbers, Row, View
 from book.charts import average, progress

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.intervals import Interval, paired
+from bnlib.experiments.intervals import Interval, paired
 from bnlib.lessons.why import noise_moves
 from book import figure as fig
 from book.chapter import Found, Numbers, View

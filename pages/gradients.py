@@ -9,7 +9,7 @@ import numpy as np
 from bnlib import theory
 from bnlib.experiments.model import Race
 from bnlib.lessons import gradients
-from bnlib.norms import normalize_backward
+from bnlib.norms.core import normalize_backward
 from book import figure as fig
 from book.chapter import Asked, Chapter, Found, Job, Passage, Source, View
 from book.controls import Values, seed_control

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from bnlib import RunConfig, evaluation, network
+from bnlib import RunConfig
 from bnlib.lessons import clinic, inference
-from bnlib.stats import RunningStats
+from bnlib.networks import network
+from bnlib.networks.inference import inference_layers
+from bnlib.norms.statistics import RunningStats
+from bnlib.training import evaluation
 from book.chapter import Asked, Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import EPS_STOPS, Control, Values
 from pages._inference_clinic import PATIENTS
@@ -408,9 +411,7 @@ CHAPTER = Chapter(
     scenes=(STALE, LAG, RECALIBRATE, ONE_CLASS, ROULETTE, ALONE, CLINIC, FREE),
     code=(
         Passage("The running averages, after Algorithm 2 of Ioffe & Szegedy (2015)", RunningStats.update),
-        Passage(
-            "In eval() batch norm is an affine map that folds into the weights", network.inference_layers
-        ),
+        Passage("In eval() batch norm is an affine map that folds into the weights", inference_layers),
         Passage("Statistics computed anew (Wu & Johnson 2021)", evaluation.precise),
         Passage("In train(): statistics of so many samples at a time", network.by_batch_statistics),
         Passage("The distance that the lamp watches", inference.gap),

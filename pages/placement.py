@@ -6,9 +6,10 @@ from functools import lru_cache
 
 import numpy as np
 
-from bnlib import RunConfig, network, norms
+from bnlib import RunConfig, norms
 from bnlib.experiments.model import Race
 from bnlib.lessons import placement
+from bnlib.networks import network
 from book import figure as fig
 from book.chapter import Asked, Chapter, Found, Job, Passage, Source, View
 from book.controls import Control, Values, even_stops, seed_control

@@ -7,8 +7,8 @@ from functools import lru_cache
 import numpy as np
 
 from bnlib import norms
-from bnlib.experiments import along
 from bnlib.experiments.model import Race
+from bnlib.experiments.probes import along
 from bnlib.lessons import why
 from book import figure as fig
 from book.chapter import Asked, Chapter, Found, Job, Passage, Source, View

@@ -7,7 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Collection
 from typing import Any
 
 from bnlib import Run, RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from live import worker
 from live.scheduler import Viewer, joined
 

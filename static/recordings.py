@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bnlib.data import digits_file
-from bnlib.workers import WorkerContext
+from bnlib.jobs.workers import WorkerContext
 from book.chapter import Page
 from book.registry import pages
 

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from bnlib import RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from live.check import Checks
 from live.crew import Crew, Hand
 from live.desk import Desk

@@ -26,17 +26,18 @@ def swapped(file: Path, right: str, wrong: str) -> str:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the house with the example's lines at the end of bnlib/zoo.py."""
+    """A copy of the house with the example's lines at the end of bnlib/norms/elementwise.py."""
     folder = copy_of_the_house(tmp_path_factory.mktemp("norm"))
-    with (folder / "bnlib" / "zoo.py").open("a", encoding="utf-8") as zoo:
-        zoo.write(f"\n\n{example('def l1_forward')}")
+    with (folder / "bnlib" / "norms" / "elementwise.py").open("a", encoding="utf-8") as module:
+        module.write(f"\n\n{example('def l1_forward')}")
     return folder
 
 
 PROGRAM = """
 import json
 import bnlib
-from bnlib.config import LAYER_NORMS
+from bnlib import l1_norm
+from bnlib.networks.config import LAYER_NORMS
 from book.race.settings import CONCERNS, LAB_CONTROLS, extras
 from book.race.lanes import lane_configs, lane_names
 from book.controls import read

@@ -46,7 +46,7 @@ def run(name: str, *, size: str = "full", progress: Any = None, **how: Any) -> R
 
 def run_all(names: Iterable[str], *, size: str = "full", progress: Any = None, **how: Any) -> list[Result]:
     """Run several experiments as one sweep, which keeps all processes busy; results as in `names`."""
-    from ..sweep import sweep  # chapters link to experiments where there are no processes to run them on
+    from ..jobs.sweep import sweep  # chapters link to experiments where there are no processes to run them on
 
     chosen = [find(name) for name in names]
     if size not in SIZES:

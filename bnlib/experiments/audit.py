@@ -98,7 +98,7 @@ def audit(names: Iterable[str], *, size: str = "full", progress: Any = None, **h
     ValueError, SweepError
         As `run_all`.
     """
-    from ..sweep import sweep  # as in `run_all`
+    from ..jobs.sweep import sweep  # as in `run_all`
 
     chosen = [find(name) for name in names]
     own = {e.name: e.cells(size == "full") for e in chosen}

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..stats import Array
+from ..norms.statistics import Array
 from .findings import Picture, Series
 
 LOOKS = (  # the app's chart colours on a light page and on a dark one, and a marker each

@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from ..intervals import paired
-from ..stats import Array
-from .arithmetic import Measured
+from ..norms.statistics import Array
+from .intervals import paired
+from .probes.arithmetic import Measured
 
 Label = Any  # what tells the cells of one experiment apart
 Results = Mapping[Label, Measured]

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields
 from textwrap import fill
 from typing import Any
 
-from ..config import RunConfig
+from ..networks.config import RunConfig
 from .findings import Check, Findings, Label, Results
 from .probes import Cell
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..stats import Array
+from ..norms.statistics import Array
 from .findings import Label
 from .model import Null
 

@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import numpy as np
 
-from ..sweep import library_version
+from ..jobs.sweep import library_version
 from . import audit
 from .figures import DRESS, number, plotly_script, readable
 from .findings import Check

@@ -8,8 +8,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config import RunConfig
-from ..train import Run, advance
+from ..networks.config import RunConfig
+from ..training.train import Run, advance
 from .inference import (
     BLOCK,
     Found,

@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from .. import theory
-from ..config import RunConfig
-from ..experiments.passes import back, next_batch, watch
-from ..layers import cross_entropy
-from ..network import by_batch_statistics
-from ..stats import Array
-from ..train import Run, advance, start
+from ..experiments.probes.passes import back, next_batch, watch
+from ..networks.config import RunConfig
+from ..networks.layers import cross_entropy
+from ..networks.network import by_batch_statistics
+from ..norms.statistics import Array
+from ..training.train import Run, advance, start
 
 Found = dict[str, Array]
 

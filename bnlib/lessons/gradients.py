@@ -12,14 +12,14 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
 from ..data import batches
-from ..experiments.passes import back, next_batch
-from ..layers import cross_entropy, linear, linear_backward
-from ..norms import Cache, normalize
-from ..plan import Layer, in_layers, initialize, plan
-from ..stats import Array
-from ..train import Run, advance, start
+from ..experiments.probes.passes import back, next_batch
+from ..networks.config import RunConfig
+from ..networks.layers import cross_entropy, linear, linear_backward
+from ..networks.parameters import Layer, in_layers, initialize, plan
+from ..norms.core import Cache, normalize
+from ..norms.statistics import Array
+from ..training.train import Run, advance, start
 
 Found = dict[str, Array]
 

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import RunConfig
 from ..data import Dataset, batches
-from ..evaluation import corrected, precise
-from ..network import batch_moments, by_batch_statistics, forward, inference_layers
-from ..plan import one_of
-from ..stats import Array, RunningStats
-from ..train import Run, advance, start
+from ..networks.config import RunConfig
+from ..networks.inference import batch_moments, inference_layers
+from ..networks.network import by_batch_statistics, forward
+from ..networks.parameters import one_of
+from ..norms.statistics import Array, RunningStats
+from ..training.evaluation import corrected, precise
+from ..training.train import Run, advance, start
 
 Found = dict[str, Array]
 

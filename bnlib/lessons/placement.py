@@ -10,19 +10,20 @@ from functools import lru_cache
 
 import numpy as np
 
-from ..config import RunConfig
-from ..conv import convolve
 from ..data import load
-from ..evaluation import error
-from ..experiments.passes import next_batch, watch
-from ..layers import cross_entropy
-from ..network import forward, there_and_back
-from ..norms import batch_norm, normalize_backward
-from ..plan import Layer, in_layers, one_of, plan
-from ..stats import Array
-from ..telemetry import SATURATED_SLOPE
-from ..train import Run, advance, start
-from ..units import Trace
+from ..experiments.probes.passes import next_batch, watch
+from ..networks.config import RunConfig
+from ..networks.conv import convolve
+from ..networks.layers import cross_entropy
+from ..networks.network import forward, there_and_back
+from ..networks.parameters import Layer, in_layers, one_of, plan
+from ..networks.units import Trace
+from ..norms.core import normalize_backward
+from ..norms.public import batch_norm
+from ..norms.statistics import Array
+from ..training.evaluation import error
+from ..training.telemetry import SATURATED_SLOPE
+from ..training.train import Run, advance, start
 
 Found = dict[str, Array]
 

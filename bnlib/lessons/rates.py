@@ -7,16 +7,16 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..config import RunConfig
 from ..data import batches
-from ..experiments.along import rescaled
-from ..experiments.passes import back, gradient_at, next_batch, watch
-from ..layers import cross_entropy
-from ..network import forward
-from ..optimizer import DIVERGENCE_RATIO
-from ..plan import in_layers, plan
-from ..stats import Array
-from ..train import advance, start
+from ..experiments.probes.along import rescaled
+from ..experiments.probes.passes import back, gradient_at, next_batch, watch
+from ..networks.config import RunConfig
+from ..networks.layers import cross_entropy
+from ..networks.network import forward
+from ..networks.parameters import in_layers, plan
+from ..norms.statistics import Array
+from ..training.optimizer import DIVERGENCE_RATIO
+from ..training.train import advance, start
 
 Found = dict[str, Array]
 

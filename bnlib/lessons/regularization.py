@@ -9,18 +9,18 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..config import RunConfig
 from ..data import batches
-from ..evaluation import error, precise
-from ..experiments.passes import watch as engine
-from ..layers import cross_entropy, linear, linear_backward
-from ..network import averaging_weights, inference_layers
-from ..network import forward as passes
-from ..norms import normalize, normalize_backward
-from ..optimizer import gradient_to_update
-from ..plan import Layer, in_layers, plan
-from ..stats import Array
-from ..train import Run, start
+from ..experiments.probes.passes import watch as engine
+from ..networks.config import RunConfig
+from ..networks.inference import averaging_weights, inference_layers
+from ..networks.layers import cross_entropy, linear, linear_backward
+from ..networks.network import forward as passes
+from ..networks.parameters import Layer, in_layers, plan
+from ..norms.core import normalize, normalize_backward
+from ..norms.statistics import Array
+from ..training.evaluation import error, precise
+from ..training.optimizer import gradient_to_update
+from ..training.train import Run, start
 from .inference import with_statistics
 from .small import unit_numbers
 

@@ -8,15 +8,16 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..config import RunConfig
-from ..evaluation import error
-from ..experiments.passes import next_batch, watch
-from ..layers import cross_entropy
-from ..network import forward, inference_layers, there_and_back
-from ..norms import normalize_backward
-from ..plan import in_layers, one_of, plan
-from ..stats import Array
-from ..train import Run, advance, start
+from ..experiments.probes.passes import next_batch, watch
+from ..networks.config import RunConfig
+from ..networks.inference import inference_layers
+from ..networks.layers import cross_entropy
+from ..networks.network import forward, there_and_back
+from ..networks.parameters import in_layers, one_of, plan
+from ..norms.core import normalize_backward
+from ..norms.statistics import Array
+from ..training.evaluation import error
+from ..training.train import Run, advance, start
 
 Found = dict[str, Array]
 

@@ -8,15 +8,15 @@ from typing import Any
 
 import numpy as np
 
-from ..config import RunConfig
-from ..evaluation import precise
-from ..experiments.passes import next_batch, watch
-from ..layers import cross_entropy, linear, linear_backward
-from ..optimizer import gradient_to_update
-from ..plan import Layer, in_layers, plan
-from ..stats import Array, RunningStats
-from ..train import Run, advance, start
-from ..zoo import renorm_backward, renorm_forward
+from ..experiments.probes.passes import next_batch, watch
+from ..networks.config import RunConfig
+from ..networks.layers import cross_entropy, linear, linear_backward
+from ..networks.parameters import Layer, in_layers, plan
+from ..norms.corrected import renorm_backward, renorm_forward
+from ..norms.statistics import Array, RunningStats
+from ..training.evaluation import precise
+from ..training.optimizer import gradient_to_update
+from ..training.train import Run, advance, start
 from .inference import population, with_statistics
 from .small import Found, curve
 

@@ -9,13 +9,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from ..config import RunConfig
-from ..experiments.along import ahead, covariate_shift
-from ..experiments.passes import gradient_at, next_batch, watch
-from ..network import forward
-from ..plan import plan
-from ..stats import Array
-from ..train import Run, advance, noise, start
+from ..experiments.probes.along import ahead, covariate_shift
+from ..experiments.probes.passes import gradient_at, next_batch, watch
+from ..networks.config import RunConfig
+from ..networks.network import forward
+from ..networks.parameters import plan
+from ..norms.statistics import Array
+from ..training.train import Run, advance, noise, start
 
 Found = dict[str, Array]
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import NORMS, RunConfig
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from book.words import brief
 
 Numbers = NDArray[np.floating]

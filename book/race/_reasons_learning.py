@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from bnlib.intervals import paired
-from bnlib.layers import ACTIVATIONS
-from bnlib.optimizer import DIVERGENCE_RATIO
+from bnlib.experiments.intervals import paired
+from bnlib.networks.layers import ACTIVATIONS
+from bnlib.training.optimizer import DIVERGENCE_RATIO
 from book.words import brief
 
 from ._finding import Finding

@@ -6,7 +6,7 @@ import math
 
 import numpy as np
 
-from bnlib.layers import ACTIVATIONS
+from bnlib.networks.layers import ACTIVATIONS
 from bnlib.theory import RELU_GROWTH, gradient_growth_relu
 from book.words import brief
 

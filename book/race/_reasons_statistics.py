@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bnlib.layers import ACTIVATIONS
+from bnlib.networks.layers import ACTIVATIONS
 from book.words import brief
 
 from ._finding import Finding

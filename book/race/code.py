@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnlib import NORMS, RunConfig, conv, gan, layers, network, norms, optimizer, recurrent, train, units
+from bnlib import NORMS, RunConfig, norms
+from bnlib.networks import conv, inference, layers, network, recurrent, units
+from bnlib.norms.axes import in_training
+from bnlib.training import gan, optimizer, train
 from book.chapter import Passage
 from book.controls import Values
 
@@ -69,7 +72,7 @@ def lab_code(values: Values) -> list[Passage]:
         if any(config.norm_batch for config in configs):
             parts.append("in norm batches")
         passages += [
-            Passage(f"Which numbers share μ and σ: {'; '.join(parts)}", units.form),
+            Passage(f"Which numbers share μ and σ: {'; '.join(parts)}", in_training),
             Passage(_NORM, norms.normalize),
             Passage(_NORM_BACKWARD, norms.normalize_backward),
         ]
@@ -94,7 +97,7 @@ def lab_code(values: Values) -> list[Passage]:
         )
     passages.append(loss)
     if any(norm.running for norm in used) and not plays:
-        passages.append(Passage("Validation: running statistics are used", network.inference_layers))
+        passages.append(Passage("Validation: running statistics are used", inference.inference_layers))
     return passages
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable
 from difflib import get_close_matches
 from typing import Any, TypeVar
 
-from bnlib.config import LAYER_NORMS
+from bnlib.networks.config import LAYER_NORMS
 from book.controls import Codec, PartlyBroken, number, shown
 
 from .table import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN, Edit, Lane, Pairs

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bnlib.data import load
-from bnlib.telemetry import HISTOGRAM_EDGES, SURFACE_EDGES
+from bnlib.training.recordings import HISTOGRAM_EDGES, SURFACE_EDGES
 from book.controls import Values
 from book.figure import INK, MARGIN, PAPER, Axis, Figure, Trace, axis, cells, dots, faded, figure, line, mark
 from book.figure import label as note

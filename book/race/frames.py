@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bnlib import RunConfig
-from bnlib.telemetry import HISTOGRAMS, Frame
+from bnlib.training.recordings import HISTOGRAMS, Frame
 
 Picture = NDArray[np.float32]
 

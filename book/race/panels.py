@@ -14,7 +14,7 @@ import numpy as np
 
 from bnlib import RunConfig
 from bnlib.data import PLANE
-from bnlib.telemetry import HISTOGRAM_EDGES
+from bnlib.training.recordings import HISTOGRAM_EDGES
 from book.controls import Values
 from book.figure import Figure
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import numpy as np
 
 from bnlib import RunConfig
-from bnlib.config import FIELDS
-from bnlib.telemetry import Frame
+from bnlib.networks.config import FIELDS
+from bnlib.training.recordings import Frame
 from book.words import brief
 
 from . import _reasons_learning as learning

@@ -7,8 +7,8 @@ from types import SimpleNamespace
 from typing import Any
 
 from bnlib import NORMS, RunConfig
-from bnlib.config import hidden_shapes
 from bnlib.data import PLANE, TRAIN_SIZES
+from bnlib.networks.config import hidden_shapes
 from book.controls import Values
 
 from .table import CONCERNS, NEEDS, RUN

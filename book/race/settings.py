@@ -11,8 +11,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 from bnlib import NORMS
-from bnlib.config import LAYER_NORMS
 from bnlib.experiments import EXPERIMENTS
+from bnlib.networks.config import LAYER_NORMS
 from book.controls import Control, Values, write
 
 from .codecs import BEFORE_CODEC, EDITS_CODEC, LANES_CODEC

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bnlib import NORMS
-from bnlib.config import EDITABLE
 from bnlib.data import PLANE, TRAIN_SIZES
-from bnlib.table import WEIGHT_NORMS
+from bnlib.networks.config import EDITABLE
+from bnlib.norms.weights import WEIGHT_NORMS
 from book.controls import EPS_STOPS, Control, even_stops, log_stops
 
 Pairs = tuple[tuple[str, Any], ...]  # (setting, value), ...

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from bnlib import RunConfig
 from bnlib.data import load
-from bnlib.gan import SHOWN
-from bnlib.intervals import LEVEL as CONFIDENCE
-from bnlib.intervals import Interval, paired
-from bnlib.telemetry import Frame
+from bnlib.experiments.intervals import LEVEL as CONFIDENCE
+from bnlib.experiments.intervals import Interval, paired
+from bnlib.training.gan import SHOWN
+from bnlib.training.recordings import Frame
 
 from ._lane import CURVES, LAYERS, RECENT, Lane, joined, mean, short
 

@@ -7,7 +7,10 @@ import numpy as np
 import pytest
 import torch
 
-from bnlib import Run, RunConfig
+from bnlib import NORMS, Run, RunConfig
+
+# Those whose statistics are of whole samples or batches: all but ghost batch norm.
+CHOICES_OF_AXES = {name: norm for name, norm in NORMS.items() if norm.shared and name != "ghost"}
 
 
 def check_differences(

@@ -5,7 +5,7 @@ from concurrent.futures import Executor, Future
 from bnlib.experiments import find
 from bnlib.experiments.model import Result
 from bnlib.experiments.probes import measure
-from bnlib.sweep import sweep
+from bnlib.jobs.sweep import sweep
 
 
 class Here(Executor):

@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 from bnlib.__main__ import main
-from bnlib.config import RunConfig
 from bnlib.experiments import EXPERIMENTS, audit, find
 from bnlib.experiments.findings import Findings, check
 from bnlib.experiments.model import Sides
 from bnlib.experiments.nulls import changed, exchanged, same
 from bnlib.experiments.probes import Cell
+from bnlib.networks.config import RunConfig
 from tests.bnlib.claims import Here
 
 ON_DISK = "run: python -m bnlib experiments audit --keep"

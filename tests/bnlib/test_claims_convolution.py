@@ -8,7 +8,7 @@ import pytest
 
 from bnlib import start
 from bnlib.experiments import find
-from bnlib.network import forward
+from bnlib.networks.network import forward
 from tests.bnlib.claims import failed, measured_of, notes, read
 
 RISE = "convolutional network: error at m=2 − at m=64, points"

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig, advance, start
-from bnlib.evaluation import error
 from bnlib.experiments import find
 from bnlib.experiments.probes import MEASURES
+from bnlib.training.evaluation import error
 from tests.bnlib.claims import failed, measured_of, notes, read
 
 CONFIG = RunConfig(

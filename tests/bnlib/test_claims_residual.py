@@ -10,7 +10,7 @@ from bnlib import RunConfig, advance, start
 from bnlib.data import batches
 from bnlib.experiments import find
 from bnlib.experiments.probes import MEASURES
-from bnlib.twin import twin
+from bnlib.torch_check.twin import twin
 from tests.bnlib.claims import failed, read
 
 

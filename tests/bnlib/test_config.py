@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bnlib import NORMS, RunConfig
-from bnlib.config import EDITABLE, FIELDS, LAST_STEP, TRAIN_SIZES, check_field, conflicts
 from bnlib.data import DATASETS, load
-from bnlib.layers import ACTIVATIONS
+from bnlib.networks.config import EDITABLE, FIELDS, LAST_STEP, TRAIN_SIZES, check_field, conflicts
+from bnlib.networks.layers import ACTIVATIONS
 
 NUMBERS = {name: rule.metadata for name, rule in FIELDS.items() if "low" in rule.metadata}
 CHOICES = {name: rule.metadata["choices"] for name, rule in FIELDS.items() if "choices" in rule.metadata}

@@ -8,8 +8,8 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from bnlib import conv as module
-from bnlib.conv import (
+from bnlib.networks import conv as module
+from bnlib.networks.conv import (
     BLOCK_BYTES,
     conv,
     conv_backward,
@@ -19,7 +19,7 @@ from bnlib.conv import (
     pool,
     pool_backward,
 )
-from bnlib.layers import linear, linear_backward
+from bnlib.networks.layers import linear, linear_backward
 
 # (N, C, H, W), outputs
 SHAPES = [((1, 1, 5, 5), 1), ((3, 2, 7, 5), 4), ((2, 3, 4, 9), 1)]

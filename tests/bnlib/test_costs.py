@@ -1,10 +1,8 @@
 """What norms cost: counts and bytes by hand, folding against PyTorch, times of a clock that tests turn."""
 
-import sys
 import warnings
 from dataclasses import fields, replace
 from math import isfinite, prod
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -14,9 +12,11 @@ from torch import nn
 from torch.nn.utils import fusion
 
 import bnlib
-from bnlib import RunConfig, advance, batch_norm_inference, costs
-from bnlib.costs import Cost, _run, cost, fold_batch_norm, step_seconds
-from bnlib.table import NORMS
+from bnlib import RunConfig, advance, batch_norm_inference
+from bnlib.norms.folding import fold_batch_norm
+from bnlib.norms.table import NORMS
+from bnlib.training import costs
+from bnlib.training.costs import Cost, _run, cost, step_seconds
 
 N, W, DEPTH, CLASSES = 6, 4, 2, 3
 SPIRALS = RunConfig(dataset="spirals", width=W, depth=DEPTH, batch_size=N, groups=2)
@@ -425,8 +425,7 @@ def twins(clock: Clock, monkeypatch: pytest.MonkeyPatch) -> list[Twin]:
         return step(self, *arguments)
 
     monkeypatch.setattr(torch.optim.SGD, "step", stepping)
-    monkeypatch.setitem(sys.modules, "bnlib.referee", SimpleNamespace(twin=twin))
-    monkeypatch.setattr(bnlib, "referee", sys.modules["bnlib.referee"], raising=False)
+    monkeypatch.setattr("bnlib.torch_check.twin.twin", twin)
     return made
 
 

@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 import torch
 
-import bnlib.train
+import bnlib.training.train
 from bnlib import NORMS, Run, RunConfig, RunningStats, advance, start
-from bnlib.config import LAYER_NORMS
 from bnlib.data import batch_indices, batches, load
-from bnlib.layers import ACTIVATIONS, cross_entropy
-from bnlib.network import forward, inference_layers, there_and_back
-from bnlib.plan import in_layers, normalize_weights, plan
-from bnlib.referee import twin
+from bnlib.networks.config import LAYER_NORMS
+from bnlib.networks.inference import inference_layers
+from bnlib.networks.layers import ACTIVATIONS, cross_entropy
+from bnlib.networks.network import forward, there_and_back
+from bnlib.networks.parameters import in_layers, normalize_weights, plan
+from bnlib.torch_check.check import twin
 from tests.bnlib.checks import only, same_run, torch_optimizer
 
 PLACEMENTS = ("before", "after")
@@ -350,13 +351,13 @@ def test_a_replica_of_other_networks_is_the_run_of_its_own_seed(norm, placement,
 
 def test_norms_share_weights_and_batches(monkeypatch):
     seen = {}
-    real = bnlib.train.forward
+    real = bnlib.training.train.forward
 
     def spy(config, layers, x, **rest):
         seen.setdefault(config.norm, []).append(x.copy())
         return real(config, layers, x, **rest)
 
-    monkeypatch.setattr(bnlib.train, "forward", spy)
+    monkeypatch.setattr(bnlib.training.train, "forward", spy)
     weights = {}
     for norm in LAYER_NORMS:
         run = start(RunConfig(norm=norm, replicas=2, **SMALL | {"batch_size": 16}))
@@ -570,7 +571,7 @@ def test_when_all_have_diverged_nothing_is_computed(monkeypatch):
     config = RunConfig(**SMALL, norm="none", lr=1000.0, replicas=2)
     run = advance(start(config), 40)
     assert (run.diverged_at >= 0).all()
-    monkeypatch.setattr(bnlib.train, "forward", None)
+    monkeypatch.setattr(bnlib.training.train, "forward", None)
     later = advance(run, 10_000)
     assert (later.step, later.samples) == (10_040, 10_040 * 17)
     np.testing.assert_array_equal(later.flat, run.flat)

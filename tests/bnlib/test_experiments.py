@@ -18,7 +18,7 @@ from bnlib.experiments import CLAIMS, EXPERIMENTS, LIMITS, find, run, run_all
 from bnlib.experiments.findings import Check, Findings, Picture, band, check, curve, near, points, predicted
 from bnlib.experiments.model import EXPLANATIONS, RELATIVES, Result, Sides
 from bnlib.experiments.probes import MEASURES
-from bnlib.sweep import SweepCancelled
+from bnlib.jobs.sweep import SweepCancelled
 from tests.bnlib.claims import Here
 
 PLANNED = [f"E{number}" for number in range(1, 31)]

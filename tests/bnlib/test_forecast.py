@@ -8,10 +8,12 @@ from math import prod
 import pytest
 import torch
 
-from bnlib import NORMS, RunConfig, advance, config, forecast, start, work
+from bnlib import NORMS, RunConfig, advance, start
 from bnlib.data import DATASETS, load
-from bnlib.plan import plan
-from bnlib.table import WEIGHT_NORMS
+from bnlib.jobs import forecast, work
+from bnlib.networks import config
+from bnlib.networks.parameters import plan
+from bnlib.norms.weights import WEIGHT_NORMS
 
 
 def of(**fields):
@@ -60,7 +62,7 @@ def by_torch(fields):
     """Multiply-adds of a step of one network in PyTorch, forward and backward."""
     from torch.utils.flop_counter import FlopCounterMode
 
-    from bnlib.twin import twin
+    from bnlib.torch_check.twin import twin
 
     run = start(RunConfig(**fields))
     size, features = run.config.batch_size, work.SIZES[run.config.dataset][0]

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from bnlib import Run, RunConfig, advance, gan, start
-from bnlib.config import LAYER_NORMS
+from bnlib import Run, RunConfig, advance, start
 from bnlib.data import batch_indices, batches, ring_centres
-from bnlib.network import backward, forward
-from bnlib.plan import in_layers, plan
-from bnlib.telemetry import HISTOGRAM_EDGES, PER_LAYER
+from bnlib.networks.config import LAYER_NORMS
+from bnlib.networks.network import backward, forward
+from bnlib.networks.parameters import in_layers, plan
+from bnlib.training import gan
+from bnlib.training.recordings import HISTOGRAM_EDGES, PER_LAYER
 from live import worker
 from live.recordings import _run_bytes
 from tests.bnlib.checks import only, same_run, torch_optimizer

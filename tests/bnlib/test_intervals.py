@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnlib.intervals import LEVEL, Interval, paired, student
+from bnlib.experiments.intervals import LEVEL, Interval, paired, student
 
 
 @pytest.mark.parametrize("freedom", [1, 2, 3, 5, 7, 11, 15, 47, 200])

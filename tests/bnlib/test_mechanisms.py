@@ -11,9 +11,10 @@ import torch
 
 from bnlib import RunConfig, advance, start
 from bnlib.data import batch_indices, batches, load
-from bnlib.network import forward, inference_layers, there_and_back
-from bnlib.plan import in_layers, plan
-from bnlib.train import noise
+from bnlib.networks.inference import inference_layers
+from bnlib.networks.network import forward, there_and_back
+from bnlib.networks.parameters import in_layers, plan
+from bnlib.training.train import noise
 
 SMALL = {"width": 12, "depth": 3, "batch_size": 24, "record_every": 7, "validate_every": 7, "groups": 3}
 MECHANISMS = {

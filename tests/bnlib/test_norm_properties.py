@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 
 import bnlib
 from bnlib import norms
-from bnlib.stats import moments
+from bnlib.norms.statistics import moments
+from tests.bnlib.checks import CHOICES_OF_AXES
 
 examples = settings(max_examples=40, deadline=None, derandomize=True)
 seeds = st.integers(0, 2**32 - 1)
-names = st.sampled_from(list(bnlib.norms.NORMS))
+names = st.sampled_from(list(CHOICES_OF_AXES))
 few = st.integers(1, 5)
 
 
@@ -27,7 +28,7 @@ def random(seed: int, *shape: int) -> np.ndarray:
 def call(name: str, x: np.ndarray, *affine: np.ndarray, eps: float = 0.0) -> tuple[np.ndarray, Any]:
     """The norm `name`, with a number of groups that always divides."""
     groups = {"groups": x.shape[1] // 2 if x.shape[1] % 2 == 0 else 1} if name == "group" else {}
-    return bnlib.norms.NORMS[name].forward(x, *affine, eps=eps, **groups)
+    return CHOICES_OF_AXES[name].forward(x, *affine, eps=eps, **groups)
 
 
 @st.composite
@@ -99,7 +100,7 @@ def test_gradient_has_no_mean_and_only_eps_of_x_hat(
     dx, g = dx.reshape(xhat.shape), dy.reshape(xhat.shape)
     assert not (dx * (rstd == 0)).any(), "what has no spread, with eps = 0, has no gradient"
     dx = np.divide(dx, rstd, out=np.zeros_like(dx), where=rstd != 0)
-    if bnlib.norms.NORMS[name].centre:
+    if CHOICES_OF_AXES[name].centre:
         np.testing.assert_allclose(dx.sum(axes), 0, atol=1e-10)
     # The mean square of x-hat is v / (v + eps): the part of g along x-hat is damped by eps / (v + eps).
     share = eps * rstd**2
@@ -118,7 +119,7 @@ def test_scale_and_shift_of_the_input_leave_only_a_sign(
     x: np.ndarray, name: str, scale: float, flip: bool, shift: float
 ) -> None:
     a = -scale if flip else scale
-    c = shift if bnlib.norms.NORMS[name].centre else 0.0
+    c = shift if CHOICES_OF_AXES[name].centre else 0.0
     expected = call(name, x)[0] * np.sign(a)
     np.testing.assert_allclose(call(name, a * x + c)[0], expected, atol=1e-7)
     with in_blocks():
@@ -295,7 +296,7 @@ def test_renormalization_without_limits_is_inference(x: np.ndarray, seed: int) -
 
 
 @examples
-@given(batches(2), st.sampled_from([name for name in bnlib.norms.NORMS if name != "batch"]), seeds)
+@given(batches(2), st.sampled_from([name for name in CHOICES_OF_AXES if name != "batch"]), seeds)
 def test_only_batch_norm_mixes_samples(x: np.ndarray, name: str, seed: int) -> None:
     dy = random(seed, *x.shape)
     y, cache = call(name, x, eps=1e-5)

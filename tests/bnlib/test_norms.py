@@ -10,8 +10,9 @@ import torch
 import torch.nn.functional as F
 
 import bnlib
-from bnlib.norms import LARGE, normalize, normalize_backward, shared_axes
-from tests.bnlib.checks import check_differences
+from bnlib.norms.blocks import LARGE
+from bnlib.norms.core import normalize, normalize_backward
+from tests.bnlib.checks import CHOICES_OF_AXES, check_differences
 
 EPSILONS = (1e-5, 0.3)
 
@@ -38,7 +39,7 @@ class Case(NamedTuple):
         return 3 * x + 5, gamma, beta, dy
 
     def forward(self, *arrays: np.ndarray | None, eps: float) -> tuple[np.ndarray, Any]:
-        return bnlib.norms.NORMS[self.name].forward(*arrays, eps=eps, **self.options)
+        return CHOICES_OF_AXES[self.name].forward(*arrays, eps=eps, **self.options)
 
 
 def _torch_layer(axis: int) -> Callable[..., torch.Tensor]:
@@ -140,7 +141,7 @@ def test_backward_agrees_with_central_differences(case: Case, eps: float) -> Non
 
 
 @pytest.mark.parametrize("m", [1, 2, 3])
-@pytest.mark.parametrize("name", list(bnlib.norms.NORMS))
+@pytest.mark.parametrize("name", list(CHOICES_OF_AXES))
 def test_backward_agrees_with_central_differences_for_few_elements(name: str, m: int) -> None:
     shape = (m, 2) if name == "batch" else (2, 2, m) if name in ("instance", "group") else (2, m)
     differences(Case(name, shape, {"groups": 2} if name == "group" else {}, _torch_batch), 0.3)
@@ -176,7 +177,7 @@ def test_two_elements_are_pushed_to_their_closed_form() -> None:
         assert dx[0, 0] == pytest.approx(4 * eps / (d**2 + 4 * eps) ** 1.5, abs=1e-12)
 
 
-CENTRED = [name for name, norm in bnlib.norms.NORMS.items() if norm.centre]
+CENTRED = [name for name, norm in CHOICES_OF_AXES.items() if norm.centre]
 
 
 # Cases whose means have one element each.
@@ -254,8 +255,9 @@ def test_dtypes_shapes_and_statistics(case: Case, dtype: Any) -> None:
     assert [r.shape for r in results] == [x.shape, x.shape, gamma.shape, beta.shape]
     group_of = case.options.get("groups", 0)
     together = x.reshape(len(x), group_of, -1) if group_of else x
-    norm = bnlib.norms.NORMS[case.name]
-    axes = (2,) if group_of else shared_axes(norm.shared, together.ndim)
+    norm = CHOICES_OF_AXES[case.name]
+    of = {"N": (0,), "C": (1,), "P": tuple(range(2, together.ndim))}
+    axes = (2,) if group_of else tuple(sorted(axis for letter in norm.shared for axis in of[letter]))
     if "axis" in case.options:
         axes = tuple(range(case.options["axis"] % x.ndim, together.ndim))
     mean = together.mean(axes) if case.name != "rms" else np.zeros(len(x))
@@ -331,7 +333,7 @@ def test_core_treats_replicas_apart(name: str, replicas: int, shared_gamma: bool
     for r in range(replicas):
         g, b = (array[0 if shared_gamma else r].reshape(6) for array in (gamma, beta))
         options = {"groups": 2} if name == "group" else {}
-        one, one_cache = bnlib.norms.NORMS[name].forward(x[r].reshape(5, 6), g, b, eps=0.1, **options)
+        one, one_cache = CHOICES_OF_AXES[name].forward(x[r].reshape(5, 6), g, b, eps=0.1, **options)
         one_dx, sums[0, r], sums[1, r] = bnlib.norm_backward(dy[r].reshape(5, 6), one_cache)
         np.testing.assert_allclose(y[r].reshape(5, 6), one, atol=1e-12)
         np.testing.assert_allclose(dx[r].reshape(5, 6), one_dx, atol=1e-12)
@@ -444,8 +446,8 @@ def test_bad_input_says_what_came_what_is_right_and_what_to_try(what: str) -> No
 
 
 def test_every_norm_of_the_table_is_tested_and_describes_itself() -> None:
-    assert {case.name for case in CASES} == set(bnlib.norms.NORMS)
-    for name, norm in bnlib.norms.NORMS.items():
+    assert {case.name for case in CASES} == set(CHOICES_OF_AXES)
+    for name, norm in CHOICES_OF_AXES.items():
         assert norm.forward.__name__ == f"{name}_norm"
         assert norm.forward is getattr(bnlib, f"{name}_norm")
         assert norm.summary

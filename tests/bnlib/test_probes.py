@@ -9,12 +9,12 @@ from sklearn.metrics import roc_auc_score
 
 from bnlib import RunConfig, advance, start, theory
 from bnlib.data import batches
-from bnlib.evaluation import corrected, error, precise
-from bnlib.experiments import arithmetic, probes
-from bnlib.experiments.probes import MEASURES, Cell, measure
-from bnlib.layers import cross_entropy
-from bnlib.network import forward
-from bnlib.plan import plan
+from bnlib.experiments import probes
+from bnlib.experiments.probes import MEASURES, Cell, arithmetic, measure
+from bnlib.networks.layers import cross_entropy
+from bnlib.networks.network import forward
+from bnlib.networks.parameters import plan
+from bnlib.training.evaluation import corrected, error, precise
 
 TINY = RunConfig(
     depth=2, width=8, batch_size=16, replicas=2, activation="tanh", dtype="float64", record_every=5,

@@ -12,12 +12,15 @@ import numpy as np
 import pytest
 import torch
 
-import bnlib.train
-import bnlib.units
-from bnlib import RunConfig, conv, gan, norms, referee, start
-from bnlib.config import LAYER_NORMS
-from bnlib.network import forward
-from bnlib.referee import check, twin
+import bnlib.networks.units
+import bnlib.training.train
+from bnlib import RunConfig, norms, start
+from bnlib.networks import conv
+from bnlib.networks.config import LAYER_NORMS
+from bnlib.networks.network import forward
+from bnlib.torch_check import check as referee
+from bnlib.torch_check.check import check, twin
+from bnlib.training import gan
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 SMALL = {"width": 8, "groups": 2, "batch_size": 16, "lr": 0.05}
@@ -192,7 +195,7 @@ def test_another_run_or_a_later_one_is_refused():
 
 @pytest.mark.parametrize("step", [-1, 1.5, True, "3", None, 10**9 + 1])
 def test_steps_are_whole_numbers(step):
-    with pytest.raises(ValueError, match="referee: step=.* must be a whole number from 0 to 1000000000"):
+    with pytest.raises(ValueError, match="torch_check: step=.* must be a whole number from 0 to 1000000000"):
         check(RunConfig(**SMALL), step)
 
 
@@ -321,14 +324,14 @@ def without_mean(dy, cache):
 
 SABOTAGE = {
     "a term of the norm": (
-        {"norm": "layer"}, bnlib.units, "normalize_backward", without_mean, "gradient of ",
+        {"norm": "layer"}, bnlib.networks.units, "normalize_backward", without_mean, "gradient of ",
     ),
     "a term of the norm, recurrent": (
-        {"norm": "batch", "network": "rnn"}, bnlib.units, "normalize_backward", without_mean,
+        {"norm": "batch", "network": "rnn"}, bnlib.networks.units, "normalize_backward", without_mean,
         "gradient of weight",
     ),
     "the eps": (
-        {"norm": "batch"}, bnlib.units, "normalize",
+        {"norm": "batch"}, bnlib.networks.units, "normalize",
         lambda x, axes, gamma, beta, eps, centre=True: norms.normalize(x, axes, gamma, beta, 2 * eps, centre),
         "",
     ),
@@ -341,7 +344,7 @@ SABOTAGE = {
         lambda dy, shape: np.broadcast_to((dy / shape[2])[:, :, None, None], shape).copy(), "gradient of ",
     ),
     "unbiased variance": (
-        {}, bnlib.train, "averaging_weights",
+        {}, bnlib.training.train, "averaging_weights",
         lambda config: tuple(np.full((2, 24), weight) for weight in (config.momentum, 1 - config.momentum)),
         "running variance of layer",
     ),
@@ -379,7 +382,7 @@ def always_iterating(config, layers, iterations=None):
 
 
 FOUL_PLAY = {
-    "a term of the norm": ("batch", bnlib.units, "normalize_backward", without_mean, "gradient of "),
+    "a term of the norm": ("batch", bnlib.networks.units, "normalize_backward", without_mean, "gradient of "),
     "a gradient on fakes": ("layer", gan, "real_or_not", wrong_on_fakes, "gradient of "),
     "spectral norm stands still": ("spectral", gan, "normalize_weights", without_iterating, ""),
     "spectral norm goes on": (
@@ -441,7 +444,7 @@ def test_a_wrong_gradient_of_a_relative_is_found(norm, monkeypatch):
 def answer(question):
     text = question if isinstance(question, str) else json.dumps(question)
     done = subprocess.run(
-        [sys.executable, "-m", "bnlib.referee"], input=text, capture_output=True, text=True, cwd=ROOT
+        [sys.executable, "-m", "bnlib.torch_check"], input=text, capture_output=True, text=True, cwd=ROOT
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
@@ -482,6 +485,6 @@ def test_a_bad_question_to_the_program():
 
 
 def test_importing_costs_no_torch():
-    program = "import sys, bnlib.referee; print('torch' in sys.modules)"
+    program = "import sys, bnlib.torch_check.check; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, cwd=ROOT)
     assert done.stdout.strip() == "False", done.stderr

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from bnlib.config import RunConfig
 from bnlib.experiments import CLAIMS, EXPERIMENTS, Experiment, Race, Result, audit
 from bnlib.experiments.figures import DRESS, LOOKS, figure
 from bnlib.experiments.findings import Check, Findings, Picture, Series
 from bnlib.experiments.model import Sides
 from bnlib.experiments.report import write
+from bnlib.networks.config import RunConfig
 
 nan = float("nan")
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bnlib
-from bnlib.stats import RunningStats, averager, moments
+from bnlib.norms.statistics import RunningStats, averager, moments
 
 AXES = [
     ((7,), (0,)),

@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig, advance, start
-from bnlib.config import LAYER_NORMS
 from bnlib.data import batch_indices, load
-from bnlib.network import forward
-from bnlib.plan import in_layers, normalize_weights
-from bnlib.streaming import learn
+from bnlib.networks.config import LAYER_NORMS
+from bnlib.networks.network import forward
+from bnlib.networks.parameters import in_layers, normalize_weights
+from bnlib.training.streaming import learn
 
 SMALL = RunConfig(width=12, depth=2, groups=3, lr=0.02, replicas=2, seed=3, norm_batch=0)
 

@@ -1,6 +1,5 @@
 """Sweeps: whatever happens on the way, what is finished stays, and the same call does the rest."""
 
-import ast
 import contextlib
 import errno
 import importlib
@@ -18,12 +17,14 @@ from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPool
 from functools import partial
 from pathlib import Path
 
+import grimp
 import numpy as np
 import psutil
 import pytest
 
-from bnlib import RunConfig, store, sweep, workers
-from bnlib.sweep import SweepCancelled, SweepError, grid, progress_bar
+from bnlib import RunConfig
+from bnlib.jobs import store, sweep, workers
+from bnlib.jobs.sweep import SweepCancelled, SweepError, grid, progress_bar
 from tests.bnlib import cells
 from tests.server import PATIENCE, ROOT, free_port, wait_for
 
@@ -190,35 +191,25 @@ def test_the_version_is_of_the_sources_that_results_depend_on(place):
             path = place / "bnlib" / name
             path.write_bytes(edit(path.read_bytes()))
         program = f"import numpy; numpy.__version__ = {numpy!r}\n"
-        program += "from bnlib.sweep import library_version; print(library_version())"
+        program += "from bnlib.jobs.sweep import library_version; print(library_version())"
         command = [sys.executable, "-c", program]
         return subprocess.run(command, cwd=place, capture_output=True, text=True, check=True).stdout.strip()
 
     first = version()
     assert first == store.library_version()
-    assert first == version("sweep.py", "store.py", "workers.py", "experiments/report.py")
-    assert first == version("norms.py", edit=lambda text: text.replace(b"\n", b"\r\n"))
-    edited = ("norms.py", "train.py", "evaluation.py", "experiments/probes.py")
+    assert first == version("jobs/sweep.py", "jobs/store.py", "experiments/report.py", "sweep.py")
+    assert first == version("norms/core.py", edit=lambda text: text.replace(b"\n", b"\r\n"))
+    edited = ("norms/core.py", "training/train.py", "training/evaluation.py", "experiments/probes/along.py")
     assert len({first, version(numpy="1.0"), *map(version, edited)}) == 6
-
-
-def imported(path):
-    """The modules beside a module that it imports, as files."""
-    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
-            for name in [node.module] if node.module else [alias.name for alias in node.names]:
-                yield path.parents[node.level - 1] / f"{name}.py"
 
 
 def test_nothing_that_measuring_needs_is_left_out_of_the_version():
     """What the probes import, and what that imports; the other experiments only ask and read."""
-    needed, new = set(), {ROOT / "bnlib" / "experiments" / "probes.py"}
-    while new:
-        needed |= new
-        new = {found for path in new for found in imported(path)} - needed
-    names = {path.relative_to(ROOT / "bnlib").as_posix() for path in needed}
-    assert {"train.py", "norms.py", "theory.py"} < names and not names & store.CARRIERS
-    assert all((ROOT / "bnlib" / name).is_file() for name in names | store.CARRIERS)
+    graph, probes = grimp.build_graph("bnlib"), "bnlib.experiments.probes"
+    needed = graph.find_upstream_modules(probes, as_package=True) | graph.find_descendants(probes)
+    known = {".".join(path.relative_to(ROOT).with_suffix("").parts) for path in store.makers()}
+    known |= {name.removesuffix(".__init__") for name in known}
+    assert {"bnlib.training.train", "bnlib.norms.core", "bnlib.theory"} <= needed <= known
 
 
 def damage(path, how, another):
@@ -313,7 +304,7 @@ def test_cancelling_leaves_the_callers_executor_alone(run, place):
 
 
 SCRIPT = """
-from bnlib.sweep import sweep
+from bnlib.jobs.sweep import sweep
 from tests.bnlib import cells
 
 print("the script runs", flush=True)
@@ -411,7 +402,7 @@ sweep.sweep(cells.gated, [10, 11, 12], workers=2, store={store!r})
         ("threading.Condition.__enter__", 3),  # the pool's thread is being started
         ("threading.Condition.__enter__", 4),  # a future is locked
         ("threading.Condition.__enter__", 5),  # the pool's queue is locked
-        ("bnlib.workers.WorkerProcess._Popen", 2),  # the pool doesn't know of its process yet
+        ("bnlib.jobs.workers.WorkerProcess._Popen", 2),  # the pool doesn't know of its process yet
     ],
 )
 def test_ctrl_c_comes_when_nothing_is_half_done(script, place, point, turn):
@@ -455,7 +446,7 @@ def test_a_process_that_is_killed_while_it_answers_holds_nobody_up(script):
     """What it has sent ends in the middle of a message."""
     process = script("""
 import math, os
-from bnlib.workers import processes
+from bnlib.jobs.workers import processes
 
 with processes(1) as pool:
     pool.submit(math.sqrt, 4.0).result()
@@ -469,7 +460,7 @@ with processes(1) as pool:
 def test_ctrl_c_ends_processes_that_do_not_end_by_themselves(script, place):
     """A cell has left a thread behind, and its process waits for that."""
     process = script(f"""
-from bnlib.sweep import sweep
+from bnlib.jobs.sweep import sweep
 from tests.bnlib import cells
 
 sweep(cells.lingering, [10], workers=1, store={str(place / "store")!r})
@@ -583,7 +574,7 @@ def test_cells_that_fail_are_listed_and_all_others_are_finished(run, place):
 
 LARGE = """
 import resource, sys, warnings
-from bnlib.sweep import sweep
+from bnlib.jobs.sweep import sweep
 from tests.bnlib import cells
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
@@ -783,7 +774,7 @@ def test_arguments_that_cannot_be_right_are_refused_at_once(run, place, wrong, s
     ],
 )
 def test_what_a_script_defines_itself_is_refused_at_once(place, program, said):
-    (place / "script.py").write_text(f"from bnlib.sweep import sweep\n{program}")
+    (place / "script.py").write_text(f"from bnlib.jobs.sweep import sweep\n{program}")
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     command = [sys.executable, place / "script.py"]
     answer = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=PATIENCE)
@@ -979,7 +970,7 @@ def test_a_cluster_that_is_not_there_or_not_ready_is_an_error_with_a_fix(run, pl
     cluster.have(0)
     for name in ("bnlib", "tests"):
         shutil.copytree(ROOT / name, place / "old" / name, ignore=shutil.ignore_patterns("__pycache__"))
-    with (place / "old" / "bnlib" / "norms.py").open("a") as source:
+    with (place / "old" / "bnlib" / "norms" / "core.py").open("a") as source:
         source.write("# another version\n")
     cluster.worker(place / "old")
     refuses("has other versions; give it the same bnlib")

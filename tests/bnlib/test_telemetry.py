@@ -5,12 +5,13 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bnlib import RunConfig, advance, start, telemetry
+from bnlib import RunConfig, advance, start
 from bnlib.data import PLANE, batch_indices, load
-from bnlib.layers import ACTIVATIONS
-from bnlib.network import forward
-from bnlib.plan import in_layers, normalize_weights
-from bnlib.telemetry import (
+from bnlib.networks.layers import ACTIVATIONS
+from bnlib.networks.network import forward
+from bnlib.networks.parameters import in_layers, normalize_weights
+from bnlib.training import recordings
+from bnlib.training.recordings import (
     HISTOGRAM_EDGES,
     HISTOGRAMS,
     MOST_CONFIDENT,
@@ -311,7 +312,7 @@ def test_when_the_first_replica_has_diverged_the_surface_is_the_next_ones():
     config = RunConfig(dataset="blobs", replicas=2, depth=1)
     surface = np.full((1, 32 * 32), 1.5)
     frames = [{"val_loss": np.array([0.1]), "decision_surface": surface}, {"train_loss": np.array([0.2])}]
-    block = telemetry.block(config, range(0, 60, 30), np.array([1]), frames)
+    block = recordings.block(config, range(0, 60, 30), np.array([1]), frames)
     np.testing.assert_array_equal(block["decision_surface"][:, 0], surface)
     assert np.isnan(block["decision_surface"][:, 1]).all()
     np.testing.assert_array_equal(block["val_loss"], np.float32([[np.nan, np.nan], [0.1, np.nan]]))

@@ -11,8 +11,8 @@ import torch
 from torch.nn.utils import parametrizations
 from torch.nn.utils import spectral_norm as classic_spectral_norm
 
-from bnlib.weights import (
-    NORMS,
+from bnlib import NORMS
+from bnlib.norms.weights import (
     spectral_norm,
     spectral_norm_backward,
     weight_norm,
@@ -24,7 +24,8 @@ from tests.bnlib.checks import check_differences
 
 OPTIONS = SimpleNamespace(iterations=2, eps=1e-3)
 SHAPES = [(1, 1), (1, 5), (4, 1), (3, 7), (6, 4), (3, 2, 5), (4, 3, 3, 3)]
-names = pytest.mark.parametrize("name", list(NORMS))
+WEIGHTS = {name: row for name, row in NORMS.items() if row.weights}
+names = pytest.mark.parametrize("name", list(WEIGHTS))
 shapes = pytest.mark.parametrize("shape", SHAPES, ids=str)
 dtypes = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
@@ -52,7 +53,7 @@ def core(
     name: str, weight: np.ndarray, vector: np.ndarray, dw: np.ndarray, options: Any = OPTIONS
 ) -> tuple[Any, ...]:
     """The same by the core: arrays (R, I, O), (R, O), (R, I, O)."""
-    row = NORMS[name]
+    row = WEIGHTS[name]
     w, u, cache = row.pair[0](weight, vector[:, None] if row.start else None, vector, options)
     return w, u, *row.pair[1](dw, cache)
 
@@ -402,7 +403,7 @@ def test_arguments_stay_unchanged_and_the_cache_can_be_used_again(name: str) -> 
         array *= 0  # results belong to the caller
     assert all((a == b).all() for a, b in zip(call(name, *given), kept, strict=True))
     weight, vector, dw = (given[0].T[None], given[1][None], given[2].T[None])
-    row = NORMS[name]
+    row = WEIGHTS[name]
     w, _, cache = row.pair[0](weight, vector[:, None], vector, OPTIONS)
     w *= 0
     first_gradient = row.pair[1](dw, cache)[0].copy()
@@ -436,7 +437,7 @@ def test_core_does_to_each_replica_what_the_public_function_does(name: str, shap
             np.testing.assert_allclose(u[r], expected, rtol=1e-12)
         else:
             np.testing.assert_allclose(dgain[r, 0], one[2], rtol=1e-11, atol=1e-12)
-    assert (dgain is None) == (NORMS[name].start is None)
+    assert (dgain is None) == (WEIGHTS[name].start is None)
     assert u.shape == vector.shape and (u is vector) == (name != "spectral")
 
 
@@ -446,7 +447,7 @@ def test_core_does_to_each_replica_what_the_public_function_does(name: str, shap
 def test_replicas_side_by_side_are_the_same_to_the_last_bit(name: str, shape: Any, dtype: Any) -> None:
     weight, vector, dw = stacked(4, *shape, dtype=dtype)
     together = core(name, weight, vector, dw)
-    start = NORMS[name].start
+    start = WEIGHTS[name].start
     for r in (slice(0, 1), slice(2, 3), slice(1, 4)):
         alone = core(name, weight[r].copy(), vector[r].copy(), dw[r].copy())
         for ours, one in zip(together, alone, strict=True):
@@ -470,7 +471,7 @@ def test_a_diverged_or_empty_replica_leaves_the_others_alone(name: str) -> None:
 
 @names
 def test_options_are_all_that_a_core_reads(name: str) -> None:
-    given, row = stacked(2, 5, 4), NORMS[name]
+    given, row = stacked(2, 5, 4), WEIGHTS[name]
     only = SimpleNamespace(**{option: getattr(OPTIONS, option) for option in row.options})
     for ours, theirs in zip(core(name, *given, only), core(name, *given), strict=True):
         assert (ours is None and theirs is None) or (ours == theirs).all()
@@ -482,7 +483,7 @@ def test_options_are_all_that_a_core_reads(name: str) -> None:
 @names
 def test_training_starts_near_the_given_weights(name: str) -> None:
     weight = stacked(3, 50, 4)[0]
-    row = NORMS[name]
+    row = WEIGHTS[name]
     if row.start is None:
         assert name == "spectral"
         return
@@ -495,11 +496,11 @@ def test_training_starts_near_the_given_weights(name: str) -> None:
 
 
 def test_rows_of_the_table_describe_themselves() -> None:
-    assert list(NORMS) == ["spectral", "weight", "standard"]
-    labels = [row.label for row in NORMS.values()]
+    assert list(WEIGHTS) == ["spectral", "weight", "standard"]
+    labels = [row.label for row in WEIGHTS.values()]
     assert labels == ["spectral norm", "weight norm", "weight standardization"]
-    assert [row.options for row in NORMS.values()] == [("iterations",), (), ("eps",)]
-    assert len({row.summary for row in NORMS.values()}) == 3
+    assert [row.options for row in WEIGHTS.values()] == [("iterations",), (), ("eps",)]
+    assert len({row.summary for row in WEIGHTS.values()}) == 3
 
 
 # --- bad input ------------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from bnlib import RunConfig, advance, start
-from bnlib.evaluation import error
+from bnlib.training.evaluation import error
 from book.torch_script import NETWORKS
 
 SEEDS = {"seed": 5, "replicas": 2}

@@ -2,7 +2,7 @@
 
 from hypothesis import strategies as st
 
-from bnlib.config import LAYER_NORMS
+from bnlib.networks.config import LAYER_NORMS
 from book.controls import write
 from book.race.settings import EDIT_FIELDS, LAB_STEPS, LANE_FIELDS, MAX_EDITS, MAX_LANES, RUN_CONTROLS
 

@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from bnlib import advance, start
 from bnlib.data import load
-from bnlib.telemetry import HISTOGRAM_EDGES
+from bnlib.training.recordings import HISTOGRAM_EDGES
 from book.chapter import packed_figures
 from book.race.frames import CURVE_COLUMNS
 from book.race.frames import layout as row_layout

@@ -18,7 +18,7 @@ import pytest
 
 import bnlib
 from bnlib import RunConfig
-from bnlib.forecast import Forecast
+from bnlib.jobs.forecast import Forecast
 from book.race import lanes
 from book.race import settings as lab
 from live import check, messages, torch_process
@@ -207,8 +207,8 @@ import numpy as np
 from live import torch_process
 
 torch_process.ROOM = 64 * 2**20
-torch_process.referee.load = lambda: os.nice(0)
-torch_process.referee.check = lambda config, step, run: {"bytes": np.ones(step * 2**20, np.uint8).nbytes}
+torch_process.check.load = lambda: os.nice(0)
+torch_process.check.check = lambda config, step, run: {"bytes": np.ones(step * 2**20, np.uint8).nbytes}
 torch_process.main()
 """
 
@@ -341,7 +341,7 @@ def test_the_process_is_at_home_and_on_one_thread(referee, monkeypatch, tmp_path
 
 
 def test_where_the_processes_start_bnlib_is():
-    assert (torch_process.FOLDER / "bnlib" / "referee.py").is_file()
+    assert (torch_process.FOLDER / "bnlib" / "torch_check" / "check.py").is_file()
     assert os.path.samefile(torch_process.FOLDER, ROOT)
 
 

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 
 from bnlib import RunConfig, start
-from bnlib.config import FIELDS
-from bnlib.plan import plan
+from bnlib.networks.config import FIELDS
+from bnlib.networks.parameters import plan
 from book.race.lanes import lane_configs
 from book.race.settings import LAB_CONTROLS
 from live import messages, track, worker

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig
-from bnlib.telemetry import VALIDATED
+from bnlib.training.recordings import VALIDATED
 from book.race import lanes
 from book.race import settings as lab
 from book.race.frames import BANDS, CURVE_COLUMNS, CURVES

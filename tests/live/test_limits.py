@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 
 from bnlib import RunConfig
-from bnlib.forecast import forecast
+from bnlib.jobs.forecast import forecast
 from book.controls import read, write
 from book.race.evidence import RACES
 from book.race.evidence import settings_of as settings_of_race

@@ -12,7 +12,7 @@ import pytest
 
 from bnlib import RunConfig
 from bnlib.experiments.found import found
-from bnlib.telemetry import Frame
+from bnlib.training.recordings import Frame
 from book.chapter import packed_figures
 from book.race import panels, verdict
 from book.race._scene import lab_scene

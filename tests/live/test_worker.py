@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig, advance, start
-from bnlib.config import LAYER_NORMS
 from bnlib.data import load
-from bnlib.telemetry import HISTOGRAM_EDGES, SHOWN
+from bnlib.networks.config import LAYER_NORMS
+from bnlib.training.recordings import HISTOGRAM_EDGES, SHOWN
 from book.race import frames
 from book.race.lanes import lane_configs
 from book.race.settings import LAB_CONTROLS

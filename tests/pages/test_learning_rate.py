@@ -5,7 +5,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bnlib.intervals import Interval
+from bnlib.experiments.intervals import Interval
 from book.predictions import answer, measured_states
 from pages import _learning_rate_map as table
 from pages import _learning_rate_parts as parts

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 import pytest
 
-from bnlib.intervals import Interval, paired
+from bnlib.experiments.intervals import Interval, paired
 from bnlib.lessons import regularization as lesson
 from book.predictions import answer, measured_states
 from pages import regularization as page

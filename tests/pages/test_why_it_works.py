@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bnlib.intervals import Interval
+from bnlib.experiments.intervals import Interval
 from book.predictions import answer, measured_states
 from pages import why_it_works as page
 from pages._why_it_works_loss import nearest_factor

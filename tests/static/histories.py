@@ -8,8 +8,8 @@ from io import BytesIO
 import numpy as np
 
 from bnlib import Run, RunConfig, advance, start
-from bnlib.config import LAYER_NORMS
 from bnlib.data import DATASETS, load
+from bnlib.networks.config import LAYER_NORMS
 
 Arrays = dict[str, np.ndarray]
 

@@ -9,11 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import Interval, paired
-from ...plan import plan
-from ...stats import Array
+from ...networks.config import RunConfig
+from ...networks.parameters import plan
+from ...norms.statistics import Array
 from ..findings import Findings, Picture, Results, band, check
+from ..intervals import Interval, paired
 from ..model import QUIET, Arms, Cells, Experiment, Sides
 from ..nulls import same
 from ..probes import Cell

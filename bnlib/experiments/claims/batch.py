@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ... import theory
-from ...config import RunConfig
+from ...networks.config import RunConfig
 from ..findings import Findings, Picture, Results, Series, band, check, points, predicted, whole_numbers
 from ..model import Cells, Experiment
 from ..probes import Cell

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from math import prod
 
-from ...config import RunConfig
-from ...intervals import paired
+from ...networks.config import RunConfig
 from ..findings import Findings, Label, Picture, Results, check, curve, level, mean, points
+from ..intervals import paired
 from ..model import QUIET, Cells, Experiment, Race, Sides
 from ..nulls import same
 from ..probes import Cell

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ...config import RunConfig
-from ...intervals import paired
+from ...networks.config import RunConfig
 from ..findings import Findings, Picture, Results, check, level, mean, points
+from ..intervals import paired
 from ..model import NAMES, QUIET, Cells, Experiment, Null, Race, Sides
 from ..nulls import changed, same
 from ..probes import Cell

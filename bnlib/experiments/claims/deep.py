@@ -8,10 +8,10 @@ from dataclasses import replace
 import numpy as np
 
 from ... import theory
-from ...config import RunConfig
-from ...intervals import Interval, paired
-from ...stats import Array
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import Findings, Picture, Results, Series, at_others_best, band, check, mean
+from ..intervals import Interval, paired
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell

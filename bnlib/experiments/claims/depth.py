@@ -8,10 +8,10 @@ from math import exp, inf, sqrt
 import numpy as np
 
 from ... import theory
-from ...config import RunConfig
-from ...intervals import paired
-from ...stats import Array
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import Findings, Picture, Results, band, check, mean, near, points, predicted, whole_numbers
+from ..intervals import paired
 from ..model import NAMES, Arms, Cells, Experiment, Null, Sides
 from ..nulls import changed, exchanged, same
 from ..probes import Cell

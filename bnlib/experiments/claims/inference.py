@@ -8,9 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import paired
+from ...networks.config import RunConfig
 from ..findings import Findings, Picture, Results, band, check, curve, mean
+from ..intervals import paired
 from ..model import NAMES, QUIET, Cells, Experiment, Null, Race, Sides
 from ..nulls import changed, same
 from ..probes import Cell

@@ -9,10 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import paired
-from ...stats import Array
-from ..arithmetic import Measured
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import (
     Check,
     Findings,
@@ -24,9 +22,11 @@ from ..findings import (
     compared,
     times,
 )
+from ..intervals import paired
 from ..model import NAMES, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
+from ..probes.arithmetic import Measured
 
 _LEARNS = 0.5  # training loss; guessing has 2.30
 

@@ -9,14 +9,14 @@ from typing import Any
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import LEVEL, Interval, paired
-from ...stats import Array
-from ..arithmetic import Measured
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import Check, Findings, Picture, Results, Series, band, check, curve, mean
+from ..intervals import LEVEL, Interval, paired
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell
+from ..probes.arithmetic import Measured
 
 _LIKE_NONE = same("batch norm is like no norm", {"batch": "none"})
 _EXCHANGED = exchanged("batch", "none", "batch norm and no norm are exchanged")

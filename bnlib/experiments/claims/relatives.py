@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 
 from ... import theory
-from ...config import RunConfig
-from ...intervals import paired
-from ...stats import Array
-from ...table import NORMS
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
+from ...norms.table import NORMS
 from ..findings import Findings, Picture, Results, band, check, mean, near, points, predicted
+from ..intervals import paired
 from ..model import NAMES, QUIET, Cells, Experiment, Null, Race, Sides
 from ..nulls import exchanged
 from ..probes import Cell

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import paired
+from ...networks.config import RunConfig
 from ..findings import Findings, Picture, Results, band, check, curve, mean
+from ..intervals import paired
 from ..model import Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell

@@ -9,9 +9,9 @@ from math import sqrt
 import numpy as np
 
 from ... import theory
-from ...config import RunConfig
-from ...intervals import Interval, paired
+from ...networks.config import RunConfig
 from ..findings import Findings, Picture, Results, band, check, mean, predicted
+from ..intervals import Interval, paired
 from ..model import QUIET, Arms, Cells, Experiment, Sides
 from ..nulls import same
 from ..probes import Cell

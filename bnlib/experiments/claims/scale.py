@@ -8,10 +8,8 @@ from math import exp
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import paired
-from ...stats import Array
-from ..arithmetic import Measured
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import (
     Findings,
     Label,
@@ -23,9 +21,11 @@ from ..findings import (
     curve,
     near,
 )
+from ..intervals import paired
 from ..model import NAMES, QUIET, Cells, Experiment, Race, Sides
 from ..nulls import changed, exchanged, same
 from ..probes import Cell
+from ..probes.arithmetic import Measured
 
 _TWO = RunConfig(
     depth=2, width=48, batch_size=32, eps=0.0, lr=0.1, rest_lr=0.1, replicas=4, dtype="float64", **QUIET

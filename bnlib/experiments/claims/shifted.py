@@ -8,14 +8,14 @@ from typing import Any
 
 import numpy as np
 
-from ...config import RunConfig
-from ...intervals import paired
-from ...stats import Array
-from ..arithmetic import Measured
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import Findings, Picture, Results, band, check, mean
+from ..intervals import paired
 from ..model import NAMES, QUIET, Cells, Experiment, Sides
 from ..nulls import changed, same
 from ..probes import Cell
+from ..probes.arithmetic import Measured
 
 _E28 = RunConfig(depth=3, batch_size=64, lr=0.1, replicas=16)
 _SIZES = (500, 100, 20, 4)  # of test batches; they divide the 500 validation samples

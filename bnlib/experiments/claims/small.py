@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from itertools import product
 
-from ...config import RunConfig
-from ...intervals import paired
+from ...networks.config import RunConfig
 from ..findings import Findings, Picture, Results, check, compared, curve, level, points, times
+from ..intervals import paired
 from ..model import NAMES, QUIET, Arms, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell

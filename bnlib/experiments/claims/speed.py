@@ -7,11 +7,11 @@ from itertools import product
 
 import numpy as np
 
-from ...config import RunConfig
 from ...data import TRAIN_SIZES
-from ...intervals import paired
-from ...stats import Array
+from ...networks.config import RunConfig
+from ...norms.statistics import Array
 from ..findings import Findings, Picture, Results, at_others_best, band, check, mean
+from ..intervals import paired
 from ..model import NAMES, QUIET, Cells, Experiment, Race, Sides
 from ..nulls import exchanged, same
 from ..probes import Cell

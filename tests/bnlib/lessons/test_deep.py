@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 import torch
 
-from bnlib import RunConfig, advance, evaluation, start
-from bnlib.experiments.passes import next_batch
+from bnlib import RunConfig, advance, start
+from bnlib.experiments.probes.passes import next_batch
 from bnlib.lessons import deep
-from bnlib.plan import initialize, plan
+from bnlib.networks.parameters import initialize, plan
+from bnlib.training import evaluation
 
 SMALL = RunConfig(
     width=12, batch_size=8, replicas=2, seed=3, inputs="standardized", dtype="float64", init_scale=0.7

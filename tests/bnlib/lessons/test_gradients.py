@@ -8,8 +8,8 @@ import torch
 
 from bnlib import RunConfig, advance, start, theory
 from bnlib.lessons import gradients
-from bnlib.norms import normalize
-from bnlib.plan import initialize
+from bnlib.networks.parameters import initialize
+from bnlib.norms.core import normalize
 
 CONFIG = RunConfig(depth=3, width=16, batch_size=32, lr=0.1, dtype="float64", replicas=2)
 WAYS = [(True, True), (False, True), (True, False), (False, False)]

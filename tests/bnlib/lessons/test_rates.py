@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig
-from bnlib.experiments.passes import gradient_at, next_batch
+from bnlib.experiments.probes.passes import gradient_at, next_batch
 from bnlib.lessons import rates
-from bnlib.plan import plan
-from bnlib.train import advance, start
+from bnlib.networks.parameters import plan
+from bnlib.training.train import advance, start
 
 CONFIG = RunConfig(
     inputs="standardized", depth=3, width=16, batch_size=16, replicas=3, dtype="float64",

@@ -9,10 +9,10 @@ from torch import nn
 from torch.nn import functional as F
 
 from bnlib import RunConfig, advance, start
-from bnlib.evaluation import error, precise
 from bnlib.lessons import regularization as lesson
-from bnlib.network import inference_layers
-from bnlib.plan import in_layers, plan
+from bnlib.networks.inference import inference_layers
+from bnlib.networks.parameters import in_layers, plan
+from bnlib.training.evaluation import error, precise
 
 TINY = RunConfig(
     depth=3, width=8, batch_size=16, train_samples=64, label_noise=0.3, lr=0.05, optimizer="momentum",

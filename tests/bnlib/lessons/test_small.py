@@ -10,11 +10,11 @@ import torch
 from torch.nn import functional as F
 
 from bnlib import RunConfig, theory
-from bnlib.experiments.passes import next_batch
+from bnlib.experiments.probes.passes import next_batch
 from bnlib.lessons import small, small_fixes
-from bnlib.plan import plan
-from bnlib.stats import RunningStats
-from bnlib.train import advance, start
+from bnlib.networks.parameters import plan
+from bnlib.norms.statistics import RunningStats
+from bnlib.training.train import advance, start
 
 TINY = RunConfig(
     depth=2, width=6, batch_size=8, norm_batch=2, optimizer="momentum", replicas=2, dtype="float64", seed=3

@@ -11,7 +11,7 @@ from bnlib import RunConfig, RunningStats, advance, start
 from bnlib.data import batch_indices
 from bnlib.lessons import inference
 from bnlib.lessons.clinic import REMEDIES, Patient, examine, frozen, remedy
-from bnlib.network import forward
+from bnlib.networks.network import forward
 
 SMALL = RunConfig(
     depth=3, width=64, batch_size=64, lr=0.3, momentum=0.9, replicas=2, dtype="float64", record_every=10**6

@@ -10,10 +10,10 @@ import torch
 from torch.nn import functional as F
 
 from bnlib import RunConfig
-from bnlib.experiments.along import landscape, rescaled, unsteadiness
-from bnlib.experiments.passes import next_batch, watch
+from bnlib.experiments.probes.along import landscape, rescaled, unsteadiness
+from bnlib.experiments.probes.passes import next_batch, watch
 from bnlib.lessons import why
-from bnlib.train import advance, start
+from bnlib.training.train import advance, start
 
 SMALL = RunConfig(depth=2, width=16, batch_size=16, replicas=2, activation="tanh", dtype="float64")
 

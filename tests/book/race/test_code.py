@@ -6,7 +6,9 @@ import sys
 
 import pytest
 
-from bnlib import layers, network, norms, optimizer, train, units
+from bnlib import norms
+from bnlib.networks import layers, network, units
+from bnlib.training import optimizer, train
 from book.beside import source
 from book.controls import read
 from book.race import lanes

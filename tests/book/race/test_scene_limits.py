@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 
 from bnlib import advance, start
-from bnlib.intervals import paired
+from bnlib.experiments.intervals import paired
 from book.race.runs import lane_configs
 from book.race.scenes import SCENES
 from book.race.verdict import SMALLEST

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 
 from bnlib import NORMS, advance, start
-from bnlib.config import EDITABLE, FIELDS, LAYER_NORMS
+from bnlib.networks.config import EDITABLE, FIELDS, LAYER_NORMS
 from book.controls import describe
 from book.race.lanes import ghost_of, lane_configs, lane_names
 from book.race.scenes import SCENES

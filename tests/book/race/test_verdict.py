@@ -8,7 +8,8 @@ from scipy import stats
 
 from bnlib import RunConfig, advance, start
 from bnlib.data import load
-from bnlib.network import forward, inference_layers
+from bnlib.networks.inference import inference_layers
+from bnlib.networks.network import forward
 from book.race import verdict as words
 from book.race._lane import Lane
 from book.race.settings import NAMES

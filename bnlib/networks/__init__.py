@@ -1,0 +1,1 @@
+"""Networks: their parameters, forward, backward and in inference."""

@@ -1,0 +1,68 @@
+"""Recurrent layers, unrolled over their steps."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from ..norms.statistics import Array
+from .config import RunConfig
+from .layers import Activation, linear, linear_backward
+from .parameters import Layer
+from .units import Trace, unit, unit_backward, write
+
+
+def unroll(
+    config: RunConfig, x: Array, layer: Layer, norm_batch: int, phi: Activation
+) -> tuple[Array, Trace]:
+    """A recurrent layer: x (R, N, T, I) and the state before, side by side, make each step's linear map.
+
+    The norm is on their sum, with statistics of its own at each step, and one gamma and beta for all steps
+    (Cooijmans et al. 2017, who normalize what comes from input and state apart).
+    """
+    replicas, samples, steps, _ = x.shape
+    state = np.zeros((replicas, samples, layer.weight.shape[2]), x.dtype)
+    seen, caches = [], []
+    for step in range(steps):
+        now = layer
+        if layer.running is not None:
+            now = layer._replace(running=tuple(array[:, step : step + 1] for array in layer.running))
+        elif layer.settled:
+            now = layer._replace(gamma=layer.gamma[:, step], beta=layer.beta[:, step])  # (R, C)
+        s, cache = linear(np.concatenate([x[:, :, step], state], axis=2), layer.weight, layer.bias)
+        z, a, state, norm_cache = unit(config, s, now, norm_batch, phi)
+        seen.append((z, a, state))
+        caches.append((cache, norm_cache))
+    z, a, out = (np.stack(parts, axis=2) for parts in zip(*seen, strict=True))
+    linears, norms = zip(*caches, strict=True)
+    return out, Trace(z, a, linears, norms if norms[0] is not None else None, None)
+
+
+def unroll_backward(
+    config: RunConfig, dy: Array, layer: Trace, gradient: Layer, phi: Activation
+) -> tuple[Array, Array]:
+    """`unroll` the way back: dz (R, N, T, C) and dx (R, N, T, I)."""
+    _, weight = layer.linear[0]
+    inputs = weight.shape[1] - weight.shape[2]
+    dz, ds = np.empty(layer.z.shape, dy.dtype), np.empty(layer.z.shape, dy.dtype)
+    dx = np.empty((*dy.shape[:3], inputs), dy.dtype)
+    dstate: Any = 0
+    total: dict[str, Array] = {}
+    for step in reversed(range(dy.shape[2])):
+        z, a = layer.z[:, :, step], layer.a[:, :, step]
+        now = Trace(z, a, None, layer.norm and layer.norm[step], None)
+        dz[:, :, step], here, affine = unit_backward(config, dy[:, :, step] + dstate, now, phi)
+        ds[:, :, step] = here
+        total = {name: array + total.get(name, 0) for name, array in affine.items()}
+        both = np.matmul(here, weight.mT)
+        dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:]
+    write(gradient, total)
+    joined = np.stack([x for x, _ in layer.linear], axis=2)
+    replicas, samples, steps = dy.shape[:3]
+    flat = (replicas, samples * steps)
+    linear_backward(
+        ds.reshape(*flat, weight.shape[2]), (joined.reshape(*flat, weight.shape[1]), weight), gradient.weight,
+        gradient.bias, need_dx=False,
+    )  # fmt: skip
+    return dz, dx

@@ -1,0 +1,116 @@
+"""What follows a layer's linear map: its norm, with noise behind it, and its activation, in either order."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+from ..norms.axes import in_training
+from ..norms.core import Cache, normalize, normalize_backward
+from ..norms.statistics import Array
+from ..norms.table import NORMS
+from .config import RunConfig
+from .layers import Activation
+from .parameters import Layer
+
+
+class Trace(NamedTuple):
+    """What one hidden layer leaves behind: z enters the activation, a leaves it.
+
+    Of a recurrent layer ``linear`` and ``norm`` hold one entry for each of its steps.
+    """
+
+    z: Array
+    a: Array
+    linear: Any
+    norm: Any
+    noise: Any  # what the norm's output was multiplied by
+
+
+def unit(
+    config: RunConfig,
+    s: Array,
+    layer: Layer,
+    norm_batch: int,
+    phi: Activation,
+    noise: tuple[Array, Array] | None = None,
+) -> tuple[Array, Array, Array, Any]:
+    """What follows a linear map: what enters the activation, what leaves it, the layer's output."""
+    if config.placement == "before":
+        z, cache = _norm(config, s, layer, norm_batch, noise)
+        a = phi.forward(z)
+        return z, a, a, cache
+    a = phi.forward(s)
+    y, cache = _norm(config, a, layer, norm_batch, noise)
+    return s, a, y, cache
+
+
+def _norm(
+    config: RunConfig, x: Array, layer: Layer, norm_batch: int, noise: tuple[Array, Array] | None
+) -> tuple[Array, Any]:
+    """What stands where ``layer`` has its norm: the norm, if there is one, and the noise, if there is any."""
+    y, cache = x, None
+    if layer.settled:
+        shape = (len(x), *(1,) * (x.ndim - 2), -1)
+        y = x * layer.gamma.reshape(shape) + layer.beta.reshape(shape)
+    elif layer.gamma is not None:
+        y, cache = _normalize(config, x, layer, norm_batch)
+    if noise is not None:
+        y = y * noise[0] + noise[1]
+    return y, cache
+
+
+def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tuple[Array, Any]:
+    norm = NORMS[config.norm]
+    if norm.pair is not None:
+        replicas, samples, channels = *x.shape[:2], x.shape[-1]
+        seen = x.reshape(replicas, samples, -1, channels)
+        learned = {"gamma": layer.gamma, "beta": layer.beta, **(layer.extra or {})}
+        learned = {name: array[:, :, None] for name, array in learned.items()}
+        running = layer.running and tuple(array[:, :, None] for array in layer.running)
+        y, cache = norm.pair[0](seen, learned, config, running)
+        return y.reshape(x.shape), cache
+    how = in_training(config.norm, x.shape, config.groups, norm_batch)
+    gamma, beta = (a if a is None else a.reshape(len(x), *how.affine[1:]) for a in (layer.gamma, layer.beta))
+    y, cache = normalize(x.reshape(how.shape), how.reduced, gamma, beta, config.eps, norm.centre)
+    return y.reshape(x.shape), cache
+
+
+def unit_backward(
+    config: RunConfig, dy: Array, layer: Trace, phi: Activation, dstream: Array | None = None
+) -> tuple[Array, Array, dict[str, Array]]:
+    """From the gradient of `unit`'s output: those of z and s, and of the norm's parameters, by name.
+
+    ``dstream`` is the gradient of what else z goes into.
+    """
+    affine: dict[str, Array] = {}
+    before = config.placement == "before"
+    if not before:
+        dy, affine = _norm_backward(config, dy, layer)
+    dz = phi.slope(layer.z, layer.a)
+    dz *= dy
+    if dstream is not None:
+        dz += dstream
+    if not before:
+        return dz, dz, affine
+    ds, affine = _norm_backward(config, dz, layer)
+    return dz, ds, affine
+
+
+def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, dict[str, Any]]:
+    if layer.noise is not None:
+        dy = dy * layer.noise
+    if layer.norm is None:
+        return dy, {}
+    if not isinstance(layer.norm, Cache):
+        dx, affine = NORMS[config.norm].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
+        return dx.reshape(dy.shape), affine
+    used: Any = layer.norm.xhat if layer.norm.source is None else layer.norm.source[0]
+    dx, dgamma, dbeta = normalize_backward(dy.reshape(used.shape), layer.norm)  # by groups, norm batches
+    return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
+
+
+def write(gradient: Layer, affine: dict[str, Array]) -> None:
+    """Write a norm's gradients, by name, where they belong."""
+    for name, array in affine.items():
+        place = getattr(gradient, name) if name in ("gamma", "beta") else gradient.extra[name]
+        place[:] = array if array.shape == place.shape else array.reshape(place.shape)

@@ -1,0 +1,66 @@
+"""Norms, forward and backward: checked ones for everybody, bare ones for training.
+
+To be read in the order of the papers: `plain` (ten lines each way), `statistics`, `core` (normalize, scale
+and shift, backward), `public`, and what is more than a choice of axes: `corrected`, `elementwise` and
+`weights`. The last four fill the table, each with its own rows and in this order.
+"""
+
+from .calls import norm_backward, relative_backward
+from .core import Cache, normalize, normalize_backward
+from .public import (
+    batch_norm,
+    batch_norm_inference,
+    ghost_batch_norm,
+    group_norm,
+    instance_norm,
+    layer_norm,
+    rms_norm,
+)
+
+# isort: split
+from .corrected import batch_renorm, running_norm
+
+# isort: split
+from .elementwise import dynamic_tanh, filter_response_norm
+
+# isort: split
+from .folding import fold_batch_norm
+from .statistics import RunningStats
+from .table import NORMS, Norm
+from .weights import (
+    spectral_norm,
+    spectral_norm_backward,
+    weight_norm,
+    weight_norm_backward,
+    weight_standardization,
+    weight_standardization_backward,
+)
+
+__all__ = [
+    "NORMS",
+    "Cache",
+    "Norm",
+    "RunningStats",
+    "batch_norm",
+    "batch_norm_inference",
+    "batch_renorm",
+    "dynamic_tanh",
+    "filter_response_norm",
+    "fold_batch_norm",
+    "ghost_batch_norm",
+    "group_norm",
+    "instance_norm",
+    "layer_norm",
+    "norm_backward",
+    "normalize",
+    "normalize_backward",
+    "relative_backward",
+    "rms_norm",
+    "running_norm",
+    "spectral_norm",
+    "spectral_norm_backward",
+    "weight_norm",
+    "weight_norm_backward",
+    "weight_standardization",
+    "weight_standardization_backward",
+]

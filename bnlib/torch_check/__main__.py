@@ -1,0 +1,5 @@
+"""``python -m bnlib.torch_check``: see `check`."""
+
+from .check import main
+
+main()
