@@ -9,7 +9,7 @@ import numpy as np
 
 from bnlib.data import load
 from bnlib.lessons.inference import SHOWN, expected_gap
-from bnlib.norms.statistics import RunningStats
+from bnlib.norms.running import RunningStats
 from book import figure as fig
 from book.batch import SOURCES
 from book.chapter import Light, Numbers

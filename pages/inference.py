@@ -9,7 +9,7 @@ from bnlib import RunConfig
 from bnlib.lessons import clinic, inference
 from bnlib.networks import network
 from bnlib.networks.inference import inference_layers
-from bnlib.norms.statistics import RunningStats
+from bnlib.norms.running import RunningStats
 from bnlib.training import evaluation
 from book.chapter import Asked, Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import EPS_STOPS, Control, Values

@@ -19,7 +19,8 @@ from ..networks.config import RunConfig
 from ..networks.inference import batch_moments, inference_layers
 from ..networks.network import by_batch_statistics, forward
 from ..networks.parameters import one_of
-from ..norms.statistics import Array, RunningStats
+from ..norms.running import RunningStats
+from ..norms.statistics import Array
 from ..training.evaluation import corrected, precise
 from ..training.train import Run, advance, start
 

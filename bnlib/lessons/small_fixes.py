@@ -13,7 +13,8 @@ from ..networks.config import RunConfig
 from ..networks.layers import cross_entropy, linear, linear_backward
 from ..networks.parameters import Layer, in_layers, plan
 from ..norms.corrected import renorm_backward, renorm_forward
-from ..norms.statistics import Array, RunningStats
+from ..norms.running import RunningStats
+from ..norms.statistics import Array
 from ..training.evaluation import precise
 from ..training.optimizer import gradient_to_update
 from ..training.train import Run, advance, start

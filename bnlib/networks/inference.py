@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from ..norms.statistics import Array, RunningStats, averager
+from ..norms.running import RunningStats
+from ..norms.statistics import Array, averager
 from ..norms.table import NORMS
 from .config import RunConfig
 from .parameters import Layer, features, plan

@@ -25,7 +25,7 @@ from .elementwise import dynamic_tanh, filter_response_norm
 
 # isort: split
 from .folding import fold_batch_norm
-from .statistics import RunningStats
+from .running import RunningStats
 from .table import NORMS, Norm
 from .weights import (
     spectral_norm,

@@ -23,7 +23,8 @@ from ..networks.layers import cross_entropy
 from ..networks.network import forward, there_and_back
 from ..networks.parameters import in_layers, plan, set_affine
 from ..networks.units import Trace
-from ..norms.statistics import Array, RunningStats
+from ..norms.running import RunningStats
+from ..norms.statistics import Array
 from ..training import gan, train
 from ..training.train import Run
 from .twin import twin as twin

@@ -46,7 +46,8 @@ from ..networks.parameters import (
     weights_backward,
 )
 from ..networks.units import Trace
-from ..norms.statistics import Array, RunningStats
+from ..norms.running import RunningStats
+from ..norms.statistics import Array
 from . import recordings, telemetry
 from .optimizer import DIVERGENCE_RATIO, State, gradient_to_update
 

@@ -13,7 +13,8 @@ from ..networks.layers import ACTIVATIONS, cross_entropy
 from ..networks.network import by_batch_statistics, forward
 from ..networks.parameters import Layer, one_of, plan
 from ..networks.units import Trace
-from ..norms.statistics import Array, RunningStats
+from ..norms.running import RunningStats
+from ..norms.statistics import Array
 from .recordings import HISTOGRAM_EDGES, MOST_CONFIDENT, SURFACE_EDGES, VALIDATED, Frame, has_surface
 
 SATURATED_SLOPE = 0.05

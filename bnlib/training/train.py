@@ -24,7 +24,8 @@ from ..networks.parameters import (
     set_affine,
     weights_backward,
 )
-from ..norms.statistics import Array, RunningStats
+from ..norms.running import RunningStats
+from ..norms.statistics import Array
 from . import gan, recordings, telemetry
 from .optimizer import DIVERGENCE_RATIO, State, gradient_to_update
 

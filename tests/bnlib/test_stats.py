@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import bnlib
-from bnlib.norms.statistics import RunningStats, averager, moments
+from bnlib.norms.running import RunningStats
+from bnlib.norms.statistics import averager, moments
 
 AXES = [
     ((7,), (0,)),

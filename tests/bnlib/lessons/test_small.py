@@ -13,7 +13,7 @@ from bnlib import RunConfig, theory
 from bnlib.experiments.probes.passes import next_batch
 from bnlib.lessons import small, small_fixes
 from bnlib.networks.parameters import plan
-from bnlib.norms.statistics import RunningStats
+from bnlib.norms.running import RunningStats
 from bnlib.training.train import advance, start
 
 TINY = RunConfig(
