@@ -11,6 +11,7 @@ from book.chapter import Asked, Chapter, Choice, Passage, Scene, Source, View
 from book.controls import Control, Values
 from book.figure import INK, Figure, dots, faded, line, thumbnail
 from book.measures import GRADIENTS, MEASURES, POOLED, digit_figure
+from book.passages import NORM, PLAIN_NORM
 from book.rows import rows_figure
 from book.words import filled
 
@@ -345,12 +346,6 @@ def script(values: Values) -> str:
     return numpy_script(values, more, COLUMNS.get(scene, ()))
 
 
-_NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
-_NORM_BACKWARD = (
-    r"$\partial L / \partial x = (g - \overline{g} - \hat{x}\,\overline{g\,\hat{x}})"
-    r" / \sqrt{\sigma^2 + \epsilon}$ where $g = \gamma\,\partial L / \partial y$ and bars are means"
-)
-
 CHAPTER = Chapter(
     name="one_batch",
     title="One batch",
@@ -381,10 +376,12 @@ CHAPTER = Chapter(
     compute=compute,
     scenes=SCENES,
     code=(
-        Passage("Batch norm: all that share a channel share a mean and a variance", norms.batch_norm),
-        Passage(_NORM, norms.normalize),
-        Passage("From the gradient of y to that of x, γ and β", norms.norm_backward),
-        Passage(_NORM_BACKWARD, norms.normalize_backward),
+        *PLAIN_NORM,
+        Passage(
+            "What ran. Batch norm: all that share a channel share a mean and a variance", norms.batch_norm
+        ),
+        Passage("What ran, from the gradient of y to that of x, γ and β", norms.norm_backward),
+        *NORM,
     ),
     pytorch=pytorch,
     script=script,

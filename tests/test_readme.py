@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from pathlib import Path
 
 import pytest
+
+from bnlib.norms import plain
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -17,6 +20,11 @@ def test_its_python_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Non
     assert blocks
     for block in blocks:
         exec(compile(block, "README.md", "exec"), {})
+
+
+def test_its_norm_is_the_plain_one() -> None:
+    for function in (plain.forward, plain.backward):
+        assert inspect.getsource(function) in README
 
 
 def test_its_links_lead_somewhere() -> None:

@@ -4,20 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bnlib import NORMS, RunConfig, norms
+from bnlib import NORMS, RunConfig
 from bnlib.networks import conv, inference, layers, network, recurrent, units
 from bnlib.norms.axes import in_training
 from bnlib.training import gan, optimizer, train
 from book.chapter import Passage
 from book.controls import Values
+from book.passages import NORM, PLAIN_NORM
 
 from .lanes import lane_configs
 
-_NORM = r"$\hat{x} = (x - \mu) / \sqrt{\sigma^2 + \epsilon}$ and $y = \gamma\,\hat{x} + \beta$"
-_NORM_BACKWARD = (
-    r"$\partial L / \partial x = (g - \overline{g} - \hat{x}\,\overline{g\,\hat{x}})"
-    r" / \sqrt{\sigma^2 + \epsilon}$ where $g = \gamma\,\partial L / \partial y$ and bars are means"
-)
 _UPDATES = {
     "sgd": r"SGD, $w \leftarrow w - \eta\,\partial L / \partial w$",
     "momentum": r"momentum, $v \leftarrow 0.9\,v + \partial L / \partial w$ and $w \leftarrow w - \eta\,v$",
@@ -46,7 +42,9 @@ def lab_code(values: Values) -> list[Passage]:
     changed = [value for config in configs for _, name, value in config.edits if name == "weight_decay"]
     if any(_in_lanes(configs, "weight_decay") + changed):
         updates.append(r"with decay, weight matrices also lose $\lambda w$")
+    axes = [norm for norm in used if norm.shared]
     passages = [
+        *(PLAIN_NORM if axes else ()),
         Passage(
             "A step of training: batch, forward, loss, backward, update", gan.play if plays else train._learn
         ),
@@ -66,15 +64,13 @@ def lab_code(values: Values) -> list[Passage]:
     for kind, what, function in _CONNECTIONS:
         if kind in kinds:
             passages.append(Passage(what, function))
-    axes = [norm for norm in used if norm.shared]
     if axes:
         parts = [f"{norm.label}, {norm.summary}" for norm in axes]
         if any(config.norm_batch for config in configs):
             parts.append("in norm batches")
         passages += [
             Passage(f"Which numbers share μ and σ: {'; '.join(parts)}", in_training),
-            Passage(_NORM, norms.normalize),
-            Passage(_NORM_BACKWARD, norms.normalize_backward),
+            *NORM,
         ]
     for norm in used:
         if norm.pair:
