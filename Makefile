@@ -80,10 +80,11 @@ test: $(DEV) ## set up everything, check style and types, run all tests, those i
 	step browser-tests $(PY) -m pytest -n $(JOBS) --dist worksteal -m browser $(BROWSER); \
 	if [ -n "$$failed" ]; then printf '\nFailed:%s\n' "$$failed"; exit 1; fi
 
-lint: $(DEV) ## check style and types only
+lint: $(DEV) ## check style, types and imports only
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy
+	$(VENV)/bin/lint-imports --no-cache --no-logo
 	$(TSC)
 	$(BIOME)
 

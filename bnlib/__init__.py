@@ -18,9 +18,11 @@ from .norms import (
     batch_norm,
     batch_norm_inference,
     batch_renorm,
+    combine_moments,
     dynamic_tanh,
     filter_response_norm,
     fold_batch_norm,
+    frozen_batch_norm,
     ghost_batch_norm,
     group_norm,
     instance_norm,
@@ -29,6 +31,8 @@ from .norms import (
     relative_backward,
     rms_norm,
     running_norm,
+    sharded_backward,
+    sharded_batch_norm,
     spectral_norm,
     spectral_norm_backward,
     weight_norm,
@@ -52,6 +56,7 @@ __all__ = [
     "batch_norm",
     "batch_norm_inference",
     "batch_renorm",
+    "combine_moments",
     "convolve",
     "convolve_backward",
     "cost",
@@ -59,6 +64,7 @@ __all__ = [
     "experiments",
     "filter_response_norm",
     "fold_batch_norm",
+    "frozen_batch_norm",
     "ghost_batch_norm",
     "group_norm",
     "instance_norm",
@@ -68,6 +74,8 @@ __all__ = [
     "relative_backward",
     "rms_norm",
     "running_norm",
+    "sharded_backward",
+    "sharded_batch_norm",
     "spectral_norm",
     "spectral_norm_backward",
     "start",
@@ -89,3 +97,8 @@ def __getattr__(name: str) -> Any:
         if row.forward.__name__ == name:
             return row.forward
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """Return all names of the library, those of norms that were added to the table, too."""
+    return sorted({*globals(), *__all__, *(row.forward.__name__ for row in NORMS.values())})

@@ -52,7 +52,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def listing() -> str:
-    """The experiments, a line each, and what they said of which claims when they were last kept."""
+    """Return the experiments, a line each, and what they said of which claims when they were last kept."""
     from .experiments.found import found
 
     said = {name: found(name) for name in experiments.EXPERIMENTS}
@@ -64,7 +64,7 @@ def listing() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """The command line; returns the exit status: 0, 1 (something failed) or 2 (asked wrongly)."""
+    """Run the command line; return the exit status: 0, 1 (something failed) or 2 (asked wrongly)."""
     asked = _parser().parse_args(arguments)
     if asked.command is None:
         print(listing())
@@ -133,7 +133,7 @@ def _audit(names: Sequence[str], asked: argparse.Namespace) -> int:
 
 
 def run() -> int:
-    """The command line in a process of its own; ``| head`` or a full disk may cut its output off."""
+    """Run the command line as a program; ``| head`` or a full disk may cut its output off."""
     try:
         status = main()
         if sys.stdout is not None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from functools import lru_cache
 from importlib.util import find_spec
+from itertools import islice
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ DIGIT = (8, 8, 1)  # height, width and channels of an image
 DATASETS = ("digits", *PLANE, "groups")
 TRAIN_SIZES = dict.fromkeys(DATASETS, 1024) | {"digits": 1297, "groups": 2000}
 ORDERS = ("shuffled", "sorted", "pairs", "grouped")  # what RunConfig's batch_order can be
+LAST_BATCHES = ("straddle", "drop", "keep")  # what RunConfig's last_batch can be
 
 MODES = 8  # Gaussians of the ring
 
@@ -47,7 +49,7 @@ def load(
     samples: int = 0,
     standardized: bool = False,
 ) -> Dataset:
-    """The data set ``name`` as read-only arrays, the same ones at every call.
+    """Return the data set ``name`` as read-only arrays, the same ones at every call.
 
     "digits" are the 1797 images of 8 x 8 pixels that ship with scikit-learn (UCI "Optical Recognition
     of Handwritten Digits", Alpaydin & Kaynak 1998), pixels scaled to [0, 1], 1297 for training and 500
@@ -107,7 +109,7 @@ def _load(
 
 @lru_cache(maxsize=1)
 def _digits() -> Array:
-    """The digits' pixels and labels, a row each; parsing the file takes longer than all else here."""
+    """Parse the digits' pixels and labels, a row each; this takes longer than all else here."""
     return np.loadtxt(digits_file(), delimiter=",")
 
 
@@ -161,7 +163,7 @@ def _ring(rng: np.random.Generator, n: int) -> tuple[Array, Array]:
 
 
 def ring_centres() -> Array:
-    """Where the MODES Gaussians of "ring" have their means, (MODES, 2)."""
+    """Return the means of the MODES Gaussians of "ring", (MODES, 2)."""
     angle = 2 * np.pi * np.arange(MODES) / MODES
     return np.stack([np.cos(angle), np.sin(angle)], axis=1)
 
@@ -189,7 +191,7 @@ def _epoch_orders(samples: int, seeds: tuple[int, ...], epoch: int, together: in
 def batch_indices(
     samples: int, seeds: tuple[int, ...], position: int, count: int, together: int = 1
 ) -> Array:
-    """Which training samples come next, from ``position`` of the endless sample stream.
+    """Return which training samples come next, from ``position`` of the endless sample stream.
 
     The stream is one random permutation of the data set after another, an order of its own for each
     seed; with ``together``, of its runs of so many neighbours, into which it must divide. A pure function
@@ -203,6 +205,30 @@ def batch_indices(
     return order[:, start : start + count]
 
 
+def spans(samples: int, position: int, size: int, last: str) -> Iterator[tuple[int, int]]:
+    """Yield where each batch begins in the sample stream, from ``position`` on, and its number of samples.
+
+    Where fewer than ``size`` of the epoch's ``samples`` are left, ``last`` decides: a batch goes on into the
+    next epoch ("straddle"), begins with it ("drop"), or has fewer samples ("keep").
+    """
+    while True:
+        left = samples - position % samples
+        if last == "drop" and left < size:
+            position += left
+        count = min(size, left) if last == "keep" else size
+        yield position, count
+        position += count
+
+
+def position_after(samples: int, position: int, size: int, steps: int, last: str) -> int:
+    """Return the position in the sample stream after so many batches."""
+    if last == "straddle":
+        return position + steps * size
+    for start, count in islice(spans(samples, position, size, last), steps):
+        position = start + count
+    return position
+
+
 def batches(
     dataset: Dataset,
     seeds: tuple[int, ...],
@@ -211,24 +237,34 @@ def batches(
     steps: int,
     order: str = "shuffled",
     norm_batch: int = 0,
+    last: str = "straddle",
 ) -> Iterator[tuple[Array, Array]]:
-    """``steps`` batches from ``position`` of the stream on: x (seeds, size, features), labels (seeds, size).
+    """Yield ``steps`` batches from ``position`` on: x (seeds, size, features), labels (seeds, size).
 
     They are views of larger blocks, since fetching many small batches one by one would cost more. With
     another ``order`` than "shuffled", samples are laid out so that those which it brings together meet in a
-    norm batch, which is every (size / norm_batch)th sample (see `network.forward`).
+    norm batch, which is every (size / norm_batch)th sample (see `network.forward`). ``last``: see `spans`.
     """
-    together = norm_batch if order == "grouped" else 1
+    samples, together = len(dataset.y_train), norm_batch if order == "grouped" else 1
     per_block = max(1, _BLOCK // (size * max(1, len(seeds))))
+    walk = spans(samples, position, size, last)
     for first in range(0, steps, per_block):
-        count = size * min(per_block, steps - first)
-        indices = batch_indices(len(dataset.y_train), seeds, position + first * size, count, together)
+        block = list(islice(walk, min(per_block, steps - first)))
+        begin, end = block[0][0], sum(block[-1])
+        indices = batch_indices(samples, seeds, begin, end - begin, together)
+        parts = [slice(start - begin, start - begin + count) for start, count in block]
         if order != "shuffled":
-            rows = indices.reshape(-1, size)
-            if order != "grouped":
-                labels = dataset.y_train.take(rows) // (2 if order == "pairs" else 1)
-                rows = np.take_along_axis(rows, labels.argsort(axis=1, kind="stable"), axis=1)
-            indices = rows.reshape(-1, size // norm_batch, norm_batch).mT.reshape(indices.shape)
+            indices = indices.copy()
+            for part in parts:
+                indices[:, part] = _arranged(dataset, indices[:, part], order, norm_batch)
         x, labels = dataset.x_train.take(indices, axis=0), dataset.y_train.take(indices)
-        for start in range(0, count, size):
-            yield x[:, start : start + size], labels[:, start : start + size]
+        for part in parts:
+            yield x[:, part], labels[:, part]
+
+
+def _arranged(dataset: Dataset, rows: Array, order: str, norm_batch: int) -> Array:
+    """Return the indices of a batch (seeds, size) in the order in which `batches` lays them out."""
+    if order != "grouped":
+        labels = dataset.y_train.take(rows) // (2 if order == "pairs" else 1)
+        rows = np.take_along_axis(rows, labels.argsort(axis=1, kind="stable"), axis=1)
+    return rows.reshape(len(rows), -1, norm_batch).mT.reshape(rows.shape)

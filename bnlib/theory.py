@@ -29,37 +29,37 @@ def _check(name: str, m: int, least: int = 1) -> None:
 
 
 def batch_mean_variance(m: int) -> float:
-    """Variance of the batch mean in units of sigma^2."""
+    """Return the variance of the batch mean in units of sigma^2."""
     _check("batch_mean_variance", m)
     return 1 / m
 
 
 def batch_var_mean(m: int) -> float:
-    """E[s2_b] in units of sigma^2; Bessel's correction undoes it."""
+    """Return E[s2_b] in units of sigma^2; Bessel's correction undoes it."""
     _check("batch_var_mean", m)
     return (m - 1) / m
 
 
 def batch_var_variance(m: int) -> float:
-    """Variance of s2_b in units of sigma^4; Gaussian."""
+    """Return the variance of s2_b in units of sigma^4; Gaussian."""
     _check("batch_var_variance", m)
     return 2 * (m - 1) / m / m
 
 
 def batch_std_mean(m: int) -> float:
-    """E[s_b] in units of sigma; Gaussian."""
+    """Return E[s_b] in units of sigma; Gaussian."""
     _check("batch_std_mean", m)
     return sqrt(2 / m) * exp(lgamma(m / 2) - lgamma((m - 1) / 2)) if m > 1 else 0.0
 
 
 def inverse_std_mean(m: int) -> float:
-    """E[1/s_b] in units of 1/sigma; Gaussian, infinite for m <= 2, and with infinite variance for m=3."""
+    """Return E[1/s_b] in units of 1/sigma; Gaussian, infinite for m <= 2, its variance for m=3."""
     _check("inverse_std_mean", m)
     return sqrt(m / 2) * exp(lgamma(m / 2 - 1) - lgamma((m - 1) / 2)) if m > 2 else inf
 
 
 def inverse_var_mean(m: int) -> float:
-    """E[1/s2_b] in units of 1/sigma^2; Gaussian, infinite for m <= 3, with infinite variance for m=4, 5."""
+    """Return E[1/s2_b] in units of 1/sigma^2; Gaussian, infinite for m <= 3, its variance for m=4, 5."""
     _check("inverse_var_mean", m)
     return m / (m - 3) if m > 3 else inf
 
@@ -68,7 +68,7 @@ def inverse_var_mean(m: int) -> float:
 
 
 def xhat_cdf(x: Array, m: int) -> Array:
-    """Share of the x-hats of Gaussian batches of m at or below `x`, eps=0.
+    """Return the share of the x-hats of Gaussian batches of m at or below `x`, eps=0.
 
     The density is proportional to ``(1 - x^2 / (m-1)) ** ((m-4)/2)`` within ±sqrt(m-1): arcsine for m=3,
     uniform for 4, a semicircle for 5, towards the normal one for large m (Thompson 1935: x-hat is a function
@@ -91,13 +91,13 @@ def xhat_cdf(x: Array, m: int) -> Array:
 
 
 def xhat_kurtosis(m: int) -> float:
-    """Kurtosis E[xhat^4]; Gaussian. Elementary: the fourth moment of the density in `xhat_cdf`."""
+    """Return the kurtosis E[xhat^4]; Gaussian. The fourth moment of the density in `xhat_cdf`."""
     _check("xhat_kurtosis", m, 2)
     return 3 * (m - 1) / (m + 1)
 
 
 def xhat_bound(m: int) -> float:
-    """The largest possible |x-hat|, which a batch with one number unlike all others attains.
+    """Return the largest possible |x-hat|, which a batch with one number unlike all others attains.
 
     Elementary: x-hat sums to 0 and its squares to m. (With the unbiased variance: (m-1) / sqrt(m).)
     """
@@ -106,7 +106,7 @@ def xhat_bound(m: int) -> float:
 
 
 def xhat_correlation(m: int) -> float:
-    """Correlation of two x-hats of a batch, whatever exchangeable numbers; they repel each other.
+    """Return the correlation of two x-hats of a batch, of any exchangeable numbers; it is negative.
 
     Elementary: 0 = E[(sum of x-hat)^2] = m + m (m-1) correlation.
     """
@@ -115,7 +115,7 @@ def xhat_correlation(m: int) -> float:
 
 
 def pair_xhat(gap: Array, eps: float) -> Array:
-    """x-hat of the first of m=2 numbers, ``gap`` = first - second: ``gap / sqrt(gap^2 + 4 eps)``.
+    """Return x-hat of the first of m=2 numbers, ``gap`` = first - second: ``gap / sqrt(gap^2 + 4 eps)``.
 
     The second's is its negative. Elementary: the standard deviation is |gap| / 2.
     """
@@ -123,7 +123,7 @@ def pair_xhat(gap: Array, eps: float) -> Array:
 
 
 def pair_slope(gap: Array, eps: float) -> Array:
-    """Derivative of the first x-hat by the first of m=2 numbers: ``4 eps / (gap^2 + 4 eps)^(3/2)``.
+    """Return the derivative of the first x-hat by the first of m=2: ``4 eps / (gap^2 + 4 eps)^(3/2)``.
 
     With eps=0 it is 0: a batch of two lets no gradient pass. Elementary: the derivative of `pair_xhat`.
     """
@@ -132,7 +132,7 @@ def pair_slope(gap: Array, eps: float) -> Array:
 
 
 def output_spread(std: Array, eps: float) -> Array:
-    """Standard deviation of x-hat where x has `std`: ``std / sqrt(std^2 + eps)``, 1 without eps."""
+    """Return the deviation of x-hat where x has `std`: ``std / sqrt(std^2 + eps)``, 1 without eps."""
     return std / np.maximum(np.sqrt(std * std + eps), np.finfo(float).tiny)
 
 
@@ -140,7 +140,7 @@ def output_spread(std: Array, eps: float) -> Array:
 
 
 def gradient_share(m: int, var: float, eps: float) -> float:
-    """Expected share of a random gradient's energy that passes back through batch norm.
+    """Return the expected share of a random gradient's energy that passes back through batch norm.
 
     Of the m directions the one of equal numbers is lost, the one along x-hat keeps eps / (var + eps), all
     others pass, each times gamma / sqrt(var + eps), which is left out here: (m-2)/m for eps=0. From the
@@ -151,7 +151,7 @@ def gradient_share(m: int, var: float, eps: float) -> float:
 
 
 def jacobian_eigenvalues(m: int, var: float, eps: float) -> Array:
-    """The m eigenvalues of the symmetric matrix d xhat / d x of a batch of biased variance `var`, ascending.
+    """Return the m eigenvalues of the symmetric d xhat / d x of a batch of biased variance `var`, ascending.
 
     Their eigenvectors: equal numbers (0), x-hat, and all directions at right angles to both. gamma
     multiplies them. From the backward equations of Ioffe & Szegedy 2015, section 3.
@@ -166,7 +166,7 @@ def jacobian_eigenvalues(m: int, var: float, eps: float) -> Array:
 
 
 def squared_gradient_bound(gradient: Array, xhat: Array, std: Array, gamma: Array | float = 1.0) -> Array:
-    """What the squared norm of the gradient by x is at most, from that by y: shapes (m, ...) give (...).
+    """Bound the squared norm of the gradient by x, from that by y: shapes (m, ...) give (...).
 
     ``(gamma / std)^2 (|g|^2 - <1, g>^2 / m - <g, xhat>^2 / m)``, with std = sqrt(var + eps). Santurkar et
     al. 2018, Theorem 4.1; with the same g on both sides it is an equality for eps=0. (Copies that print
@@ -182,7 +182,7 @@ def squared_gradient_bound(gradient: Array, xhat: Array, std: Array, gamma: Arra
 
 
 def gradient_growth_linear(m: int, width: float = inf) -> float:
-    """Growth of the *squared* gradient norm per layer of a linear network with batch norm.
+    """Return the growth of the *squared* gradient norm per layer of a linear network with batch norm.
 
     Towards the input, at initialization, without skip connections, gamma=1, beta=0, eps=0; infinite for
     m <= 3. Yang et al. 2019, for infinite width. Of a centred gradient (m-2) / (m-1) passes, times
@@ -198,7 +198,7 @@ def gradient_growth_linear(m: int, width: float = inf) -> float:
 
 
 def gradient_growth_relu(m: int) -> float:
-    """`gradient_growth_linear` with ReLU after every norm: from m=4 falling to `RELU_GROWTH`, never to 1.
+    """Return `gradient_growth_linear` with ReLU after every norm: from m=4 it falls to `RELU_GROWTH`.
 
     Yang et al. 2019. J(c) = 2 E[relu(u) relu(v)], for standard Gaussians u, v of correlation c, is the
     arc-cosine kernel of Cho & Saul 2009; two numbers of a batch have c = `xhat_correlation`.
@@ -212,7 +212,7 @@ def gradient_growth_relu(m: int) -> float:
 
 
 def trainable_depth(growth: float) -> float:
-    """About how many layers can be trained if the squared gradient norm grows by `growth` in each.
+    """Return about how many layers can be trained if the squared gradient norm grows by `growth` in each.
 
     16 times the depth over which it grows by a factor e. Yang et al. 2019.
     """
@@ -220,7 +220,7 @@ def trainable_depth(growth: float) -> float:
 
 
 def residual_second_moment(blocks: int, normalized: bool = True) -> float:
-    """E[h^2] of a residual stream that starts at 1, after `blocks` times h + branch(h), at initialization.
+    """Return E[h^2] of a residual stream from 1 on, after `blocks` times h + branch(h), untrained.
 
     A normalized branch adds 1, its share 1 / (blocks + 1) (De & Smith 2020); one that keeps the second moment
     of what it gets (He et al. 2015) doubles it.
@@ -229,7 +229,7 @@ def residual_second_moment(blocks: int, normalized: bool = True) -> float:
 
 
 def residual_gradient_growth(m: int, block: int, start: float = 1.0) -> float:
-    """Growth of the squared gradient norm through a block h + W relu(norm(h)), the first being 1.
+    """Return the growth of the squared gradient norm through a block h + W relu(norm(h)), from 1 on.
 
     Batch norm, wide layers, He weights; towards the input, at initialization. What comes back through the
     skip connection is the gradient as it is. What comes back through the branch would have grown by
@@ -242,7 +242,7 @@ def residual_gradient_growth(m: int, block: int, start: float = 1.0) -> float:
 
 
 def block_gradient(block: int, inside: bool = True) -> float:
-    """Squared norm of the gradient of a residual block's weights at initialization, in units of width / 2.
+    """Return the squared gradient norm of a residual block's weights, untrained, in units of width / 2.
 
     Of W in h + W relu(norm(h)) if the norm is ``inside`` the branch, in norm(h + W relu(h)) if not. Layer or
     RMS norm, wide layers, He weights; the stream begins at E[h^2] = 1; the gradient of the logits is random
@@ -259,28 +259,28 @@ def block_gradient(block: int, inside: bool = True) -> float:
 
 
 def running_mean_expected(steps: float, momentum: float, mean: float) -> float:
-    """Expected running mean after `steps` batches with this mean; it starts at 0."""
+    """Return the expected running mean after `steps` batches with this mean; it starts at 0."""
     start: float = momentum**steps  # the weight the start still has
     return (1 - start) * mean
 
 
 def running_var_expected(steps: float, momentum: float, var: float) -> float:
-    """Expected running variance, which starts at 1; `var` is the expected *unbiased* batch variance."""
+    """Return the expected running variance, from 1 on; `var` is the expected *unbiased* batch variance."""
     return 1 + running_mean_expected(steps, momentum, var - 1)
 
 
 def running_mean_variance(momentum: float, variance: float, steps: float = inf) -> float:
-    """Variance of the running mean if that of batch means is `variance`, after `steps` or in the end."""
+    """Return the running mean's variance if that of batch means is `variance`, after `steps` or at last."""
     return running_mean_expected(2 * steps, momentum, variance) / running_window(momentum)
 
 
 def running_window(momentum: float) -> float:
-    """How many batches a plain average of the same variance spans: 19 for 0.9."""
+    """Return how many batches a plain average of the same variance spans: 19 for 0.9."""
     return (1 + momentum) / (1 - momentum)
 
 
 def running_lag(momentum: float) -> float:
-    """By how many steps the running mean trails a mean that changes steadily: 9 for 0.9."""
+    """Return by how many steps the running mean trails a mean that changes steadily: 9 for 0.9."""
     return momentum / (1 - momentum)
 
 
@@ -288,7 +288,7 @@ def running_lag(momentum: float) -> float:
 
 
 def combine_shards(means: Array, variances: Array, counts: Array) -> tuple[Array, Array]:
-    """Mean and biased variance of all data from those of shards of any size (SyncBN).
+    """Return mean and biased variance of all data from those of shards of any size (SyncBN).
 
     Shapes (shards, ...) and (shards,) give (...). Elementary: the variance within plus that between, which
     is ``sum n_k (s2_k + mean_k^2) / n - mean^2`` without its cancellation.
@@ -298,7 +298,7 @@ def combine_shards(means: Array, variances: Array, counts: Array) -> tuple[Array
 
 
 def precise_stats(means: Array, variances: Array) -> tuple[Array, Array]:
-    """Population statistics from equal batches, (batches, ...) to (...): PreciseBN, Wu & Johnson 2021.
+    """Return population statistics of equal batches, (batches, ...) to (...): PreciseBN (Wu & Johnson 2021).
 
     ``E[mean_b]`` and ``E[mean_b^2 + s2_b] - E[mean_b]^2``: those of all batches taken as one, biased. An
     average of `variances` alone lacks the variance between batches.
@@ -311,22 +311,22 @@ def precise_stats(means: Array, variances: Array) -> tuple[Array, Array]:
 
 
 def rescaled_gradient(gradient: Array, scale: float) -> Array:
-    """The gradient at ``scale * W`` from that at W, scale > 0."""
+    """Return the gradient at ``scale * W`` from that at W, scale > 0."""
     return gradient / scale
 
 
 def equivalent_pair(lr: float, weight: Array, scale: float) -> tuple[float, Array]:
-    """Learning rate and weights that give the same function at every step; divide weight decay by scale^2."""
+    """Return rate and weights that give the same function at every step; weight decay goes by 1/scale^2."""
     return scale**2 * lr, scale * weight
 
 
 def next_weight_norm(norm: float, gradient_norm: float, lr: float, weight_decay: float = 0.0) -> float:
-    """|W| after a step of SGD: ``|W+|^2 = (1 - lr weight_decay)^2 |W|^2 + lr^2 |gradient|^2``."""
+    """Return |W| after a step of SGD: ``|W+|^2 = (1 - lr weight_decay)^2 |W|^2 + lr^2 |gradient|^2``."""
     return hypot((1 - lr * weight_decay) * norm, lr * gradient_norm)
 
 
 def equilibrium_norm(unit_gradient: float, lr: float, weight_decay: float, momentum: float = 0.0) -> float:
-    """|W| where weight decay and gradients balance: ``|W|^4 = lr G^2 / (2 weight_decay (1 - momentum))``.
+    """Return |W| where decay and gradients balance: ``|W|^4 = lr G^2 / (2 weight_decay (1 - momentum))``.
 
     To first order in lr * weight_decay, for gradients independent from step to step. G, `unit_gradient`, is
     their root mean square norm at |W|=1, that is, of |gradient| |W|. `momentum` is the optimizer's, PyTorch's
@@ -336,12 +336,12 @@ def equilibrium_norm(unit_gradient: float, lr: float, weight_decay: float, momen
 
 
 def equilibrium_angle(lr: float, weight_decay: float, momentum: float = 0.0) -> float:
-    """Root mean square angle, in radians, by which W turns in a step at `equilibrium_norm`; see there."""
+    """Return the root mean square angle, in radians, by which W turns in a step at `equilibrium_norm`."""
     return sqrt(2 * lr * weight_decay / (1 + momentum))
 
 
 def power_iteration_ratio(first: float, second: float, vector: bool = False) -> float:
-    """By what an iteration of spectral norm multiplies the error of its sigma, or of its `vector`.
+    """Return by what an iteration of spectral norm multiplies the error of its sigma, or of its `vector`.
 
     From the two largest singular values, once all others are forgotten. Elementary: W W' multiplies the
     vector's component along the second by (second / first)^2 of that along the first, and sigma, which is

@@ -73,7 +73,6 @@ def through(x: Any, g: Any, eps: float, arm: tuple[bool, bool]) -> Unit:
     columns = (np.reshape(array, (1, -1, 1)).astype(float) for array in (x, g))
     z, upstream = columns
     _, cache = normalize(z, (1,), None, None, eps)
-    assert cache.xhat is not None
     dx = gradients.through_norm(upstream, cache, *arm)
     return Unit(cache.xhat[0, :, 0], (upstream * cache.rstd)[0, :, 0], dx[0, :, 0], float(cache.var[0, 0, 0]))
 

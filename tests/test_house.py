@@ -1,41 +1,23 @@
 """The house's own rules: which room may import which, what an import may cost, how long a page may be."""
 
 import ast
+import itertools
+import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+import grimp
 import pytest
 
 from book.registry import chapters
+from tests.house import copy_of_the_house
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOMS = ("app", "pages", "ui", "static", "live", "book", "bnlib")
-
-ARROWS = {
-    "app": {"pages", "ui", "live", "book", "bnlib"},
-    "pages": {"book", "bnlib"},  # and ui where Streamlit runs the file
-    "ui": {"ui", "book", "bnlib"},  # and live.messages, nothing else of live
-    "static": {"static", "live", "book", "bnlib"},  # nobody needs it
-    "live": {"live", "book", "bnlib"},
-    "book": {"book", "bnlib"},
-    "bnlib": {"bnlib"},
-}
-NUMPY_ONLY = {"pages", "book", "bnlib"}
-SCREEN = {"streamlit", "plotly"}
-# What a module of bnlib may call in when it is asked for more than NumPy can: inside a function only.
-GUESTS = {
-    **dict.fromkeys(["bnlib.costs", "bnlib.referee", "bnlib.twin"], {"torch"}),
-    **{"bnlib.sweep": {"distributed"}, "bnlib.experiments.figures": {"plotly"}},
-}
 
 
 def modules_of(room: str) -> list[Path]:
-    if room == "app":
-        return [ROOT / "app.py"]
     return sorted((ROOT / room).rglob("*.py"))
 
 
@@ -44,267 +26,220 @@ def name_of(path: Path) -> str:
     return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
 
 
-# --- the arrows -----------------------------------------------------------------------------------------
+# --- the arrows: contracts in pyproject.toml ------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Import:
-    target: str  # dotted; "from live import messages" counts as live.messages
-    line: int
-    lazy: bool  # inside a function, so that importing the module does not cost it
-    alone: bool = False  # under a test for "__main__": runs where the file is the program, nowhere else
-    typing: bool = False  # for type checkers only
+def linted(house: Path) -> subprocess.CompletedProcess[str]:
+    """Check the contracts of a house; what it prints tells the strays."""
+    program = "from importlinter.cli import lint_imports_command as lint; lint(['--no-cache', '--no-logo'])"
+    # -E: no PYTHONPATH, since pages/ of two houses would be one namespace.
+    return subprocess.run([sys.executable, "-E", "-c", program], cwd=house, capture_output=True, text=True)
 
 
-GUARDS = {"__name__ == '__main__'": "alone", "TYPE_CHECKING": "typing"}
+def test_arrows_run_one_way():
+    answer = linted(ROOT)
+    assert answer.returncode == 0, answer.stdout + answer.stderr
 
 
-def how_inside(node: ast.AST, child: ast.AST, how: dict[str, bool]) -> dict[str, bool]:
-    """Say when a part of ``node`` runs, given when ``node`` does."""
-    if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-        return how | {"lazy": True}
-    if isinstance(node, ast.If) and child in node.body and (guard := GUARDS.get(ast.unparse(node.test))):
-        return how | {guard: True}
-    return how
+# Lines that break a contract: the module that they are written into, and what it is then told to import.
+STRAYS = {
+    "rooms": [
+        ("book.words", "from pages import home", "pages.home"),
+        ("book.words", "from live.session import Session", "live.session"),
+        ("book.words", "import static.shell", "static.shell"),
+        ("bnlib.theory", "from book.words import brief", "book.words"),
+        ("live.wire", "from static.hand import WorkerHand", "static.hand"),
+        ("live.wire", "from pages import home", "pages.home"),
+        ("live.wire", "import ui.code", "ui.code"),
+        ("static.keep", "from ui import assets", "ui.assets"),
+        ("static.keep", "from pages import home", "pages.home"),
+        ("ui.code", "import pages.home", "pages.home"),
+        ("pages.home", "def f():\n    from static import shell", "static.shell"),
+    ],
+    "app": [
+        ("ui.code", "import app", "app"),
+        ("live.desk", "from bnlib.sweep import sweep", "bnlib.sweep"),
+        ("bnlib.experiments.report", "from .. import forecast", "bnlib.forecast"),
+    ],
+    "chapters": [("pages.home", "from live.messages import Request", "live.messages")],
+    "messages": [
+        ("ui.code", "from live.desk import Desk", "live.desk"),
+        ("ui.main", "from live import *", "live"),
+    ],
+    "screen": [
+        ("live.wire", "import plotly.graph_objects as go", "plotly"),
+        ("static.keep", "def f():\n    import streamlit", "streamlit"),
+    ],
+    "torch": [
+        ("bnlib.norms.core", "def f():\n    import torch", "torch"),
+        ("live.torch_process", "import torch", "torch"),
+        ("pages.home", "from torch import nn", "torch"),
+    ],
+    "numpy": [
+        ("bnlib.data", "try:\n    import sklearn\nexcept ImportError:\n    pass", "sklearn"),
+        ("bnlib.training.train", "def f():\n    from distributed import Client", "distributed"),
+        ("bnlib.experiments.report", "def f():\n    import plotly", "plotly"),
+        ("book.export", "import streamlit", "streamlit"),
+        ("pages.home", "import pandas", "pandas"),
+    ],
+    "library": [
+        ("bnlib.norms.axes", "from ..networks import config", "bnlib.networks.config"),
+        ("bnlib.norms.checks", "from .. import theory", "bnlib.theory"),
+        ("bnlib.networks.layers", "import bnlib", "bnlib"),
+        ("bnlib.training.gan", "from ..experiments import probes", "bnlib.experiments.probes"),
+        ("bnlib.training.gan", "from ..torch_check import check", "bnlib.torch_check.check"),
+        ("bnlib.jobs.work", "from ..experiments import model", "bnlib.experiments.model"),
+        ("bnlib.experiments.nulls", "from ..torch_check import twin", "bnlib.torch_check.twin"),
+    ],
+    "sweeps": [
+        ("bnlib.jobs.store", "from ..training.train import Run", "bnlib.training.train"),
+        ("bnlib.jobs.store", "from .work import Work", "bnlib.jobs.work"),
+        ("bnlib.jobs.sweep", "from ..networks.network import forward", "bnlib.networks.network"),
+    ],
+    "circles": [("bnlib.norms.statistics", "from .core import normalize", "bnlib.norms.core")],
+}  # fmt: skip
 
 
-def imports_in(source: str, module: str, is_package: bool = False) -> Iterator[Import]:
-    """Every import of a module, whether it runs at once, lazily, for type checkers or by name."""
-
-    def visit(node: ast.AST, how: dict[str, bool]) -> Iterator[Import]:
-        if isinstance(node, ast.Import):
-            for alias in node.names:
-                yield Import(alias.name, node.lineno, **how)
-        elif isinstance(node, ast.ImportFrom):
-            base = node.module or ""
-            if node.level:
-                package = module.split(".")
-                package = package[: len(package) - node.level + is_package]
-                base = ".".join([*package, *([base] if base else [])])
-            for alias in node.names:
-                yield Import(base if alias.name == "*" else f"{base}.{alias.name}", node.lineno, **how)
-        elif isinstance(node, ast.Call) and node.args and isinstance(node.args[0], ast.Constant):
-            called = ast.unparse(node.func).rpartition(".")[2]
-            if called in ("import_module", "__import__") and isinstance(node.args[0].value, str):
-                yield Import(node.args[0].value, node.lineno, **how)
-        for child in ast.iter_child_nodes(node):
-            yield from visit(child, how_inside(node, child, how))
-
-    yield from visit(ast.parse(source), {"lazy": False})
+def test_arrows_against_the_stream_are_seen(tmp_path):
+    """All at once in a copy of the house: each contract is broken, and each stray is told."""
+    house = copy_of_the_house(tmp_path)
+    (house / "bnlib" / "extra.py").write_text('"""A module that no layer names."""\n')
+    for module, lines, _ in itertools.chain(*STRAYS.values()):
+        with (house / module.replace(".", "/")).with_suffix(".py").open("a", encoding="utf-8") as file:
+            file.write(f"\n{lines}\n")
+    told = re.sub(r"([->]) \.", r"\1 bnlib.norms.", linted(house).stdout)  # of circles: last names
+    assert f"0 kept, {len(STRAYS)} broken" in told and "bnlib.extra" in told, told
+    for module, _, target in itertools.chain(*STRAYS.values()):
+        assert re.search(rf"{module} -> {target} \(", told), told
 
 
-def own_part(module: str, target: str) -> bool:
+def test_contributing_draws_the_library_as_it_is():
+    """Of each room: what stands before an arrow needs some of what stands behind it, and the reverse."""
+    graph = grimp.build_graph("bnlib", cache_dir=None)
+    text = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
+    (drawing,) = re.findall(r"```\nlessons.*?\n\n(.*?)```", text, re.DOTALL)
+    for line in drawing.splitlines():
+        room, *chains = re.split(r" {3,}", re.sub(r" \(.*?\)", "", line))
+        for chain in chains:
+            parts = [re.findall(r"\w+", part) for part in chain.split("──►")]
+            steps = [[f"bnlib.{room}.{name}" for name in part] for part in parts]
+            for before, behind in itertools.pairwise(steps):
+                arrows = [one for one in itertools.product(before, behind) if graph.chain_exists(*one, True)]
+                assert set(itertools.chain(*arrows)) == {*before, *behind}, line
+        assert chains and all("►" in chain for chain in chains), line
+
+
+def own_part(importer: str, imported: str) -> bool:
     """Whether a page's module imports a private file of it, as pages/_zoo_views.py is of pages/zoo.py."""
-    stem = module.removeprefix("pages.")
-    pages = [path.stem for path in modules_of("pages") if stem.startswith(f"_{path.stem}")]
-    page = max(pages, key=len, default=stem)
-    return re.match(rf"pages\._{page}(_\w+)?(\.|$)", target) is not None
+    stem = importer.removeprefix("pages.")
+    owners = [path.stem for path in modules_of("pages") if stem.startswith(f"_{path.stem}")]
+    page = max(owners, key=len, default=stem)
+    return re.match(rf"pages\._{page}(_|$)", imported) is not None
 
 
-def stray_arrows(source: str, module: str, is_package: bool = False) -> list[str]:
-    """What this module imports against the stream, one sentence each."""
-    room = module.partition(".")[0]
-    strays = []
-    for found in imports_in(source, module, is_package):
-        top = found.target.partition(".")[0]
-        reason = None
-        if room == "pages" and (found.alone and top in ("ui", "streamlit") or own_part(module, found.target)):
-            pass
-        elif top in ROOMS and top not in ARROWS[room]:
-            if (room, top) != ("ui", "live"):
-                reason = "pages never import pages" if room == top else f"{room} must not know {top}"
-            elif found.target != "live.messages" and not found.target.startswith("live.messages."):
-                reason = "ui and live meet only in live.messages"
-        elif room in NUMPY_ONLY and top not in {*ROOMS, *sys.stdlib_module_names, "numpy"}:
-            if not (found.lazy and top in GUESTS.get(module, ())):
-                reason = f"{room} is NumPy only"
-        elif room in ("live", "static") and top in SCREEN:
-            reason = "the channel knows nothing of the screen"
-        elif top == "torch" and not found.lazy:
-            reason = "torch is imported lazily, where a reader asks for it"
-        if reason:
-            strays.append(f"{module}, line {found.line}: imports {found.target}: {reason}")
-    return strays
+def test_arrows_between_pages_lead_to_their_own_files():
+    graph = grimp.build_graph("pages", cache_dir=None)
+    arrows = [(page, to) for page in graph.modules for to in graph.find_modules_directly_imported_by(page)]
+    assert len(arrows) > 50
+    assert not [f"{page} -> {to}" for page, to in arrows if not own_part(page, to)]
+    for stray in ("pages.gradients", "pages._gradients_xray"):
+        assert not own_part("pages.home", stray) and not own_part("pages._inference_views", stray)
 
 
-@pytest.mark.parametrize("room", ROOMS)
-def test_arrows_run_one_way(room):
-    paths = modules_of(room)
-    assert paths and all(path.is_file() for path in paths), f"the room {room} has no module"
-    strays = [
-        stray
-        for path in paths
-        for stray in stray_arrows(path.read_text("utf-8"), name_of(path), path.name == "__init__.py")
-    ]
-    assert not strays, "\n".join(strays)
+def unguarded(source: str) -> list[str]:
+    """What a page imports of Streamlit and its frame although Streamlit doesn't run the file."""
+    page = ast.parse(source)
+    guarded = [part for part in page.body if isinstance(part, ast.If)]
+    for part in guarded:
+        if ast.unparse(part.test) == "__name__ == '__main__'":
+            part.body = [ast.Pass()]
+    imports = [ast.unparse(part) for part in ast.walk(page) if isinstance(part, ast.Import | ast.ImportFrom)]
+    return [line for line in imports if re.match(r"(from|import) (ui|streamlit)\b", line)]
 
 
-def test_torch_has_one_room():
-    rooms = {
-        room
-        for room in ROOMS
-        for path in modules_of(room)
-        for found in imports_in(path.read_text("utf-8"), name_of(path), path.name == "__init__.py")
-        if found.target.partition(".")[0] == "torch"
-    }
-    assert len(rooms) <= 1, f"torch is imported in {sorted(rooms)}; choose one room"
+def test_arrows_of_pages_to_the_frame_are_guarded():
+    strays = {path.name: unguarded(path.read_text("utf-8")) for path in modules_of("pages")}
+    assert not any(strays.values()), strays
+    guard = "if __name__ == '__main__':\n    import streamlit\n    from ui.page import show"
+    strays = ["def f():\n    from ui.page import show", "import streamlit as st", guard.replace("==", "!=")]
+    assert unguarded(guard) == []
+    assert all(unguarded(stray) for stray in strays)
+    assert unguarded(f"{guard}\nelse:\n    import ui.code") == ["import ui.code"]
 
 
-@pytest.mark.parametrize(
-    ("module", "source"),
-    [
-        ("bnlib.norms", "import streamlit as st"),
-        ("bnlib.norms", "def f():\n    import torch"),
-        ("bnlib.norms", "from ui import figures"),
-        ("bnlib.norms", "from ..live import pool"),
-        ("bnlib.norms", "import scipy.special"),
-        ("bnlib.norms", "import importlib\nimportlib.import_module('pandas')"),
-        ("bnlib.data", "def f():\n    from sklearn.datasets import load_digits"),
-        ("bnlib.sweep", "from distributed import Client"),
-        ("bnlib.sweep", "class Cluster:\n    import distributed"),
-        ("bnlib.sweep", "def f():\n    import plotly"),
-        ("bnlib.train", "def f():\n    from distributed import Client"),
-        ("bnlib.referee", "import torch"),
-        ("bnlib.twin", "class Twin:\n    import torch"),
-        ("bnlib.referee", "def f():\n    import plotly"),
-        ("bnlib.experiments.figures", "import plotly"),
-        ("bnlib.experiments.report", "def f():\n    import plotly"),
-        ("bnlib.experiments.figures", "def f():\n    import distributed"),
-        ("bnlib.norms", "def f():\n    import plotly.graph_objects as go"),
-        ("bnlib.data", "try:\n    import sklearn\nexcept ImportError:\n    pass"),
-        ("live.pool", "import plotly.graph_objects as go"),
-        ("live.pool", "def f():\n    import streamlit"),
-        ("live.pool", "from ui.figures import curve"),
-        ("live.pool", "class Arm:\n    import torch"),
-        ("ui.figures", "import live"),
-        ("ui.figures", "from live import messages, pool"),
-        ("ui.figures", "from live.pool import Pool"),
-        ("ui.figures", "from live import *"),
-        ("ui.figures", "import pages.batch"),
-        ("ui.figures", "import app"),
-        ("ui.figures", "import torch"),
-        ("live.session", "from static.hand import WorkerHand"),
-        ("book.chapter", "from static import shell"),
-        ("static.build", "import streamlit"),
-        ("static.build", "def f():\n    import plotly"),
-        ("static.build", "from ui import assets"),
-        ("static.first", "from pages import one_batch"),
-        ("static.hand", "import torch"),
-        ("live.session", "from pages import one_batch"),
-        ("live.session", "import pages.one_batch"),
-        ("pages.batch", "from pages import gradients"),
-        ("pages.batch", "from . import gradients"),
-        ("pages.batch", "from pages._gradients import compute"),
-        ("pages.batch", "from . import _batches"),
-        ("pages.batch", "from live.messages import Request"),
-        ("pages.batch", "from ui.page import show"),
-        ("pages.batch", "import streamlit as st"),
-        ("pages.batch", "def show():\n    from ui.page import show"),
-        ("pages.batch", "def show():\n    import streamlit"),
-        ("pages.batch", "def code():\n    import torch"),
-        ("pages.batch", "import sklearn.datasets"),
-        ("pages.batch", "if __name__ == '__main__':\n    from live.session import Session"),
-        ("pages.batch", "if __name__ == '__main__':\n    import plotly"),
-        ("pages.batch", "if __name__ == '__main__':\n    pass\nelse:\n    from ui.page import show"),
-        ("pages.batch", "if __name__ != '__main__':\n    from ui.page import show"),
-        ("book.chapter", "from pages import one_batch"),
-        ("book.registry", "import importlib\nimportlib.import_module('pages.one_batch')"),
-        ("book.chapter", "from live.session import Session"),
-        ("book.figure", "import plotly.graph_objects as go"),
-        ("book.figure", "def check():\n    import plotly"),
-        ("book.chapter", "if __name__ == '__main__':\n    from ui.page import show"),
-        ("book.chapter", "if __name__ == '__main__':\n    import streamlit"),
-        ("bnlib.train", "from book.words import brief"),
-        ("app", "import torch"),
-    ],
-)
-def test_a_stray_arrow_is_seen(module, source):
-    """The checker itself: each of these modules breaks one rule, and exactly one stray is reported."""
-    (stray,) = stray_arrows(source, module)
-    assert stray.startswith(f"{module}, line ")
+def test_what_is_imported_by_its_name_is_computed():
+    """The contracts don't see ``import_module("torch")``; the package itself hands out two things so."""
+    for room in ("bnlib", "book", "live", "pages", "static", "ui"):
+        for path in modules_of(room):
+            named = re.findall(r"""(?:import_module|__import__)\(\s*["'](.*?)["']""", path.read_text("utf-8"))
+            assert all(name_of(path) == "bnlib" and name.startswith("bnlib.") for name in named), path
 
 
-@pytest.mark.parametrize(
-    ("module", "source"),
-    [
-        ("bnlib.norms", "import math\nimport numpy as np\nfrom . import stats\nfrom .stats import moments"),
-        ("bnlib.sweep", "def f():\n    from distributed import Client"),
-        ("bnlib.twin", "def f():\n    import torch"),
-        ("bnlib.referee", "def f():\n    from torch.nn import functional"),
-        ("bnlib.experiments.figures", "def f():\n    import plotly.graph_objects as go"),
-        ("live.pool", "import bnlib\nfrom starlette.routing import Route\nfrom .messages import Request"),
-        ("ui.figures", "import plotly\nimport streamlit\nimport live.messages\nfrom live import messages"),
-        ("ui.figures", "from live.messages import Request\nfrom ui import theme\nimport bnlib"),
-        ("ui.figures", "from book.chapter import Chapter"),
-        ("live.session", "from book.registry import chapters\nfrom .scheduler import Viewer"),
-        ("static.shell", "import asyncio\nfrom live.race import LabSession\nfrom book.registry import pages"),
-        ("static.document", "from markdown_it import MarkdownIt\nfrom .fetch import BuildError"),
-        ("pages.batch", "from ._batch import compute\nfrom pages import _batch_views"),
-        ("pages.batch", "import math\nimport numpy as np\nfrom bnlib import advance\nfrom book import batch"),
-        ("pages.batch", "if __name__ == '__main__':\n    from ui.page import show\n    import streamlit"),
-        ("book.chapter", "import numpy as np\nfrom bnlib import RunConfig\nfrom .words import brief"),
-        ("book.registry", "from importlib import import_module\nimport_module(f'pages.{name}')"),
-        ("app", "import streamlit as st\nfrom live import routes\nfrom ui import navigation"),
-    ],
-)
-def test_arrows_with_the_stream_are_left_alone(module, source):
-    assert stray_arrows(source, module) == []
-
-
-def test_relative_imports_in_a_package_start_at_the_package():
-    assert [found.target for found in imports_in("from . import stats", "bnlib", is_package=True)] == [
-        "bnlib.stats"
-    ]
+def test_private_names_stay_in_their_module():
+    for room in ("bnlib", "live", "static", "ui"):
+        for path in modules_of(room):
+            parts = ast.walk(ast.parse(path.read_text("utf-8")))
+            names = [name.name for part in parts if isinstance(part, ast.ImportFrom) for name in part.names]
+            private = [name for name in names if name.startswith("_")]
+            assert not private, f"{path}: {private}"
 
 
 # --- what an import costs -------------------------------------------------------------------------------
 
+WATCH = """
+import builtins, importlib, json, sys
+missing, names = json.loads(sys.argv[1])
+sys.modules.update(dict.fromkeys(missing))
+imports, by = [], builtins.__import__
+def watched(name, globals=None, *rest):
+    imports.append(((globals or {}).get("__name__"), name))
+    return by(name, globals, *rest)
+builtins.__import__ = watched
+for name in names: importlib.import_module(name)
+files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items() if module}
+print(json.dumps([files, imports]))
+"""
 
-@pytest.mark.parametrize(
-    ("room", "unwanted"),
-    [
-        ("bnlib", {"torch", "streamlit", "plotly", "pandas", "sklearn", "scipy", "distributed", "dask"}),
-        ("live", {"torch", "streamlit", "plotly"}),
-    ],
-)
-def test_a_room_imports_light(room, unwanted):
-    names = [name_of(path) for path in modules_of(room)]
-    imported = importing(names)
-    assert room in imported
-    assert not unwanted & imported
 
+def watched(names: list[str], missing: tuple[str, ...] = ()) -> tuple[dict[str, str], list[list[str]]]:
+    """Import modules in a fresh interpreter that lacks others.
 
-def importing(names: list[str], *missing: str) -> set[str]:
-    """What modules are there once some have been imported, by a fresh interpreter that lacks others."""
-    program = (
-        f"import importlib, sys\nsys.modules.update(dict.fromkeys({missing!r}))\n"
-        f"for name in {names!r}: importlib.import_module(name)\n"
-        "print(*(name for name, module in sys.modules.items() if module))"
-    )
-    answer = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True)
+    Return the files of all modules that are there then, by name, and who has asked for which.
+    """
+    command = [sys.executable, "-c", WATCH, json.dumps([missing, names])]
+    answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert answer.returncode == 0, answer.stderr
-    return set(answer.stdout.split())
+    files, imports = json.loads(answer.stdout)
+    assert set(names) <= set(files)
+    return files, imports
+
+
+def installed(files: dict[str, str]) -> set[str]:
+    """Which of these modules are neither ours nor of the standard library."""
+    return {name.partition(".")[0] for name, file in files.items() if file and "site-packages" in file}
+
+
+def test_library_and_book_import_numpy_only():
+    names = [name_of(path) for room in ("bnlib", "book") for path in modules_of(room)]
+    files, _ = watched([name for name in names if not name.endswith("__main__")])
+    before, _ = watched([])
+    assert installed(files) - installed(before) == {"numpy"}
+
+
+def test_the_channel_imports_no_torch_and_no_screen():
+    files, _ = watched([name_of(path) for path in modules_of("live")])
+    assert not installed(files) & {"torch", "streamlit", "plotly"}
 
 
 # The reader's own browser has none of these, or has them without their use.
 SERVERS = ("torch", "sklearn", "streamlit", "starlette", "plotly", "multiprocessing", "ssl")
 SERVERS += ("concurrent.futures.process", "concurrent.futures.thread")
 PROCESSES = ("socket", "subprocess", "concurrent.futures")
+PAGES = [name_of(path) for path in modules_of("pages")]
 
 
 def test_chapters_need_no_server_no_process_and_no_socket():
-    pages = [name_of(path) for path in modules_of("pages")]
-    book = [name_of(path) for path in modules_of("book")]
-    imported = importing([*pages, *book], *SERVERS, *PROCESSES, "asyncio")
-    assert {*pages, *book} <= imported
-
-
-def test_a_session_needs_no_server_and_no_process():
-    """asyncio itself brings sockets along, unused; but nothing else may ask for them."""
-    pages = [name_of(path) for path in modules_of("pages")]
-    imported = importing(["live.session", *pages], *SERVERS)
-    assert {"live.session", *pages} <= imported
-    assert not {name for name in imported if name.startswith("live.")} - SESSION
+    watched([*PAGES, *(name_of(path) for path in modules_of("book"))], (*SERVERS, *PROCESSES, "asyncio"))
 
 
 SESSION = {"live.session", "live.once", "live.outbox", "live.scheduler", "live.share", "live.wire"}
@@ -314,44 +249,27 @@ OUTSIDE = {
 }
 
 
-def reached_from(*names: str) -> dict[str, list[str]]:
-    """Our own modules that importing some runs, each with what it imports."""
-    modules = {name_of(path): path for room in ROOMS for path in modules_of(room)}
-    found: dict[str, list[str]] = {}
-    ahead = list(names)
-    while ahead:
-        name = ahead.pop()
-        if name in found:
-            continue
-        path = modules[name]
-        imports = imports_in(path.read_text("utf-8"), name, path.name == "__init__.py")
-        found[name] = [one.target for one in imports if not (one.lazy or one.alone or one.typing)]
-        for target in [name, *found[name]]:
-            parts = target.split(".")
-            ahead += [above for k in range(len(parts)) if (above := ".".join(parts[: k + 1])) in modules]
-    return found
+def outside(imports: list[list[str]]) -> list[str]:
+    """Which of our own modules ask for what a browser lacks."""
+    rooms = ("bnlib", "book", "live", "pages")
+    ours = [(name, target) for name, target in imports if name and name.partition(".")[0] in rooms]
+    return [f"{name} imports {target}" for name, target in ours if target.partition(".")[0] in OUTSIDE]
 
 
-def test_nothing_that_a_session_reaches_asks_for_processes_threads_or_sockets():
-    pages = [name_of(path) for path in modules_of("pages")]
-    reached = reached_from("live.session", *pages)
-    assert {"live", "live.scheduler", "live.wire", "book.registry", "bnlib", "bnlib.train"} <= set(reached)
-    strays = {
-        f"{name} imports {target}"
-        for name, targets in reached.items()
-        for target in targets
-        if target.partition(".")[0] in OUTSIDE
-    }
-    assert not strays, strays
-    assert {name for name in reached if name.startswith("live.")} == SESSION
+def test_a_session_needs_no_server_no_process_no_thread_and_no_socket():
+    """asyncio itself brings sockets along, unused; but nothing else may ask for them."""
+    files, imports = watched(["live.session", *PAGES], SERVERS)
+    assert {"book.registry", "bnlib", "bnlib.training.train"} <= set(files)
+    assert {name for name in files if name.startswith("live.")} == SESSION
+    assert not outside(imports)
 
 
-def test_what_is_reached_is_seen():
+def test_what_asks_for_processes_and_sockets_is_seen():
     """The measure itself: the route is served with sockets, its desk has processes."""
-    reached = reached_from("live.channel")
-    assert {"live.session", "live.desk", "bnlib.workers", "book.chapter"} <= set(reached)
-    assert "starlette.websockets.WebSocket" in reached["live.channel"]
-    assert "multiprocessing.parent_process" in reached["bnlib.workers"]
+    _, imports = watched(["live.channel"])
+    found = outside(imports)
+    assert "live.channel imports starlette.websockets" in found
+    assert "bnlib.jobs.workers imports multiprocessing" in found
 
 
 # --- budgets --------------------------------------------------------------------------------------------
@@ -376,54 +294,33 @@ def test_files_of_the_edition_without_a_server_stay_short():
 
 def test_app_stays_small():
     assert lines_in(ROOT / "app.py") <= 60
+    assert "torch" not in (ROOT / "app.py").read_text("utf-8")
 
 
-# bnlib has five floors: the library, to be read beside the papers; the relatives of batch norm and what
-# they are put to; the evidence, which only calls both; its declarations, one an experiment; and what single
-# chapters have measured.
-RELATIVES = {"bnlib.conv", "bnlib.gan", "bnlib.streaming", "bnlib.weights", "bnlib.zoo"}
-EVIDENCE = {
-    *("bnlib.__main__", "bnlib.costs", "bnlib.evaluation", "bnlib.experiments", "bnlib.forecast"),
-    *(
-        "bnlib.intervals",
-        "bnlib.store",
-        "bnlib.referee",
-        "bnlib.sweep",
-        "bnlib.theory",
-        "bnlib.twin",
-        "bnlib.work",
-    ),
-    *("bnlib.workers",),
+# Folders of bnlib that have a budget together: the library, to be read beside the papers; jobs and the check
+# against PyTorch; the evidence; its declarations; what single chapters have measured; what is in no folder.
+MOST_LINES = {
+    "norms networks training": 4200,
+    "jobs torch_check": 1950,
+    "experiments": 2250,
+    "experiments/claims": 3600,
+    "lessons": 2250,
+    "": 950,
 }
-LESSONS = {"bnlib.lessons"}
-MOST_LINES = {"library": 3000, "relatives": 1250, "evidence": 4800, "claims": 3600, "lessons": 2400}
 
 
-def floor_of(module: str) -> str:
-    if module.startswith("bnlib.experiments.claims"):
-        return "claims"
-    top = ".".join(module.split(".")[:2])
-    floors = {"evidence": EVIDENCE, "relatives": RELATIVES, "lessons": LESSONS}
-    return next((floor for floor, modules in floors.items() if top in modules), "library")
+def budget_of(path: Path) -> str:
+    folders = [
+        folder.as_posix() for folder in path.relative_to(ROOT / "bnlib").parents
+    ]  # the innermost first
+    return next((floor for folder in folders for floor in MOST_LINES if folder in floor.split()), "")
 
 
-def is_evidence(module: str) -> bool:
-    return floor_of(module) in ("evidence", "claims", "lessons")
-
-
-@pytest.mark.parametrize("floor", MOST_LINES)
-def test_bnlib_stays_compact(floor):
-    modules = {name_of(path): path for path in modules_of("bnlib")}
-    sizes = {name: lines_in(path) for name, path in modules.items() if floor_of(name) == floor}
-    assert sum(sizes.values()) <= MOST_LINES[floor], f"look for what two rooms say twice: {sizes}"
-
-
-def test_the_library_does_not_know_the_evidence():
-    for path in modules_of("bnlib"):
-        module = name_of(path)
-        if module != "bnlib" and not is_evidence(module):  # the package itself hands out both
-            found = imports_in(path.read_text("utf-8"), module, path.name == "__init__.py")
-            assert not [f"{module}: {one.target}" for one in found if is_evidence(one.target)]
+@pytest.mark.parametrize("budget", MOST_LINES, ids=lambda budget: budget or "beside")
+def test_bnlib_stays_compact(budget):
+    sizes = {name_of(path): lines_in(path) for path in modules_of("bnlib") if budget_of(path) == budget}
+    said = f"{sum(sizes.values())} lines; look for what two rooms say twice: {sizes}"
+    assert sizes and sum(sizes.values()) < MOST_LINES[budget], said
 
 
 # --- every file -----------------------------------------------------------------------------------------

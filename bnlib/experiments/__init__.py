@@ -61,7 +61,7 @@ def run_all(names: Iterable[str], *, size: str = "full", progress: Any = None, *
 
 
 def find(name: str) -> Experiment:
-    """The experiment called `name`, in capitals or not; a ValueError lists the names there are."""
+    """Return the experiment called `name`, in capitals or not; a ValueError lists the names there are."""
     wanted = name.strip().upper() if isinstance(name, str) else ""
     if wanted not in EXPERIMENTS:
         raise ValueError(f"there is no experiment {name!r}; there are {', '.join(EXPERIMENTS)}")

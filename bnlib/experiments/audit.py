@@ -51,7 +51,7 @@ class Audited:
 
     @property
     def problems(self) -> list[str]:
-        """What is wrong with the evidence, a sentence each."""
+        """Say what is wrong with the evidence, a sentence each."""
         name, found = self.experiment.name, []
         resting = {one for sides in self.experiment.claims.values() for one in sides.names}
         there = {one.name for one in self.checks}
@@ -116,7 +116,7 @@ def audit(names: Iterable[str], *, size: str = "full", progress: Any = None, **h
 
 
 def on_fresh_seeds(cells: Cells, size: str) -> Cells:
-    """The cells on many fresh seeds; none where there is nothing random.
+    """Return the cells on many fresh seeds; none where there is nothing random.
 
     At full size all have as many as the cell with most seeds needs, at reduced size each what it needs.
     """

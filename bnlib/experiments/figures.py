@@ -39,7 +39,7 @@ RAISED = str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹")
 
 
 def figure(picture: Picture) -> Any:
-    """A picture as a `plotly.graph_objects.Figure`, to be read on a light page and on a dark one.
+    """Draw a picture as a `plotly.graph_objects.Figure`, to be read on a light page and on a dark one.
 
     Measured are lines with markers and a band from the lowest to the highest seed, bars where there are
     few points; over words, which have nothing between them, markers and bars alone. Theory is dashed, in
@@ -94,7 +94,7 @@ def figure(picture: Picture) -> Any:
 
 
 def _owners(series: Sequence[Series]) -> list[int]:
-    """Whose colour each series has: theory that of the measured one whose name it starts with, or follows."""
+    """Return whose colour each series has: theory that of the measured one it is named after, or follows."""
     owners = []
     for place, one in enumerate(series):
         before = [i for i in range(place) if one.theory and not series[i].theory]
@@ -104,14 +104,14 @@ def _owners(series: Sequence[Series]) -> list[int]:
 
 
 def _places(series: Sequence[Series], owners: Sequence[int]) -> dict[int, int]:
-    """Where in LOOKS each owner is: a norm at its own place, the rest at those that are left."""
+    """Return where in LOOKS each owner is: a norm at its own place, the rest at those that are left."""
     places = {i: NORMS.index(series[i].name) for i in owners if series[i].name in NORMS}
     free = cycle([place for place in range(len(LOOKS)) if place not in places.values()])
     return places | {i: next(free) for i in dict.fromkeys(owners) if i not in places}
 
 
 def _traces(picture: Picture, series: Series, place: int, words: bool) -> list[dict[str, Any]]:
-    """A series' line, and its band if it has one."""
+    """Return the traces of a series: its line, and its band if it has one."""
     kept = _thinned(np.asarray(series.y, float))
     x = [escape(series.x[i], quote=False) if words else series.x[i] for i in kept]
     colour, _, symbol = LOOKS[place]
@@ -141,7 +141,7 @@ def _traces(picture: Picture, series: Series, place: int, words: bool) -> list[d
 
 
 def _thinned(y: Array) -> list[int]:
-    """Which points to draw: all, or of each stretch the lowest and the highest, so that no peak is lost."""
+    """Choose the points to draw: all, or of each stretch the lowest and the highest, so that peaks stay."""
     if len(y) <= MOST:
         return list(range(len(y)))
     stretches = np.array_split(np.arange(len(y)), MOST // 2)
@@ -150,12 +150,12 @@ def _thinned(y: Array) -> list[int]:
 
 
 def _short(values: Iterable[float]) -> list[float]:
-    """With six digits: more than a screen can show, in a third of the bytes."""
+    """Round to six digits: more than a screen can show, in a third of the bytes."""
     return [float(f"{value:.6g}") for value in values]
 
 
 def _told(axis: str, series: Series, i: int) -> str:
-    """What is said of a point under the pointer."""
+    """Describe a point under the pointer."""
     x = series.x[i] if isinstance(series.x[i], str) else number(series.x[i], 6)
     lines = [f"{axis}: {x}", number(series.y[i])]
     if series.low and not series.theory:
@@ -168,7 +168,7 @@ def _told(axis: str, series: Series, i: int) -> str:
 
 
 def _outline(x: list[Any], low: Array, high: Array, log_x: bool) -> dict[str, Any]:
-    """There along the highest and back along the lowest, once for each stretch without a gap."""
+    """Return a band's outline: along the highest, back along the lowest, for each stretch without a gap."""
     known = np.isfinite(low) & np.isfinite(high) & ((np.asarray(x, float) > 0) | (not log_x))
     xs: list[Any] = []
     ys: list[float | None] = []
@@ -181,7 +181,7 @@ def _outline(x: list[Any], low: Array, high: Array, log_x: bool) -> dict[str, An
 
 
 def _log_axis(values: Iterable[float], marks: Sequence[float] = ()) -> dict[str, Any]:
-    """A logarithmic axis, its ticks at the marks if they are few, else at 1, 2, 5 or at powers of ten."""
+    """Return a logarithmic axis, its ticks at the marks if they are few, else at 1, 2, 5 or powers of ten."""
     logs = [log10(v) for v in values if isfinite(v) and v > 0] or [0.0, 1.0]
     margin = 0.05 * (max(logs) - min(logs)) or 0.2
     low, high = min(logs) - margin, max(logs) + margin
@@ -200,18 +200,19 @@ def _log_axis(values: Iterable[float], marks: Sequence[float] = ()) -> dict[str,
 
 
 def plotly_script() -> str:
-    """The text of plotly.js, to be put into a page."""
+    """Return the text of plotly.js, to be put into a page."""
     from plotly.offline import get_plotlyjs
 
     return str(get_plotlyjs())
 
 
 def number(value: float, digits: int = 4) -> str:
+    """Write a number with so many digits that count, and a real minus."""
     return readable(f"{value:.{digits}g}")
 
 
 def readable(text: str) -> str:
-    """1.5e-09 as 1.5·10⁻⁹, and hyphens before digits as minus signs."""
+    """Write 1.5e-09 as 1.5·10⁻⁹, and hyphens before digits as minus signs."""
     text = re.sub(
         r"(?<![\w.])(?:1(?=e)|(\d+(?:\.\d+)?))e\+?(-?)0*(\d+)\b",
         lambda m: (f"{m[1]}·" if m[1] else "") + "10" + f"{m[2]}{m[3]}".translate(RAISED),

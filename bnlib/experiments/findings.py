@@ -39,6 +39,8 @@ class Series:
 
 @dataclass(frozen=True)
 class Picture:
+    """What a figure shows, independent of any drawing library: series over axes with titles."""
+
     title: str
     x: str
     y: str
@@ -76,6 +78,7 @@ class Check:
 
     @property
     def holds(self) -> bool:
+        """Whether what was measured is within the bounds."""
         return self.least - self.slack <= self.measured <= self.most + self.slack
 
     @property
@@ -91,6 +94,8 @@ class Check:
 
 @dataclass(frozen=True)
 class Findings:
+    """What an experiment has found: pictures, checks, and sentences computed from them."""
+
     pictures: tuple[Picture, ...]
     checks: tuple[Check, ...]
     notes: tuple[str, ...] = ()
@@ -104,7 +109,7 @@ def check(
     expected: float | None = None, seeds: int = 0, null: float | None = None, worst: bool = False,
     name: str = "", exact: bool = False,
 ) -> Check:  # fmt: skip
-    """A check of the mean over `values`, one a seed; with `worst`, of the largest.
+    """Check the mean over `values`, one a seed; with `worst`, the largest.
 
     Fewer than `seeds` of them widen the bounds by four standard errors of the difference between a mean
     of so few and of all, 4 sd sqrt(1/n - 1/seeds), but never past `null`, the value without an effect.
@@ -122,12 +127,12 @@ def check(
 
 
 def whole_numbers(low: int, high: int) -> list[int]:
-    """From low to high, ever wider apart: where a closed form of a batch size is drawn."""
+    """Return whole numbers from low to high, ever wider apart: where a closed form is drawn."""
     return sorted({round(value) for value in np.geomspace(low, high, 60)})
 
 
 def level(name: str, x: Iterable[Any], values: Any) -> Series:
-    """What doesn't depend on x, as a line without a range: the mean of `values`."""
+    """Draw what doesn't depend on x, the mean of `values`, as a line without a range."""
     x = tuple(x)
     return Series(name, x, (float(np.mean(values)),) * len(x))
 
@@ -167,14 +172,14 @@ def compared(what: str, gaps: Mapping[str, Any]) -> str:
 
 
 def near(what: str, values: Any, expected: float, tolerance: float, **rest: Any) -> Check:
-    """Within `tolerance`, a share, of what is expected."""
+    """Check that a mean is within `tolerance`, a share, of what is expected."""
     return check(
         what, values, expected * (1 - tolerance), expected * (1 + tolerance), expected=expected, **rest
     )
 
 
 def band(name: str, x: Iterable[Any], values: Array) -> Series:
-    """Mean, lowest and highest over seeds of (R, n) values; seeds that have diverged are left out."""
+    """Draw mean, lowest and highest over seeds of (R, n) values, without seeds that have diverged."""
     values = np.asarray(values, float)
     some = np.isfinite(values)
     count = np.maximum(some.sum(axis=0), 1)
@@ -186,20 +191,22 @@ def band(name: str, x: Iterable[Any], values: Array) -> Series:
 
 
 def points(name: str, results: Results, labels: Mapping[Any, Label], quantity: str) -> Series:
-    """A quantity (R,) of several cells against what the keys of `labels` say."""
+    """Draw a quantity (R,) of several cells against what the keys of `labels` say."""
     return band(name, labels, np.stack([results[label][quantity] for label in labels.values()], axis=1))
 
 
 def curve(name: str, measured: Measured, quantity: str) -> Series:
+    """Draw a quantity (R, n) of one cell against its steps, where it is known."""
     known = np.isfinite(measured[quantity]).any(axis=0)
     return band(name, measured["step"][0][known].tolist(), measured[quantity][:, known])
 
 
 def predicted(name: str, x: Iterable[float], function: Callable[[Any], float]) -> Series:
+    """Draw theory: a function of x, as a line without a range."""
     x = tuple(x)
     return Series(name, x, tuple(float(function(value)) for value in x), theory=True)
 
 
 def mean(values: Any) -> float:
-    """The mean of what is not NaN."""
+    """Return the mean of what is not NaN."""
     return float(np.nanmean(np.asarray(values, float)))

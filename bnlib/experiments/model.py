@@ -73,6 +73,7 @@ class Sides:
 
     @property
     def names(self) -> tuple[str, ...]:
+        """All checks that a stance rests on."""
         return (*self.shows, *self.limits, *self.controls)
 
     def stance(self, checks: Iterable[Check]) -> str:
@@ -147,6 +148,7 @@ class Result:
 
     @property
     def failed(self) -> list[Check]:
+        """The judged checks that don't hold."""
         return [found for found in self.findings.checks if not (found.reported or found.holds)]
 
     @property
@@ -173,7 +175,7 @@ class Result:
         return f"Not as accepted{size}: {len(self.failed)} of {len(judged)} checks fail ({failed})."
 
     def figure(self, number: int = 0) -> Any:
-        """Picture `number` as a Plotly figure (needs plotly)."""
+        """Draw picture `number` as a Plotly figure (needs plotly)."""
         from .figures import figure
 
         pictures = self.findings.pictures

@@ -84,7 +84,7 @@ def _page(results: Sequence[Result], lab: str) -> str:
 
 
 def _lead(results: Sequence[Result]) -> str:
-    """How much was computed and what came out, how, and how to have it again."""
+    """Say how much was computed and what came out, how, and how to have it again."""
     from . import EXPERIMENTS
 
     names = [result.experiment.name for result in results]
@@ -113,7 +113,7 @@ def _lead(results: Sequence[Result]) -> str:
 
 
 def _audited(results: Sequence[Result]) -> str:
-    """What the audits found that were kept of these experiments: how rarely a check fails on fresh seeds."""
+    """Say how rarely a check fails on fresh seeds, by the audits that were kept of these experiments."""
     shares = {
         f"{result.experiment.name}, {found.what}": share
         for result in results
@@ -131,7 +131,7 @@ def _audited(results: Sequence[Result]) -> str:
 
 
 def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
-    """A row a claim: what experiments say of it, and where something is contested."""
+    """Return a row for each claim: what experiments say of it, and where something is contested."""
     from . import EXPERIMENTS
 
     rows = []
@@ -153,7 +153,7 @@ def _claims(results: Sequence[Result], claims: Iterable[str]) -> str:
 
 
 def _link(result: Result, stance: str = "") -> str:
-    """A link to the experiment, and what it says of a claim; of none, whether it came out as accepted."""
+    """Link to the experiment, with what it says of a claim; of none, whether it came out as accepted."""
     stance = stance or ("not as accepted" if result.failed else "as accepted")
     kind, mark = MARKS[stance]
     title = _text(f"{result.experiment.name} {result.experiment.title}")
@@ -204,7 +204,7 @@ def _section(result: Result, lab: str) -> str:
 
 
 def _stances(result: Result) -> str:
-    """What is said of each claim, on which checks that rests, and what is left without the effect."""
+    """Return what is said of each claim, on which checks that rests, and what is left without the effect."""
     worlds = audit.kept().get(result.experiment.name, {}).get("stances", {})
     items = []
     for claim, stance in result.stances.items():
@@ -222,7 +222,7 @@ def _stances(result: Result) -> str:
 
 
 def _rests(result: Result, sides: Sides) -> str:
-    """The checks on which a stance rests, an item a side."""
+    """List the checks on which a stance rests, an item for each side."""
     words = {"It shows in": sides.shows, "Limits": sides.limits, "Controls": sides.controls}
     judged = [found for found in result.findings.checks if not found.reported]
     items = []
@@ -239,7 +239,7 @@ def _rests(result: Result, sides: Sides) -> str:
 
 
 def _figure(result: Result, place: int) -> str:
-    """A picture with its title as a caption, which wraps; its text alternative is the table of checks."""
+    """Return a picture with its title as a caption; its text alternative is the table of checks."""
     title = result.findings.pictures[place].title
     drawn = result.figure(place).update_layout(title=None, margin_t=12)
     label = escape(f"{title}. The table of checks has the numbers.")
@@ -251,7 +251,7 @@ def _figure(result: Result, place: int) -> str:
 
 
 def _table(result: Result) -> str:
-    """The checks. Of many, those that fail come first, then those that are judged; the rest is folded."""
+    """List the checks. Of many, those that fail come first, then the judged ones; the rest is folded."""
     checks, shown = list(result.findings.checks), len(result.findings.checks)
     if shown > LONG:
         checks.sort(key=lambda found: (found not in result.failed, found.reported, found.exact))
@@ -289,5 +289,5 @@ def _head(text: str, scope: str = "row") -> str:
 
 
 def _text(text: str) -> str:
-    """What comes from an experiment, for HTML."""
+    """Escape an experiment's text for HTML."""
     return escape(readable(text))

@@ -29,7 +29,7 @@ LITTLE = 1 << 18  # bytes of all that is small: what is recorded, blocks of patc
 COSTING = (
     "dataset", "network", "depth", "width", "activation", "residual", "skip_init", "norm", "placement",
     "weight_norm", "groups", "iterations", "norm_batch", "norm_noise", "batch_size", "optimizer",
-    "weight_decay", "replicas", "record_every", "validate_every", "dtype",
+    "weight_decay", "frozen", "gradient_penalty", "replicas", "record_every", "validate_every", "dtype",
 )  # fmt: skip
 
 
@@ -63,7 +63,7 @@ class _Alike:
 
 
 def forecast(config: RunConfig) -> Forecast:
-    """What a step of ``config`` will cost, on a core like that of the constants.
+    """Forecast what a step of ``config`` will cost, on a core like that of the constants.
 
     >>> found = forecast(RunConfig(depth=5, width=64, batch_size=32, replicas=4))
     >>> found.seconds < found.longest < 0.1
@@ -76,12 +76,12 @@ def forecast(config: RunConfig) -> Forecast:
 def _forecast(alike: _Alike) -> Forecast:
     config = alike.config
     steps = {0} | {step for step, name, _ in config.edits if name in COSTING}
-    different = {(now.batch_size, now.weight_decay > 0): now for now in map(config.at, steps)}
+    different = {(now.batch_size, now.weight_decay > 0, now.frozen): now for now in map(config.at, steps)}
     return Forecast(*map(max, zip(*map(_of_step, different.values()), strict=True)))
 
 
 def _of_step(config: RunConfig) -> Forecast:
-    """`forecast` of a configuration without edits."""
+    """Forecast a configuration without edits."""
     training = work.training(config)
     training.fresh = max(0.0, config.replicas * config.batch_size * _held(config) - OWN)
     kinds = (training, work.recording(config), work.validation(config), work.start(config))
@@ -101,12 +101,12 @@ def _seconds(config: RunConfig, counted: Work) -> float:
 
 
 def _memory(config: RunConfig) -> int:
-    """The bytes of arrays at the peak of two steps, the first recorded and validated, wherever it is."""
+    """Return the bytes of arrays at the peak of two steps, the first recorded and validated."""
     size = 8 if config.dtype == "float64" else 4
     replicas, samples, moments = config.replicas, config.batch_size, MOMENTS[config.optimizer]
     each, hidden = replicas * samples, maps(config)[:-1]
     weights, every = (float(replicas * number) for number in parameters(config))
-    norm, recurrent = config.on_activations, config.network == "rnn"
+    norm, recurrent = config.on_activations, config.kind.recurrent
     # What is there throughout: parameters before the step and behind it, the gradient, the batch, the frame.
     held: float = every * (3 + 2 * moments)
     held += weights * ({"none": 0, "spectral": 1}.get(config.on_weights, 2) + config.skip_init)
@@ -117,14 +117,15 @@ def _memory(config: RunConfig) -> int:
     # Beside what is kept, at different moments:
     widest = max(hidden, key=lambda one: one.after)
     passing = each * widest.after * (3 + 2 * _means(config) + recurrent * (2 + widest.rows / widest.columns))
-    passing += (config.network == "cnn") * 4 * replicas * max(one.weights for one in hidden)
+    passing += (config.kind.convolves) * 4 * replicas * max(one.weights for one in hidden)
     alike = [hidden.count(one) * samples * one.after for one in set(hidden)]
     measuring = work.together(replicas, max(alike)) * (6 + 9 / size)
     validating = max(SIZES[config.dataset][2], CELLS * has_surface(config)) * _passing(config, widest)
     validating += weights * (norm is not None and norm.running)
     updating = every * (config.optimizer == "adamw" or config.weight_decay > 0)
-    following = kept + passing  # the next step's way there
-    if config.network == "gan":
+    following = kept + passing  # the next step's forward pass
+    if config.kind.adversarial:
+        passing += 5 * gradients * (config.gradient_penalty > 0)
         made = each * sum(one.after for one in generator_maps(config))
         measuring = 2 * measuring + 6 * gradients
         updating += 7 * gradients + kept + 2 * made + every * (2 + moments)
@@ -135,14 +136,14 @@ def _memory(config: RunConfig) -> int:
 
 
 def _held(config: RunConfig) -> float:
-    """Numbers of a sample that a step's arrays hold before their last is gone."""
-    batches = 3 if config.network == "gan" else 1
+    """Count the numbers of a sample that a step's arrays hold before their last is gone."""
+    batches = 3 if config.kind.adversarial else 1
     return batches * (_kept(config) + sum(one.after for one in maps(config)[:-1]))
 
 
 def _means(config: RunConfig) -> float:
-    """For each number that a norm gets, how many means it takes that aren't of the whole batch."""
-    positions = config.shapes[0][0] ** 2 if config.network == "cnn" else 1
+    """Count, for each number that a norm gets, the means it takes that aren't of the whole batch."""
+    positions = config.shapes[0][0] ** 2 if config.kind.convolves else 1
     if config.statistics_of:
         return 1 / (config.statistics_of * positions)
     means = {"instance": config.width, "frn": config.width, "group": config.groups}
@@ -150,7 +151,7 @@ def _means(config: RunConfig) -> float:
 
 
 def _each(config: RunConfig, settled: bool = False) -> float:
-    """How many numbers a layer keeps from the way there for each that leaves it, beside what came in."""
+    """Count what a layer keeps of its forward pass for each number that leaves it, beside what came in."""
     each = 2.0 + 2 * (config.norm_noise > 0)
     if config.on_activations and not settled:
         each += {"frn": 1.25}.get(config.norm, 1) + (1 if config.norm == "frn" else 3) * _means(config)
@@ -159,20 +160,20 @@ def _each(config: RunConfig, settled: bool = False) -> float:
 
 
 def _kept(config: RunConfig) -> float:
-    """Numbers of a sample that one network keeps from the way there for the way back."""
-    hidden, recurrent = maps(config)[:-1], config.network == "rnn"
+    """Count the numbers of a sample that one network keeps for the backward pass."""
+    hidden, recurrent = maps(config)[:-1], config.kind.recurrent
     return sum(_each(config) * one.after + recurrent * one.positions * one.rows for one in hidden)
 
 
 def _passing(config: RunConfig, one: Map) -> float:
-    """Numbers of a sample that are there at once where only the layer before is kept."""
+    """Count the numbers of a sample that are there at once where only the layer before is kept."""
     own = {"relu": 2, "gelu": 3, "sigmoid": 2}.get(activation(config), 1)
     norm, deep = config.on_activations, config.depth > 1
     settled = norm is not None and norm.running and norm.pair is not None  # or on few samples at a time
     more = (1 if settled else 2 + 2 * _means(config)) * (norm is not None)
     found = 1 + more + own if config.placement == "before" else max(1 + own, 2 + more)
     before = deep * _each(config, settled)
-    if config.network == "cnn" and config.depth <= 3:  # one layer is at full size, and twice the next
+    if config.kind.convolves and config.depth <= 3:  # one layer is at full size, and twice the next
         return one.after * max(found, found / 2 + before)
-    states = (config.network == "rnn") * (1 + deep) * (2 + one.rows / one.columns)
+    states = (config.kind.recurrent) * (1 + deep) * (2 + one.rows / one.columns)
     return one.after * (found + before + states)

@@ -35,7 +35,7 @@ class StoreWarning(RuntimeWarning):
 
 @cache
 def library_version() -> str:
-    """A short digest of what results depend on: bnlib's sources and NumPy's version."""
+    """Return a short digest of what results depend on: bnlib's sources and NumPy's version."""
     digest = hashlib.sha256(f"numpy {np.__version__}\n".encode())
     for path in makers():
         # As text: a checkout with other line ends is the same library.
@@ -51,7 +51,7 @@ def makers() -> list[Path]:
 
 
 def cache_folder() -> Path:
-    """The user's folder for results: BNLAB_CACHE, or batchnorm-lab where the system keeps caches.
+    """Return the user's folder for results: BNLAB_CACHE, or batchnorm-lab where the system keeps caches.
 
     Raises
     ------
@@ -69,7 +69,7 @@ def _chosen_folder() -> Path:
 
 
 def plain(result: Any) -> Result:
-    """A cell's result as it comes back from disk too: arrays, and Python numbers for what has no axes.
+    """Return a cell's result in the form it has on disk: arrays, and Python numbers for what has no axes.
 
     Raises
     ------
@@ -113,12 +113,12 @@ class Store:
         return self._heading + repr(cell)
 
     def path(self, cell: Hashable) -> Path:
-        """Where a cell's result is, or would be."""
+        """Return where a cell's result is, or would be."""
         name = f"{hashlib.sha256(self._about(cell).encode()).hexdigest()}.npz"
         return Path(name) if self.folder is None else self.folder / name
 
     def load(self, cell: Hashable) -> Result | None:
-        """A cell's result, if it is there and whole."""
+        """Return a cell's result, if it is there and whole."""
         if self.folder is None:
             return None
         try:

@@ -67,7 +67,7 @@ def sweep(
     progress: Progress | None = None,
     cancelled: Cancelled | None = None,
 ) -> dict[C, Result]:
-    """``{cell: function(cell)}``, computed side by side, and kept on disk cell by cell as they finish.
+    """Compute ``{cell: function(cell)}`` side by side; keep each result on disk as it comes.
 
     Interrupted, by Ctrl-C, a cell that fails or a power cut, it is resumed by the same call.
 
@@ -139,7 +139,7 @@ class _Job(Generic[C]):
             self.progress(self.done, len(self.tasks), time.monotonic() - self.began)
 
     def compute(self, executor: Executor | None, workers: int, cancelled: Cancelled | None) -> None:
-        """All that is to do: by the caller's executor, on a cluster or in processes of our own."""
+        """Compute all that is left: by the caller's executor, on a cluster or in processes of our own."""
         address = os.environ.get("BNLAB_DASK", "")
         if not self.todo:
             return
@@ -165,7 +165,7 @@ class _Job(Generic[C]):
                     future.cancel()
 
     def compute_here(self, workers: int, cancelled: Cancelled) -> None:
-        """In processes of our own. A pool that loses one is replaced.
+        """Compute in processes of our own. A pool that loses one is replaced.
 
         What was in flight then is tried again after all the rest, and for the last time alone: so what
         kills processes is found out, and takes no neighbours along.
@@ -195,7 +195,7 @@ class _Job(Generic[C]):
     def compute_in(
         self, pool: Executor, window: int, cancelled: Cancelled | None, strikes: Mapping[C, int] = {}
     ) -> None:
-        """In this executor, at most ``window`` cells in flight at a time. BrokenExecutor if it breaks."""
+        """Compute in this executor, at most ``window`` cells at a time. BrokenExecutor if it breaks."""
         broken = ""
         while self.flying or (self.todo and not broken):
             while self.todo and not broken:
@@ -221,7 +221,7 @@ class _Job(Generic[C]):
             raise BrokenExecutor(broken)
 
     def take(self, future: Future[Result | str]) -> None:
-        """What has become of a cell that was in flight."""
+        """Take the result of a cell that was being computed, or its failure."""
         cell = self.flying.pop(future)
         try:
             outcome = future.result()
@@ -238,7 +238,7 @@ class _Job(Generic[C]):
         self.tell()
 
     def collect(self) -> None:
-        """What was finished by the time of the stop is finished."""
+        """Keep what was finished by the time of the stop."""
         self.progress = None
         while not self.landed.empty():
             self.take(self.landed.get())
@@ -260,7 +260,7 @@ class _Job(Generic[C]):
 
 
 def _compute(task: bytes) -> Result | str:
-    """In a worker: a cell's result, or in words why there is none: not every exception travels."""
+    """Compute a cell in a worker, or say why there is no result: not every exception can be pickled."""
     try:
         function, cell = pickle.loads(task)
         return plain(function(cell))
@@ -269,7 +269,7 @@ def _compute(task: bytes) -> Result | str:
 
 
 def _told(error: BaseException) -> str:
-    """What went wrong in one line, and its traceback."""
+    """Say what went wrong in one line, and give its traceback."""
     line = shorten(f"{type(error).__name__}: {error}", LONGEST, placeholder="...")
     return f"{line}\n\n{''.join(traceback.format_exception(error))}"
 
@@ -279,7 +279,7 @@ def _told(error: BaseException) -> str:
 
 @contextmanager
 def _cluster(address: str, task: bytes) -> Iterator[Executor]:
-    """Dask's executor, once all its workers have shown that they know the task and compute as we do."""
+    """Return Dask's executor, once its workers have shown that they know the task and compute as we do."""
     where, here = f"BNLAB_DASK={address!r}", "or unset BNLAB_DASK to use this machine's cores"
     try:
         from distributed import Client
@@ -332,7 +332,7 @@ def _checked_workers(workers: int | None, executor: Executor | None) -> int:
 
 
 def _tasks(function: Callable[[C], Mapping[str, Any]], cells: Iterable[C]) -> dict[C, bytes]:
-    """(function, cell) pickled for each cell; a ValueError for what another process couldn't read."""
+    """Pickle (function, cell) for each cell; raise a ValueError for what another process couldn't read."""
     module = getattr(function, "__module__", None)
     found: Any = None
     if module != "__main__":  # each process has its own; and a file on disk must know whose function it was
@@ -367,7 +367,7 @@ def _tasks(function: Callable[[C], Mapping[str, Any]], cells: Iterable[C]) -> di
 
 
 def _show(cell: Any) -> str:
-    """A cell in a message: of a dataclass what isn't its default, and never too much."""
+    """Write a cell in a message: of a dataclass what isn't its default, and never too much."""
     text = repr(cell)
     if is_dataclass(cell):
         own = [(f.name, getattr(cell, f.name)) for f in fields(cell) if getattr(cell, f.name) != f.default]
@@ -376,7 +376,7 @@ def _show(cell: Any) -> str:
 
 
 def grid(base: RunConfig, **axes: Iterable[Any]) -> list[RunConfig]:
-    """All combinations of the axes' values as changes to ``base``, in order, the last axis fastest.
+    """Return all combinations of the axes' values as changes to ``base``, the last axis fastest.
 
     >>> [(c.norm, c.lr) for c in grid(RunConfig(), norm=("batch", "layer"), lr=(0.1, 1.0))]
     [('batch', 0.1), ('batch', 1.0), ('layer', 0.1), ('layer', 1.0)]
@@ -404,7 +404,7 @@ def grid(base: RunConfig, **axes: Iterable[Any]) -> list[RunConfig]:
 
 
 def progress_bar(stream: TextIO | None = None, label: str = "") -> Progress:
-    """A ``progress`` for `sweep` that writes to ``stream``, the standard error if None.
+    """Return a ``progress`` for `sweep` that writes to ``stream``, the standard error if None.
 
     On a terminal one line that is drawn again and again, elsewhere a line each tenth of the way.
     """

@@ -1,7 +1,7 @@
 """What a training step does, counted before it runs: multiply-adds, passes over arrays, calls.
 
-The counts follow the engine: `network` there and back, `telemetry` where a step is recorded and validated.
-`forecast` makes seconds and bytes of them. No data set is loaded, and nothing is measured.
+The counts follow the engine: `network` forward and backward, `telemetry` where a step is recorded or
+validated. `forecast` makes seconds and bytes of them. No data set is loaded, and nothing is measured.
 """
 
 from __future__ import annotations
@@ -11,14 +11,14 @@ from dataclasses import dataclass, replace
 from math import ceil, log2, prod
 from typing import NamedTuple
 
-from ..data import DIGIT
 from ..networks.config import RunConfig
 from ..networks.conv import BLOCK_BYTES
-from ..networks.parameters import KERNEL, WARM_STARTS
+from ..networks.kinds import KERNEL
+from ..networks.parameters import WARM_STARTS
 from ..norms.table import NORMS
 from ..training.gan import LATENT
 from ..training.recordings import HISTOGRAM_EDGES, SHOWN, SURFACE_EDGES, has_surface
-from ..training.telemetry import _BLOCK
+from ..training.telemetry import BLOCK
 
 # Of each data set features, classes and validation samples.
 SIZES = {
@@ -38,7 +38,7 @@ class Map(NamedTuple):
     """A linear map: ``rows`` by ``columns`` weights at so many ``positions`` of a sample.
 
     before : numbers of a sample that come in
-    stride : of a convolution; the way back of one with stride 2 has windows of 2 x 2 for 2 x 2 numbers
+    stride : of a convolution; backward, one with stride 2 has windows of 2 x 2 for 2 x 2 numbers
     first : what it looks at needs no gradient
     """
 
@@ -61,29 +61,28 @@ class Map(NamedTuple):
 
     @property
     def back(self) -> tuple[int, int]:
-        """Of a convolution the way back to what came in: numbers in a window, and numbers that it makes."""
+        """Of a convolution's backward pass to its input: numbers in a window, and numbers that it makes."""
         window = KERNEL if self.stride == 1 else 2
         return window**2 * self.columns, self.stride**2 * (self.rows // KERNEL**2)
 
 
 def maps(config: RunConfig) -> list[Map]:
-    """The linear maps of ``config``'s network, that of the output last; of a GAN the discriminator's."""
+    """Return the linear maps of ``config``'s network, the output's last; of a GAN the discriminator's."""
     features, classes, _ = SIZES[config.dataset]
-    width = {"cnn": DIGIT[2], "rnn": features // DIGIT[0]}.get(config.network, features)
-    side, before = DIGIT[0], features
+    kind, seen = config.kind, config.kind.seen(features)
+    width, side, before = seen[-1], seen[0], features
     found: list[Map] = []
     for shape in config.shapes:
         columns, positions = shape[-1], prod(shape[:-1])
-        rows = {"cnn": KERNEL**2 * width, "rnn": width + columns}.get(config.network, width)
-        stride = side // shape[0] if config.network == "cnn" else 1
-        found.append(Map(rows, columns, positions, before, stride, not found))
+        stride = side // shape[0] if kind.convolves else 1
+        found.append(Map(kind.rows(width, columns), columns, positions, before, stride, not found))
         width, before, side = columns, positions * columns, shape[0]
-    return [*found, Map(width, 1 if config.network == "gan" else classes, 1, width)]
+    return [*found, Map(width, 1 if kind.adversarial else classes, 1, width)]
 
 
 def generator_maps(config: RunConfig) -> list[Map]:
-    """The linear maps of a GAN's generator; no others have one."""
-    if config.network != "gan":
+    """Return the linear maps of a GAN's generator; of other networks, nothing."""
+    if not config.kind.adversarial:
         return []
     widths = [LATENT, *[config.width] * config.depth, 2]
     pairs = zip(widths[:-1], widths[1:], strict=True)
@@ -91,7 +90,7 @@ def generator_maps(config: RunConfig) -> list[Map]:
 
 
 def multiply_adds(config: RunConfig) -> list[int]:
-    """Multiply-adds of a step of all replicas by linear map: there, for the weights' gradient, and back.
+    """Count a step's multiply-adds by linear map: forward, for the weights' gradient, and backward.
 
     Of a GAN first those of the discriminator, which sees three batches a step, then those of the generator,
     which makes two and learns from one. A recurrent map is always gone back, for the state's sake.
@@ -99,22 +98,27 @@ def multiply_adds(config: RunConfig) -> list[int]:
     found = []
     for one in maps(config):
         there = one.positions * one.weights
-        back = one.positions * prod(one.back) if config.network == "cnn" and one.positions > 1 else there
-        behind = 0 if one.first and config.network != "rnn" else back
-        # The third batch of a GAN is the generator's, which learns from the way back to it.
-        found.append(6 * there + 2 * behind + there if config.network == "gan" else 2 * there + behind)
+        back = one.positions * prod(one.back) if config.kind.convolves and one.positions > 1 else there
+        behind = 0 if one.first and not config.kind.recurrent else back
+        # The third batch of a GAN is the generator's, which learns from the gradient that reaches it.
+        found.append(6 * there + 2 * behind + there if config.kind.adversarial else 2 * there + behind)
+    if (
+        config.gradient_penalty
+    ):  # back, there and back again, with the weights' gradient on both of the latter
+        for number, one in enumerate(maps(config)[:-1]):
+            found[number] += (5 - one.first) * one.weights
     found += [one.weights * (3 if one.first else 4) for one in generator_maps(config)]
     return [config.replicas * config.batch_size * number for number in found]
 
 
 def activation(config: RunConfig) -> str:
-    """The name of what follows the linear maps."""
+    """Return the name of what follows the linear maps."""
     norm = config.on_activations
     return "linear" if norm and norm.activates else config.activation
 
 
 def parameters(config: RunConfig) -> tuple[int, int]:
-    """How many weights of hidden layers one network has, and how many parameters in all."""
+    """Count the weights of one network's hidden layers, and all its parameters."""
     rows = [NORMS[name] for name in {config.norm, config.on_weights} if name != "none"]
     learned = sum(len(row.learned) - len(row.scalars) for row in rows)
     own = maps(config)
@@ -208,8 +212,8 @@ class _Batch(NamedTuple):
     settled: bool = False
 
     def there_and_back(self, network: list[Map], back: bool = False, need_dx: bool = False) -> Work:
-        """A network there, and ``back``."""
-        work, each, recurrent = Work(), self.replicas * self.samples, self.config.network == "rnn"
+        """Count a network's forward pass, and with ``back`` its backward pass."""
+        work, each, recurrent = Work(), self.replicas * self.samples, self.config.kind.recurrent
         sizes = [one.after for one in network]
         held = each * (sum(sizes) if back else max(sizes))
         for one, times in Counter(network[:-1]).items():
@@ -224,16 +228,24 @@ class _Batch(NamedTuple):
             if self.config.residual != "none":
                 layer.touch(size, 1 + back)
             work.add(layer, times)
-        if self.config.network == "cnn":
+        if self.config.kind.convolves:
             work.touch(each * network[-2].after, 1 + back)
         work.add(self._linear(network[-1], back, True))
         return work.touch(each * network[-1].columns, 3 + 6 * back)
 
+    def penalty(self, network: list[Map]) -> Work:
+        """Count what a gradient penalty adds: back, forward, and back again."""
+        work = Work()
+        for one in network[:-1]:
+            work.add(self._linear(one, True, not one.first)).add(self._linear(one, False, False), 2)
+            work.touch(self.replicas * self.samples * one.after, 10)
+        return work
+
     def _linear(self, one: Map, back: bool, need_dx: bool) -> Work:
-        """A linear map there; ``back`` to its weights and, if need be, to what came in."""
+        """Count a linear map; with ``back`` the gradients of its weights and, if need be, of its input."""
         work, each = Work(), self.replicas * self.samples
         work.touch(each * one.after, 1 + back, 1, one.columns)
-        if self.config.network == "cnn" and one.positions > 1:
+        if self.config.kind.convolves and one.positions > 1:
             return self._convolution(work, one, back, need_dx)
         steps = one.positions
         if steps > 1:  # inputs and states are laid side by side
@@ -246,7 +258,7 @@ class _Batch(NamedTuple):
         return work
 
     def _convolution(self, work: Work, one: Map, back: bool, need_dx: bool) -> Work:
-        """`_linear` of a convolution, block by block of unfolded patches."""
+        """Count a convolution as `_linear` does, block by block of unfolded patches."""
         blocks = self._unfold(work, one, one.rows)
         some = self.samples / blocks * one.positions
         work.multiply(self.replicas * blocks, some, one.rows, one.columns)
@@ -263,7 +275,7 @@ class _Batch(NamedTuple):
         return work
 
     def _unfold(self, work: Work, one: Map, window: int) -> int:
-        """Patches of ``window`` numbers each at a map's positions; in how many blocks of samples."""
+        """Count patches of ``window`` numbers each at a map's positions, and the blocks of samples."""
         patches = one.positions * window
         size = patches * (8 if self.config.dtype == "float64" else 4)
         n = min(self.samples, max(1, BLOCK_BYTES // size))
@@ -274,10 +286,10 @@ class _Batch(NamedTuple):
         return blocks
 
     def _elementwise(self, one: Map, size: float, held: float, back: bool) -> Work:
-        """A layer's norm and activation on arrays of ``size``, while ``held`` elements are kept."""
+        """Count a layer's norm and activation on arrays of ``size``, while ``held`` elements are kept."""
         work, config, found = Work(), self.config, [OF_ACTIVATIONS[activation(self.config)][back]]
         if config.on_activations:
-            found.append(Passes(2, 2) if self.settled else OF_NORMS.get(config.norm, OUTSIDE)[back])
+            found.append(Passes(2, 2) if self.settled else OF_NORMS.get(config.trains_as, OUTSIDE)[back])
         run = one.columns
         if config.norm == "group" and config.groups < run:
             run //= config.groups
@@ -290,7 +302,7 @@ class _Batch(NamedTuple):
 
 
 def _weights(config: RunConfig, iterations: int, back: bool = True) -> Work:
-    """What a norm of weights does with them, and the learned factor of a residual branch."""
+    """Count what a norm of weights does with them, and the learned factor of a residual branch."""
     work, name, replicas = Work(), config.on_weights, config.replicas
     for one, times in Counter(maps(config)[:-1]).items():
         layer, size = Work(), replicas * one.weights
@@ -306,7 +318,7 @@ def _weights(config: RunConfig, iterations: int, back: bool = True) -> Work:
 
 
 def _plain(config: RunConfig) -> RunConfig:
-    """A GAN's generator, as a batch sees it."""
+    """Return the configuration of a GAN's generator: no norm, and ReLU."""
     return replace(config, norm="none", weight_norm="none", activation="relu")
 
 
@@ -330,6 +342,8 @@ def training(config: RunConfig) -> Work:
         work.drawn += 2 * replicas * samples * LATENT
         work.touch(replicas * size, 2 + moments)
         work.calls += 20 * replicas + 50
+    if config.gradient_penalty:
+        work.add(batch.penalty(own))
     if config.norm_noise:
         noisy = replicas * config.depth * samples * config.width
         work.drawn += 2 * noisy
@@ -340,7 +354,7 @@ def training(config: RunConfig) -> Work:
 
 def recording(config: RunConfig) -> Work:
     """Count what a frame adds to a step."""
-    gan = config.network == "gan"
+    gan = config.kind.adversarial
     replicas, samples, name = config.replicas, config.batch_size * (1 + gan), activation(config)
     work, slope, ways = Work(calls=150), OF_ACTIVATIONS[name][True], 1 if name == "relu" else 2
     for one, times in Counter(maps(config)[:-1]).items():
@@ -356,14 +370,14 @@ def recording(config: RunConfig) -> Work:
 
 
 def together(replicas: int, entries: int) -> int:
-    """How many entries `telemetry.measure` looks at together at most, where a replica has so many."""
-    return min(replicas * entries, max(entries, _BLOCK))
+    """Return how many entries `telemetry.measure` looks at together at most, where a replica has so many."""
+    return min(replicas * entries, max(entries, BLOCK))
 
 
 def validation(config: RunConfig) -> Work:
     """Count what validation adds to a recorded step: the replicas come one by one."""
     replicas, samples, network = config.replicas, SIZES[config.dataset][2], maps(config)
-    if config.network == "gan":
+    if config.kind.adversarial:
         work = _Batch(_plain(config), replicas, SHOWN).there_and_back(generator_maps(config))
         return work.touch(replicas * SHOWN * 8, 12)
     config, norm = replace(config, norm_noise=0.0), config.on_activations

@@ -58,7 +58,7 @@ class WorkerContext(SpawnContext):
 
 @contextmanager
 def _sigint_blocked() -> Iterator[None]:
-    """A child inherits this: Ctrl-C doesn't reach it before `follow_parent` has run either."""
+    """Ignore Ctrl-C meanwhile; a child inherits this, and isn't reached before `follow_parent` has run."""
     if sys.platform == "win32":
         yield
         return
@@ -70,7 +70,7 @@ def _sigint_blocked() -> Iterator[None]:
 
 
 def follow_parent() -> None:
-    """In a worker: leave Ctrl-C to the parent, and end with it, however it ends."""
+    """Leave Ctrl-C to the parent, and end with it, however it ends: for workers."""
     parent = parent_process()
     if parent is None:
         return
@@ -138,7 +138,7 @@ def interrupts_held() -> Iterator[Callable[[], None]]:
 
 @contextmanager
 def processes(count: int) -> Iterator[Executor]:
-    """A pool of such processes. None is left afterwards, and an exception ends them in mid-work."""
+    """Run a pool of such processes. None is left afterwards, and an exception ends them in mid-work."""
     count = min(count, MOST_ON_WINDOWS) if sys.platform == "win32" else count
     with interrupts_held():
         pool: Any = ProcessPoolExecutor(count, mp_context=WorkerContext(), initializer=follow_parent)

@@ -86,7 +86,7 @@ def _pass(config: RunConfig, flat: Array, x: Array, labels: Array) -> tuple[Arra
 
 
 def through_norm(g: Array, cache: Cache, mean_term: bool = True, xhat_term: bool = True) -> Array:
-    """``rstd (g - mean(g) - xhat mean(g xhat))``, each subtracted term only if asked for.
+    """Return ``rstd (g - mean(g) - xhat mean(g xhat))``, each subtracted term only if asked for.
 
     Without the mean term the batch's mean counts as a constant, without the x-hat term its standard
     deviation does: PyTorch's ``detach()``. g, of shape (R, N, C), is gamma times the gradient of the output.

@@ -137,8 +137,7 @@ def passed(run: Run) -> Array:
     shares = []
     for layer, arrived in zip(trace, dz, strict=True):
         cache = layer.norm
-        shape = cache.source[0].shape if cache.xhat is None else cache.xhat.shape
-        dy = arrived.reshape(shape)
+        dy = arrived.reshape(cache.xhat.shape)
         dx = normalize_backward(dy, cache._replace(gamma=None, beta=None))[0] / cache.rstd
         inside = tuple(range(1, dy.ndim))
         shares.append(np.square(dx).sum(axis=inside) / np.square(dy).sum(axis=inside))
@@ -146,9 +145,9 @@ def passed(run: Run) -> Array:
 
 
 def rounding(config: RunConfig, steps: int) -> Found:
-    """Train twice, the second time from weights that differ by ROUNDING: does the difference stay small?
+    """Train twice, the second time from weights that differ by ROUNDING, and count changed answers.
 
-    Returns ``differs`` (R,), the share of validation samples that get another answer in eval().
+    Return ``differs`` (R,), the share of validation samples that get another answer in eval().
     """
     first = start(config)
     runs = [advance(first, steps), advance(replace(first, flat=first.flat * (1 + ROUNDING)), steps)]

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import math
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from operator import itemgetter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import DATASETS, DIGIT, ORDERS, TRAIN_SIZES, Dataset, load
+from ..data import DATASETS, LAST_BATCHES, ORDERS, TRAIN_SIZES, Dataset, load
 from ..norms.table import NORMS, Norm
 from ..norms.weights import WEIGHT_NORMS
+from .kinds import NETWORKS, Network
 from .layers import ACTIVATIONS, Activation
 
 LAST_STEP = 10**9
@@ -27,8 +29,8 @@ def _choice(default: str, *choices: str) -> Any:
     return field(default=default, metadata={"choices": choices})
 
 
-def _number(default: float, low: float, high: float) -> Any:
-    return field(default=default, metadata={"low": low, "high": high})
+def _number(default: float, low: float, high: float, edit: bool = False) -> Any:
+    return field(default=default, metadata={"low": low, "high": high, "edit": edit})
 
 
 @dataclass(frozen=True)
@@ -59,10 +61,15 @@ class RunConfig:
     norm_batch : batch norm takes the statistics of so many samples of a batch at a time; 0: of all together,
         ghost batch norm: of 8
     norm_noise : strength of the noise behind each norm in training; 1 is Santurkar et al.'s (`train.noise`)
+    gradient_penalty : factor of half the mean squared gradient of a GAN's discriminator at real points,
+        added to its loss: R1 of Mescheder et al. 2018
     batch_size, optimizer, lr, weight_decay : decay acts on weight matrices only; "momentum" is heavy-ball
         SGD with coefficient 0.9; "adamw" uses decay rates 0.9 and 0.999
+    decay_affine : whether it acts on gamma and beta as well, as PyTorch's optimizers do by default
     batch_order : how samples meet in a norm batch: "shuffled", "sorted" by label within each batch, "pairs"
         of classes, or "grouped": neighbours in the data set stay together
+    last_batch : where an epoch doesn't divide into batches: "straddle", the last one goes on into the next
+        epoch; "drop", it is left out, PyTorch's drop_last=True; "keep", it is smaller, if need be one sample
     rest_lr : 0, or the learning rate of all but the hidden weight matrices, which alone decay then
     cosine_steps : 0, or over how many steps lr falls to 0 along half a cosine (Loshchilov & Hutter 2017)
     init, init_scale : standard deviation of the initial weights: "he", init_scale sqrt(2 / fan_in)
@@ -70,6 +77,8 @@ class RunConfig:
     eps, gamma, beta, learn_affine : of the norms; gamma and beta are the values that training starts
         from, and keeps to when ``learn_affine`` is false
     momentum : weight of the OLD value in the running statistics (PyTorch's momentum is 1 minus this)
+    frozen : training normalizes with the running statistics as they are, and they no longer move, as after
+        eval() of PyTorch's batch norm; gamma and beta are learned on
     seed, replicas : replica r is the network of seed + r: its weights, its batches
     record_every, validate_every : a frame of telemetry each so many steps, with validation each so many
     dtype : "float32", or "float64" where an identity is to be checked
@@ -87,7 +96,7 @@ class RunConfig:
     inputs: str = _choice("raw", "raw", "standardized")
     label_noise: float = _number(0.0, 0.0, 1.0)
     train_samples: int = _number(0, 0, 2000)
-    network: str = _choice("mlp", "mlp", "cnn", "rnn", "gan")
+    network: str = _choice("mlp", *NETWORKS)
     depth: int = _number(3, 1, 100)
     width: int = _number(64, 1, 4096)
     activation: str = _choice("relu", *ACTIVATIONS)
@@ -98,25 +107,29 @@ class RunConfig:
     weight_norm: str = _choice("none", *WEIGHT_NORMS)
     groups: int = _number(8, 1, 4096)
     iterations: int = _number(1, 1, 100)
-    r_max: float = _number(3.0, 1.0, 1000.0)
-    d_max: float = _number(5.0, 0.0, 1000.0)
-    alpha: float = _number(0.5, -100.0, 100.0)
+    r_max: float = _number(3.0, 1.0, 1000.0, edit=True)
+    d_max: float = _number(5.0, 0.0, 1000.0, edit=True)
+    alpha: float = _number(0.5, -100.0, 100.0, edit=True)
     norm_batch: int = _number(0, 0, 2000)
     norm_noise: float = _number(0.0, 0.0, 10.0)
-    batch_size: int = _number(32, 1, 2000)
+    gradient_penalty: float = _number(0.0, 0.0, 1000.0)
+    batch_size: int = _number(32, 1, 2000, edit=True)
     batch_order: str = _choice("shuffled", *ORDERS)
+    last_batch: str = _choice("straddle", *LAST_BATCHES)
     optimizer: str = _choice("sgd", "sgd", "momentum", "adamw")
-    lr: float = _number(0.1, 0.0, 1000.0)
+    lr: float = _number(0.1, 0.0, 1000.0, edit=True)
     rest_lr: float = _number(0.0, 0.0, 1000.0)
     cosine_steps: int = _number(0, 0, LAST_STEP)
-    weight_decay: float = _number(0.0, 0.0, 10.0)
+    weight_decay: float = _number(0.0, 0.0, 10.0, edit=True)
+    decay_affine: bool = False
     init: str = _choice("he", "he", "normal")
     init_scale: float = _number(1.0, 0.0, 100.0)
-    eps: float = _number(1e-5, 0.0, 1000.0)
-    gamma: float = _number(1.0, -100.0, 100.0)
-    beta: float = _number(0.0, -100.0, 100.0)
+    eps: float = _number(1e-5, 0.0, 1000.0, edit=True)
+    gamma: float = _number(1.0, -100.0, 100.0, edit=True)
+    beta: float = _number(0.0, -100.0, 100.0, edit=True)
     learn_affine: bool = True
-    momentum: float = _number(0.9, 0.0, 0.9999)
+    momentum: float = _number(0.9, 0.0, 0.9999, edit=True)
+    frozen: bool = field(default=False, metadata={"edit": True})
     seed: int = _number(0, 0, 2**31 - 1)
     replicas: int = _number(1, 1, 256)
     record_every: int = _number(30, 1, 10**6)
@@ -132,6 +145,11 @@ class RunConfig:
         object.__setattr__(self, "edits", _check_edits(self))
 
     @property
+    def kind(self) -> Network:
+        """The row of the network."""
+        return NETWORKS[self.network]
+
+    @property
     def on_activations(self) -> Norm | None:
         """The row of the norm of activations, if there is one."""
         norm = NORMS.get(self.norm)
@@ -142,6 +160,16 @@ class RunConfig:
         """The name of the norm of weights, "none" if there is none."""
         norm = NORMS.get(self.norm)
         return self.norm if norm and norm.weights else self.weight_norm
+
+    @property
+    def trains_as(self) -> str:
+        """The name of the norm whose forward and backward pass training takes."""
+        return "running" if self.frozen else self.norm
+
+    @property
+    def arrangement(self) -> tuple[str, int, str]:
+        """What `data.batches` takes behind the number of steps."""
+        return self.batch_order, self.norm_batch, self.last_batch
 
     @property
     def nonlinearity(self) -> Activation:
@@ -161,19 +189,19 @@ class RunConfig:
         return hidden_shapes(self)
 
     def data(self) -> Dataset:
-        """What is learned: the training and validation samples."""
+        """Load what is learned: the training and validation samples."""
         changes = (self.label_noise, self.train_samples, self.inputs == "standardized")
         return load(self.dataset, self.data_noise, self.dtype, *changes)
 
     def at(self, step: int) -> RunConfig:
-        """The configuration in force at ``step``: edits up to it applied, none left."""
+        """Return the configuration in force at ``step``: edits up to it applied, none left."""
         if not self.edits:
             return self
         changes = {name: value for start, name, value in self.edits if start <= step}
         return replace(self, edits=(), **changes)
 
     def branch(self, step: int, **changes: Any) -> RunConfig:
-        """This configuration with fields changed from ``step`` on; what came before is shared."""
+        """Return this configuration with fields changed from ``step`` on; what came before is shared."""
         kept = tuple(edit for edit in self.edits if edit[0] <= step)
         return replace(self, edits=kept + tuple((step, name, value) for name, value in changes.items()))
 
@@ -182,24 +210,20 @@ Like = RunConfig | SimpleNamespace  # a configuration, or one that isn't yet kno
 
 
 def _together(config: Like) -> int:
-    return config.norm_batch or (NORMS[config.norm].together if config.norm in NORMS else 0)
+    return config.norm_batch or _row(config, "together") or 0
 
 
 def hidden_shapes(config: Like) -> tuple[tuple[int, ...], ...]:
-    if config.network == "cnn":
-        (height, side, _), first = DIGIT, -(-config.depth // 3)
-        narrow, wide = (height, side, max(1, config.width // 2)), (height // 2, side // 2, config.width)
-        return (narrow,) * first + (wide,) * (config.depth - first)
-    one = (DIGIT[0], config.width) if config.network == "rnn" else (config.width,)
-    return (one,) * config.depth
+    """Return the shape of each hidden layer's activations for one sample, the channels last."""
+    return NETWORKS[config.network].shapes(config.depth, config.width)
 
 
-EDITABLE = ("lr", "batch_size", "eps", "gamma", "beta", "momentum", "weight_decay", "r_max", "d_max", "alpha")
 FIELDS = {f.name: f for f in fields(RunConfig) if f.name != "edits"}
+EDITABLE = tuple(name for name, f in FIELDS.items() if f.metadata.get("edit"))
 
 
 def check_field(name: str, value: Any) -> Any:
-    """``value`` in the field's own type, or a ValueError that names field, value and range."""
+    """Return ``value`` in the field's own type; a ValueError names field, value and range."""
     if not isinstance(name, str) or name not in FIELDS:
         raise ValueError(f"RunConfig: there is no field {_show(name)}; the fields are {', '.join(FIELDS)}")
     kind, rule = FIELDS[name].type, FIELDS[name].metadata
@@ -220,7 +244,7 @@ def check_field(name: str, value: Any) -> Any:
 
 
 def _show(value: Any) -> str:
-    """repr(value), cut to a length that fits a message; Python refuses to print the largest integers."""
+    """Return repr(value), cut to fit a message; Python refuses to print the largest integers."""
     try:
         text = repr(value)
     except Exception:
@@ -228,8 +252,64 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
+class Only(NamedTuple):
+    """A setting that means something only beside certain others.
+
+    field, neutral : its name, and the value that it must have elsewhere
+    where : whether a configuration may have another value
+    why : what is wrong with another value elsewhere, and the fix, with the configuration's fields in braces
+    """
+
+    field: str
+    neutral: Any
+    where: Callable[[Like], bool]
+    why: str
+
+
+_DENSE = "is for dense networks; choose network='mlp'"
+ONLY = (
+    Only("weight_norm", "none", lambda c: not _row(c, "weights"),
+         "goes with norms of activations; {norm} is none"),
+    Only("inputs", "raw", lambda c: not NETWORKS[c.network].adversarial,
+         "isn't what network={network!r} draws: it draws the data as they are; choose inputs='raw'"),
+    Only("residual", "none", lambda c: NETWORKS[c.network].branches, _DENSE),
+    Only("norm_noise", 0, lambda c: NETWORKS[c.network].branches, _DENSE),
+    Only("skip_init", False, lambda c: c.residual != "none",
+         "multiplies residual branches; choose residual='pre' or 'post'"),
+    Only("gradient_penalty", 0, lambda c: NETWORKS[c.network].adversarial,
+         "is for a discriminator; choose network='gan'"),
+    Only("gradient_penalty", 0, lambda c: c.norm == "none" or _row(c, "weights"),
+         "takes the gradient of a gradient, which norm={norm!r} has not; choose norm='none' or 'spectral'"),
+    Only("frozen", False, lambda c: _row(c, "running"),
+         "holds running statistics, and norm={norm!r} has none; choose norm='batch'"),
+    Only("batch_order", "shuffled", lambda c: c.norm_batch > 0,
+         "says who meets in a norm batch; set norm_batch"),
+)  # fmt: skip
+
+
+def _row(config: Like, name: str) -> Any:
+    """Return what the table of norms says of the configuration's norm; None without a norm."""
+    return getattr(NORMS.get(config.norm), name, None)
+
+
 def conflicts(config: Like) -> list[str]:
-    """What is wrong between fields that are right by themselves, a sentence each."""
+    """Return what is wrong between fields that are right by themselves, a sentence each."""
+    told = vars(config)
+    found = [
+        f"{one.field}={told[one.field]!r} {one.why.format(**told)}"
+        for one in ONLY
+        if told[one.field] != one.neutral and not one.where(config)
+    ]
+    kind = NETWORKS[config.network]
+    if kind.data not in ("", config.dataset):
+        found.append(f"network={config.network!r} {kind.why}; choose dataset={kind.data!r}")
+    if config.residual == "post" and config.placement != "before":
+        found.append("residual='post' keeps what leaves the norm, not phi; choose placement='before'")
+    return found + _sizes_that_do_not_fit(config)
+
+
+def _sizes_that_do_not_fit(config: Like) -> list[str]:
+    """Return what is wrong between numbers: of groups and channels, of samples and batches."""
     found = []
     channels = math.gcd(*(shape[-1] for shape in hidden_shapes(config)))
     if config.norm == "group" and channels % config.groups:
@@ -237,26 +317,6 @@ def conflicts(config: Like) -> list[str]:
         found.append(
             f"groups={config.groups} does not divide width={config.width}{halved}; try {_divisors(channels)}"
         )
-    norm = NORMS.get(config.norm)
-    if config.weight_norm != "none" and norm and norm.weights:
-        found.append(
-            f"weight_norm={config.weight_norm!r} goes with norms of activations; {config.norm} is none"
-        )
-    if config.network in ("cnn", "rnn") and config.dataset != "digits":
-        found.append(f"network={config.network!r} needs images; choose dataset='digits'")
-    if config.network == "gan" and config.dataset != "ring":
-        found.append("network='gan' draws points of the ring; choose dataset='ring'")
-    if config.network == "gan" and config.inputs != "raw":
-        found.append(
-            f"network='gan' draws the ring as it is, not inputs={config.inputs!r}; choose inputs='raw'"
-        )
-    for name, without in (("residual", "none"), ("norm_noise", 0)):
-        if getattr(config, name) != without and config.network != "mlp":
-            found.append(f"{name}={getattr(config, name)!r} is for dense networks; choose network='mlp'")
-    if config.residual == "post" and config.placement != "before":
-        found.append("residual='post' keeps what leaves the norm, not phi; choose placement='before'")
-    if config.skip_init and config.residual == "none":
-        found.append("skip_init=True multiplies residual branches; choose residual='pre' or 'post'")
     available = TRAIN_SIZES[config.dataset]
     if config.train_samples:
         available = min(available, config.train_samples)
@@ -268,19 +328,19 @@ def conflicts(config: Like) -> list[str]:
             )
     together = _together(config)
     if together and config.batch_size % together:
-        whole = "" if norm and norm.together else ", or 0 for the whole batch"
+        whole = "" if _row(config, "together") else ", or 0 for the whole batch"
         found.append(
             f"norm_batch={together} does not divide batch_size={config.batch_size}; "
             f"try {_divisors(config.batch_size)}{whole}"
         )
-    elif config.batch_order != "shuffled" and not config.norm_batch:
-        found.append(f"batch_order={config.batch_order!r} says who meets in a norm batch; set norm_batch")
-    elif config.batch_order == "grouped" and available % config.norm_batch:
-        fitting = available // config.norm_batch * config.norm_batch
-        found.append(
-            f"batch_order='grouped' needs whole groups of norm_batch={config.norm_batch}, but there are "
-            f"{available} training samples; try train_samples={fitting}"
-        )
+    elif together and available % together:
+        of_groups = {"batch_order": "grouped", "last_batch": "keep"}
+        found += [
+            f"{name}={value!r} needs whole groups of norm_batch={together}, but there are "
+            f"{available} training samples; try train_samples={available // together * together}"
+            for name, value in of_groups.items()
+            if getattr(config, name) == value
+        ]
     return found
 
 
@@ -290,7 +350,7 @@ def _divisors(number: int) -> str:
 
 
 def _check_edits(config: RunConfig) -> tuple[Edit, ...]:
-    """The edits in their own types and in one order; of two for one field and step, the later counts."""
+    """Return the edits in their own types and in order; of two for one field and step, the later counts."""
     if not isinstance(config.edits, (tuple, list)):
         raise ValueError(f"RunConfig: edits={_show(config.edits)} must be ((step, field, value), ...)")
     checked: dict[tuple[int, str], Any] = {}

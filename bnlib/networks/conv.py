@@ -8,18 +8,19 @@ then the linear layer of unfolded patches. `convolve` is the same in PyTorch's l
 from __future__ import annotations
 
 from collections.abc import Iterator
-from numbers import Integral
 from typing import NamedTuple
 
 import numpy as np
 
+from ..norms.checks import float_array, is_whole, plain_array
+from ..norms.columns import expected, one_each
 from ..norms.statistics import Array, averager
 
 BLOCK_BYTES = 1 << 18  # of patches unfolded at a time: they stay in a core's L2 cache
 
 
 class ConvCache(NamedTuple):
-    """What `conv` leaves for `conv_backward`: its arguments, which must stay unchanged until then."""
+    """What `conv` leaves for `conv_backward`: its arguments."""
 
     x: Array
     weight: Array
@@ -30,17 +31,26 @@ class ConvCache(NamedTuple):
 
 
 def out_size(size: int, kernel: int, stride: int, padding: int) -> int:
-    """Positions of a kernel along an axis of `size` pixels."""
+    """Return the number of positions of a kernel along an axis of `size` pixels."""
     return (size + 2 * padding - kernel) // stride + 1
 
 
 def conv(
     x: Array, weight: Array, bias: Array | None = None, *, kernel: int = 3, stride: int = 1, padding: int = 1
 ) -> tuple[Array, ConvCache]:
-    """y at (i, j) = sum of x at (stride i + row - padding, stride j + column - padding) W[row, column] + b.
+    """Convolve: y[i, j] = sum of x[stride i + row - padding, stride j + column - padding] W[row, column] + b.
 
-    x (R, N, H, W, C), weight (R, kernel * kernel * C, O), bias (R, 1, O); beyond its border x is 0.
-    Returns y (R, N, out_size(H, ...), out_size(W, ...), O) and what `conv_backward` needs.
+    Parameters
+    ----------
+    x : ndarray of shape (R, N, H, W, C); 0 beyond its border
+    weight : ndarray of shape (R, kernel * kernel * C, O)
+    bias : ndarray of shape (R, 1, O), optional
+
+    Returns
+    -------
+    y : ndarray of shape (R, N, out_size(H, ...), out_size(W, ...), O)
+    cache : ConvCache, for `conv_backward`
+        It refers to x and weight, which must stay unchanged until then.
     """
     size = (out_size(x.shape[2], kernel, stride, padding), out_size(x.shape[3], kernel, stride, padding))
     y = _correlate(x, weight, kernel, stride, padding, size)
@@ -52,7 +62,7 @@ def conv(
 def conv_backward(
     dy: Array, cache: ConvCache, dweight: Array, dbias: Array | None = None, *, need_dx: bool = True
 ) -> Array | None:
-    """Gradients of `conv`, written into ``dweight`` and ``dbias`` as `linear_backward` writes its own.
+    """Write the gradients of `conv` into ``dweight`` and ``dbias``, as `linear_backward` writes its own.
 
     Returns dx of shape (R, N, H, W, C), or None when the layer's input needs no gradient.
     """
@@ -71,7 +81,7 @@ def conv_backward(
 def _input_gradient(
     dy: Array, x: Array, weight: Array, _: Array | None, kernel: int, stride: int, padding: int
 ) -> Array:
-    """dx is itself a convolution, of dy with stride 1, each of whose outputs holds stride x stride pixels.
+    """Return dx: a convolution of dy with stride 1, each of whose outputs holds stride x stride pixels.
 
     In row ``stride a + p`` of x, row ``a - m`` of dy meets weight row ``stride m + p + padding``, for all
     m from `first` to `last`, or a zero. Adding up overlapping patches makes this backward pass 1.4 x slower.
@@ -104,7 +114,7 @@ def _correlate(
 def _unfolded(
     x: Array, kernel: int, stride: int, before: int, size: tuple[int, ...]
 ) -> Iterator[tuple[slice, slice, Array]]:
-    """Replicas, samples and their patches (r, n * positions, k * k * C), block by block in one memory.
+    """Yield replicas, samples and their patches (r, n * positions, k * k * C), block by block in one memory.
 
     `before` rows and columns of zeros precede x, or are left out of it if negative; `size`: positions.
     """
@@ -137,78 +147,101 @@ def _unfolded(
 
 
 def pool(x: Array) -> tuple[Array, tuple[int, ...]]:
-    """Global average pooling: the mean over all positions, (R, N, H, W, C) -> (R, N, C)."""
+    """Average over all positions, (R, N, H, W, C) -> (R, N, C): global average pooling."""
     return averager(x.shape, (2, 3), x.dtype)(x)[:, :, 0, 0], x.shape
 
 
 def pool_backward(dy: Array, cache: tuple[int, ...]) -> Array:
-    """The gradient of `pool`: every position gets an equal share."""
+    """Return the gradient of `pool`: every position gets an equal share."""
     return np.broadcast_to((dy / (cache[2] * cache[3]))[:, :, None, None], cache).copy()
 
 
 def convolve(
     x: Array, weight: Array, bias: Array | None = None, *, stride: int = 1, padding: int = 0
 ) -> tuple[Array, ConvCache]:
-    """`conv` of one network with the arguments and the layout of torch.nn.functional.conv2d.
+    """Convolve images as torch.nn.functional.conv2d does: `conv` of one network, checked.
 
-    x (N, C, H, W), weight (O, C, k, k) and bias (O,), float32 or float64, give y (N, O, H', W') and a cache
-    for `convolve_backward`, which refers to x. Raises ValueError if a shape, a dtype or a number is wrong.
+    Parameters
+    ----------
+    x : ndarray of shape (N, C, H, W), float32 or float64
+    weight : ndarray of shape (O, C, k, k), dtype of x
+    bias : ndarray of shape (O,), dtype of x, optional
+        None for 0.
+    stride : int >= 1, in pixels
+    padding : int >= 0
+        So many pixels of 0 around each image.
+
+    Returns
+    -------
+    y : ndarray of shape (N, O, H', W')
+        ``H' = (H + 2 padding - k) // stride + 1``, and W' likewise.
+    cache : ConvCache, for `convolve_backward`
+        It holds copies: the arguments may change after the call.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype, stride or padding breaks the above, or an image is smaller than the kernel.
     """
-    x, weight, bias = np.asarray(x), np.asarray(weight), None if bias is None else np.asarray(bias)
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"convolve: x has dtype {x.dtype}, not float32 or float64; try x.astype(np.float32)")
+    name, x = "convolve", float_array("convolve", "x", x)
     if x.ndim != 4 or x.size == 0:
-        raise ValueError(
-            f"convolve: x has shape {x.shape}, but needs (N, C, H, W), none 0; try x[None] for one image"
-        )
+        fix = "try np.expand_dims(x, 0) for one image" if x.ndim == 3 else "pass an array of that shape"
+        raise ValueError(f"{name}: x has shape {x.shape}, but needs (N, C, H, W), none of them 0; {fix}")
     channels, height, width = x.shape[1:]
-    if weight.ndim != 4 or weight.size == 0 or weight.shape[1:] != (channels, *weight.shape[2:3] * 2):
-        raise ValueError(
-            f"convolve: weight has shape {weight.shape}, but x of shape {x.shape} needs "
-            f"(O, {channels}, k, k); try weight.swapaxes(0, 1) if input channels come first"
+    shape = plain_array(name, "weight", weight).shape
+    if len(shape) != 4 or 0 in shape or shape[1:] != (channels, *shape[2:3] * 2):
+        swap = len(shape) == 4 and shape[0] == channels
+        fix = (
+            "try np.swapaxes(weight, 0, 1) if input channels come first" if swap else "pass one of that shape"
         )
+        raise ValueError(
+            f"{name}: weight has shape {shape}, but x of shape {x.shape} needs (O, {channels}, k, k); {fix}"
+        )
+    weight = expected(name, "weight", weight, shape, x.dtype, "")
     outputs, kernel = len(weight), weight.shape[3]
-    if bias is not None and bias.shape != (outputs,):
-        raise ValueError(f"convolve: bias has shape {bias.shape}, not ({outputs},); try bias.ravel()")
-    for label, array in (("weight", weight), ("bias", bias)):
-        if array is not None and array.dtype != x.dtype:
-            raise ValueError(
-                f"convolve: {label} has dtype {array.dtype}, but x has {x.dtype}; try {label}.astype(x.dtype)"
-            )
+    if bias is not None:
+        bias = one_each(name, "bias", bias, shape[:1], 0, x.dtype)[None, None]
     for label, number, least in (("stride", stride, 1), ("padding", padding, 0)):
-        if not isinstance(number, Integral) or number < least:
-            raise ValueError(f"convolve: {label}={number!r} must be an integer from {least}; try {least}")
+        if not is_whole(number) or number < least:
+            raise ValueError(f"{name}: {label}={number!r} must be an integer from {least}; try {least}")
     if min(height, width) + 2 * padding < kernel:
         raise ValueError(
-            f"convolve: padding={padding} leaves {height} x {width} pixels smaller than the kernel, "
+            f"{name}: padding={padding} leaves {height} x {width} pixels smaller than the kernel, "
             f"{kernel} x {kernel}; try padding={-(-(kernel - min(height, width)) // 2)}"
         )
-    matrix = weight.transpose(2, 3, 1, 0).reshape(1, -1, outputs)
-    row = None if bias is None else bias[None, None]
+    matrix = weight.transpose(2, 3, 1, 0).reshape(1, -1, outputs).copy()
     sizes = {"kernel": kernel, "stride": int(stride), "padding": int(padding)}
-    y, cache = conv(x.transpose(0, 2, 3, 1)[None], matrix, row, **sizes)
+    y, cache = conv(x.transpose(0, 2, 3, 1).copy()[None], matrix, bias, **sizes)
     return y[0].transpose(0, 3, 1, 2), cache
 
 
 def convolve_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | None]:
-    """dx, dweight and dbias of `convolve` (None without a bias) from the gradient of its y; checked too."""
+    """Return the gradients of `convolve`, from that of its y.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape and dtype of y
+    cache : ConvCache
+        As `convolve` returned it. It stays as it is and can be used again.
+
+    Returns
+    -------
+    dx, dweight, dbias : ndarray of the shapes of x, weight and bias; dbias is None if there was none
+
+    Raises
+    ------
+    ValueError
+        If dy doesn't have the shape and dtype of y, or the cache is another's.
+    """
+    name = "convolve_backward"
     if not isinstance(cache, ConvCache):
-        raise ValueError(
-            f"convolve_backward: cache is a {type(cache).__name__}, not a ConvCache; "
-            "try y, cache = convolve(x, weight)"
-        )
+        kind = type(cache).__name__
+        raise ValueError(f"{name}: cache is a {kind}, not a ConvCache; try y, cache = convolve(x, weight)")
     x, weight, bias, kernel, stride, padding = cache
-    (samples, height, width, channels), outputs, dy = x.shape[1:], weight.shape[2], np.asarray(dy)
+    (samples, height, width, channels), outputs = x.shape[1:], weight.shape[2]
     size = (out_size(height, kernel, stride, padding), out_size(width, kernel, stride, padding))
-    if dy.shape != (samples, outputs, *size):
-        raise ValueError(
-            f"convolve_backward: dy has shape {dy.shape}, but y had {(samples, outputs, *size)}; "
-            "pass the gradient of y together with the cache of the same call"
-        )
-    if dy.dtype != x.dtype:
-        raise ValueError(
-            f"convolve_backward: dy has dtype {dy.dtype}, but x had {x.dtype}; try dy.astype(np.{x.dtype})"
-        )
+    fix = "pass the gradient of y together with the cache of the same call"
+    dy = expected(name, "dy", dy, (samples, outputs, *size), x.dtype, fix)
     dweight, dbias = np.empty_like(weight), None if bias is None else np.empty_like(bias)
     dx = conv_backward(dy.transpose(0, 2, 3, 1)[None], cache, dweight, dbias)
     assert dx is not None

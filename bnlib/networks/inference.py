@@ -16,12 +16,12 @@ from .units import Trace
 
 
 def caches_of(layer: Trace) -> tuple[Any, ...]:
-    """The caches that a layer's norm left: one, or in recurrent layers one a step."""
+    """Return the caches that a layer's norm left: one, or in recurrent layers one a step."""
     return layer.norm if type(layer.norm) is tuple else (layer.norm,)
 
 
 def batch_moments(trace: list[Trace]) -> Array:
-    """Means and variances that norms with running statistics used, all layers together: (R, 2, features).
+    """Join the means and variances that norms with running statistics used, all layers: (R, 2, features).
 
     Of several norm batches it is their average, as if one process after another had updated the running
     statistics with a small weight.
@@ -34,13 +34,16 @@ def batch_moments(trace: list[Trace]) -> Array:
     return np.concatenate(moments, axis=-1).reshape(len(moments[0]), 2, -1)
 
 
-def averaging_weights(config: RunConfig) -> tuple[Array, Array]:
-    """What `RunningStats.update` multiplies old and new means and variances with, (2, features) each."""
-    samples, keep = config.statistics_of or config.batch_size, config.momentum
+def averaging_weights(config: RunConfig, samples: int = 0) -> tuple[Array, Array]:
+    """Return what `RunningStats.update` multiplies old and new means and variances with, (2, features) each.
+
+    ``samples`` : in the batch; 0: ``config.batch_size``
+    """
+    samples, keep = config.statistics_of or samples or config.batch_size, config.momentum
     take, places = 1 - keep, plan(config).statistics
     weights = np.empty((2, 2, features(places)), config.dtype)
     for shape, here in zip(config.shapes, places, strict=False):
-        m = samples * (prod(shape[:-1]) if config.network == "cnn" else 1)
+        m = samples * (1 if config.kind.recurrent else prod(shape[:-1]))
         rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
         if NORMS[config.norm].weighted:
             rows[1] = rows[0]
@@ -49,7 +52,7 @@ def averaging_weights(config: RunConfig) -> tuple[Array, Array]:
 
 
 def inference_layers(config: RunConfig, layers: list[Layer], running: RunningStats) -> list[Layer]:
-    """The network in inference, where batch norm is an affine map and vanishes in its linear neighbour.
+    """Return the network in inference, where batch norm is an affine map, folded into its linear neighbour.
 
     With running mean m and variance v, gamma (x - m) / sqrt(v + eps) + beta = s x + t. Before the
     activation, s and t change the weights and bias that made x; after it, those that x meets next. The map
@@ -61,7 +64,7 @@ def inference_layers(config: RunConfig, layers: list[Layer], running: RunningSta
     if norm is None or not norm.running:
         return layers
     before = config.placement == "before"
-    settled = config.network == "rnn" or (config.residual != "none" if before else config.network == "cnn")
+    settled = config.kind.recurrent or (config.residual != "none" if before else config.kind.convolves)
     folded: list[Layer] = []
     scale: Any = None
     shift: Any = None

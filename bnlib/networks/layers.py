@@ -21,7 +21,7 @@ LinearCache = tuple[Array, Array]  # a linear layer's x and weight
 
 
 def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, LinearCache]:
-    """y = x W + b, one matrix product per replica.
+    """Compute y = x W + b, one matrix product per replica.
 
     Parameters
     ----------
@@ -43,7 +43,7 @@ def linear(x: Array, weight: Array, bias: Array | None = None) -> tuple[Array, L
 def linear_backward(
     dy: Array, cache: LinearCache, dweight: Array, dbias: Array | None = None, *, need_dx: bool = True
 ) -> Array | None:
-    """Gradients of `linear`, written into ``dweight`` (R, I, O) and ``dbias`` (R, 1, O).
+    """Write the gradients of `linear` into ``dweight`` (R, I, O) and ``dbias`` (R, 1, O).
 
     They are written in place because the optimizer sees all gradients as one flat vector.
     Returns dx of shape (R, N, I), or None when the layer's input needs no gradient.
@@ -56,15 +56,16 @@ def linear_backward(
 
 
 class Activation(NamedTuple):
-    """An activation function phi and its slope phi', both elementwise.
+    """An activation function phi, its slope phi' and its bend phi'', all elementwise.
 
-    ``slope(z, a)`` gets the input z and the output a = phi(z), whichever is handier.
+    ``slope(z, a)`` and ``bend(z, a)`` get the input z and the output a = phi(z), whichever is handier.
     ``steepest`` is the largest slope; saturation is measured against it.
     """
 
     forward: Callable[[Array], Array]
     slope: Callable[[Array, Array], Array]
     steepest: float
+    bend: Callable[[Array, Array], Array]
 
 
 def _relu(z: Array) -> Array:
@@ -107,17 +108,24 @@ def _gelu_slope(z: Array, a: Array) -> Array:
     return gate + z * _sigmoid_slope(z, gate) * steepness
 
 
+def _gelu_bend(z: Array, a: Array) -> Array:
+    gate = _gelu_gate(z)
+    steepness = (2 * _GELU_SCALE) * (1 + 3 * _GELU_CUBE * (z * z))
+    slope, steeper = _sigmoid_slope(z, gate), (12 * _GELU_SCALE * _GELU_CUBE) * z
+    return slope * (2 * steepness + z * ((1 - 2 * gate) * steepness * steepness + steeper))
+
+
 ACTIVATIONS: dict[str, Activation] = {
-    "linear": Activation(np.positive, lambda z, a: np.ones_like(a), 1.0),
-    "relu": Activation(_relu, _relu_slope, 1.0),
-    "tanh": Activation(np.tanh, _tanh_slope, 1.0),
-    "sigmoid": Activation(_sigmoid, _sigmoid_slope, 0.25),
-    "gelu": Activation(_gelu, _gelu_slope, 1.13),
+    "linear": Activation(np.positive, lambda z, a: np.ones_like(a), 1.0, lambda z, a: np.zeros_like(a)),
+    "relu": Activation(_relu, _relu_slope, 1.0, lambda z, a: np.zeros_like(a)),
+    "tanh": Activation(np.tanh, _tanh_slope, 1.0, lambda z, a: -2 * a * _tanh_slope(z, a)),
+    "sigmoid": Activation(_sigmoid, _sigmoid_slope, 0.25, lambda z, a: (1 - 2 * a) * _sigmoid_slope(z, a)),
+    "gelu": Activation(_gelu, _gelu_slope, 1.13, _gelu_bend),
 }
 
 
 def cross_entropy(logits: Array, labels: Array) -> tuple[Array, Array]:
-    """Mean cross-entropy of softmax(logits), and its gradient.
+    """Compute the mean cross-entropy of softmax(logits), and its gradient.
 
     Parameters
     ----------

@@ -1,8 +1,9 @@
 """A network forward and backward.
 
-Three kinds, one skeleton: each hidden layer is a linear map of the layer before, of patches of it, or of it
-and the state before; then come a norm and an activation, in either order. Activations are (R, N, C) in dense
-networks, (R, N, H, W, C) in convolutional ones, and (R, N, T, C) for the T steps of recurrent ones.
+Each hidden layer is a linear map of the layer before, of patches of it, or of it and the state before, as the
+table of networks says (`kinds`); then come a norm and an activation, in either order. Activations are
+(R, N, C) in dense networks, (R, N, H, W, C) in convolutional ones, and (R, N, T, C) for the T steps of
+recurrent ones.
 """
 
 from __future__ import annotations
@@ -12,19 +13,11 @@ from typing import Any
 
 import numpy as np
 
-from ..data import DIGIT
 from ..norms.statistics import Array
-from . import conv
+from ..norms.table import NORMS
 from .config import RunConfig
 from .layers import linear, linear_backward
-from .parameters import (
-    KERNEL,
-    Layer,
-    Parameters,
-    in_layers,
-    normalize_weights,
-    weights_backward,
-)
+from .parameters import Layer, Parameters, in_layers, normalize_weights, weights_backward
 from .recurrent import unroll, unroll_backward
 from .units import Trace, unit, unit_backward, write
 
@@ -40,7 +33,7 @@ def forward(
     noise: Noise | None = None,
     keep: bool = True,
 ) -> tuple[Array, list[Trace], Any]:
-    """Logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
+    """Return logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
 
     Parameters
     ----------
@@ -55,16 +48,16 @@ def forward(
     layers = parameters
     if isinstance(layers, dict):
         layers, _ = normalize_weights(config, in_layers(config, layers))
-    x = _images(config, x, len(layers[0].weight))
-    phi = config.nonlinearity
+    x = _seen(config, x, len(layers[0].weight))
+    phi, kind, shapes = config.nonlinearity, config.kind, config.shapes
     trace = []
     stream = None
     for number, layer in enumerate(layers[:-1]):
         here = noise[number] if noise else None
-        if config.network == "rnn":
+        if kind.recurrent:
             x, seen = unroll(config, x, layer, norm_batch, phi)
         else:
-            z, cache = _connect(config, number, x, layer)
+            z, cache = kind.connect(x, layer.weight, layer.bias, shapes[number])
             if stream is not None:
                 np.add(z, stream, out=z)
             if config.residual == "pre":
@@ -76,29 +69,19 @@ def forward(
         if keep:
             trace.append(seen)
     top: Any = None
-    if config.network == "cnn":
-        x, top = conv.pool(x)
-    elif config.network == "rnn":
-        x = x[:, :, -1]
+    if kind.top:
+        x, top = kind.top(x)
     logits, output_cache = linear(x, layers[-1].weight, layers[-1].bias)
     return logits, trace, (output_cache, top)
 
 
-def _images(config: RunConfig, x: Array, replicas: int) -> Array:
-    """What the first layer gets: features as they are, as an image, or as its rows, one after another."""
-    if config.network in ("mlp", "gan"):
+def _seen(config: RunConfig, x: Array, replicas: int) -> Array:
+    """Return x (R, N, features) or (N, features) in the shape in which the first layer gets it."""
+    shape = config.kind.seen(x.shape[-1])
+    if len(shape) == 1:
         return x
-    shape = DIGIT if config.network == "cnn" else (DIGIT[0], x.shape[-1] // DIGIT[0])
     x = x.reshape(*x.shape[:-1], *shape)
     return x if x.ndim == len(shape) + 2 else np.broadcast_to(x, (replicas, *x.shape))
-
-
-def _connect(config: RunConfig, number: int, x: Array, layer: Layer) -> tuple[Array, Any]:
-    """The linear map of hidden layer ``number``."""
-    if config.network != "cnn":
-        return linear(x, layer.weight, layer.bias)
-    stride = x.shape[2] // config.shapes[number][0]
-    return conv.conv(x, layer.weight, layer.bias, kernel=KERNEL, stride=stride, padding=KERNEL // 2)
 
 
 def backward(
@@ -118,16 +101,13 @@ def backward(
     dz_per_layer: list[Array] = []
     dstream: Any = None
     output, top = output_cache
-    phi = config.nonlinearity
+    phi, kind = config.nonlinearity, config.kind
     dx: Any = linear_backward(dlogits, output, gradients[-1].weight, gradients[-1].bias)
-    if config.network == "cnn":
-        dx = conv.pool_backward(dx, top)
-    elif config.network == "rnn":
-        last, dx = dx, np.zeros(trace[-1].a.shape, dx.dtype)
-        dx[:, :, -1] = last
+    if kind.top_back:
+        dx = kind.top_back(dx, top)
     for gradient, layer in zip(gradients[-2::-1], trace[::-1], strict=True):
         first = len(dz_per_layer) == len(trace) - 1
-        if config.network == "rnn":
+        if kind.recurrent:
             dz, dx = unroll_backward(config, dx, layer, gradient, phi)
             dz_per_layer.append(dz)
             continue
@@ -136,8 +116,7 @@ def backward(
         dz_per_layer.append(dz)
         if config.residual != "none":
             dstream = ds = ds + dstream if config.residual == "pre" and dstream is not None else ds
-        back = conv.conv_backward if config.network == "cnn" else linear_backward
-        dx = back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=need_dx or not first)
+        dx = kind.back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=need_dx or not first)
     return [dx, *dz_per_layer[::-1]] if need_dx else dz_per_layer[::-1]
 
 
@@ -150,7 +129,7 @@ def there_and_back(
     norm_batch: int = 0,
     noise: Noise | None = None,
 ) -> tuple[Array, list[Trace], list[Array]]:
-    """Forward, then backward from ``top(logits)``: logits, traces and dz; ``gradients`` are filled."""
+    """Go forward, then back from ``top(logits)``: return logits, traces, dz; fill ``gradients``."""
     used, kept = normalize_weights(config, layers)
     logits, trace, output_cache = forward(config, used, x, norm_batch=norm_batch, noise=noise)
     dz = backward(config, gradients, top(logits), trace, output_cache)
@@ -159,16 +138,12 @@ def there_and_back(
 
 
 def by_batch_statistics(config: RunConfig, layers: list[Layer], x: Array, size: int) -> Array:
-    """Logits (R, N, classes) of x (N, features) with statistics of ``size`` samples, as in training.
+    """Return logits (R, N, classes) of x (N, features) with statistics of ``size`` samples, as in training.
 
     The batches are `forward`'s norm batches: ``size`` must divide N.
     """
-    norm = config.on_activations
-    if norm is None or norm.pair is None:
+    if config.on_activations is None or NORMS[config.trains_as].pair is None:
         return forward(config, layers, x, norm_batch=size, keep=False)[0]
     count = len(x) // size  # such a norm takes all of what it gets for one batch
     logits = [forward(config, layers, x[first::count], keep=False)[0] for first in range(count)]
     return np.stack(logits, axis=2).reshape(len(logits[0]), len(x), -1)
-
-
-# ---- statistics and inference ---------------------------------------------------------------------------

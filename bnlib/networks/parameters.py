@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from math import prod
 from types import SimpleNamespace
@@ -11,13 +11,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..data import DIGIT
 from ..norms.running import RunningStats
 from ..norms.statistics import Array
 from ..norms.table import NORMS
 from .config import RunConfig
 
-KERNEL = 3  # of convolutions: pixels across
 WARM_STARTS = 15  # power iterations before the first step, as in PyTorch's spectral_norm
 
 Parameters = dict[str, Array]
@@ -66,8 +64,14 @@ class Plan:
     statistics: tuple[slice, ...]
     power: tuple[slice, ...]
 
+    @cached_property
+    def affine(self) -> Array:
+        """Where every gamma and beta lies."""
+        places = [np.arange(*slot[:2]) for name, slot in self.slots.items() if name[:4] in ("gamm", "beta")]
+        return np.concatenate([np.arange(0), *places])
+
     def views(self, flat: Array) -> Parameters:
-        """``flat`` (R, size) as a plain dict of arrays (R, rows, columns) that share its memory."""
+        """Return ``flat`` (R, size) as a dict of arrays (R, rows, columns) that share its memory."""
         return {
             name: flat[:, start:stop].reshape(len(flat), *shape)
             for name, (start, stop, shape) in self.slots.items()
@@ -76,9 +80,9 @@ class Plan:
 
 @lru_cache(maxsize=64)
 def plan(config: RunConfig) -> Plan:
-    """The plan of ``config``'s network (edits play no role in it)."""
+    """Make the plan of ``config``'s network (edits play no role in it)."""
     norm, of_weights, last = config.on_activations, NORMS.get(config.on_weights), config.depth
-    outputs = 1 if config.network == "gan" else config.data().classes  # true or not
+    outputs = 1 if config.kind.adversarial else config.data().classes  # true or not
     columns = [*(shape[-1] for shape in config.shapes), outputs]
     shapes = {f"weight{layer}": pair for layer, pair in enumerate(_weights(config, columns))}
     for layer, width in enumerate(columns):
@@ -96,18 +100,18 @@ def plan(config: RunConfig) -> Plan:
         size=sum(map(prod, shapes.values())),
         hidden_size=slots[f"weight{last}"][0],
         weight_size=slots[f"weight{last}"][1],
-        statistics=_slices([prod(s) if config.network == "rnn" else s[-1] for s in hidden])
+        statistics=_slices([prod(s) if config.kind.recurrent else s[-1] for s in hidden])
         if norm and norm.running
         else (),
         # A discriminator is as steep as all of its layers together.
-        power=_slices(columns if config.network == "gan" else columns[:-1])
+        power=_slices(columns if config.kind.adversarial else columns[:-1])
         if of_weights and of_weights.vector
         else (),
     )
 
 
 def slots_of(shapes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int, tuple[int, int]]]:
-    """A plan's slots of arrays of these shapes, one after another."""
+    """Return a plan's slots of arrays of these shapes, one after another."""
     stops = accumulate(map(prod, shapes.values()))
     return {
         name: (stop - prod(shape), stop, shape)
@@ -116,19 +120,14 @@ def slots_of(shapes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int, tu
 
 
 def _weights(config: RunConfig, columns: list[int]) -> list[tuple[int, int]]:
-    """The shapes of the weight matrices, the output layer's last."""
-    features = config.data().x_train.shape[1]
-    if config.network == "cnn":
-        rows = [KERNEL**2 * channels for channels in [DIGIT[2], *columns[:-2]]]
-    elif config.network == "rnn":
-        rows = [inputs + config.width for inputs in [features // DIGIT[0], *columns[:-2]]]
-    else:
-        rows = [features, *columns[:-2]]
+    """Return the shapes of the weight matrices, the output layer's last."""
+    channels = [config.kind.seen(config.data().x_train.shape[1])[-1], *columns[:-2]]
+    rows = [config.kind.rows(before, own) for before, own in zip(channels, columns, strict=False)]
     return list(zip([*rows, columns[-2]], columns, strict=True))
 
 
 def _learned(config: RunConfig, width: int) -> dict[str, int]:
-    """How many of each learned parameter of its norms a hidden layer has."""
+    """Count each learned parameter of a hidden layer's norms."""
     rows = [config.on_activations, NORMS.get(config.on_weights)]
     return {name: 1 if name in row.scalars else width for row in rows if row for name in row.learned}
 
@@ -138,7 +137,7 @@ def _slices(sizes: list[int]) -> tuple[slice, ...]:
 
 
 def initialize(config: RunConfig) -> Array:
-    """The flat parameters (R, size) that training starts from.
+    """Draw the flat parameters (R, size) that training starts from.
 
     Gaussian weights from a stream that depends on seed and layer shape alone: networks that differ in
     their norm start from the same weights.
@@ -159,7 +158,7 @@ def initialize(config: RunConfig) -> Array:
 
 
 def _initial_std(config: RunConfig, rows: int) -> float:
-    """The standard deviation of initial weights with so many inputs."""
+    """Return the standard deviation of initial weights with so many inputs."""
     return config.init_scale * float(np.sqrt(2 / rows) if config.init == "he" else 1.0)
 
 
@@ -177,7 +176,7 @@ def set_affine(flat: Array, config: RunConfig, *which: str) -> None:
 
 
 def initial_power(config: RunConfig, flat: Array) -> Array:
-    """Spectral norm's vectors u before the first step (R, outputs of its layers); (R, 0) for other norms."""
+    """Return spectral norm's vectors u before the first step (R, outputs); (R, 0) for other norms."""
     places = plan(config).power
     power = np.zeros((config.replicas, features(places)), config.dtype)
     if places:
@@ -189,14 +188,14 @@ def initial_power(config: RunConfig, flat: Array) -> Array:
 
 
 def features(places: tuple[slice, ...]) -> int:
-    """How many features the slices of a plan hold."""
+    """Count the features that the slices of a plan hold."""
     return int(places[-1].stop) if places else 0
 
 
 def in_layers(
     config: RunConfig, parameters: Parameters, running: RunningStats | None = None, power: Array | None = None
 ) -> list[Layer]:
-    """Parameters (or gradients) by name as a list of layers, the output layer last, sharing their memory.
+    """Return parameters or gradients by name as a list of layers, the output layer last; memory is shared.
 
     Parameters that a norm has but doesn't learn have the values that others start from. ``running`` and
     ``power`` are the state of a run, which some norms look at in training.
@@ -234,7 +233,7 @@ def in_layers(
 
 
 def one_of(layers: list[Layer], replica: int) -> list[Layer]:
-    """The layers of one replica, which share their memory."""
+    """Return the layers of one replica, which share their memory."""
     here = slice(replica, replica + 1)
 
     def own(value: Any) -> Any:
@@ -255,7 +254,7 @@ Kept = list[tuple[Any, Any, Layer]]  # by hidden layer a cache, spectral norm's 
 def normalize_weights(
     config: RunConfig, layers: list[Layer], iterations: int | None = None
 ) -> tuple[list[Layer], Kept]:
-    """The layers with the weights that are used, and what `weights_backward` needs.
+    """Return the layers with the weights that are used, and what `weights_backward` needs.
 
     ``iterations`` of spectral norm; None: the configuration's, in inference 0. Where a layer has no vector
     u, it is found anew. A residual branch's ``skip`` is multiplied into its linear map.

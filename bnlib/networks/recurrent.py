@@ -16,7 +16,7 @@ from .units import Trace, unit, unit_backward, write
 def unroll(
     config: RunConfig, x: Array, layer: Layer, norm_batch: int, phi: Activation
 ) -> tuple[Array, Trace]:
-    """A recurrent layer: x (R, N, T, I) and the state before, side by side, make each step's linear map.
+    """Apply a recurrent layer to x (R, N, T, I): a step's linear map gets its x and the state before it.
 
     The norm is on their sum, with statistics of its own at each step, and one gamma and beta for all steps
     (Cooijmans et al. 2017, who normalize what comes from input and state apart).
@@ -42,7 +42,7 @@ def unroll(
 def unroll_backward(
     config: RunConfig, dy: Array, layer: Trace, gradient: Layer, phi: Activation
 ) -> tuple[Array, Array]:
-    """`unroll` the way back: dz (R, N, T, C) and dx (R, N, T, I)."""
+    """Return the gradients dz (R, N, T, C) and dx (R, N, T, I) of `unroll`, from that of its output."""
     _, weight = layer.linear[0]
     inputs = weight.shape[1] - weight.shape[2]
     dz, ds = np.empty(layer.z.shape, dy.dtype), np.empty(layer.z.shape, dy.dtype)

@@ -1,4 +1,4 @@
-"""What follows a layer's linear map: its norm, with noise behind it, and its activation, in either order."""
+"""The norm of a layer, with noise behind it, and its activation, in either order."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def unit(
     phi: Activation,
     noise: tuple[Array, Array] | None = None,
 ) -> tuple[Array, Array, Array, Any]:
-    """What follows a linear map: what enters the activation, what leaves it, the layer's output."""
+    """Apply norm and activation to s: return what enters and leaves the activation, the output, a cache."""
     if config.placement == "before":
         z, cache = _norm(config, s, layer, norm_batch, noise)
         a = phi.forward(z)
@@ -47,7 +47,7 @@ def unit(
 def _norm(
     config: RunConfig, x: Array, layer: Layer, norm_batch: int, noise: tuple[Array, Array] | None
 ) -> tuple[Array, Any]:
-    """What stands where ``layer`` has its norm: the norm, if there is one, and the noise, if there is any."""
+    """Apply the layer's norm, then the injected noise; either may be absent."""
     y, cache = x, None
     if layer.settled:
         shape = (len(x), *(1,) * (x.ndim - 2), -1)
@@ -60,7 +60,7 @@ def _norm(
 
 
 def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tuple[Array, Any]:
-    norm = NORMS[config.norm]
+    norm = NORMS[config.trains_as]
     if norm.pair is not None:
         replicas, samples, channels = *x.shape[:2], x.shape[-1]
         seen = x.reshape(replicas, samples, -1, channels)
@@ -78,7 +78,7 @@ def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tu
 def unit_backward(
     config: RunConfig, dy: Array, layer: Trace, phi: Activation, dstream: Array | None = None
 ) -> tuple[Array, Array, dict[str, Array]]:
-    """From the gradient of `unit`'s output: those of z and s, and of the norm's parameters, by name.
+    """Return the gradients of z, of s and of the norm's parameters, by name, from that of `unit`'s output.
 
     ``dstream`` is the gradient of what else z goes into.
     """
@@ -102,10 +102,10 @@ def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, d
     if layer.norm is None:
         return dy, {}
     if not isinstance(layer.norm, Cache):
-        dx, affine = NORMS[config.norm].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
+        dx, affine = NORMS[config.trains_as].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
         return dx.reshape(dy.shape), affine
-    used: Any = layer.norm.xhat if layer.norm.source is None else layer.norm.source[0]
-    dx, dgamma, dbeta = normalize_backward(dy.reshape(used.shape), layer.norm)  # by groups, norm batches
+    seen = dy.reshape(layer.norm.xhat.shape)  # in groups, or in norm batches
+    dx, dgamma, dbeta = normalize_backward(seen, layer.norm)
     return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
 
 

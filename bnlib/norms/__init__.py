@@ -1,15 +1,14 @@
 """Norms, forward and backward: checked ones for everybody, bare ones for training.
 
 To be read in the order of the papers: `plain` (ten lines each way), `statistics`, `core` (normalize, scale
-and shift, backward), `public`, and what is more than a choice of axes: `corrected`, `elementwise` and
-`weights`. The last four fill the table, each with its own rows and in this order.
+and shift, backward), `public`, `frozen` (inference), and what is more than a choice of axes: `corrected`,
+`elementwise` and `weights`. These three and `public` fill the table, each with its own rows.
 """
 
 from .calls import norm_backward, relative_backward
 from .core import Cache, normalize, normalize_backward
 from .public import (
     batch_norm,
-    batch_norm_inference,
     ghost_batch_norm,
     group_norm,
     instance_norm,
@@ -25,7 +24,9 @@ from .elementwise import dynamic_tanh, filter_response_norm
 
 # isort: split
 from .folding import fold_batch_norm
+from .frozen import batch_norm_inference, frozen_batch_norm
 from .running import RunningStats
+from .shards import combine_moments, sharded_backward, sharded_batch_norm
 from .table import NORMS, Norm
 from .weights import (
     spectral_norm,
@@ -44,9 +45,11 @@ __all__ = [
     "batch_norm",
     "batch_norm_inference",
     "batch_renorm",
+    "combine_moments",
     "dynamic_tanh",
     "filter_response_norm",
     "fold_batch_norm",
+    "frozen_batch_norm",
     "ghost_batch_norm",
     "group_norm",
     "instance_norm",
@@ -57,6 +60,8 @@ __all__ = [
     "relative_backward",
     "rms_norm",
     "running_norm",
+    "sharded_backward",
+    "sharded_batch_norm",
     "spectral_norm",
     "spectral_norm_backward",
     "weight_norm",

@@ -9,26 +9,28 @@ samples, P positions (1 in dense layers), C channels::
 ``learned`` and ``gradients`` map names to arrays, gamma, beta and tau (R, 1, 1, C), alpha (R, 1, 1, 1).
 ``options`` has eps and the like as attributes. ``running`` is the running mean and variance before this step,
 (R, 1, 1, C) each, or None. A cache with statistics of the batch has them as ``mean`` and ``var``. Pairs check
-nothing, change no argument, and never mix replicas. A cache may refer to x, which must then stay unchanged
-until the backward pass.
-
+nothing, change no argument, and never mix replicas. A cache may refer to x, which the public functions
+therefore copy.
 """
 
 from __future__ import annotations
 
-from math import inf
+from collections.abc import Callable
+from math import inf, prod
 from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 
 from .axes import layout
-from .checks import checked
-from .core import Cache, normalize, normalize_backward
+from .checks import cast, checked, checked_affine, checked_mask, checked_statistics, plain_array
+from .core import normalize, normalize_backward
+from .masked import normalize_masked, normalize_masked_backward
 from .statistics import Affine, Array, Shape, averager
 from .table import NORMS
 
 Named = dict[str, Array]
+Kind = TypeVar("Kind")  # of a cache
 OVER = (1, 2)  # of (R, N, P, C): the batch and all positions
 
 
@@ -44,18 +46,25 @@ def total(a: Array) -> Array:
 
 
 class NormCache(NamedTuple):
-    """What a public norm leaves for `norm_backward`; `mean` and biased `var` are what it used."""
+    """What a public norm leaves for `norm_backward`.
+
+    mean, var : what it used; the variance is biased
+    count : elements behind each mean, for `RunningStats.update`; with a mask, an array of the shape of mean
+    """
 
     mean: Array
     var: Array
-    core: Cache
-    split: Shape  # the shape of x inside the core
+    count: int | Array  # type: ignore[assignment]  # hides the method of tuples
+    core: Any
+    undo: Callable[[Array, Any], tuple[Array, Affine, Affine]]  # the backward pass of `core`
+    split: Shape  # the shape of x inside `core`
     shape: Shape  # of x
     affine_shape: Shape
+    dtype: np.dtype[Any]
 
 
 def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Affine, Affine]:
-    """The gradients of every norm above, from the gradient of its y.
+    """Return the gradients of a norm with respect to x, gamma and beta, from that of its y.
 
     Parameters
     ----------
@@ -71,47 +80,44 @@ def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Affine, Affine]:
     Raises
     ------
     ValueError
-        If dy doesn't have the shape and dtype of x.
+        If dy doesn't have the shape and dtype of x, or cache is of another function.
 
     Notes
     -----
-    Ioffe & Szegedy (2015), section 3; `normalize_backward` has the formula.
+    Ioffe & Szegedy (2015), section 3; `core.normalize_backward` has the formula.
     """
-    if not isinstance(cache, NormCache):
-        kind = type(cache).__name__
-        raise ValueError(f"norm_backward: cache is a {kind}, not a NormCache; try y, cache = batch_norm(x)")
-    dy, dtype = np.asarray(dy), cache.var.dtype
-    if dy.shape != cache.shape:
-        raise ValueError(
-            f"norm_backward: dy has shape {dy.shape}, but x had {cache.shape}; "
-            "pass the gradient of y together with the cache of the same call"
-        )
-    if dy.dtype != dtype:
-        raise ValueError(
-            f"norm_backward: dy has dtype {dy.dtype}, but x had {dtype}; try dy.astype(np.{dtype})"
-        )
-    dx, dgamma, dbeta = normalize_backward(dy.reshape(cache.split), cache.core)
+    dy = checked_gradient("norm_backward", dy, checked_cache("norm_backward", cache, NormCache))
+    dx, dgamma, dbeta = cache.undo(dy.reshape(cache.split), cache.core)
     dgamma, dbeta = (None if d is None else d.reshape(cache.affine_shape) for d in (dgamma, dbeta))
     return dx.reshape(cache.shape), dgamma, dbeta
 
 
 def by_axes(
     name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine,
-    affine: Shape, eps: float, centre: bool = True,
+    affine: Shape, eps: float, mask: Array | None, centre: bool = True,
 ) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize x by a choice of axes, as the public function `name`.
 
     `affine` is the shape that gamma and beta must have; letters, shape and shared are those of `axes.layout`.
     """
     how = layout(letters, shape, shared)
-    gamma, beta = (
-        None if array is None else checked(name, label, array, x, affine).reshape(how.affine)
-        for label, array in (("gamma", gamma), ("beta", beta))
-    )
-    y, core = normalize(x.reshape(how.shape), how.reduced, gamma, beta, float(eps), centre)
+    given = checked_affine(name, x, affine, gamma, beta)
+    gamma, beta = (None if array is None else array.reshape(how.affine) for array in given)
+    keep = checked_mask(name, x, mask)
     kept = tuple(n for axis, n in enumerate(how.shape) if axis not in how.reduced)
-    cache = NormCache(core.mean.reshape(kept), core.var.reshape(kept), core, how.shape, x.shape, affine)
-    return y.reshape(x.shape), cache
+    core: Any
+    undo: Callable[[Array, Any], tuple[Array, Affine, Affine]]
+    count: int | Array
+    if keep is None:
+        with np.errstate(over="ignore", invalid="ignore"):  # `normalize` repeats what overflows, scaled
+            y, core = normalize(x.reshape(how.shape), how.reduced, gamma, beta, float(eps), centre)
+        undo, count = normalize_backward, x.size // prod(kept)
+    else:
+        arrays = x.reshape(how.shape), keep.reshape(how.shape)
+        y, core = normalize_masked(*arrays, how.reduced, gamma, beta, float(eps), centre)
+        undo, count = normalize_masked_backward, core.counts.reshape(kept)
+    statistics = core.mean.reshape(kept), core.var.reshape(kept), count
+    return y.reshape(x.shape), NormCache(*statistics, core, undo, how.shape, x.shape, affine, x.dtype)
 
 
 class RelativeCache(NamedTuple):
@@ -127,28 +133,61 @@ class RelativeCache(NamedTuple):
 
 
 def relative_backward(dy: Array, cache: RelativeCache) -> tuple[Array, Named]:
-    """The gradients of every norm above but ghost batch norm, from the gradient of its y.
+    """Return the gradients of a norm that is more than a choice of axes, from that of its y.
 
-    As `norms.norm_backward`, except that the gradients of learned parameters are a dict, by name ("gamma",
-    "beta", "tau", "alpha"), of those that were given.
+    Of `batch_renorm`, `running_norm`, `filter_response_norm` and `dynamic_tanh`.
+
+    Parameters
+    ----------
+    dy : ndarray of the shape and dtype of x
+    cache : RelativeCache
+        As the forward function returned it. It stays as it is and can be used again.
+
+    Returns
+    -------
+    dx : ndarray of the shape of x
+    gradients : dict
+        Those of the learned parameters that were given, by name: "gamma", "beta", "tau", "alpha".
+
+    Raises
+    ------
+    ValueError
+        If dy doesn't have the shape and dtype of x, or cache is of another function.
     """
-    if not isinstance(cache, RelativeCache):
-        kind = type(cache).__name__
-        likely = "norm_backward(dy, cache)" if kind == "NormCache" else "y, cache = dynamic_tanh(x)"
-        raise ValueError(f"relative_backward: cache is a {kind}, not a RelativeCache; try {likely}")
-    dy = np.asarray(dy)
-    if dy.shape != cache.shape:
-        raise ValueError(
-            f"relative_backward: dy has shape {dy.shape}, but x had {cache.shape}; "
-            "pass the gradient of y together with the cache of the same call"
-        )
-    if dy.dtype != cache.dtype:
-        raise ValueError(
-            f"relative_backward: dy has dtype {dy.dtype}, but x had {cache.dtype}; "
-            f"try dy.astype(np.{cache.dtype})"
-        )
+    name = "relative_backward"
+    dy = checked_gradient(name, dy, checked_cache(name, cache, RelativeCache))
     dx, gradients = NORMS[cache.key].pair[1](_inward(dy), cache.core)
     return _outward(dx, cache.shape), {label: gradients[label].reshape(s) for label, s in cache.given.items()}
+
+
+# Which backward function takes which cache, and a forward function that makes one.
+BACKWARD = {
+    "NormCache": ("norm_backward(dy, cache)", "y, cache = batch_norm(x), or frozen_batch_norm(x, mean, var)"),
+    "RelativeCache": ("relative_backward(dy, cache)", "y, cache = dynamic_tanh(x)"),
+    "ShardedCache": ("sharded_backward(dys, cache)", "ys, cache = sharded_batch_norm(xs)"),
+}
+
+
+def checked_cache(name: str, cache: Any, kind: type[Kind]) -> Kind:
+    """Return a cache of this kind; of another one the error says which function takes it."""
+    if not isinstance(cache, kind):
+        received = type(cache).__name__
+        likely = BACKWARD[received][0] if received in BACKWARD else BACKWARD[kind.__name__][1]
+        raise ValueError(f"{name}: cache is a {received}, not a {kind.__name__}; try {likely}")
+    return cache
+
+
+def checked_gradient(name: str, dy: Array, x: Any) -> Array:
+    """Return dy as an array of the shape and dtype that x had, which a cache knows."""
+    dy = plain_array(name, "dy", dy)
+    if dy.shape != x.shape:
+        raise ValueError(
+            f"{name}: dy has shape {dy.shape}, but x had {x.shape}; "
+            "pass the gradient of y together with the cache of the same call"
+        )
+    if dy.dtype != x.dtype:
+        raise ValueError(f"{name}: dy has dtype {dy.dtype}, but x had {x.dtype}; try {cast('dy', x.dtype)}")
+    return dy
 
 
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "tau": -inf}  # what None means
@@ -161,30 +200,28 @@ def by_pair(
     full: Named = {}
     given: dict[str, Shape] = {}
     for label, array in learned.items():
-        shape = x.shape[1:2] if label != "alpha" else (1,) if np.shape(array) == (1,) else ()
         if array is None and label in NEUTRAL:
-            array = np.full(shape, NEUTRAL[label], x.dtype)
+            array = np.full(x.shape[1], NEUTRAL[label], x.dtype)
         else:
+            array = plain_array(name, label, array)
+            shape = x.shape[1:2] if label != "alpha" else (1,) if array.shape == (1,) else ()
             array = checked(name, label, array, x, shape)
             given[label] = shape
         full[label] = array.reshape(1, 1, 1, -1)
-    statistics = [
-        checked(name, label, array, x, x.shape[1:2]).reshape(1, 1, 1, -1)
-        for label, array in zip(("mean", "var"), running, strict=False)
-    ]
-    if statistics and (statistics[1] < 0).any():
-        least = statistics[1].min()
-        raise ValueError(f"{name}: var contains {least}, but must not be negative; pass a variance")
-    y, core = NORMS[key].pair[0](_inward(x), full, SimpleNamespace(**options), statistics or None)
+    statistics = None
+    if running:
+        given_statistics = checked_statistics(name, x, *running)
+        statistics = [array.astype(x.dtype).reshape(1, 1, 1, -1) for array in given_statistics]
+    y, core = NORMS[key].pair[0](_inward(x), full, SimpleNamespace(**options), statistics)
     mean, var = (core.mean.ravel(), core.var.ravel()) if statistics else (None, None)
     return _outward(y, x.shape), RelativeCache(mean, var, core, key, x.shape, x.dtype, given)
 
 
 def _inward(a: Array) -> Array:
-    """(N, C, *spatial) -> (1, N, P, C)"""
-    return np.ascontiguousarray(np.moveaxis(a.reshape(*a.shape[:2], -1), 1, 2))[None]
+    """Bring (N, C, *spatial) to (1, N, P, C), in memory of its own: caches may refer to it."""
+    return np.moveaxis(a.reshape(*a.shape[:2], -1), 1, 2)[None].copy()
 
 
 def _outward(a: Array, shape: Shape) -> Array:
-    """(1, N, P, C) -> (N, C, *spatial)"""
+    """Bring (1, N, P, C) back to (N, C, *spatial)."""
     return np.ascontiguousarray(np.moveaxis(a[0], 2, 1)).reshape(shape)

@@ -2,70 +2,219 @@
 
 from __future__ import annotations
 
-from math import isfinite
+from itertools import combinations
+from math import prod
 from numbers import Integral, Real
 from typing import Any
 
 import numpy as np
+from numpy.typing import DTypeLike
 
-from .statistics import Array, Shape
+from .statistics import Affine, Array, Axes, Shape
 
 
-def checked_input(name: str, x: Array, eps: float) -> Array:
-    x = np.asarray(x)
-    if x.dtype not in (np.float32, np.float64):
-        raise ValueError(f"{name}: x has dtype {x.dtype}, not float32 or float64; try x.astype(np.float32)")
-    if x.ndim < 2:
+def plain_array(name: str, label: str, value: Any, has_mask: bool = False) -> Array:
+    """Return `value` as an ndarray, after refusing what would lose its meaning on the way.
+
+    Parameters
+    ----------
+    name, label : str
+        The public function and its argument, for the message.
+    value : array_like
+        Anything that `np.asarray` takes: arrays, lists, torch tensors without a gradient, pandas frames.
+    has_mask : bool, default False
+        Whether the function has a keyword `mask`, to which the message then leads.
+
+    Raises
+    ------
+    ValueError
+        If `value` is a masked array or holds one, since its mask would be ignored; or if `np.asarray`
+        can't take it.
+    """
+    if type(value) is np.ndarray:  # the usual case, first
+        return value
+    if _masked(value):
+        array = label if isinstance(value, np.ma.MaskedArray) else f"np.ma.asarray({label})"
+        mask = f" and mask=~np.ma.getmaskarray({array})" if has_mask else ""
+        fix = f"pass {array}.filled(0){mask}" if has_mask else f"drop them, or pass {array}.filled(...)"
+        raise ValueError(f"{name}: {label} has masked elements, which would count like any others; {fix}")
+    try:
+        return np.asarray(value)
+    except Exception as error:  # NumPy's and torch's own, which differ from kind to kind
         raise ValueError(
-            f"{name}: x has shape {x.shape}, but needs (N, C, *spatial); "
-            "try x[:, None] for one feature, x[None] for one sample"
+            f"{name}: {label} is a {type(value).__name__} that NumPy can't take as an array; pass rows of "
+            f"equal length, of a torch tensor {label}.detach().cpu().float().numpy()"
+        ) from error
+
+
+def _masked(value: Any) -> bool:
+    if isinstance(value, list | tuple):
+        return any(map(_masked, value))
+    return isinstance(value, np.ma.MaskedArray)
+
+
+def float_array(name: str, label: str, value: Any, has_mask: bool = False) -> Array:
+    """Return `value` as an ndarray of float32 or float64; anything else raises ValueError."""
+    array = plain_array(name, label, value, has_mask)
+    if array.dtype not in (np.float32, np.float64):
+        wide = np.float32 if array.dtype.itemsize <= 2 else np.float64
+        numeric = array.dtype.kind in "biuf" or (array.dtype.kind == "O" and array.ndim > 0)
+        numbers = cast(label, wide) if numeric else "an array of numbers"
+        fix = f"np.real({label})" if array.dtype.kind == "c" else numbers
+        raise ValueError(f"{name}: {label} has dtype {array.dtype}, not float32 or float64; try {fix}")
+    return array
+
+
+def cast(label: str, dtype: DTypeLike) -> str:
+    """Return the code that gives an argument another dtype, whether it is an array or a list."""
+    return f"np.asarray({label}, np.{np.dtype(dtype)})"
+
+
+def is_whole(value: Any) -> bool:
+    """Tell whether a value is an integer, which True is not."""
+    return isinstance(value, Integral) and not isinstance(value, bool)
+
+
+def is_number(value: Any) -> bool:
+    """Tell whether a value is a real number, which True is not."""
+    return type(value) in (float, int) or isinstance(value, Real) and not isinstance(value, bool)
+
+
+def checked_eps(name: str, eps: float, dtype: DTypeLike) -> float:
+    """Return eps, a number of at least 0 that the dtype of x can hold."""
+    if not (is_number(eps) and 0 <= eps <= float(np.finfo(dtype).max)):
+        raise ValueError(f"{name}: eps={eps!r} must be finite and not negative; try 1e-5")
+    return float(eps)
+
+
+def checked_momentum(name: str, momentum: float) -> float:
+    """Return the weight of the old value, in [0, 1)."""
+    if not (is_number(momentum) and 0 <= momentum < 1):
+        raise ValueError(
+            f"{name}: momentum={momentum!r} must lie in [0, 1), and weighs the OLD value; "
+            "try 0.9, which is PyTorch's 0.1"
         )
-    if x.size == 0:
+    return float(momentum)
+
+
+def checked_input(name: str, x: Array, eps: float, has_mask: bool = False, least: int = 1) -> Array:
+    """Return x as an array (N, C, *spatial) with at least so many samples; check eps as well."""
+    x = float_array(name, "x", x, has_mask)
+    if x.ndim < 2:
+        fix = "np.reshape(x, (-1, 1)) for one feature, np.reshape(x, (1, -1)) for one sample"
+        raise ValueError(f"{name}: x has shape {x.shape}, but needs (N, C, *spatial); try {fix}")
+    if len(x) < least or 0 in x.shape[1:]:
         raise ValueError(
             f"{name}: x has shape {x.shape}, but every axis needs an element; drop empty batches"
         )
-    if not (isinstance(eps, Real) and isfinite(eps) and eps >= 0):
-        raise ValueError(f"{name}: eps={eps!r} must be finite and not negative; try 1e-5")
+    checked_eps(name, eps, x.dtype)
     return x
 
 
-def checked_axis(name: str, x: Array, axis: int) -> int:
-    first = axis + x.ndim if isinstance(axis, Integral) and axis < 0 else axis
-    if not isinstance(axis, Integral) or not 1 <= first < x.ndim:
+def checked_axes(name: str, x: Array, axis: Any) -> Axes:
+    """Return the axes that `axis` means, ascending: all from an int on, or those of a tuple."""
+    last = x.ndim - 1
+    if is_whole(axis):
+        first = axis + x.ndim if axis < 0 else axis
+        if not 1 <= first <= last:
+            raise ValueError(
+                f"{name}: axis={axis!r} is none of 1 to {last} for x of shape {x.shape}, and axis 0 is the "
+                f"batch; try 1 or -1, or axis={tuple(range(x.ndim))} to normalize over all axes"
+            )
+        return tuple(range(int(first), x.ndim))
+    whole = isinstance(axis, tuple | list) and all(map(is_whole, axis))
+    axes = sorted(a + x.ndim if a < 0 else a for a in axis) if whole else []
+    if not axes or len(set(axes)) < len(axes) or axes[0] < 0 or axes[-1] > last:
         raise ValueError(
-            f"{name}: axis={axis!r} is none of 1 to {x.ndim - 1} for x of shape {x.shape}, "
-            "and axis 0 is the batch; try 1 or -1"
+            f"{name}: axis={axis!r} must be an integer, or a tuple of different axes of x, whose shape is "
+            f"{x.shape}; try 1, or axis=(1,) for the channels alone"
         )
-    return int(first)
+    return tuple(map(int, axes))
+
+
+def checked_mask(name: str, x: Array, mask: Any) -> Array | None:
+    """Return a mask broadcast to the shape of x, True where an element counts; None stays None."""
+    if mask is None:
+        return None
+    mask = plain_array(name, "mask", mask)
+    if mask.dtype != bool:
+        raise ValueError(f"{name}: mask has dtype {mask.dtype}, not bool; try {cast('mask', bool)}")
+    if mask.ndim == x.ndim and all(n in (1, m) for n, m in zip(mask.shape, x.shape, strict=True)):
+        return np.broadcast_to(mask, x.shape).copy()
+    places = [
+        tuple(n if axis in axes else 1 for axis, n in enumerate(x.shape))
+        for axes in combinations(range(x.ndim), min(mask.ndim, x.ndim))
+        if tuple(x.shape[axis] for axis in axes) == mask.shape
+    ]
+    fix = " or ".join(f"np.reshape(mask, {shape})" for shape in places)
+    raise ValueError(
+        f"{name}: mask has shape {mask.shape}, but x of shape {x.shape} needs one of as many axes, each of "
+        f"length 1 or that of x; {f'try {fix}' if fix else f'pass one of shape {x.shape}'}"
+    )
+
+
+def checked_divisor(name: str, label: str, value: int, length: int, what: str) -> int:
+    """Return a divisor of a length; otherwise the error lists them all."""
+    divisors = [n for n in range(1, length + 1) if length % n == 0]
+    if not is_whole(value) or value not in divisors:
+        likely = " or ".join(", ".join(map(str, divisors)).rsplit(", ", 1))
+        raise ValueError(f"{name}: {label}={value!r} does not divide {length} {what}; try {likely}")
+    return int(value)
 
 
 def checked(name: str, label: str, array: Array, x: Array, shape: Shape) -> Array:
-    array = np.asarray(array)
-    if array.shape != shape:
-        raise ValueError(
-            f"{name}: {label} has shape {array.shape}, but x of shape {x.shape} needs {shape}; "
-            f"try np.ones({shape}, x.dtype)"
-        )
+    """Return an argument of this shape and the dtype of x: a copy, since caches keep it."""
+    array = shaped(name, label, plain_array(name, label, array), x, shape)
     if array.dtype != x.dtype:
+        fix = cast(label, x.dtype)
+        raise ValueError(f"{name}: {label} has dtype {array.dtype}, but x has {x.dtype}; try {fix}")
+    return array.copy()
+
+
+def checked_affine(name: str, x: Array, shape: Shape, gamma: Affine, beta: Affine) -> tuple[Affine, Affine]:
+    """Return gamma and beta of this shape and the dtype of x; None stays None."""
+    gamma = None if gamma is None else checked(name, "gamma", gamma, x, shape)
+    return gamma, None if beta is None else checked(name, "beta", beta, x, shape)
+
+
+def shaped(name: str, label: str, array: Array, x: Array, shape: Shape) -> Array:
+    """Return an array of this shape; otherwise the error says how to bring it there."""
+    if array.shape == shape:
+        return array
+    fix = "pass an array of that shape"
+    if array.size == prod(shape):
+        fix = f"try np.reshape({label}, {shape})"
+    elif array.size == 1:
+        fix = f"try np.full({shape}, {label}, np.{x.dtype})"
+    raise ValueError(
+        f"{name}: {label} has shape {array.shape}, but x of shape {x.shape} needs {shape}; {fix}"
+    )
+
+
+def checked_statistics(name: str, x: Array, mean: Array, var: Array) -> tuple[Array, Array]:
+    """Return copies of given statistics (C,), float32 or float64 as they are: running ones are float64."""
+    mean, var = (
+        shaped(name, label, float_array(name, label, array), x, x.shape[1:2]).copy()
+        for label, array in (("mean", mean), ("var", var))
+    )
+    return mean, checked_variance(name, var)
+
+
+def checked_variance(name: str, var: Array) -> Array:
+    """Return var, nowhere negative or infinite; NaN is left to spread."""
+    if ((var < 0) | (var == np.inf)).any():
+        worst = var.min() if (var < 0).any() else np.inf
+        raise ValueError(f"{name}: var contains {worst}, but must not be negative or inf; pass a variance")
+    return var
+
+
+def checked_counts(name: str, label: str, counts: Any) -> Array:
+    """Return numbers of elements: one of at least 1 for all means, or for each one of at least 0."""
+    array = plain_array(name, label, counts)
+    least = 0 if array.ndim else 1
+    if array.dtype.kind not in "iu" or (array < least).any():
         raise ValueError(
-            f"{name}: {label} has dtype {array.dtype}, but x has {x.dtype}; try {label}.astype(x.dtype)"
+            f"{name}: {label}={counts!r} must be at least {least}, in integers; it is the number of elements "
+            "behind each mean, N * H * W for images"
         )
-    return array
-
-
-def checked_weight(name: str, label: str, weight: Array) -> Array:
-    weight = np.asarray(weight)
-    received = f"{name}: {label} is {weight.dtype} of shape {weight.shape}"
-    if weight.dtype not in (np.float32, np.float64):
-        raise ValueError(f"{received}, not float32 or float64; try {label}.astype(np.float32)")
-    if weight.ndim < 2 or weight.size == 0:
-        raise ValueError(f"{received}, not (O, I, *kernel) without zeros; try {label}[None] for one row")
-    return weight
-
-
-def matching(name: str, label: str, array: Array, shape: Shape, dtype: Any, fix: str) -> Array:
-    array = np.asarray(array)
-    if array.shape != shape or array.dtype != dtype:
-        received = f"{label} is {array.dtype} of shape {array.shape}"
-        raise ValueError(f"{name}: {received}, but must be {dtype} of shape {shape}; {fix}")
-    return array
+    return array.astype(np.int64)

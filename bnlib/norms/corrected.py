@@ -5,19 +5,21 @@ The pairs see activations as `calls` says.
 
 from __future__ import annotations
 
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .affine import affine
 from .calls import OVER, Named, RelativeCache, by_pair, mean_of, total
-from .checks import checked_input
+from .checks import checked_input, checked_momentum, is_number
 from .core import Cache, normalize, normalize_backward
 from .statistics import Affine, Array, centre, rsqrt
 from .table import NORMS, Norm
 
 
 class RenormCache(NamedTuple):
+    """What `renorm_forward` leaves for `renorm_backward`."""
+
     mean: Array
     var: Array
     core: Cache  # of the batch norm inside: its gamma is gamma * r
@@ -26,8 +28,10 @@ class RenormCache(NamedTuple):
 
 
 def renorm_forward(x: Array, learned: Named, options: Any, running: Any) -> tuple[Array, RenormCache]:
-    """``gamma * (xhat * r + d) + beta``: r and d turn the batch's statistics into the running ones, but not
-    further than ``r_max`` and ``d_max`` allow (Ioffe 2017)."""
+    """Return ``gamma * (xhat * r + d) + beta`` and a cache (Ioffe 2017).
+
+    r and d turn the batch's statistics into the running ones, but not further than `r_max` and `d_max` allow.
+    """
     y, core = normalize(x, OVER, None, None, options.eps)
     rstd = rsqrt(running[1], options.eps)
     r = np.sqrt(core.var + options.eps) * rstd
@@ -35,19 +39,20 @@ def renorm_forward(x: Array, learned: Named, options: Any, running: Any) -> tupl
     d = (core.mean - running[0]) * rstd
     np.clip(d, -options.d_max, options.d_max, out=d)
     scale, shift = learned["gamma"] * r, learned["gamma"] * d + learned["beta"]
-    y *= scale
-    y += shift
+    affine(y, scale, shift, out=y)
     return y, RenormCache(core.mean, core.var, core._replace(gamma=scale, beta=shift), r, d)
 
 
 def renorm_backward(dy: Array, cache: RenormCache) -> tuple[Array, Named]:
-    """Gradients with r and d as constants: those of batch norm with ``gamma * r`` for gamma."""
+    """Return gradients with r and d as constants: those of batch norm with ``gamma * r`` for gamma."""
     dx, dscale, dshift = normalize_backward(dy, cache.core)
     assert dscale is not None and dshift is not None
     return dx, {"gamma": dscale * cache.r + dshift * cache.d, "beta": dshift}
 
 
 class RunningCache(NamedTuple):
+    """What `running_forward` leaves for `running_backward`."""
+
     mean: Array
     var: Array  # around a point between the old mean and the batch's, see `running_forward`
     xhat: Array
@@ -55,7 +60,7 @@ class RunningCache(NamedTuple):
 
 
 def running_forward(x: Array, learned: Named, options: Any, running: Any) -> tuple[Array, RunningCache]:
-    """Batch norm's inference, in training.
+    """Normalize by running statistics, as batch norm does at inference.
 
     ``cache.var`` is ``var_batch + momentum * (mean_batch - mean_running)**2``, so that the usual update,
     ``momentum * var_running + (1 - momentum) * cache.var``, is the variance of everything seen so far under
@@ -68,13 +73,12 @@ def running_forward(x: Array, learned: Named, options: Any, running: Any) -> tup
     np.square(y, out=y)
     spread = mean_of(y) + options.momentum * np.square(moved)
     xhat *= rstd
-    np.multiply(xhat, learned["gamma"], out=y)
-    y += learned["beta"]
+    affine(xhat, learned["gamma"], learned["beta"], out=y)
     return y, RunningCache(mean + moved, spread, xhat, learned["gamma"] * rstd)
 
 
 def running_backward(dy: Array, cache: RunningCache) -> tuple[Array, Named]:
-    """Gradients with the running statistics as constants: ``dx`` is ``dy`` scaled."""
+    """Return gradients with the running statistics as constants, as `frozen.frozen_backward` does."""
     return dy * cache.scale, {"gamma": total(dy * cache.xhat), "beta": total(dy)}
 
 
@@ -82,12 +86,28 @@ def batch_renorm(
     x: Array, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *,
     r_max: float = 3.0, d_max: float = 5.0, eps: float = 1e-5,
 ) -> tuple[Array, RelativeCache]:  # fmt: skip
-    """Batch norm, corrected towards the running `mean` and `var` from before this batch.
+    """Normalize as batch norm does, corrected towards the running statistics from before this batch.
 
-    As `norms.batch_norm`, except that `relative_backward` takes the cache. `mean` and `var >= 0` have shape
-    (C,) and the dtype of x; `cache.mean` and the biased `cache.var` are the batch's. The scale is corrected
-    by a factor of at most `r_max >= 1`, the shift by at most `d_max >= 0` running standard deviations: 1 and
-    0 are batch norm, infinity gives what inference gives.
+    Parameters
+    ----------
+    x, gamma, beta, eps
+        As in `batch_norm`.
+    mean, var : ndarray of shape (C,), float32 or float64
+        Running statistics, ``var >= 0``, rounded to the dtype of x.
+    r_max, d_max : float >= 1 and >= 0
+        The scale is corrected by a factor of at most `r_max`, the shift by at most `d_max` running standard
+        deviations: 1 and 0 are batch norm, infinity gives what inference gives.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : RelativeCache
+        For `relative_backward`; `cache.mean` and the biased `cache.var`, of shape (C,), are the batch's.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or a number breaks the above.
 
     Notes
     -----
@@ -96,7 +116,7 @@ def batch_renorm(
     """
     x = checked_input("batch_renorm", x, eps)
     for label, value, least, usual in (("r_max", r_max, 1, 3.0), ("d_max", d_max, 0, 5.0)):
-        if not (isinstance(value, Real) and value >= least):
+        if not (is_number(value) and value >= least):
             raise ValueError(f"batch_renorm: {label}={value!r} must be at least {least}; try {usual}")
     options = {"eps": float(eps), "r_max": float(r_max), "d_max": float(d_max)}
     return by_pair("renorm", "batch_renorm", x, {"gamma": gamma, "beta": beta}, options, mean, var)
@@ -108,9 +128,24 @@ def running_norm(
 ) -> tuple[Array, RelativeCache]:  # fmt: skip
     """Normalize by running statistics in training, too: it needs no more than one sample at a time.
 
-    As `batch_renorm`, except for `cache.var`, which makes ``momentum * var + (1 - momentum) * cache.var``
-    the exponentially weighted variance, without a factor m / (m - 1). `momentum` is the weight of the OLD
-    value, in [0, 1): 0.9 is PyTorch's 0.1.
+    Parameters
+    ----------
+    x, mean, var, gamma, beta, eps
+        As in `batch_renorm`.
+    momentum : float in [0, 1)
+        Weight of the OLD value: 0.9 is PyTorch's 0.1.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : RelativeCache
+        For `relative_backward`. ``momentum * var + (1 - momentum) * cache.var`` is the
+        exponentially weighted variance, without a factor m / (m - 1).
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or a number breaks the above.
 
     Notes
     -----
@@ -118,12 +153,7 @@ def running_norm(
     what Ioffe & Szegedy (2015), section 2, and Ioffe (2017) warn of.
     """
     x = checked_input("running_norm", x, eps)
-    if not (isinstance(momentum, Real) and 0 <= momentum < 1):
-        raise ValueError(
-            f"running_norm: momentum={momentum!r} must lie in [0, 1); it weighs the OLD value, so 0.9 here "
-            "is PyTorch's 0.1"
-        )
-    options = {"eps": float(eps), "momentum": float(momentum)}
+    options = {"eps": float(eps), "momentum": checked_momentum("running_norm", momentum)}
     return by_pair("running", "running_norm", x, {"gamma": gamma, "beta": beta}, options, mean, var)
 
 

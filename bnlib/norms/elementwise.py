@@ -3,37 +3,40 @@
 from __future__ import annotations
 
 from math import isfinite
-from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from .affine import affine
 from .calls import Named, RelativeCache, by_pair, total
-from .checks import checked_input
+from .checks import checked_input, is_number
 from .core import normalize
 from .statistics import Affine, Array, averager
 from .table import NORMS, Norm
 
 
 class ResponseCache(NamedTuple):
+    """What `response_forward` leaves for `response_backward`."""
+
     xhat: Array
     scale: Array  # gamma / sqrt(mean square + eps)
     kept: Array  # bool: where y is above the threshold, or at it
 
 
 def response_forward(x: Array, learned: Named, options: Any, running: Any) -> tuple[Array, ResponseCache]:
-    """``max(gamma * x / sqrt(mean(x**2) + eps) + beta, tau)``, the mean over the positions of one channel of
-    one sample (Singh & Krishnan 2020)."""
+    """Return ``max(gamma * x / sqrt(mean(x**2) + eps) + beta, tau)`` and a cache (Singh & Krishnan 2020).
+
+    The mean is over the positions of one channel of one sample.
+    """
     axes = (2,) if x.shape[2] > 1 else ()
     y, core = normalize(x, axes, learned["gamma"], learned["beta"], options.eps, centre=False)
     kept = y >= learned["tau"]
     np.maximum(y, learned["tau"], out=y)
-    assert core.xhat is not None
     return y, ResponseCache(core.xhat, core.rstd * learned["gamma"], kept)
 
 
 def response_backward(dy: Array, cache: ResponseCache) -> tuple[Array, Named]:
-    """Gradients. Where y is at the threshold exactly they go to x, gamma and beta, not to tau."""
+    """Return gradients; where y is at the threshold exactly, they go to x, gamma and beta, not to tau."""
     xhat, scale, kept = cache
     g = dy * kept
     product = g * xhat
@@ -46,6 +49,8 @@ def response_backward(dy: Array, cache: ResponseCache) -> tuple[Array, Named]:
 
 
 class TanhCache(NamedTuple):
+    """What `tanh_forward` leaves for `tanh_backward`."""
+
     x: Array
     tanh: Array
     gamma: Array
@@ -53,16 +58,15 @@ class TanhCache(NamedTuple):
 
 
 def tanh_forward(x: Array, learned: Named, options: Any, running: Any) -> tuple[Array, TanhCache]:
-    """``gamma * tanh(alpha * x) + beta``, one alpha per layer (Zhu et al. 2025)."""
+    """Return ``gamma * tanh(alpha * x) + beta``, one alpha per layer, and a cache (Zhu et al. 2025)."""
     gamma, alpha = learned["gamma"], learned["alpha"]
     tanh = x * alpha
     np.tanh(tanh, out=tanh)
-    y = tanh * gamma
-    y += learned["beta"]
-    return y, TanhCache(x, tanh, gamma, alpha)
+    return affine(tanh, gamma, learned["beta"]), TanhCache(x, tanh, gamma, alpha)
 
 
 def tanh_backward(dy: Array, cache: TanhCache) -> tuple[Array, Named]:
+    """Return gradients; that of alpha, (R, 1, 1, 1), is summed over the whole layer."""
     x, tanh, gamma, alpha = cache
     product = dy * tanh
     gradients = {"gamma": total(product), "beta": total(dy)}
@@ -82,9 +86,24 @@ def filter_response_norm(
 ) -> tuple[Array, RelativeCache]:
     """Divide every channel of every sample by its root mean square, then apply a threshold.
 
-    As `batch_renorm`, without statistics: y is nowhere below `tau`, of shape (C,); None means no threshold,
-    0 the ReLU that training starts from. Without spatial axes every mean has one element, and for a small
-    `eps` y depends on little but the sign of x.
+    Parameters
+    ----------
+    x, gamma, beta, eps
+        As in `batch_norm`. Without spatial axes every mean has one element, and for a small `eps` y depends
+        on little but the sign of x.
+    tau : ndarray of shape (C,), dtype of x, optional
+        y is nowhere below it; None means no threshold, 0 the ReLU that training starts from.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : RelativeCache
+        For `relative_backward`; it has no mean and no var.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or eps breaks the above.
 
     Notes
     -----
@@ -98,19 +117,33 @@ def filter_response_norm(
 def dynamic_tanh(
     x: Array, alpha: Any = 0.5, gamma: Affine = None, beta: Affine = None
 ) -> tuple[Array, RelativeCache]:
-    """``gamma * tanh(alpha * x) + beta``: no statistics at all.
+    """Return ``gamma * tanh(alpha * x) + beta``: no statistics at all.
 
-    As `batch_renorm` otherwise. `alpha`, one for the whole layer, is a number or an array of shape () or
-    (1,), which its gradient has, too. The cache refers to x, which must stay unchanged until the backward
-    pass.
+    Parameters
+    ----------
+    x, gamma, beta
+        As in `batch_norm`.
+    alpha : float, or ndarray of shape () or (1,) and the dtype of x
+        One for the whole layer; its gradient has the same shape.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : RelativeCache
+        For `relative_backward`; it has no mean and no var.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or alpha breaks the above.
 
     Notes
     -----
     Zhu et al. (2025), as a replacement of layer norm in transformers; there alpha starts at 0.5.
     """
     x = checked_input("dynamic_tanh", x, 0)
-    if isinstance(alpha, Real):
-        if not isfinite(alpha):
+    if is_number(alpha) or alpha is None:
+        if alpha is None or not isfinite(alpha):
             raise ValueError(f"dynamic_tanh: alpha={alpha!r} must be finite; try 0.5")
         alpha = np.array(alpha, x.dtype)
     return by_pair("dyt", "dynamic_tanh", x, {"gamma": gamma, "beta": beta, "alpha": alpha}, {})
@@ -134,5 +167,4 @@ NORMS |= {
         use="Use it to replace layer norm in transformers. The start value of α has to suit, and a later "
         "preprint reports that it helps only where data are scarce.",
     ),
-
 }  # fmt: skip

@@ -2,22 +2,45 @@
 
 from __future__ import annotations
 
-from math import isfinite
-from numbers import Real
+import numpy as np
 
-from .checks import checked_weight, matching
+from .checks import checked_eps, checked_variance
+from .columns import checked_weight, from_columns, one_each, to_columns
 from .statistics import Affine, Array, rsqrt
 
 
 def fold_batch_norm(
     weight: Array, bias: Affine, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *,
-    eps: float = 1e-5,
+    eps: float = 1e-5, axis: int = 0,
 ) -> tuple[Array, Array]:  # fmt: skip
-    """The weight and bias with which a linear layer or convolution is what it was with batch norm behind it.
+    """Put batch norm in inference into the weight and bias of the linear layer or convolution before it.
 
-    weight (O, I, *kernel), float32 or float64, and bias (O,) or None are the layer's in PyTorch's layout;
-    the others as in `norms.batch_norm_inference`: mean, ``var >= 0``, gamma and beta (O,), all of one dtype.
-    Returns new arrays. Raises ValueError if a shape, a dtype or eps is wrong.
+    Parameters
+    ----------
+    weight : ndarray of shape (O, I, *kernel), float32 or float64
+        In PyTorch's layout: O output features, their fan-in behind.
+    bias : ndarray of shape (O,) or None for 0
+    mean, var : ndarray of shape (O,)
+        Running statistics, ``var >= 0``. These, bias, gamma and beta may each be float32 or float64, whatever
+        weight is: `RunningStats` keeps float64.
+    gamma, beta : ndarray of shape (O,), optional
+        None for 1 and 0.
+    eps : float >= 0
+        That of the batch norm. Where ``var + eps`` is 0, the layer gives beta.
+    axis : int, default 0
+        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel). If it has
+        groups, (I, O / groups, *kernel), fold each group's part of axis 0 with its part of the vectors, and
+        concatenate the results.
+
+    Returns
+    -------
+    weight, bias : ndarray
+        New arrays of the shapes (O, I, *kernel) and (O,) and the dtype of weight, computed in float64.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype, axis or eps breaks the above, or var has a negative or infinite element.
 
     Notes
     -----
@@ -25,16 +48,13 @@ def fold_batch_norm(
     Algorithm 2): s enters the weight, ``s (b - mean) + beta`` is the bias (Jacob et al. 2018, section 3.2).
     """
     name = "fold_batch_norm"
-    weight = checked_weight(name, "weight", weight)
-    if not (isinstance(eps, Real) and isfinite(eps) and eps >= 0):
-        raise ValueError(f"{name}: eps={eps!r} must be finite and not negative; try 1e-5")
-    optional = {"bias": bias, "gamma": gamma, "beta": beta}
-    given = {label: array for label, array in optional.items() if array is not None}
-    rule = (weight.shape[:1], weight.dtype, f"try np.ones({len(weight)}, weight.dtype)")
-    given = {k: matching(name, k, a, *rule) for k, a in ({"mean": mean, "var": var} | given).items()}
-    if (given["var"] < 0).any():
-        least = given["var"].min()
-        raise ValueError(f"{name}: var contains {least}, but must not be negative; pass a variance")
-    scale = rsqrt(given["var"], float(eps)) * given.get("gamma", 1)
+    weight, axis = checked_weight(name, "weight", weight, axis)
+    eps = checked_eps(name, eps, float)
+    given = {"mean": mean, "var": var}
+    for label, array in (("bias", bias), ("gamma", gamma), ("beta", beta)):
+        given |= {} if array is None else {label: array}
+    given = {k: one_each(name, k, a, weight.shape, axis).astype(np.float64) for k, a in given.items()}
+    scale = rsqrt(checked_variance(name, given["var"]), eps) * given.get("gamma", 1)
     shift = (given.get("bias", 0) - given["mean"]) * scale + given.get("beta", 0)
-    return weight * scale.reshape(-1, *(1,) * (weight.ndim - 1)), shift
+    folded = (to_columns(weight, axis) * scale).astype(weight.dtype)
+    return from_columns(folded, weight.shape, axis), shift.astype(weight.dtype)

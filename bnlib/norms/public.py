@@ -1,23 +1,41 @@
 """The norms that are a choice of axes, as public functions.
 
 All take and return float32 or float64 arrays with the channels on axis 1, ``(N, C, *spatial)`` with any
-number of spatial axes, never change an argument, and raise ValueError with the received value, the rule
+number of spatial axes. No argument is changed, and a cache refers to none: all may be changed before the
+backward pass. They raise ValueError with the received value, the rule
 and a likely fix when a shape, a dtype or an option is wrong. Where ``var + eps`` is 0, that is, for a
 constant feature and ``eps=0``, x-hat and the gradients are 0 by convention.
+
+They are relatives:
+
+>>> import numpy as np
+>>> x = np.random.default_rng(0).standard_normal((4, 6, 5))
+>>> np.allclose(group_norm(x, groups=1)[0], layer_norm(x)[0])
+True
+>>> np.allclose(group_norm(x, groups=6)[0], instance_norm(x)[0])
+True
+>>> np.allclose(instance_norm(x)[0], layer_norm(x, axis=2)[0])
+True
+>>> np.allclose(batch_norm(x)[0], layer_norm(x, axis=(0, 2))[0])
+True
+>>> np.allclose(layer_norm(x)[0], rms_norm(x - x.mean((1, 2), keepdims=True))[0])
+True
+>>> np.allclose(ghost_batch_norm(x, size=4)[0], batch_norm(x)[0])
+True
 """
 
 from __future__ import annotations
 
-from numbers import Integral
+from collections.abc import Sequence
 
 from .calls import NormCache, by_axes
-from .checks import checked, checked_axis, checked_input
-from .statistics import Affine, Array, Shape, rsqrt
+from .checks import checked_axes, checked_divisor, checked_input
+from .statistics import Affine, Array, Axes, Shape
 from .table import NORMS, Norm
 
 
 def batch_norm(
-    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
+    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5, mask: Array | None = None
 ) -> tuple[Array, NormCache]:
     """Normalize every channel over the batch and all positions.
 
@@ -28,13 +46,18 @@ def batch_norm(
         Scale and shift; None means 1 and 0.
     eps : float >= 0
         Added to the variance, in units of x squared.
+    mask : ndarray of bool, optional
+        True where an element counts, the opposite of PyTorch's ``key_padding_mask``. It has the axes of x,
+        each of length 1 or that of x: (N, 1, T) for padded sequences (N, C, T). Means, variances, dgamma and
+        dbeta are over the elements that count; y and dx are 0 at the others, which may be NaN. If none
+        counts, mean and variance are 0. It takes several times the time of a call without a mask.
 
     Returns
     -------
     y : ndarray of the shape of x
     cache : NormCache
-        For `norm_backward`. `cache.mean` and the biased `cache.var` have shape (C,). For a large array
-        it refers to x, which must then stay unchanged until the backward pass.
+        For `norm_backward`. `cache.mean` and the biased `cache.var` have shape (C,). `cache.count` is the
+        number of elements behind each mean, as `RunningStats.update` takes it: an int, with a mask an array.
 
     Raises
     ------
@@ -47,120 +70,169 @@ def batch_norm(
 
     Examples
     --------
+    >>> import numpy as np
     >>> y, cache = batch_norm(np.array([[1.0], [2.0], [3.0], [4.0]]), eps=0.0)
     >>> y.ravel().round(6).tolist(), cache.var.tolist()
     ([-1.341641, -0.447214, 0.447214, 1.341641], [1.25])
+    >>> mask = np.array([[True], [True], [True], [False]])
+    >>> batch_norm(np.array([[1.0], [2.0], [3.0], [np.nan]]), mask=mask)[1].mean.tolist()
+    [2.0]
     """
-    x = checked_input("batch_norm", x, eps)
-    return _by_channel("batch_norm", x, "NC", x.shape, "NP", gamma, beta, eps)
+    x = checked_input("batch_norm", x, eps, has_mask=True)
+    return _by_channel("batch_norm", x, "NC", x.shape, "NP", gamma, beta, eps, mask)
 
 
 def layer_norm(
-    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5, axis: int = 1
-) -> tuple[Array, NormCache]:
-    """Normalize every sample over its axes from `axis` to the last.
+    x: Array, gamma: Affine = None, beta: Affine = None, *,
+    eps: float = 1e-5, axis: int | Sequence[int] = 1, mask: Array | None = None,
+) -> tuple[Array, NormCache]:  # fmt: skip
+    """Normalize every sample over its axes from `axis` to the last, or over any set of axes.
 
-    As `batch_norm`, except that `gamma` and `beta` have shape ``x.shape[axis:]``, and `cache.mean` and
-    `cache.var` have ``x.shape[:axis]``. `axis` may be negative; axis 0 is the batch and not allowed.
+    Parameters
+    ----------
+    x, eps, mask
+        As in `batch_norm`.
+    axis : int or tuple of int, default 1
+        An int, which may be negative, means all axes from this one on; axis 0 is the batch and not allowed.
+        A tuple means its axes alone, whatever their order: ``(1,)`` the channels of each position (ConvNeXt),
+        ``(0, 1, 2)`` everything in an x of three axes (ONNX's axis 0).
+    gamma, beta : ndarray, dtype of x, optional
+        Of the shape of x along the axes that `axis` means: ``x.shape[axis:]`` for an int.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : NormCache
+        As in `batch_norm`; mean and var have the shape of x along the other axes.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype, eps or axis breaks the above.
 
     Notes
     -----
     Ba, Kiros & Hinton (2016), equation 3; gamma is their gain, beta their bias.
     """
-    x = checked_input("layer_norm", x, eps)
-    axis = checked_axis("layer_norm", x, axis)
-    return _by_features("layer_norm", x, axis, gamma, beta, eps)
+    return _by_features("layer_norm", x, axis, gamma, beta, eps, mask)
 
 
 def rms_norm(
-    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5, axis: int = 1
-) -> tuple[Array, NormCache]:
-    """Divide every sample by the root mean square of its axes from `axis` to the last.
+    x: Array, gamma: Affine = None, beta: Affine = None, *,
+    eps: float = 1e-5, axis: int | Sequence[int] = 1, mask: Array | None = None,
+) -> tuple[Array, NormCache]:  # fmt: skip
+    """Divide every sample by the root mean square of its axes from `axis` to the last, or of any set of axes.
 
-    `layer_norm` without centring, shapes as there: `cache.mean` is 0, `cache.var` the mean square.
+    Parameters
+    ----------
+    x, gamma, beta, eps, axis, mask
+        As in `layer_norm`.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : NormCache
+        As in `layer_norm`, except that the mean is 0 and var the mean square.
+
+    Raises
+    ------
+    ValueError
+        As `layer_norm`.
 
     Notes
     -----
     Zhang & Sennrich (2019), equation 4, with eps inside the root. Theirs has no beta.
     """
-    x = checked_input("rms_norm", x, eps)
-    axis = checked_axis("rms_norm", x, axis)
-    return _by_features("rms_norm", x, axis, gamma, beta, eps, centre=False)
+    return _by_features("rms_norm", x, axis, gamma, beta, eps, mask, centre=False)
 
 
 def group_norm(
-    x: Array, gamma: Affine = None, beta: Affine = None, *, groups: int, eps: float = 1e-5
-) -> tuple[Array, NormCache]:
+    x: Array, gamma: Affine = None, beta: Affine = None, *,
+    groups: int, eps: float = 1e-5, mask: Array | None = None,
+) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize every sample over each of `groups` runs of neighbouring channels and all positions.
 
-    As `batch_norm`, except that `cache.mean` and `cache.var` have shape (N, groups); `groups` divides C.
-    One group shares its statistics as `layer_norm` does, C groups as `instance_norm` does.
+    Parameters
+    ----------
+    x, gamma, beta, eps, mask
+        As in `batch_norm`.
+    groups : int
+        Number of groups, which divides C: 1 shares statistics as `layer_norm`, C as `instance_norm` does.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : NormCache
+        As in `batch_norm`, except that mean and var have shape (N, groups).
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or eps is wrong, or groups does not divide C.
 
     Notes
     -----
     Wu & He (2018), equation 7.
     """
-    x = checked_input("group_norm", x, eps)
-    channels = x.shape[1]
-    divisors = [n for n in range(1, channels + 1) if channels % n == 0]
-    if not isinstance(groups, Integral) or groups not in divisors:
-        likely = " or ".join(", ".join(map(str, divisors)).rsplit(", ", 1))
-        raise ValueError(f"group_norm: groups={groups!r} does not divide {channels} channels; try {likely}")
-    split = (len(x), int(groups), channels // int(groups), *x.shape[2:])
-    return _by_channel("group_norm", x, "NcC", split, "PC", gamma, beta, eps)
+    name = "group_norm"
+    x = checked_input(name, x, eps, has_mask=True)
+    groups = checked_divisor(name, "groups", groups, x.shape[1], "channels")
+    split = (len(x), groups, x.shape[1] // groups, *x.shape[2:])
+    return _by_channel(name, x, "NcC", split, "PC", gamma, beta, eps, mask)
 
 
 def instance_norm(
-    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
+    x: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5, mask: Array | None = None
 ) -> tuple[Array, NormCache]:
     """Normalize every channel of every sample over its positions.
 
-    As `batch_norm`, except that `cache.mean` and `cache.var` have shape (N, C). Without spatial axes
-    every mean has one element, and y is beta.
+    Parameters
+    ----------
+    x, gamma, beta, eps, mask
+        As in `batch_norm`. Without spatial axes every mean has one element, and y is beta.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : NormCache
+        As in `batch_norm`, except that mean and var have shape (N, C).
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or eps is wrong.
 
     Notes
     -----
     Ulyanov, Vedaldi & Lempitsky (2016).
     """
-    x = checked_input("instance_norm", x, eps)
-    return _by_channel("instance_norm", x, "NC", x.shape, "P", gamma, beta, eps)
-
-
-def batch_norm_inference(
-    x: Array, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
-) -> Array:
-    """Batch norm with given statistics: a fixed affine map for every channel.
-
-    As `batch_norm`, with `mean` and `var >= 0` of shape (C,) and the dtype of x: running statistics or
-    any others. Returns y alone.
-
-    Notes
-    -----
-    Ioffe & Szegedy (2015), Algorithm 2, step 11.
-    """
-    name = "batch_norm_inference"
-    x = checked_input(name, x, eps)
-    shape, view = x.shape[1:2], (1, x.shape[1], *(1,) * (x.ndim - 2))
-    mean, var = (checked(name, label, array, x, shape) for label, array in (("mean", mean), ("var", var)))
-    if (var < 0).any():
-        raise ValueError(f"{name}: var contains {var.min()}, but must not be negative; pass a variance")
-    scale = rsqrt(var, float(eps))
-    if gamma is not None:
-        scale *= checked(name, "gamma", gamma, x, shape)
-    y = x - mean.reshape(view)
-    y *= scale.reshape(view)
-    if beta is not None:
-        y += checked(name, "beta", beta, x, shape).reshape(view)
-    return y
+    x = checked_input("instance_norm", x, eps, has_mask=True)
+    return _by_channel("instance_norm", x, "NC", x.shape, "P", gamma, beta, eps, mask)
 
 
 def ghost_batch_norm(
     x: Array, gamma: Affine = None, beta: Affine = None, *, size: int, eps: float = 1e-5
 ) -> tuple[Array, NormCache]:
-    """Batch norm of `size` samples at a time, which must divide N.
+    """Normalize every channel over `size` samples at a time, and all positions.
 
-    As `norms.batch_norm`, and with `norms.norm_backward`. Samples i, i + N / size, i + 2 N / size and so on
-    are ghost batch i, whose statistics are row i of `cache.mean` and `cache.var`, (N / size, C).
+    Parameters
+    ----------
+    x, gamma, beta, eps
+        As in `batch_norm`.
+    size : int
+        Samples of a ghost batch, which divides N. Samples i, i + N / size, i + 2 N / size and so on are ghost
+        batch i.
+
+    Returns
+    -------
+    y : ndarray of the shape of x
+    cache : NormCache
+        As in `batch_norm`, except that mean and var have shape (N / size, C): a row for each ghost batch.
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or eps is wrong, or size does not divide N.
 
     Notes
     -----
@@ -168,28 +240,30 @@ def ghost_batch_norm(
     """
     name = "ghost_batch_norm"
     x = checked_input(name, x, eps)
-    divisors = [n for n in range(1, len(x) + 1) if len(x) % n == 0]
-    if not isinstance(size, Integral) or size not in divisors:
-        likely = " or ".join(", ".join(map(str, divisors)).rsplit(", ", 1))
-        raise ValueError(f"{name}: size={size!r} does not divide {len(x)} samples; try {likely}")
-    split = (int(size), len(x) // int(size), *x.shape[1:])
+    size = checked_divisor(name, "size", size, len(x), "samples")
+    split = (size, len(x) // size, *x.shape[1:])
     return _by_channel(name, x, "NnC", split, "NP", gamma, beta, eps)
 
 
 def _by_channel(
-    name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine, eps: float
-) -> tuple[Array, NormCache]:
+    name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine, eps: float,
+    mask: Array | None = None,
+) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize x, seen in `shape`, with a gamma and beta for each channel; positions come last."""
     letters += "P" * (x.ndim - 2)
-    return by_axes(name, x, letters, shape, shared, gamma, beta, x.shape[1:2], eps)
+    return by_axes(name, x, letters, shape, shared, gamma, beta, x.shape[1:2], eps, mask)
 
 
 def _by_features(
-    name: str, x: Array, axis: int, gamma: Affine, beta: Affine, eps: float, centre: bool = True
-) -> tuple[Array, NormCache]:
-    """Normalize every sample over its axes from `axis` on, all of which gamma and beta have."""
-    letters = "N" * axis + "C" * (x.ndim - axis)
-    return by_axes(name, x, letters, x.shape, "C", gamma, beta, x.shape[axis:], eps, centre)
+    name: str, x: Array, axis: int | Sequence[int], gamma: Affine, beta: Affine, eps: float,
+    mask: Array | None, centre: bool = True,
+) -> tuple[Array, NormCache]:  # fmt: skip
+    """Normalize x over the axes that `axis` means, all of which gamma and beta have."""
+    x = checked_input(name, x, eps, has_mask=True)
+    axes: Axes = checked_axes(name, x, axis)
+    letters = "".join("C" if a in axes else "N" for a in range(x.ndim))
+    affine = tuple(x.shape[a] for a in axes)
+    return by_axes(name, x, letters, x.shape, "C", gamma, beta, affine, eps, mask, centre)
 
 
 NORMS |= {

@@ -1,26 +1,28 @@
 """Norms over weights: what is normalized is a layer's matrix, not what comes out of it.
 
 A norm is a choice of axes here too: weight norm is the RMS norm of the weights of one output feature,
-weight standardization their layer norm, both by `norms.normalize`. Spectral norm divides the whole
-matrix by its largest singular value.
+weight standardization their layer norm, both by `core.normalize`. Spectral norm divides the whole matrix
+by its largest singular value.
 
-The public functions take a weight as PyTorch has it, ``(O, I, *kernel)``: a row for each output feature,
-its fan-in behind. Everything is float32 or everything float64, results too; arguments are never changed;
-ValueError carries the received value, the rule and a likely fix. The cores in `NORMS` are for the
-training engine: they check nothing, have a leading replica axis and, as `layers.linear`, a column for each
-output feature. Where a divisor is 0 (zeros, or a constant row and ``eps=0``), results and gradients are 0.
+The public functions take a weight as PyTorch has it: ``(O, I, *kernel)`` of linear layers and convolutions, O
+output features with their fan-in behind, or with ``axis=1`` ``(I, O, *kernel)`` of transposed convolutions.
+Where these have groups, ``(I, O / groups, *kernel)``, each group's part of axis 0 needs a call of its own: on
+that shape, one output feature of each group would count as a single one. Everything is float32 or
+everything float64, results too; weights of any size are brought to one that can be squared, by powers of two;
+arguments are never changed, and may change after the call. The cores in `NORMS` are for the training engine:
+they check nothing, have a leading replica axis and, as `layers.linear`, a column for each output feature.
+Where a divisor is 0 (zeros, or a constant row and ``eps=0``), results and gradients are 0.
 """
 
 from __future__ import annotations
 
-from math import isfinite
-from numbers import Integral, Real
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import checked_weight, matching
+from .checks import checked_eps, is_whole
+from .columns import checked_weight, expected, from_columns, one_each, scaled, times, to_columns
 from .core import Cache, normalize, normalize_backward
 from .statistics import Affine, Array, Shape
 from .table import NORMS, Norm
@@ -32,16 +34,24 @@ def _divide(a: Array, b: Array) -> Array:
     return a / np.where(b == 0, np.inf, b)
 
 
+def _unit(a: Array) -> Array:
+    """Return ``a / |a|`` of vectors (R, n, 1); one of zeros stays."""
+    length: Array = np.sqrt(np.matmul(a.mT, a))
+    if all(1e-9 < n < 1e9 for n in length.ravel().tolist()):
+        return a / length
+    a = scaled(a, (1, 2))[0]
+    return _divide(a, np.sqrt(np.matmul(a.mT, a)))
+
+
 def _spectral(weight: Array, gain: Affine, u: Array, options: Any) -> tuple[Array, Array, SpectralCache]:
-    """The cache refers to `weight`, which must stay unchanged until the backward pass."""
+    """Divide by sigma. The cache refers to `weight`, which must stay unchanged until the backward pass."""
     u = u[:, :, None]
     for _ in range(max(1, options.iterations)):
-        v = np.matmul(weight, u)
-        v = _divide(v, np.sqrt(np.matmul(v.mT, v)))
+        v = _unit(np.matmul(weight, u))
         image = np.matmul(weight.mT, v)
         if options.iterations:
-            length = np.sqrt(np.matmul(image.mT, image))
-            u = np.where(length == 0, u, _divide(image, length))  # u = 0 would stay 0 for ever
+            new = _unit(image)
+            u = np.where(new.any(1, keepdims=True), new, u)  # u = 0 would stay 0 for ever
     sigma = np.matmul(u.mT, image)
     return _divide(weight, sigma), u[:, :, 0], (weight, u, v, sigma)
 
@@ -86,7 +96,7 @@ def _length(weight: Array) -> Array:
 
 
 def spectral_norm(
-    weight: Array, u: Array | None = None, *, iterations: int = 1, seed: int = 0
+    weight: Array, u: Array | None = None, *, iterations: int = 1, seed: int = 0, axis: int = 0
 ) -> tuple[Array, Any, Array]:
     """Divide a weight by an estimate of its largest singular value, so that this becomes 1.
 
@@ -98,12 +108,48 @@ def spectral_norm(
     iterations : int >= 0
         Rounds of power iteration. 0, for inference, takes the given `u`, of length 1, as it is.
     seed : int >= 0
+    axis : int, default 0
+        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel).
 
     Returns
     -------
     w_hat : ndarray of the shape of weight
-    sigma : scalar of the dtype of weight, in its units; never above the largest singular value
+    sigma : scalar of the dtype of weight, in its units
+        Never above the largest singular value; inf where it is beyond the dtype, which w_hat survives.
     u : ndarray of shape (O,), of length 1: the left singular vector so far, for the next call
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype or an option breaks the above, or u is orthogonal to all columns of W.
+
+    Notes
+    -----
+    Miyato et al. (2018), Algorithm 1: ``v = W'u / |W'u|``, ``u = Wv / |Wv|``, ``sigma = u'Wv``. (PyTorch's
+    `parametrizations.spectral_norm` updates u before v, which is the same on W'.) A matrix of zeros gives
+    ``w_hat = 0``, ``sigma = 0`` and the u that the iteration started from; in PyTorch, w_hat is NaN.
+    """
+    back, k, w_hat, new, cache = _iterated("spectral_norm", weight, u, iterations, seed, axis)
+    return from_columns(w_hat, *back), times(cache[3], k)[0, 0, 0], new[0].copy()
+
+
+def spectral_norm_backward(
+    dw_hat: Array, weight: Array, u: Array | None = None, *, iterations: int = 1, seed: int = 0, axis: int = 0
+) -> Array:
+    """Return the gradient with respect to weight, from that of w_hat and the arguments of the forward call.
+
+    `u` is thus the one `spectral_norm` was given, not the one it returned: neither that nor sigma
+    determines v, which is computed again, to the same bits.
+
+    Parameters
+    ----------
+    dw_hat : ndarray of the shape and dtype of weight
+    weight, u, iterations, seed, axis
+        As `spectral_norm` was given them.
+
+    Returns
+    -------
+    dweight : ndarray of the shape of weight
 
     Raises
     ------
@@ -112,31 +158,15 @@ def spectral_norm(
 
     Notes
     -----
-    Miyato et al. (2018), Algorithm 1: ``v = W'u / |W'u|``, ``u = Wv / |Wv|``, ``sigma = u'Wv``. (PyTorch's
-    `parametrizations.spectral_norm` updates u before v, which is the same on W'.) A matrix of zeros gives
-    ``w_hat = 0``, ``sigma = 0`` and the u that the iteration started from; in PyTorch, w_hat is NaN.
-    """
-    w_hat, new, cache = _iterated("spectral_norm", weight, u, iterations, seed)
-    return _rows(w_hat, np.shape(weight)), cache[3][0, 0, 0], new[0].copy()
-
-
-def spectral_norm_backward(
-    dw_hat: Array, weight: Array, u: Array | None = None, *, iterations: int = 1, seed: int = 0
-) -> Array:
-    """The gradient with respect to weight, from that of w_hat and the arguments of the forward call.
-
-    `u` is thus the one `spectral_norm` was given, not the one it returned: neither that nor sigma
-    determines v, which is computed again, to the same bits.
-
-    Notes
-    -----
     ``dW = (dW_hat - <dW_hat, W_hat> u v') / sigma``, with u and v held constant as in PyTorch: Miyato et al.
     (2018), equation 12, where they are the singular vectors.
     """
-    core = _iterated("spectral_norm_backward", weight, u, iterations, seed)[2]
-    shape = np.shape(weight)
-    dw = matching("spectral_norm_backward", "dw_hat", dw_hat, shape, core[0].dtype, "pass that of w_hat")
-    return _rows(_spectral_backward(_columns(dw), core)[0], shape)
+    name = "spectral_norm_backward"
+    (shape, axis), k, _, _, core = _iterated(name, weight, u, iterations, seed, axis)
+    fix = "pass the gradient of w_hat, and the arguments of the same call"
+    dw = expected(name, "dw_hat", dw_hat, shape, core[0].dtype, fix)
+    columns, m = scaled(to_columns(dw, axis), (1, 2))
+    return from_columns(times(_spectral_backward(columns, core)[0], m - k), shape, axis)
 
 
 class WeightCache(NamedTuple):
@@ -144,10 +174,12 @@ class WeightCache(NamedTuple):
 
     key: str  # of NORMS
     core: Cache
+    exponent: Array  # (1, 1, O): what the weight's gradient is a power of two of, from the core's
     shape: Shape  # of the weight
+    axis: int  # of output features
 
 
-def weight_norm(v: Array, g: Affine = None) -> tuple[Array, WeightCache]:
+def weight_norm(v: Array, g: Affine = None, *, axis: int = 0) -> tuple[Array, WeightCache]:
     """Give the weights of each output feature the length g, whatever that of v: ``w = g v / |v|``.
 
     Parameters
@@ -156,6 +188,8 @@ def weight_norm(v: Array, g: Affine = None) -> tuple[Array, WeightCache]:
     g : ndarray of shape (O,), dtype of v, optional
         None takes the lengths of v, from which training starts: w is v up to rounding. The backward
         pass takes g as independent of v then too.
+    axis : int, default 0
+        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel).
 
     Returns
     -------
@@ -165,86 +199,144 @@ def weight_norm(v: Array, g: Affine = None) -> tuple[Array, WeightCache]:
     Raises
     ------
     ValueError
-        If a shape or a dtype breaks the above.
+        If a shape, a dtype or axis breaks the above.
 
     Notes
     -----
     Salimans & Kingma (2016), equation 2. It is the RMS norm of a row times ``g / sqrt(fan-in)``.
     """
-    return _apply("weight", "v", v, "g", g, None)
+    return _apply("weight", "v", v, "g", g, axis)
 
 
 def weight_norm_backward(dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
-    """``dv, dg``, of the shapes of v and g, from the gradient of w: Salimans & Kingma (2016), equation 3."""
+    """Return the gradients of `weight_norm`, from that of its w.
+
+    Parameters
+    ----------
+    dw : ndarray of the shape and dtype of w
+    cache : WeightCache
+        As `weight_norm` returned it. It stays as it is and can be used again.
+
+    Returns
+    -------
+    dv, dg : ndarray of the shapes of v and g
+
+    Raises
+    ------
+    ValueError
+        If dw doesn't have the shape and dtype of w, or the cache is another's.
+
+    Notes
+    -----
+    Salimans & Kingma (2016), equation 3.
+    """
     return _undo("weight", dw, cache)
 
 
 def weight_standardization(
-    weight: Array, gain: Affine = None, *, eps: float = 1e-5
+    weight: Array, gain: Affine = None, *, eps: float = 1e-5, axis: int = 0
 ) -> tuple[Array, WeightCache]:
     """Give the weights of each output feature mean 0 and variance 1, times its gain if there is one.
 
-    As `weight_norm`, with `gain` of shape (O,), None for 1, and `eps >= 0`, added to the biased variance, in
-    units of weight squared. Small weights notice: at variance 1e-3 the default takes 0.5 % off.
+    Parameters
+    ----------
+    weight : ndarray of shape (O, I, *kernel)
+    gain : ndarray of shape (O,), dtype of weight, optional
+        None takes 1.
+    eps : float >= 0
+        Added to the biased variance, in units of weight squared. Small weights notice: at variance 1e-3 the
+        default takes 0.5 % off.
+    axis : int, default 0
+        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel).
+
+    Returns
+    -------
+    w : ndarray of the shape of weight
+    cache : WeightCache, for `weight_standardization_backward`
+
+    Raises
+    ------
+    ValueError
+        If a shape, a dtype, eps or axis breaks the above.
 
     Notes
     -----
-    Qiao et al. (2019). eps is inside the root, as in `norms`, in timm (1e-6) and in BiT (1e-10); the authors'
-    code adds 1e-5 to an unbiased standard deviation. Scaled weight standardization (Brock et al., 2021)
-    multiplies by ``gain / sqrt(fan-in)``: pass that as the gain.
+    Qiao et al. (2019). eps is inside the root, as in `batch_norm`, in timm (1e-6) and in BiT (1e-10); the
+    authors' code adds 1e-5 to an unbiased standard deviation. Scaled weight standardization (Brock et al.,
+    2021) multiplies by ``gain / sqrt(fan-in)``: pass that as the gain.
     """
-    if not (isinstance(eps, Real) and isfinite(eps) and eps >= 0):
-        raise ValueError(f"weight_standardization: eps={eps!r} must be finite and not negative; try 1e-5")
-    return _apply("standard", "weight", weight, "gain", gain, SimpleNamespace(eps=float(eps)))
+    return _apply("standard", "weight", weight, "gain", gain, axis, eps)
 
 
 def weight_standardization_backward(dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
-    """``dweight, dgain``, of the shapes of weight and gain, from the gradient of w; no gain, None."""
+    """Return the gradients of `weight_standardization`, from that of its w.
+
+    Parameters
+    ----------
+    dw : ndarray of the shape and dtype of w
+    cache : WeightCache
+        As `weight_standardization` returned it. It stays as it is and can be used again.
+
+    Returns
+    -------
+    dweight, dgain : ndarray of the shapes of weight and gain; dgain is None if there was none
+
+    Raises
+    ------
+    ValueError
+        If dw doesn't have the shape and dtype of w, or the cache is another's.
+    """
     return _undo("standard", dw, cache)
 
 
-def _columns(weight: Array) -> Array:
-    return weight.reshape(len(weight), -1).T[None]
-
-
-def _rows(columns: Array, shape: Shape) -> Array:
-    rows: Array = columns[0].T
-    return rows.reshape(shape)
-
-
 def _iterated(
-    name: str, weight: Array, u: Array | None, iterations: int, seed: int
-) -> tuple[Array, Array, SpectralCache]:
-    weight = checked_weight(name, "weight", weight)
+    name: str, weight: Array, u: Array | None, iterations: int, seed: int, axis: int
+) -> tuple[tuple[Shape, int], Array, Array, Array, SpectralCache]:
+    """Return shape and axis of a weight, k and what `_spectral` makes of the weight over ``2**k``."""
+    weight, axis = checked_weight(name, "weight", weight, axis)
     for label, value in (("iterations", iterations), ("seed", seed)):
-        if not isinstance(value, Integral) or value < 0:
+        if not is_whole(value) or value < 0:
             raise ValueError(f"{name}: {label}={value!r} must be an integer of at least 0; try 1")
     if u is None:
         if iterations == 0:
             raise ValueError(f"{name}: iterations=0 needs a u; pass one that was returned, or iterations=1")
-        u = np.random.default_rng(seed).standard_normal(len(weight))
-        u = (u / np.linalg.norm(u)).astype(weight.dtype)
-    u = matching(name, "u", u, weight.shape[:1], weight.dtype, "pass one that was returned, or None")
-    length = np.linalg.norm(u)
-    if length == 0 or (iterations == 0 and abs(length - 1) > 1e-3):
-        rule = "1 for iterations=0" if length else "any but 0"
+        drawn: Array = np.random.default_rng(int(seed)).standard_normal(weight.shape[axis : axis + 1])
+        u = (drawn / np.linalg.norm(drawn)).astype(weight.dtype)
+    u, power = scaled(one_each(name, "u", u, weight.shape, axis, weight.dtype), (0,))
+    length, any_length = np.linalg.norm(u), iterations > 0
+    if not 0 < length < np.inf or not (any_length or (power == 0 and abs(length - 1) < 1e-3)):
+        received = f"{length:.4g}" + (f" * 2**{power[0]}" if power else "")
+        rule = "positive and finite" if any_length else "1 for iterations=0"
+        fix = "pass one that was returned, or iterations=1 without u"
+        raise ValueError(f"{name}: u has length {received}, not {rule}; {fix}")
+    columns, k = scaled(to_columns(weight, axis), (1, 2))
+    w, new, cache = _spectral(columns, None, u[None], SimpleNamespace(iterations=iterations))
+    if cache[3] == 0 and weight.any():
         raise ValueError(
-            f"{name}: u has length {length:.4g}, not {rule}; pass one that was returned, or None"
+            f"{name}: u is orthogonal to all columns of weight and would stay so; pass iterations=1 without u"
         )
-    return _spectral(_columns(weight), None, u[None], SimpleNamespace(iterations=iterations))
+    return (weight.shape, axis), k, w, new, cache
 
 
 def _apply(
-    key: str, label: str, weight: Array, gain_label: str, gain: Affine, options: Any
+    key: str, label: str, weight: Array, gain_label: str, gain: Affine, axis: int, eps: float = 0.0
 ) -> tuple[Array, WeightCache]:
+    """Normalize output features as row `key` of `NORMS` does."""
     row = NORMS[key]
     name = row.label.replace(" ", "_")
-    weight = checked_weight(name, label, weight)
+    weight, axis = checked_weight(name, label, weight, axis)
+    eps = checked_eps(name, eps, weight.dtype)
+    columns, k = to_columns(weight, axis), np.zeros((1, 1, 1), int)
+    if eps == 0:  # else `normalize` does it, and scales eps, too
+        columns, k = scaled(columns, (1,))
+    power = 0 * k if row.centre else k
     if gain is not None:
-        fix = f"try np.ones({len(weight)}, {label}.dtype)"
-        gain = matching(name, gain_label, gain, weight.shape[:1], weight.dtype, fix)[None, None]
-    w, _, core = row.pair[0](_columns(weight), gain, None, options)
-    return _rows(w, weight.shape), WeightCache(key, core, weight.shape)
+        gain = one_each(name, gain_label, gain, weight.shape, axis, weight.dtype).copy()
+        gain, power = scaled(gain[None, None], (0, 1))
+    with np.errstate(over="ignore", invalid="ignore"):  # `normalize` repeats what overflows, scaled
+        w, _, core = row.pair[0](columns, gain, None, SimpleNamespace(eps=eps))
+    w = from_columns(times(w, power), weight.shape, axis)
+    return w, WeightCache(key, core, power - k, weight.shape, axis)
 
 
 def _undo(key: str, dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
@@ -253,9 +345,12 @@ def _undo(key: str, dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
     if not isinstance(cache, WeightCache) or cache.key != key:
         kind = NORMS[cache.key].label if isinstance(cache, WeightCache) else type(cache).__name__
         raise ValueError(f"{name}_backward: cache is of {kind}, not {row.label}; try w, cache = {name}(...)")
-    dw = matching(f"{name}_backward", "dw", dw, cache.shape, cache.core.var.dtype, "pass that of w")
-    dweight, dgain = row.pair[1](_columns(dw), cache.core)
-    return _rows(dweight, cache.shape), None if dgain is None else dgain[0, 0]
+    fix = "pass the gradient of w together with the cache of the same call"
+    dw = expected(f"{name}_backward", "dw", dw, cache.shape, cache.core.var.dtype, fix)
+    columns, k = scaled(to_columns(dw, cache.axis), (1,))
+    dweight, dgain = row.pair[1](columns, cache.core)
+    dweight = from_columns(times(dweight, k + cache.exponent), cache.shape, cache.axis)
+    return dweight, None if dgain is None else times(dgain, k)[0, 0]
 
 
 # Pairs: forward(weight, gain, u, options) -> (w, next u, cache), backward(dw, cache) -> (dweight, dgain).
@@ -274,6 +369,7 @@ NORMS |= {
     "weight": Norm(
         weight_norm, "weight norm", "the weights of each output feature, uncentred",
         pair=(_weight, _weight_backward), learned=("gain",), options=(), weights=True, start=_length,
+        centre=False,
         about="The weights of each output feature are divided by their length and multiplied by a learned "
         "gain. Activations are not normalized.",
         use="Use it where the norm must depend on the weights only. A change in the scale of the data "

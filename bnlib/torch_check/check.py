@@ -23,7 +23,6 @@ from ..networks.layers import cross_entropy
 from ..networks.network import forward, there_and_back
 from ..networks.parameters import in_layers, plan, set_affine
 from ..networks.units import Trace
-from ..norms.running import RunningStats
 from ..norms.statistics import Array
 from ..training import gan, train
 from ..training.train import Run
@@ -40,7 +39,7 @@ NEVER = 10**6  # steps between two records of a run that keeps none
 
 
 def check(config: RunConfig, step: int, dtype: str | None = None, run: Run | None = None) -> dict[str, Any]:
-    """The next training batch through the engine and through PyTorch, at ``step`` of the first seed's run.
+    """Compare engine and PyTorch on the next training batch, at ``step`` of the first seed's run.
 
     In "float32", and with the same parameters in "float64", or in ``dtype`` alone. What isn't finite must be
     so at the same places in both. ``run``, one of ``config`` that isn't past ``step``, spares the steps up to
@@ -93,40 +92,42 @@ def check(config: RunConfig, step: int, dtype: str | None = None, run: Run | Non
 
 
 def alone(config: RunConfig) -> RunConfig:
-    """The first seed's configuration, without a record."""
+    """Return the first seed's configuration, without a record."""
     return replace(config, replicas=1, record_every=NEVER, validate_every=NEVER)
 
 
 def first_seed(run: Run) -> Run:
-    """The first seed's run: as it would have come without company."""
+    """Return the first seed's run, as if it had been trained alone."""
     own, moments = run.running, tuple(array[:1] for array in run.optimizer_state)
-    running = RunningStats(own.mean[:1], own.var[:1], own.momentum, own.steps)
+    first = {name: getattr(own, name)[:1] for name in ("mean", "var", "weight", "var_weight")}
+    running = replace(own, **first)
     one = replace(run, config=alone(run.config), flat=run.flat[:1], power=run.power[:1], running=running)
     return replace(one, optimizer_state=moments, diverged_at=run.diverged_at[:1], frames=())
 
 
 def _cast(run: Run, dtype: str) -> Run:
-    """The run in another precision, with the parameters that its next step starts from."""
+    """Return the run in another precision, with the parameters that its next step starts from."""
     step, running, config = run.step, run.running, replace(run.config, dtype=dtype)
     mean, var, power, flat = (a.astype(dtype) for a in (running.mean, running.var, run.power, run.flat))
     set_affine(flat, config.at(step), *(name for start, name, _ in config.edits if start == step))
     state = tuple(array.astype(dtype) for array in run.optimizer_state)
-    running = RunningStats(mean, var, running.momentum, running.steps)
+    running = replace(running, mean=mean, var=var)
     return replace(run, config=config, flat=flat, optimizer_state=state, running=running, power=power)
 
 
 def _next(run: Run) -> tuple[RunConfig, Array, Array, Any]:
-    """The configuration in force, the next batch, and the noise on it."""
+    """Return the configuration in force, the next batch, and the noise on it."""
     config = run.config.at(run.step)
-    order = (config.batch_order, config.norm_batch)
-    x, labels = next(batches(config.data(), (config.seed,), run.samples, config.batch_size, 1, *order))
-    return config, x, labels, train.noise(config, (config.seed,), run.step) if config.norm_noise else None
+    stream = batches(config.data(), (config.seed,), run.samples, config.batch_size, 1, *config.arrangement)
+    x, labels = next(stream)
+    noise = train.noise(config, (config.seed,), run.step, x.shape[1]) if config.norm_noise else None
+    return config, x, labels, noise
 
 
 def _ours(run: Run) -> Quantities:
     config, x, labels, noise = _next(run)
     gradient, the_plan = np.zeros_like(run.flat), plan(config)
-    if config.network == "gan":
+    if config.kind.adversarial:
         found, trace, gradient = _our_game(run, config, x)
     else:
         layers = in_layers(config, the_plan.views(run.flat), run.running, run.power)
@@ -146,15 +147,17 @@ def _ours(run: Run) -> Quantities:
 
 
 def _updated(run: Run) -> Run:
-    """Of a GAN, as the generator's update finds it: the discriminator's has been made."""
+    """Return a GAN's run after the discriminator's update and before the generator's."""
     after, own = train.advance(run, 1), plan(run.config).size
     flat = np.concatenate([after.flat[:, :own], run.flat[:, own:]], axis=1)
     return replace(run, flat=flat, running=after.running, power=after.power)
 
 
 def _our_game(run: Run, config: RunConfig, x: Array) -> tuple[Quantities, list[Trace], Array]:
-    z, own = gan.latents(config, (config.seed,), run.step), plan(config).size
-    one, other = (gan.Players(config, r.flat, r.running, r.power) for r in (run, _updated(run)))
+    z, own = gan.latents(config, (config.seed,), run.step, x.shape[1]), plan(config).size
+    one, other = (
+        gan.Players(config, (config.seed,), train.state_of(r, np.arange(1))) for r in (run, _updated(run))
+    )
     seen, fooling = gan.together(*one.judge(x, z)), other.fool(z)
     one.gradient[:, own:] = other.gradient[:, own:]
     found = {"points": seen.points[0], "logits": seen.logits[0], "loss": seen.loss}
@@ -166,13 +169,13 @@ def _theirs(run: Run) -> Quantities:
 
     config, x, labels, noise = _next(run)
     behind = noise and [[torch.tensor(array[0]) for array in pair] for pair in noise]
-    prefixes = ("", "", "generator_") if config.network == "gan" else ("",)  # a discriminator for each half
+    prefixes = ("", "", "generator_") if config.kind.adversarial else ("",)  # a discriminator for each half
     models = [twin(run, prefix=prefix) for prefix in prefixes]
     with torch.no_grad():
         inference = models[0].train(False)(torch.tensor(config.data().x_val))
     models[0].train()
-    if config.network == "gan":
-        found = _their_game(run, config, torch.tensor(x[0]), *models)
+    if config.kind.adversarial:
+        found = _their_game(run, config, torch.tensor(x[0], requires_grad=True), *models)
     else:
         logits = models[0](torch.tensor(x[0]), behind)
         loss = torch.nn.functional.cross_entropy(logits, torch.tensor(labels[0]))
@@ -196,18 +199,20 @@ def _their_game(
 ) -> dict[str, Any]:
     import torch
 
-    z = torch.tensor(gan.latents(config, (config.seed,), run.step)[0])
+    z = torch.tensor(gan.latents(config, (config.seed,), run.step, len(x))[0])
     points, judge = made(z[0]).detach(), twin(_updated(run)).train(iterate=False)
     real, fake, fooled = for_real(x), for_fake(points), judge(made(z[1]))
     right = torch.nn.functional.logsigmoid  # logarithm of a probability
     loss, fooling = -(right(real).mean() + right(-fake).mean()) / 2, -right(fooled).mean()
-    torch.autograd.backward([loss, fooling])
+    (slope,) = torch.autograd.grad(real.sum(), x, create_graph=True)
+    penalty = config.gradient_penalty / 2 * slope.square().sum(1).mean()
+    torch.autograd.backward([loss + penalty if config.gradient_penalty else loss, fooling])
     found = {"points": torch.cat([x, points]), "logits": torch.cat([real, fake]), "loss": loss[None]}
     return found | {"generator's loss": fooling[None]}
 
 
 def _compare(ours: Quantities, theirs: Quantities) -> list[tuple[str, float, float, float]]:
-    """By quantity: name, largest difference, largest number, and the difference relative to its kind."""
+    """Return by quantity: name, largest difference, largest number, and the relative difference."""
     rows, scale = [], dict[str, float]()
     for name, one in ours.items():
         pair = np.array([one, theirs[name]], float)

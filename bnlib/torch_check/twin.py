@@ -69,7 +69,7 @@ class Twin:
         self.running = [[m[here].reshape(-1, shape[-1]) for m in moments] for here, shape in layers]
 
     def _own(self, rows: int, columns: int, dtype: Any) -> dict[str, Tensor]:
-        """A hidden layer's parameters of norms, with the values they have where they aren't learned."""
+        """Return a hidden layer's parameters of norms, with the values they have if they aren't learned."""
         config = self.config
         deviation = config.init_scale * ((2 / rows) ** 0.5 if config.init == "he" else 1)
         gain = deviation * rows**0.5 if config.on_weights == "weight" else deviation
@@ -83,11 +83,15 @@ class Twin:
         return own
 
     def parameters(self) -> Iterator[Any]:
+        """Yield the parameters, as an optimizer of PyTorch takes them."""
         return iter(self.named.values())
 
     def train(self, mode: bool = True, iterate: bool | None = None) -> Twin:
-        """Where it doesn't ``iterate``, as in inference, spectral norm takes the matrix as it is now, from
-        where it looked last."""
+        """Set the mode, as PyTorch's `Module.train` does.
+
+        Where it doesn't ``iterate``, as in inference, spectral norm takes the present weights with the vector
+        of its last step.
+        """
         self.training, iterate = mode, mode if iterate is None else iterate
         for linear in self.linears:
             linear.train(iterate)
@@ -97,20 +101,21 @@ class Twin:
         return self
 
     def array(self, tensor: Tensor) -> Array:
+        """Return a tensor as an array in the engine's layout, with the axis of replicas."""
         found: Array = (tensor.T if tensor.ndim == 2 else tensor[None]).detach().numpy()
         return found
 
     def __call__(self, x: Tensor, noise: Any = None) -> Tensor:
-        """Logits (N, classes) of x (N, features); noise: by hidden layer a scale and a shift (N, width)."""
+        """Return logits (N, classes) of x (N, features); noise: by layer a scale and a shift (N, width)."""
         config, F, self.entered, stream = self.config, self.F, [], 0
-        if config.network == "cnn":
+        if config.kind.convolves:
             x = x.unflatten(1, DIGIT).permute(0, 3, 1, 2)
         for number, linear in enumerate(self.linears[:-1]):
             weight = linear.weight  # once: each look at it is an iteration of spectral norm
             if config.on_weights == "standard":
                 weight = _standardized(weight, (1,), config.eps) * self.own[number]["gain"]
             behind = noise and noise[number]
-            if config.network == "rnn":
+            if config.kind.recurrent:
                 x = x if number else x.unflatten(1, (DIGIT[0], -1))
                 state, seen = x.new_zeros(len(x), config.width), []
                 for step in range(DIGIT[0]):
@@ -118,7 +123,7 @@ class Twin:
                     z, state = self._unit(F.linear(both, weight, linear.bias), number, step)
                     seen.append((z, state))
                 z, x = (self.torch.stack(part, 1) for part in zip(*seen, strict=True))
-            elif config.network == "cnn":
+            elif config.kind.convolves:
                 stride = 2 if number == -(-config.depth // 3) else 1  # rows of ours: row, column, channel
                 kernel = weight.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2)
                 z, x = self._unit(F.conv2d(x, kernel, linear.bias, stride, 1), number)
@@ -129,12 +134,12 @@ class Twin:
                 z, x = self._unit(s, number, noise=behind)
                 stream = {"none": 0, "pre": s, "post": z}[config.residual]
             self.entered.append(z)
-        if config.network == "cnn":
+        if config.kind.convolves:
             x = F.adaptive_avg_pool2d(x, 1).flatten(1)
-        return self.linears[-1](x[:, -1] if config.network == "rnn" else x)
+        return self.linears[-1](x[:, -1] if config.kind.recurrent else x)
 
     def _unit(self, s: Tensor, number: int, step: int = 0, noise: Any = None) -> tuple[Tensor, Tensor]:
-        """What enters the activation, and what the layer puts out."""
+        """Return what enters the activation, and what the layer puts out."""
         scale, shift = noise or (1, 0)
         if self.config.placement == "before":
             z = self._norm(s, number, step) * scale + shift
@@ -142,7 +147,7 @@ class Twin:
         return s, self._norm(self.phi(s), number, step) * scale + shift
 
     def _norm(self, x: Tensor, number: int, step: int) -> Tensor:
-        """The norm of hidden layer ``number`` on x (N, C) or (N, C, H, W)."""
+        """Apply the norm of hidden layer ``number`` to x (N, C) or (N, C, H, W)."""
         F, own, name, eps = self.F, self.own[number], self.config.norm, self.config.eps
         if self.config.on_activations is None:
             return x
@@ -171,16 +176,21 @@ class Twin:
         return y
 
     def _over_batches(self, x: Tensor, gamma: Tensor, beta: Tensor, mean: Tensor, var: Tensor) -> Tensor:
-        """Batch norm and its kin; what is kept for inference moves on in training."""
+        """Apply batch norm or one of its kin; running statistics are updated in training."""
         F, config, eps, take = self.F, self.config, self.config.eps, 1 - self.config.momentum
-        if config.norm == "batch" and not config.norm_batch and x.numel() > x.shape[1] and eps >= TINY:
+        if (
+            config.norm == "batch"
+            and not (config.norm_batch or config.frozen)
+            and x.numel() > x.shape[1]
+            and eps >= TINY
+        ):
             return F.batch_norm(x, mean, var, gamma, beta, self.training, take, eps)
         axes, parts = (0, *range(2, x.ndim)), 1
         m, v = x.detach().mean(axes), x.detach().var(axes, correction=0)
         known = (var + eps).where(var + eps > 0, float("inf"))
-        if not self.training or config.norm == "running":
+        if not self.training or config.norm == "running" or config.frozen:
             y = F.batch_norm(x, mean.clone(), known, gamma, beta, eps=0.0)
-            if self.training:
+            if self.training and not config.frozen:
                 var.lerp_(v + config.momentum * (m - mean) ** 2, take)
                 mean.lerp_(m, take)
             return y
@@ -211,14 +221,14 @@ def _affine(x: Tensor, gamma: Tensor, beta: Tensor) -> Tensor:
 
 
 def _standardized(x: Tensor, axes: tuple[int, ...], eps: float, centre: bool = True) -> Tensor:
-    """(x - mean) / sqrt(var + eps) along the axes, if there are any, as a formula; 0 instead of 0 / 0."""
+    """Compute (x - mean) / sqrt(var + eps) along the axes, if there are any; 0 instead of 0 / 0."""
     x = x - x.mean(axes, keepdim=True) if centre else x
     var = (x.square().mean(axes, keepdim=True) if axes else x.square()) + eps
     return x / var.where(var > 0, float("inf")).sqrt()
 
 
 def twin(run: Run, replica: int = 0, prefix: str = "") -> Twin:
-    """The network of ``run`` in PyTorch, with the parameters and the statistics of one replica.
+    """Build the network of ``run`` in PyTorch, with the parameters and the statistics of one replica.
 
     Of a GAN it is the discriminator, or with ``prefix`` "generator_" the generator.
     """

@@ -62,7 +62,7 @@ class Cost:
 def cost(
     config: RunConfig, *, batch_size: int | None = None, rounds: int = 5, steps: int = 40, torch: bool = False
 ) -> Cost:
-    """The cost of ``config``'s network, without its edits.
+    """Measure the cost of ``config``'s network, without its edits.
 
     In each of so many rounds all contestants make so many steps in turn, there and back. ``batch_size`` None
     is the configuration's. ``torch`` measures its twin, too, eagerly on one thread: always the same
@@ -72,8 +72,8 @@ def cost(
     for label, number in (("rounds", rounds), ("steps", steps)):
         if not isinstance(number, Integral) or number < 1:
             raise ValueError(f"cost: {label}={number!r} must be an integer of at least 1; try 5")
-    if torch and config.network == "gan":
-        raise ValueError("cost: network='gan' is measured in bnlib alone; choose torch=False")
+    if torch and config.kind.adversarial:
+        raise ValueError(f"cost: network={config.network!r} is measured in bnlib alone; choose torch=False")
     size = config.batch_size if batch_size is None else batch_size
     config = replace(config, replicas=1, batch_size=size)
     bare = replace(config, norm="none", weight_norm="none")
@@ -90,7 +90,7 @@ def cost(
 
 
 def step_seconds(config: RunConfig) -> float:
-    """Seconds of a training step of all replicas, nothing recorded: the best of a few rounds, for a label.
+    """Measure the seconds of a step of all replicas, nothing recorded: the best of a few rounds.
 
     Takes a tenth of a second, or two steps. Edits are left out: pass ``config.at(step)``.
     """
@@ -105,14 +105,14 @@ def step_seconds(config: RunConfig) -> float:
 
 
 def _run(config: RunConfig) -> Run:
-    """A run to measure: past step 0, which records, and in no danger: diverged replicas take no time."""
+    """Return a run to measure: past step 0, which records, and one that can't diverge."""
     config = replace(config, edits=(), record_every=10**6, validate_every=10**6, init="he", init_scale=1.0)
     slow = min(config.rest_lr, 1e-12)  # 0 would mean lr
     return replace(start(replace(config, lr=0.0, rest_lr=slow, gamma=1.0)), step=1)
 
 
 def _memory(config: RunConfig) -> int:
-    """Bytes of the buffers that a forward pass leaves for the backward pass."""
+    """Count the bytes that a forward pass leaves for the backward pass."""
     run, x = _run(config), config.data().x_train[None, : config.batch_size]
     layers = in_layers(config, run.parameters, run.running, run.power)
     behind = noise(config, (config.seed,), 0) if config.norm_noise else None
@@ -123,7 +123,7 @@ def _memory(config: RunConfig) -> int:
 
 
 def _buffers(value: Any) -> dict[int, Array]:
-    """The arrays that own the memory of all arrays in nested tuples, lists and dicts, by identity."""
+    """Return the arrays that own the memory of all in nested tuples, lists and dicts, by identity."""
     if isinstance(value, np.ndarray):
         while isinstance(value.base, np.ndarray):
             value = value.base

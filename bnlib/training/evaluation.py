@@ -16,17 +16,23 @@ STATISTICS = ("running", "corrected", "precise", "batch")
 
 
 def precise(run: Run) -> Run:
-    """The run with its running statistics computed anew: one pass over the training samples.
+    """Return the run with its running statistics computed anew: one pass over the training samples.
 
     Population statistics of Wu & Johnson 2021: the mean of batch means, and the mean of
     ``var_B + mean_B^2`` minus its square, over batches as large as those of training; the variance of the
-    batch means counts (an average of batch variances alone leaves it out). Other norms stay as they are.
+    batch means counts (an average of batch variances alone leaves it out). Norms that train with running
+    statistics, "running" and frozen ones, get mean and variance of all training samples as they then
+    enter each norm in inference. Other norms stay as they are.
     """
-    config = run.config.at(run.step)
-    if not run.running.mean.size:
+    config, norm = run.config.at(run.step), run.config.on_activations
+    if norm is None or not norm.running:
         return run
-    size = config.statistics_of or config.batch_size
-    x = config.data().x_train
+    x, size = config.data().x_train, config.statistics_of or config.batch_size
+    if norm.weighted or config.frozen:  # with one batch of all samples, each layer gets what it will get
+        config, size = (
+            replace(config, norm="batch", norm_batch=0, batch_order="shuffled", frozen=False),
+            len(x),
+        )
     x = x[: len(x) // size * size]
     _, trace, _ = forward(config, run.layers, x, norm_batch=size)
     moments = []
@@ -35,20 +41,27 @@ def precise(run: Run) -> Run:
         mean, var = (array.reshape(shape).swapaxes(0, 1) for array in (cache.mean, cache.var))
         moments.append(theory.precise_stats(mean, var))
     mean, var = (np.concatenate(parts, axis=-1) for parts in zip(*moments, strict=True))
-    return replace(run, running=replace(run.running, mean=mean, var=var))
+    return replace(run, running=replace(run.running, mean=mean, var=var, weight=0.0, var_weight=0.0))
 
 
 def corrected(run: Run) -> Run:
-    """The run with running statistics that are averages of its batches alone, without their start."""
-    left = run.running.momentum**run.running.steps
-    if not run.running.mean.size or left == 1:
+    """Return the run with running statistics that are averages of its batches alone, without their start.
+
+    Right after any edits of momentum and batch size, and for replicas that diverged: each knows what its
+    start still weighs.
+    """
+    stats, norm = run.running, run.config.on_activations
+    if norm is None or not norm.running or np.all(stats.weight == 1):
         return run
-    mean, var = run.running.mean / (1 - left), (run.running.var - left) / (1 - left)
-    return replace(run, running=replace(run.running, mean=mean, var=np.maximum(var, 0)))
+    if norm.weighted:  # what is averaged without bias are means and mean squares
+        squares = replace(stats, var=stats.var + np.square(stats.mean)).corrected
+        var = np.maximum(squares.var - np.square(squares.mean), 0)
+        return replace(run, running=replace(squares, var=var))
+    return replace(run, running=stats.corrected)
 
 
 def error(run: Run, split: str = "val", statistics: str = "running") -> Array:
-    """Share of wrong answers in percent (R,), NaN for a replica that has diverged.
+    """Return the share of wrong answers in percent (R,), NaN for a replica that has diverged.
 
     split : "val" or "train"; statistics : one of STATISTICS; "batch" are those of batches as in training
     """

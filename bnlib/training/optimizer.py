@@ -1,9 +1,9 @@
-"""What all training shares: its state, the update from gradients, and when a run is given up."""
+"""The update from gradients, and when a run is given up."""
 
 from __future__ import annotations
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -17,27 +17,14 @@ ADAM_DECAY, ADAM_EPS = (0.9, 0.999), 1e-8
 DIVERGENCE_RATIO = 1e3
 
 
-class State(NamedTuple):
-    """What training changes in place, the rows of the replicas that are left.
-
-    flat : (R, size), all parameters
-    moments : the optimizer's, each shaped like ``flat``
-    statistics : (R, 2, features), running means and variances
-    power : (R, outputs), spectral norm's vectors u
-    """
-
-    flat: Array
-    moments: tuple[Array, ...]
-    statistics: Array
-    power: Array
-
-
 def gradient_to_update(
     config: RunConfig, the_plan: Plan, flat: Array, gradient: Array, state: tuple[Array, ...], step: int
 ) -> None:
     """Turn ``gradient`` in place into what is subtracted from ``flat``; ``state`` moves on in place."""
     lr, decay = rates(config, the_plan, step), config.weight_decay
-    weights = slice(0, the_plan.hidden_size if config.rest_lr else the_plan.weight_size)
+    weights: Any = slice(0, the_plan.hidden_size if config.rest_lr else the_plan.weight_size)
+    if config.decay_affine:
+        weights = np.append(np.arange(weights.stop), the_plan.affine)
     if config.optimizer == "adamw":  # Loshchilov & Hutter 2019, Algorithm 2
         first, second = state
         first *= ADAM_DECAY[0]
@@ -66,7 +53,7 @@ def gradient_to_update(
 
 
 def rates(config: RunConfig, the_plan: Plan, step: int) -> Any:
-    """The learning rate at ``step``: a number, or one for each parameter (size,)."""
+    """Return the learning rate at ``step``: a number, or one for each parameter (size,)."""
     fallen = 1.0
     if config.cosine_steps:
         fallen = 0.5 * (1 + math.cos(math.pi * min(step / config.cosine_steps, 1)))

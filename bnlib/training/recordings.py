@@ -43,12 +43,12 @@ Frame = dict[str, Array]
 
 
 def has_surface(config: RunConfig) -> bool:
-    """Whether classes of two-dimensional data are learned, so that a ``decision_surface`` is recorded."""
-    return config.dataset in PLANE and config.network != "gan"
+    """Tell whether classes of 2-D data are learned, so that a ``decision_surface`` is recorded."""
+    return config.dataset in PLANE and not config.kind.adversarial
 
 
 def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> Frame:
-    """``frames`` of the ``live`` replicas as read-only arrays (R, frames, ...); NaN: not recorded."""
+    """Join frames of the ``live`` replicas to read-only arrays (R, frames, ...); NaN: not recorded."""
     shape, bins = (config.replicas, len(steps)), len(HISTOGRAM_EDGES) - 1
     joined = {"step": np.array(steps, dtype=int)}
     joined |= {name: np.full(shape, np.nan, config.dtype) for name in (*TRAINED, *VALIDATED)}
@@ -58,7 +58,7 @@ def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> 
         joined["decision_surface"] = np.full(
             (1, len(steps), (len(SURFACE_EDGES) - 1) ** 2), np.nan, np.float32
         )
-    if config.network == "gan":
+    if config.kind.adversarial:
         joined["samples"] = np.full((*shape, SHOWN, 2), np.nan, np.float32)
     for name, array in joined.items():
         numbers = [number for number, frame in enumerate(frames) if name in frame]

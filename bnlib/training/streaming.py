@@ -25,8 +25,7 @@ class Stream:
     right: Array
 
     def online_accuracy(self, memory: float = 0.99) -> Array:
-        """Share of right predictions after each sample (R, samples), earlier ones weighing ``memory`` times
-        less.
+        """Return the share of right predictions after each sample (R, samples); earlier ones weigh less.
 
         The faded prequential accuracy of Gama, Sebastião & Rodrigues (2013): every sample tests the network
         before it trains it. ``memory`` 1 weighs all alike.
@@ -42,7 +41,7 @@ class Stream:
 
 
 def learn(stream: RunConfig | Stream, samples: int) -> Stream:
-    """The learner ``samples`` later: its predictions, each made before the sample was learned from.
+    """Return the learner ``samples`` later, with its predictions, each made before learning from the sample.
 
     A pure function, like `train.advance`: a configuration stands for the learner before its first sample,
     and its batch size gives way to 1. With one sample, batch norm gives beta whatever comes in; norms of

@@ -18,7 +18,7 @@ from ..norms.statistics import Array
 from .recordings import HISTOGRAM_EDGES, MOST_CONFIDENT, SURFACE_EDGES, VALIDATED, Frame, has_surface
 
 SATURATED_SLOPE = 0.05
-_BLOCK = 1 << 16  # entries measured at once
+BLOCK = 1 << 16  # entries measured at once
 
 
 def measure(
@@ -30,13 +30,13 @@ def measure(
     batch_mean: Array,
     running: RunningStats,
 ) -> Frame:
-    """What is recorded per layer from a step's own batch, before its update.
+    r"""Measure what is recorded per layer from a step's own batch, before its update.
 
     Returns arrays of shape (R, layers), the histograms (R, layers, bins):
 
     activation_mean, activation_std : of what leaves the activation, over samples and units
     saturation : share of entries where the activation's slope is under 5% of its steepest
-        (ReLU: share of zeros; tanh: share with \\|a\\| > 0.975)
+        (ReLU: share of zeros; tanh: share with \|a\| > 0.975)
     dead : share of units that are saturated at every sample of the batch (ReLU: off for all of it)
     gradient_norm : L2 norm of the loss gradient with respect to what enters the activation
     weight_norm, weight_gradient_norm : L2 norms of the weight matrix and of its gradient
@@ -50,7 +50,7 @@ def measure(
     layers_of = []
     for _, alike in groupby(trace, key=lambda layer: layer.z.shape):
         some = list(alike)
-        count = max(1, _BLOCK // (len(some) * some[0].z[0].size))
+        count = max(1, BLOCK // (len(some) * some[0].z[0].size))
         parts = [
             _distributions(config, [t.z[r : r + count] for t in some], [t.a[r : r + count] for t in some])
             for r in range(0, len(dz[0]), count)
@@ -71,7 +71,7 @@ def _joined(parts: list[Frame], axis: int) -> Frame:
 
 
 def _distributions(config: RunConfig, zs: list[Array], activations: list[Array]) -> Frame:
-    """The part of `measure` that looks at every entry of z and a, each (R, N, ..., width)."""
+    """Do the part of `measure` that looks at every entry of z and a, each (R, N, ..., width)."""
     activation = config.nonlinearity
     z, a = np.stack(zs, axis=1), np.stack(activations, axis=1)
     replicas, layers, width = *a.shape[:2], a.shape[-1]
@@ -101,7 +101,7 @@ def _distributions(config: RunConfig, zs: list[Array], activations: list[Array])
 
 
 def weight_norms(layers: list[Layer]) -> Array:
-    """L2 norm per replica of each hidden layer's weights, (R, layers)."""
+    """Return the L2 norm per replica of each hidden layer's weights, (R, layers)."""
     return _norms([layer.weight for layer in layers[:-1]])
 
 
@@ -125,7 +125,7 @@ def _statistics_gap(config: RunConfig, batch_mean: Array, running: RunningStats)
 
 
 def _histograms(x: Array) -> Array:
-    """Share of each row's entries per bin, (R, L, n) -> float32 (R, L, bins); NaN counts as very low."""
+    """Return the share of each row's entries per bin, (R, L, n) -> float32 (R, L, bins); NaN is very low."""
     bins = len(HISTOGRAM_EDGES) - 1
     per_unit = bins / float(HISTOGRAM_EDGES[-1] - HISTOGRAM_EDGES[0])
     position = x * per_unit
@@ -140,7 +140,7 @@ def _histograms(x: Array) -> Array:
 
 
 def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> Frame:
-    """Loss and accuracy on the validation samples, arrays of shape (R,).
+    """Compute loss and accuracy on the validation samples, arrays of shape (R,).
 
     ``val_loss``, ``val_accuracy``: batch norm uses its running statistics, as in inference.
     ``val_accuracy_batch``: it uses the statistics of validation batches as large as its own in training
@@ -179,7 +179,7 @@ def _grid(dtype: str) -> Array:
 
 
 def accuracy(logits: Array, labels: Array) -> Array:
-    """Share of right answers (R,), NaN where the network's output isn't finite."""
+    """Return the share of right answers (R,), NaN where the network's output isn't finite."""
     right: Array = np.count_nonzero(logits.argmax(axis=2) == labels, axis=1) / labels.shape[-1]
     right[~np.isfinite(logits).all(axis=(1, 2))] = np.nan
     return right

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import numbers
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import cache
+from typing import NamedTuple
 
 import numpy as np
 
-from ..data import batches
+from ..data import batches, position_after
 from ..networks.config import RunConfig
 from ..networks.inference import averaging_weights, batch_moments
 from ..networks.layers import cross_entropy
@@ -18,7 +21,6 @@ from ..networks.parameters import (
     in_layers,
     initial_power,
     initialize,
-    keep_power,
     normalize_weights,
     plan,
     set_affine,
@@ -27,9 +29,17 @@ from ..networks.parameters import (
 from ..norms.running import RunningStats
 from ..norms.statistics import Array
 from . import gan, recordings, telemetry
-from .optimizer import DIVERGENCE_RATIO, State, gradient_to_update
+from .learner import Learner, Seen, State
+from .optimizer import DIVERGENCE_RATIO
 
 _NOISE = ((-0.5, 0.5), (1.0, 1.25))  # ranges of its means and scales
+
+
+class Latest(NamedTuple):
+    """What was recorded last: ``value`` (R, ...), and at which ``step`` (R,), -1 where nothing was."""
+
+    value: Array
+    step: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +50,8 @@ class Run:
     ----------
     config : RunConfig
     step : int, updates made so far
-    samples : int, training samples drawn so far, per replica
+    samples : int, training samples drawn so far, per replica: the position in the sample stream, in which
+        those count that ``last_batch="drop"`` left out
     flat : ndarray (R, size), all parameters; `parameters` shows them by name
     optimizer_state : tuple of ndarrays shaped like ``flat``
     running : RunningStats (R, features) of batch norm and its kin; empty for other norms
@@ -68,7 +79,7 @@ class Run:
 
         Of a GAN these are the discriminator's; generator_weight0, ... are the generator's.
         """
-        if self.config.network == "gan":
+        if self.config.kind.adversarial:
             return gan.views(self.config, self.flat)
         return plan(self.config).views(self.flat)
 
@@ -90,29 +101,53 @@ class Run:
         history = {name: np.concatenate([block[name] for block in blocks], axes[name]) for name in axes}
         return history | {"histogram_edges": recordings.HISTOGRAM_EDGES}
 
+    def latest(self, name: str) -> Latest:
+        """Return of each replica the last value of ``history[name]`` that isn't NaN, and its step.
+
+        The last frame itself may hold NaN: validation is rarer than frames, and a diverged replica is not
+        recorded. Only where it diverged before its first record, the value is NaN and the step -1.
+
+        Raises
+        ------
+        ValueError
+            If there is no record of that name, or none at all yet.
+        """
+        history = self.history
+        steps = history.pop("step")
+        del history["histogram_edges"]
+        if not isinstance(name, str) or name not in history:
+            raise ValueError(f"Run.latest: name={name!r} isn't recorded; choose one of {', '.join(history)}")
+        if not len(steps):
+            raise ValueError("Run.latest: nothing is recorded before the first step; try advance(run, 1)")
+        values = history[name]
+        known = np.logical_or.reduce(~np.isnan(values), axis=tuple(range(2, values.ndim)))
+        last = len(steps) - 1 - known[:, ::-1].argmax(axis=1)
+        return Latest(values[np.arange(len(values)), last], np.where(known.any(axis=1), steps[last], -1))
+
 
 def start(config: RunConfig) -> Run:
-    """The run of ``config`` before its first step."""
+    """Return the run of ``config`` before its first step."""
     flat = initialize(config.at(0))
-    if config.network == "gan":
+    if config.kind.adversarial:
         flat = np.concatenate([flat, gan.initialize(config)], axis=1)
     moments = {"sgd": 0, "momentum": 1, "adamw": 2}[config.optimizer]
     shape = (config.replicas, features(plan(config).statistics))
     mean, var = _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype))
+    whole = (_frozen(np.ones((config.replicas, 1))),) * 2
     return Run(
         config=config,
         step=0,
         samples=0,
         flat=_frozen(flat),
         optimizer_state=tuple(_frozen(np.zeros_like(flat)) for _ in range(moments)),
-        running=RunningStats(mean, var, config.at(0).momentum),
+        running=RunningStats(mean, var, config.at(0).momentum, 0, *whole),
         power=_frozen(initial_power(config.at(0), flat)),
         diverged_at=_frozen(np.full(config.replicas, -1)),
     )
 
 
 def advance(run: Run, steps: int) -> Run:
-    """The run ``steps`` updates later; ``run`` itself stays as it is.
+    """Return the run ``steps`` updates later; ``run`` itself stays as it is.
 
     Frames are recorded at every step that ``record_every`` divides, before that step's update and from
     its own batch. Deterministic to the last bit, however the steps are divided among calls.
@@ -133,22 +168,19 @@ def advance(run: Run, steps: int) -> Run:
 
 
 def _advance_stretch(run: Run, stop: int) -> Run:
-    """`advance` to ``stop``, or to the next divergence, while the configuration doesn't change.
+    """Advance to ``stop``, or to the next divergence, while the configuration doesn't change.
 
     Only replicas that haven't diverged are computed: the others neither cost time nor disturb.
     """
     config = run.config.at(run.step)
     live = np.flatnonzero(run.diverged_at < 0)
-    statistics = np.stack([run.running.mean[live], run.running.var[live]], axis=1)
-    moments = tuple(array[live] for array in run.optimizer_state)
-    state = State(run.flat[live], moments, statistics, run.power[live])
+    state = state_of(run, live)
     set_affine(state.flat, config, *(name for step, name, _ in run.config.edits if step == run.step))
     diverged_at = run.diverged_at.copy()
     frames: list[recordings.Frame] = []
     if len(live):
         seeds = tuple((config.seed + live).tolist())
-        train = gan.play if config.network == "gan" else _learn
-        stop, lost, frames = train(config, seeds, run.samples, range(run.step, stop), state)
+        stop, lost, frames = _learn(config, seeds, run.samples, range(run.step, stop), state)
         diverged_at[live[lost]] = stop
 
     recorded = range(-(-run.step // config.record_every) * config.record_every, stop, config.record_every)
@@ -156,21 +188,76 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     return replace(
         run,
         step=stop,
-        samples=run.samples + (stop - run.step) * config.batch_size,
+        samples=position_after(
+            len(config.data().y_train), run.samples, config.batch_size, stop - run.step, config.last_batch
+        ),
         flat=_merge(run.flat, live, state.flat),
         optimizer_state=tuple(
-            _merge(old, live, new) for old, new in zip(run.optimizer_state, moments, strict=True)
+            _merge(old, live, new) for old, new in zip(run.optimizer_state, state.moments, strict=True)
         ),
-        running=RunningStats(
-            _merge(run.running.mean, live, statistics[:, 0]),
-            _merge(run.running.var, live, statistics[:, 1]),
-            config.momentum,
-            run.running.steps + stop - run.step,
-        ),
+        running=_averaged(run.running, config, live, state, stop - run.step),
         power=_merge(run.power, live, state.power),
         diverged_at=_frozen(diverged_at),
         frames=run.frames + (block,) if block else run.frames,
     )
+
+
+def _averaged(
+    running: RunningStats, config: RunConfig, live: Array, state: State, steps: int
+) -> RunningStats:
+    """Return the running statistics as ``state`` leaves them, with what their start still weighs in them."""
+    moments = [_merge(old, live, state.statistics[:, k]) for k, old in enumerate((running.mean, running.var))]
+    weights = [_merge(_column(running, k), live, state.left[k]) for k in range(2)]
+    done = running.steps + (0 if config.frozen else steps)
+    return RunningStats(moments[0], moments[1], config.momentum, done, weights[0], weights[1])
+
+
+def _column(running: RunningStats, which: int) -> Array:
+    """Return what the start still weighs in means (0) or variances (1), (R, 1)."""
+    weight = np.asarray((running.weight, running.var_weight)[which], float)
+    return np.broadcast_to(weight, (len(running.mean), 1))
+
+
+def state_of(run: Run, live: Array) -> State:
+    """Return copies of what training changes, of the ``live`` replicas."""
+    statistics = np.stack([run.running.mean[live], run.running.var[live]], axis=1)
+    moments = tuple(array[live] for array in run.optimizer_state)
+    left = np.array([_column(run.running, k)[live] for k in range(2)])
+    return State(run.flat[live], moments, statistics, run.power[live], left)
+
+
+class Classifier(Learner):
+    """A network that learns the classes of labelled samples."""
+
+    def __init__(self, config: RunConfig, seeds: tuple[int, ...], state: State) -> None:
+        super().__init__(config, seeds, state)
+        self.outcomes = config.data().classes
+
+    def look(self, step: int, x: Array, labels: Array) -> Array:
+        """Return the loss (R,) of a batch; fill ``gradient``."""
+        config = self.config
+        behind = noise(config, self.seeds, step, x.shape[1]) if config.norm_noise else None
+        self.used, self.kept = normalize_weights(config, self.layers)
+        self.logits, self.trace, output_cache = forward(
+            config, self.used, x, norm_batch=config.statistics_of, noise=behind
+        )
+        self.labels = labels
+        self.loss, dlogits = cross_entropy(self.logits, labels)
+        self.dz = backward(config, self.gradients, dlogits, self.trace, output_cache)
+        weights_backward(config, self.gradients, self.kept)
+        return self.loss
+
+    def seen(self) -> Seen:
+        """Return what `telemetry.measure` and a frame need of the batch."""
+        return Seen(self.trace, self.dz, self.loss, telemetry.accuracy(self.logits, self.labels))
+
+    def moments(self) -> Array:
+        """Return the means and variances (R, 2, features) that norms with running statistics used."""
+        return batch_moments(self.trace)
+
+    def validate(self) -> recordings.Frame:
+        """Return loss and accuracy on the validation samples, and the decision surface."""
+        return telemetry.validate(self.config, self.used, self.running)
 
 
 def _learn(
@@ -180,57 +267,62 @@ def _learn(
 
     Returns the step where it ended, which replicas' loss was divergent there (R,), and the frames recorded.
     """
-    the_plan, dataset = plan(config), config.data()
-    limit = DIVERGENCE_RATIO * np.log(dataset.classes)
-    flat, statistics = state.flat, state.statistics
-    gradient = np.zeros_like(flat)
-    running = RunningStats(statistics[:, 0], statistics[:, 1])  # views: always current
-    layers = in_layers(config, the_plan.views(flat), running, state.power)
-    gradients = in_layers(config, the_plan.views(gradient))
-    keep, take = averaging_weights(config)
+    learner: Learner = (gan.Players if config.kind.adversarial else Classifier)(config, seeds, state)
+    limit = DIVERGENCE_RATIO * np.log(learner.outcomes)
+    statistics = state.statistics
+    weights = _averaging(config)
     frames: list[recordings.Frame] = []
-    order = (config.batch_order, config.norm_batch)
-    stream = batches(dataset, seeds, position, config.batch_size, len(steps), *order)
+    stream = batches(config.data(), seeds, position, config.batch_size, len(steps), *config.arrangement)
     for step, (x, labels) in enumerate(stream, start=steps.start):
-        behind = noise(config, seeds, step) if config.norm_noise else None
-        used, kept = normalize_weights(config, layers)
-        logits, trace, output_cache = forward(config, used, x, norm_batch=config.statistics_of, noise=behind)
-        loss, dlogits = cross_entropy(logits, labels)
+        loss = learner.look(step, x, labels)
         if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
             # Nothing has changed in this step yet: the others repeat it among themselves.
             return step, ~(loss < limit), frames
-        dz = backward(config, gradients, dlogits, trace, output_cache)
-        weights_backward(config, gradients, kept)
-        moments = batch_moments(trace) if the_plan.statistics else statistics
-        recording = step % config.record_every == 0
+        moments = learner.moments() if learner.plan.statistics else statistics
+        recording, frame = step % config.record_every == 0, {}
         if recording:
-            frame = telemetry.measure(config, layers, gradients, trace, dz, moments[:, 0], running)
-            frame |= {"train_loss": loss, "train_accuracy": telemetry.accuracy(logits, labels)}
+            frame = learner.record(moments[:, 0])
             if step % config.validate_every == 0:
-                frame |= telemetry.validate(config, used, running)
-        gradient_to_update(config, the_plan, flat, gradient, state.moments, step)
+                frame |= learner.validate()
+        learner.update(step)
         if recording:
-            update_norm = telemetry.weight_norms(gradients)  # they have become the update
+            update_norm = telemetry.weight_norms(learner.gradients)  # they have become the update
             frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
-            frames.append(frame)
-        flat -= gradient
-        keep_power(layers, kept)
-        if the_plan.statistics:
+        if learner.plan.statistics and not config.frozen:
+            keep, take, left = weights(x.shape[1])
             statistics *= keep
             moments *= take
             statistics += moments
+            np.multiply(state.left, left, out=state.left)
+        lost = learner.answer(step, limit, frame)
+        if lost is not None:
+            return step, lost, frames
+        if recording:
+            frames.append(frame)
     return steps.stop, np.zeros(len(seeds), bool), frames
 
 
-def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:
-    """The noise behind each norm at ``step``, for `network.forward`.
+def _averaging(config: RunConfig) -> Callable[[int], tuple[Array, Array, Array]]:
+    """Return `averaging_weights` by number of samples, and by what the weight of the start is multiplied."""
+
+    @cache
+    def of(samples: int) -> tuple[Array, Array, Array]:
+        keep, take = averaging_weights(config, samples)
+        moves = take[1].any()  # one sample says nothing about spread
+        return keep, take, np.array([config.momentum, config.momentum if moves else 1.0])[:, None, None]
+
+    return of
+
+
+def noise(config: RunConfig, seeds: tuple[int, ...], step: int, samples: int = 0) -> Noise:
+    """Draw the noise behind each norm at ``step``, for `network.forward`; 0 ``samples`` are the batch size.
 
     Santurkar et al. 2018: each unit has a mean drawn from U(-0.5, 0.5) and a scale drawn from
     U(1, 1.25), new ones at each step; each entry is multiplied by a number from N(scale, 0.1) and increased
     by one from U(mean - 0.1, mean + 0.1). ``norm_noise`` multiplies what these differ from 1 and 0 by.
     """
     strength = config.norm_noise
-    shape = (config.depth, config.batch_size, config.width)
+    shape = (config.depth, samples or config.batch_size, config.width)
     scales, shifts = np.empty((2, len(seeds), *shape), config.dtype)
     for replica, seed in enumerate(seeds):
         rng = np.random.default_rng((seed, 2, step))
@@ -241,7 +333,7 @@ def noise(config: RunConfig, seeds: tuple[int, ...], step: int) -> Noise:
 
 
 def _merge(whole: Array, live: Array, part: Array) -> Array:
-    """``whole`` with the rows of the ``live`` replicas replaced."""
+    """Return ``whole`` with the rows of the ``live`` replicas replaced."""
     merged = whole.copy()
     merged[live] = part
     return _frozen(merged)

@@ -7,6 +7,7 @@ from typing import Any
 from bnlib import NORMS
 from bnlib.data import PLANE, TRAIN_SIZES
 from bnlib.networks.config import EDITABLE
+from bnlib.networks.kinds import NETWORKS
 from bnlib.norms.weights import WEIGHT_NORMS
 from book.controls import EPS_STOPS, Control, even_stops, log_stops
 
@@ -43,7 +44,7 @@ RUN_CONTROLS = (
         "With more noise the classes overlap and nobody reaches 100%.",
     ),
     Control(
-        "network", "choice", "mlp", "network", choices=("mlp", "cnn", "rnn", "gan"), group="network",
+        "network", "choice", "mlp", "network", choices=tuple(NETWORKS), group="network",
         names=("dense", "convolutional", "recurrent", "GAN"),
         about="Dense layers; 3 × 3 convolutions; a recurrent network that reads an image row by row; or a "
         "GAN, in which a generator draws points like those of eight Gaussians on a ring. The norm of a GAN "
@@ -174,6 +175,12 @@ RUN_CONTROLS = (
         "tells classes apart.",
     ),
     Control(
+        "last_batch", "choice", "straddle", "last batch", choices=("straddle", "drop"),
+        names=("goes on into the next epoch", "left out"), group="more",
+        about="What happens where the training samples don’t divide into batches: the last batch of an epoch "
+        "goes on with samples of the next, or it is left out. In PyTorch: drop_last.",
+    ),
+    Control(
         "norm_noise", "number", 0.0, "injected noise", "behind each norm", 0, 10,
         even_stops(0, 4, 16), group="more",
         about="Random factors and shifts behind each norm, new ones at each training step, as in Santurkar "
@@ -237,6 +244,6 @@ def _concerns(name: str) -> list[str]:
 
 
 # What data a network needs.
-NEEDS = {"cnn": "digits", "rnn": "digits", "gan": "ring"}
+NEEDS = {name: kind.data for name, kind in NETWORKS.items() if kind.data}
 # By setting, the norms of which one must be in a lane for the setting to do anything.
 CONCERNS = {name: norms for name in RUN if (norms := _concerns(name))}

@@ -277,23 +277,34 @@ X, W, B = np.zeros((2, 3, 7, 5)), np.zeros((4, 3, 3, 3)), np.zeros(4)
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"x": X.astype("i8")}, r"x has dtype int64, not float32 or float64; try x\.astype\(np\.float32\)"),
-        ({"x": X[0]}, r"x has shape \(3, 7, 5\), but needs \(N, C, H, W\).*; try x\[None\]"),
-        ({"x": X[:0]}, r"x has shape \(0, 3, 7, 5\), but needs"),
-        ({"weight": W[0]}, r"weight has shape \(3, 3, 3\), but x of shape .* needs \(O, 3, k, k\); try"),
+        (
+            {"x": X.astype("i8")},
+            r"x has dtype int64, not float32 or float64; try np\.asarray\(x, np\.float64\)",
+        ),
+        ({"x": X[0]}, r"x has shape \(3, 7, 5\), but needs \(N, C, H, W\).*; try np\.expand_dims\(x, 0\)"),
+        ({"x": X[:0]}, r"x has shape \(0, 3, 7, 5\), but needs .*; pass an array"),
+        ({"x": X[0, 0]}, r"x has shape \(7, 5\), but needs .*; pass an array"),
+        ({"weight": W[0]}, r"weight has shape \(3, 3, 3\), but x of shape .* needs \(O, 3, k, k\); pass"),
         ({"weight": W[:, :, 0, 0]}, r"weight has shape \(4, 3\), but"),
         ({"weight": W[:, :2]}, r"weight has shape \(4, 2, 3, 3\), but .* needs \(O, 3, k, k\)"),
         ({"weight": W[..., :2]}, r"weight has shape \(4, 3, 3, 2\), but"),
+        (
+            {"weight": W.swapaxes(0, 1)},
+            r"weight has shape \(3, 4, 3, 3\), but .*; try np\.swapaxes\(weight, 0, 1\)",
+        ),
         ({"weight": W[:0]}, r"weight has shape \(0, 3, 3, 3\), but"),
         ({"weight": W[..., :0, :0]}, r"weight has shape \(4, 3, 0, 0\), but"),
         ({"weight": np.array(1.0)}, r"weight has shape \(\), but"),
         (
             {"weight": W.astype(np.float32)},
-            r"weight has dtype float32, but x has float64; try weight\.astype",
+            r"weight has dtype float32, but must have float64; try np\.asarray\(weight, np\.float64\)",
         ),
-        ({"bias": B[:3]}, r"bias has shape \(3,\), not \(4,\); try bias\.ravel\(\)"),
-        ({"bias": B[None]}, r"bias has shape \(1, 4\), not \(4,\)"),
-        ({"bias": B.astype(np.float32)}, r"bias has dtype float32, but x has float64; try bias\.astype"),
+        (
+            {"bias": B[:3]},
+            r"bias has shape \(3,\), but must have shape \(4,\); pass one number for each of the 4",
+        ),
+        ({"bias": B[None]}, r"bias has shape \(1, 4\), but must have shape \(4,\); try np\.ravel\(bias\)"),
+        ({"bias": B.astype(np.float32)}, r"bias has dtype float32, but must have float64; try np\.asarray"),
         ({"stride": 0}, r"stride=0 must be an integer from 1; try 1"),
         ({"stride": 1.5}, r"stride=1\.5 must be an integer from 1"),
         ({"padding": -1}, r"padding=-1 must be an integer from 0; try 0"),
@@ -319,10 +330,12 @@ def test_the_suggested_padding_is_enough_and_needed() -> None:
 
 def test_convolve_backward_says_what_is_wrong() -> None:
     y, cache = convolve(X, W, B)
-    with pytest.raises(ValueError, match=r"dy has shape \(2, 4, 3, 5\), but y had \(2, 4, 5, 3\); pass"):
+    with pytest.raises(
+        ValueError, match=r"dy has shape \(2, 4, 3, 5\), but must have shape \(2, 4, 5, 3\); pass"
+    ):
         convolve_backward(y.swapaxes(2, 3), cache)
     with pytest.raises(
-        ValueError, match=r"dy has dtype float32, but x had float64; try dy\.astype\(np\.float64"
+        ValueError, match=r"dy has dtype float32, but must have float64; try np\.asarray\(dy, np\.float64"
     ):
         convolve_backward(y.astype(np.float32), cache)
     with pytest.raises(ValueError, match=r"cache is a tuple, not a ConvCache; try y, cache = convolve"):

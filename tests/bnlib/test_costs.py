@@ -131,15 +131,17 @@ W0, V0 = np.ones((4, 3)), np.ones(4)
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"weight": np.ones((4, 3), "i8")}, ("weight is int64 of shape (4, 3)", "weight.astype(np.float32)")),
-        ({"weight": np.ones(4)}, ("weight is float64 of shape (4,)", "(O, I, *kernel)", "weight[None]")),
-        ({"weight": np.ones((4, 0))}, ("weight is float64 of shape (4, 0)", "without zeros")),
-        *(({name: np.ones(3)}, (f"{name} is float64 of shape (3,)", "be float64 of shape (4,)", "np.ones(4,"))
+        ({"weight": np.ones((4, 3), "i8")}, ("weight has dtype int64", "np.asarray(weight, np.float64)")),
+        ({"weight": np.ones(4)}, ("weight has shape (4,)", "(O, I, *kernel)", "np.reshape(weight, (1, -1))")),
+        ({"weight": np.ones((4, 0))}, ("weight has shape (4, 0)", "none of them 0")),
+        ({"axis": 2}, ("axis=2 is no axis of weight", "(4, 3)", "1 for a transposed convolution")),
+        *(({name: np.ones(n)}, (f"{name} has shape ({n},)", "must have shape (4,)", fix))
+          for name in ("bias", "mean", "var", "gamma", "beta")
+          for n, fix in ((3, "try axis=1"), (5, "pass one number for each of the 4 output features"))),
+        *(({name: np.ones(4, int)}, (f"{name} has dtype int64", f"try np.asarray({name}, np.float64)"))
           for name in ("bias", "mean", "var", "gamma", "beta")),
-        *(({name: np.ones(4, np.float32)}, (f"{name} is float32 of shape (4,)", "must be float64"))
-          for name in ("bias", "mean", "var", "gamma", "beta")),
-        *(({name: None}, (f"{name} is object of shape ()",)) for name in ("mean", "var")),
-        ({"mean": 0.0}, ("mean is float64 of shape ()",)),
+        *(({name: None}, (f"{name} is None, but must have shape (4,)",)) for name in ("mean", "var")),
+        ({"mean": 0.0}, ("mean has shape ()", "try np.full(4, mean, np.float64)")),
         ({"var": np.array([1.0, -0.5, 0, -2])}, ("var contains -2.0", "must not be negative", "a variance")),
         *(({"eps": eps}, (f"eps={eps!r}", "finite and not negative", "try 1e-5"))
           for eps in (-1e-9, float("inf"), float("nan"), None, "1")),

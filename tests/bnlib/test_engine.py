@@ -17,7 +17,8 @@ from bnlib.networks.layers import ACTIVATIONS, cross_entropy
 from bnlib.networks.network import forward, there_and_back
 from bnlib.networks.parameters import in_layers, normalize_weights, plan
 from bnlib.torch_check.check import twin
-from tests.bnlib.checks import only, same_run, torch_optimizer
+from tests.bnlib.alone import only
+from tests.bnlib.checks import same_run, torch_optimizer
 
 PLACEMENTS = ("before", "after")
 OPTIMIZERS = ("sgd", "momentum", "adamw")

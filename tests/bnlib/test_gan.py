@@ -16,7 +16,8 @@ from bnlib.training import gan
 from bnlib.training.recordings import HISTOGRAM_EDGES, PER_LAYER
 from live import worker
 from live.recordings import _run_bytes
-from tests.bnlib.checks import only, same_run, torch_optimizer
+from tests.bnlib.alone import only
+from tests.bnlib.checks import same_run, torch_optimizer
 
 SMALL = {
     "network": "gan", "dataset": "ring", "width": 12, "groups": 3, "depth": 2, "batch_size": 16,
@@ -566,6 +567,7 @@ def test_where_the_generators_loss_diverges_the_discriminator_is_as_before_the_s
         np.testing.assert_array_equal(ours[name][1], before[name][1], err_msg=str(name))
         assert ours[name].size == 0 or not np.array_equal(ours[name][0], before[name][0])
     assert np.isnan(after.history["train_loss"][1, 5]) and after.running.steps == 6
+    np.testing.assert_allclose(after.running.weight[:, 0], [0.9**6, 0.9**5] if norm == "batch" else 1.0)
     for replica in range(2):
         assert same_run(only(after, replica), advance(only(wild, replica), 1))
 
@@ -602,7 +604,7 @@ def test_there_is_a_gan_of_the_ring_alone(dataset):
 
 
 def test_what_does_not_go_together_with_the_ring():
-    with pytest.raises(ValueError, match="inputs='standardized'; choose inputs='raw'"):
+    with pytest.raises(ValueError, match="inputs='standardized' isn't .* choose inputs='raw'"):
         small(inputs="standardized")
     with pytest.raises(ValueError, match="network='cnn' needs images; choose dataset='digits'"):
         RunConfig(network="cnn", dataset="ring")

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 import bnlib
 from bnlib import norms
+from bnlib.norms import blocks
 from bnlib.norms.statistics import moments
 from tests.bnlib.checks import CHOICES_OF_AXES
 
@@ -46,7 +47,7 @@ def batches(draw: st.DrawFn, least: int = 3) -> np.ndarray:
 @contextmanager
 def in_blocks() -> Iterator[None]:
     """Work through arrays of any size in blocks of one or two samples."""
-    with mock.patch.object(norms, "LARGE", 0), mock.patch.object(norms, "BLOCK_BYTES", 100):
+    with mock.patch.multiple(blocks, LARGE=0, BLOCK_BYTES=100, PIECE=20):
         yield
 
 
@@ -87,10 +88,10 @@ def test_eps_lets_a_little_of_x_hat_through(m: int, seed: int, eps: float) -> No
 @examples
 @given(batches(), names, st.sampled_from([0.0, 1e-5, 0.3]), seeds, st.booleans())
 def test_gradient_has_no_mean_and_only_eps_of_x_hat(
-    x: np.ndarray, name: str, eps: float, seed: int, blocks: bool
+    x: np.ndarray, name: str, eps: float, seed: int, divided: bool
 ) -> None:
     dy = random(seed, *x.shape)
-    if blocks:
+    if divided:
         with in_blocks():
             dx = bnlib.norm_backward(dy, call(name, x, eps=eps)[1])[0]
     else:
@@ -335,7 +336,6 @@ def test_blocks_change_nothing(x: np.ndarray, seed: int, eps: float, scaled: boo
     with in_blocks():
         same, same_cache = bnlib.batch_norm(x, *affine, eps=eps)
         gradients = bnlib.norm_backward(dy, same_cache)
-    assert same_cache.core.xhat is None
     np.testing.assert_allclose(same, y, atol=1e-8)
     for ours, theirs in zip(gradients, bnlib.norm_backward(dy, cache), strict=True):
         assert (ours is None) == (theirs is None)
@@ -355,10 +355,10 @@ def test_no_blocks_where_gamma_varies_along_them() -> None:
 
 
 def test_blocks_of_a_batch_sorted_by_value_keep_their_digits_in_float32() -> None:
-    x = np.sort(np.random.default_rng(0).standard_normal((20_000, 8)).astype(np.float32), axis=0) + 1e4
+    x = np.sort(np.random.default_rng(0).standard_normal((40_000, 8)).astype(np.float32), axis=0) + 1e4
     x = x.astype(np.float32)
+    assert x.size > blocks.LARGE
     y, cache = bnlib.batch_norm(x)
     exact, exact_cache = bnlib.batch_norm(x.astype(np.float64))
-    assert cache.core.xhat is None
     np.testing.assert_allclose(cache.var, exact_cache.var, rtol=1e-4)
     np.testing.assert_allclose(y, exact, atol=1e-4)

@@ -17,6 +17,7 @@ import bnlib.training.train
 from bnlib import RunConfig, norms, start
 from bnlib.networks import conv
 from bnlib.networks.config import LAYER_NORMS
+from bnlib.networks.kinds import NETWORKS
 from bnlib.networks.network import forward
 from bnlib.torch_check import check as referee
 from bnlib.torch_check.check import check, twin
@@ -91,6 +92,17 @@ VARIANTS = {
     "deep": {"depth": 40, "optimizer": "adamw", "lr": 0.003},
     "edits": {"edits": ((3, "eps", 0.01), (5, "gamma", 0.7), (5, "lr", 0.01), (5, "momentum", 0.3))},
     "more samples": {"edits": ((2, "batch_size", 24), (5, "beta", 0.1))},
+    "frozen": {"frozen": True},
+    "frozen later": {"edits": ((3, "frozen", True),), "network": "cnn", "placement": "after"},
+    "frozen, recurrent": {"edits": ((3, "frozen", True),), "network": "rnn", "norm": "renorm"},
+    "frozen ghost": {"edits": ((3, "frozen", True),), "norm": "ghost", "residual": "post", "norm_noise": 0.5},
+    "frozen, running": {"edits": ((3, "frozen", True),), "norm": "running", "weight_norm": "weight"},
+    "frozen for a while": {"edits": ((2, "frozen", True), (4, "frozen", False))},
+    "the last batch is smaller": {"last_batch": "keep", "train_samples": 88, "norm_noise": 0.5},
+    "the last batch is one sample": {"last_batch": "keep", "train_samples": 81},
+    "the last batch is one image": {"last_batch": "keep", "train_samples": 81, "network": "cnn"},
+    "the last batch is dropped": {"last_batch": "drop", "train_samples": 79, "optimizer": "adamw"},
+    "the last norm batch": {"last_batch": "keep", "train_samples": 88, "norm_batch": 4},
     "edits of what is fixed": {"edits": ((5, "gamma", 0.7), (4, "alpha", 0.2)), "learn_affine": False},
 }
 
@@ -215,6 +227,12 @@ GAMES = {
     "one sample": {"batch_size": 1},
     "edits": {"edits": ((7, "gamma", 2.0), (7, "lr", 0.5), (5, "batch_size", 24)), "momentum": 0.3},
     "fixed": {"learn_affine": False, "gamma": 1.3, "beta": 0.2, "optimizer": "momentum"},
+    "frozen": {"edits": ((4, "frozen", True),), "momentum": 0.5},
+    "the last batch is one sample": {"last_batch": "keep", "train_samples": 113},
+    "penalty": {"norm": "none", "gradient_penalty": 0.7, "activation": "gelu"},
+    "penalty, spectral": {"norm": "spectral", "gradient_penalty": 2.0, "activation": "tanh", "iterations": 2},
+    "penalty, weight": {"norm": "weight", "gradient_penalty": 0.7},
+    "penalty, standard": {"norm": "standard", "gradient_penalty": 0.7, "activation": "sigmoid"},
 }
 
 
@@ -255,7 +273,7 @@ def test_the_generator_has_a_twin_of_its_own():
     made, judge = (twin(run, 1, prefix) for prefix in ("generator_", ""))
     assert made.named.keys() | judge.named.keys() == run.parameters.keys()
     z = gan.shown_latents(run.config, (0, 1))[1]
-    points = gan.Players(run.config, run.flat, run.running, run.power).made
+    points = gan.Players(run.config, (0, 1), bnlib.training.train.state_of(run, np.arange(2))).made
     expected = forward(gan.generator(run.config)[0], points, z)[0][1]
     np.testing.assert_allclose(made(torch.tensor(z)).detach(), expected, rtol=0, atol=1e-12)
 
@@ -322,6 +340,10 @@ def without_mean(dy, cache):
     return norms.normalize_backward(dy, cache._replace(centre=False))
 
 
+def badly_shared(dy, shape):
+    return np.broadcast_to((dy / shape[2])[:, :, None, None], shape).copy()
+
+
 SABOTAGE = {
     "a term of the norm": (
         {"norm": "layer"}, bnlib.networks.units, "normalize_backward", without_mean, "gradient of ",
@@ -340,12 +362,12 @@ SABOTAGE = {
         lambda dy, x, weight, *rest: dy.sum() + np.zeros_like(x), "gradient of ",
     ),
     "pooling": (
-        {"network": "cnn"}, conv, "pool_backward",
-        lambda dy, shape: np.broadcast_to((dy / shape[2])[:, :, None, None], shape).copy(), "gradient of ",
+        {"network": "cnn"}, RunConfig, "kind",
+        property(lambda config: NETWORKS[config.network]._replace(top_back=badly_shared)), "gradient of ",
     ),
     "unbiased variance": (
         {}, bnlib.training.train, "averaging_weights",
-        lambda config: tuple(np.full((2, 24), weight) for weight in (config.momentum, 1 - config.momentum)),
+        lambda config, _: tuple(np.full((2, 24), w) for w in (config.momentum, 1 - config.momentum)),
         "running variance of layer",
     ),
     "inference": (

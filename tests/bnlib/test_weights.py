@@ -511,27 +511,42 @@ U = ONES / np.sqrt(3)
 ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "ints": (
         lambda: spectral_norm(W.astype("i8")),
-        r"^spectral_norm: weight is int64 of shape \(3, 4\), not float32 .*try weight.astype\(np.float32\)$",
+        r"^spectral_norm: weight has dtype int64, not float32 .*; try np.asarray\(weight, np.float64\)$",
     ),
-    "half": (lambda: weight_norm(W.astype("f2")), r"^weight_norm: v is float16.*try v.astype"),
+    "half": (
+        lambda: weight_norm(W.astype("f2")),
+        r"^weight_norm: v has dtype float16.*asarray\(v, np.float32",
+    ),
     "one axis": (
         lambda: weight_standardization(W[0]),
-        r"^weight_standardization: weight is float64 of shape \(4,\), not \(O, I, .*try weight\[None\] for",
+        r"^weight_standardization: weight has shape \(4,\), but needs \(O, I.*; try np.reshape\(weight",
     ),
-    "no axis": (lambda: weight_norm(1.0), r"v is float64 of shape \(\), not \(O, I"),
-    "empty": (lambda: spectral_norm(W[:, :0]), r"of shape \(3, 0\), not .* without zeros"),
-    "no rows": (lambda: spectral_norm(W[:0], np.ones(0)), r"of shape \(0, 4\), not"),
+    "no axis": (lambda: weight_norm(1.0), r"v has shape \(\), but needs \(O, I"),
+    "empty": (lambda: spectral_norm(W[:, :0]), r"has shape \(3, 0\), but needs .* none of them 0"),
+    "no rows": (lambda: spectral_norm(W[:0], np.ones(0)), r"has shape \(0, 4\), but"),
+    "axis": (
+        lambda: weight_norm(W, axis=2),
+        r"^weight_norm: axis=2 is no axis of v, whose shape is \(3, 4\); try 0, or 1 for a transposed",
+    ),
+    "axis float": (lambda: spectral_norm(W, axis=1.0), r"^spectral_norm: axis=1\.0 is no axis of weight"),
     "u shape": (
         lambda: spectral_norm(W, np.ones(4)),
-        r"^spectral_norm: u is float64 of shape \(4,\), but must be float64 of shape \(3,\); pass one that",
+        r"^spectral_norm: u has shape \(4,\), but must have shape \(3,\); try axis=1 if output features are",
     ),
-    "u column": (lambda: spectral_norm(W, ONES[:, None]), r"u is float64 of shape \(3, 1\)"),
-    "u dtype": (lambda: spectral_norm(W, ONES.astype("f4")), "u is float32 .*must be float64"),
-    "u zero": (lambda: spectral_norm(W, 0 * ONES), "u has length 0, not any but 0; pass one"),
+    "u long shape": (
+        lambda: spectral_norm(W, np.ones(5)),
+        r"u has shape \(5,\), .*; pass one number for each of the 3 output features on axis 0 of the weight$",
+    ),
+    "u column": (lambda: spectral_norm(W, ONES[:, None]), r"u has shape \(3, 1\).*; try np.ravel\(u\)$"),
+    "u dtype": (
+        lambda: spectral_norm(W, ONES.astype("f4")),
+        "u has dtype float32, but must have float64; try",
+    ),
+    "u zero": (lambda: spectral_norm(W, 0 * ONES), "u has length 0, not positive and finite; pass one"),
     "u zero, no iteration": (lambda: spectral_norm(W, 0 * ONES, iterations=0), "u has length 0"),
     "u long": (
         lambda: spectral_norm(W, 2 * U, iterations=0),
-        "^spectral_norm: u has length 2, not 1 for iterations=0; pass one that was returned, or None$",
+        "^spectral_norm: u has length 2, not 1 for iterations=0; .* returned, or iterations=1 without u$",
     ),
     "u short": (lambda: spectral_norm(W, 0.9 * U, iterations=0), "u has length 0.9, not 1 for"),
     "no u": (
@@ -542,24 +557,34 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "iterations float": (lambda: spectral_norm(W, iterations=1.5), "iterations=1.5 must be an integer"),
     "seed negative": (lambda: spectral_norm(W, seed=-3), "^spectral_norm: seed=-3 must be an integer"),
     "seed None": (lambda: spectral_norm(W, seed=None), "seed=None must be an integer"),
+    "u orthogonal": (
+        lambda: spectral_norm(np.diag([1.0, 0, 0]), np.eye(3)[1]),
+        "^spectral_norm: u is orthogonal to all columns of weight .*; pass iterations=1 without u$",
+    ),
     "dw_hat shape": (
         lambda: spectral_norm_backward(W.T, W),
-        r"^spectral_norm_backward: dw_hat is float64 of shape \(4, 3\), but.* \(3, 4\); pass that of w_hat$",
+        r"^spectral_norm_backward: dw_hat has shape \(4, 3\), but.* \(3, 4\); pass the gradient of w_hat",
     ),
-    "dw_hat dtype": (lambda: spectral_norm_backward(W.astype("f4"), W), "dw_hat is float32.*be float64"),
-    "backward u": (lambda: spectral_norm_backward(W, W, np.ones(2)), r"^spectral_norm_backward: u is"),
-    "backward weight": (lambda: spectral_norm_backward(W, W[0]), "^spectral_norm_backward: weight is"),
+    "dw_hat dtype": (
+        lambda: spectral_norm_backward(W.astype("f4"), W),
+        "dw_hat has dtype float32.*have float64",
+    ),
+    "backward u": (lambda: spectral_norm_backward(W, W, np.ones(2)), r"^spectral_norm_backward: u has"),
+    "backward weight": (lambda: spectral_norm_backward(W, W[0]), "^spectral_norm_backward: weight has"),
     "g shape": (
-        lambda: weight_norm(W, np.ones(4)),
-        r"^weight_norm: g is float64 of shape \(4,\), but must be .* \(3,\); try np.ones\(3, v.dtype\)$",
+        lambda: weight_norm(W, np.ones(5)),
+        r"^weight_norm: g has shape \(5,\), but must have shape \(3,\); pass one number for each of the",
     ),
-    "g dtype": (lambda: weight_norm(W, ONES.astype("f4")), "g is float32 .*must be float64"),
-    "g number": (lambda: weight_norm(W, 2.0), r"g is float64 of shape \(\)"),
+    "g dtype": (lambda: weight_norm(W, ONES.astype("f4")), "g has dtype float32, but must have float64"),
+    "g number": (lambda: weight_norm(W, 2.0), r"g has shape \(\), .*; try np.full\(3, g, np.float64\)$"),
     "gain shape": (
         lambda: weight_standardization(W, ONES[:, None]),
-        r"^weight_standardization: gain is .*\(3, 1\).*\(3,\); try np.ones\(3, weight.dtype\)$",
+        r"^weight_standardization: gain has shape \(3, 1\).*\(3,\); try np.ravel\(gain\)$",
     ),
-    "gain dtype": (lambda: weight_standardization(W.astype("f4"), ONES), "gain is float64 .*be float32"),
+    "gain dtype": (
+        lambda: weight_standardization(W.astype("f4"), ONES),
+        r"gain has dtype float64, but must have float32; try np.asarray\(gain, np.float32\)$",
+    ),
     "eps negative": (
         lambda: weight_standardization(W, eps=-1e-5),
         "^weight_standardization: eps=-1e-05 must be finite and not negative; try 1e-5$",
@@ -569,11 +594,11 @@ ERRORS: dict[str, tuple[Callable[[], object], str]] = {
     "eps None": (lambda: weight_standardization(W, eps=None), "eps=None"),
     "dw shape": (
         lambda: weight_norm_backward(W[:2], weight_norm(W)[1]),
-        r"^weight_norm_backward: dw is float64 of shape \(2, 4\), but must be .*\(3, 4\); pass that of w$",
+        r"^weight_norm_backward: dw has shape \(2, 4\), but must have shape \(3, 4\); pass the gradient of w",
     ),
     "dw dtype": (
         lambda: weight_standardization_backward(W, weight_standardization(W.astype("f4"))[1]),
-        "^weight_standardization_backward: dw is float64 .*be float32",
+        "^weight_standardization_backward: dw has dtype float64, but must have float32",
     ),
     "no cache": (
         lambda: weight_norm_backward(W, weight_norm(W)),

@@ -181,7 +181,7 @@ def test_what_a_question_needs_too_much_memory_for_is_said(monkeypatch):
         def fail(*asked, run):
             raise wrong
 
-        monkeypatch.setattr(torch_process.referee, "check", fail)
+        monkeypatch.setattr(torch_process.check, "check", fail)
         return torch_process.answer(question())
 
     for wrong in (MemoryError("no"), RuntimeError("DefaultCPUAllocator: can't allocate memory: 1 GB")):
@@ -194,7 +194,7 @@ def test_what_a_question_needs_too_much_memory_for_is_said(monkeypatch):
 
 def test_a_question_brings_its_run(monkeypatch):
     seen = []
-    monkeypatch.setattr(torch_process.referee, "check", lambda *asked, run: seen.append((*asked, run)) or {})
+    monkeypatch.setattr(torch_process.check, "check", lambda *asked, run: seen.append((*asked, run)) or {})
     run = bnlib.advance(bnlib.start(CONFIG), 2)
     torch_process.answer(question(run=run))
     ((config, step, taken),) = seen
@@ -241,7 +241,7 @@ def test_without_pytorch_that_is_the_first_thing_said(monkeypatch, capsys):
     def missing():
         raise ImportError("No module named 'torch'")
 
-    monkeypatch.setattr(torch_process.referee, "load", missing)
+    monkeypatch.setattr(torch_process.check, "load", missing)
     monkeypatch.setattr(torch_process.os, "nice", lambda by: None, raising=False)
     torch_process.serve(SimpleQueue())
     assert json.loads(capsys.readouterr().out) == {"error": "No module named 'torch'"}

@@ -47,7 +47,7 @@ def _config(arm: str, depth: int, rate: float) -> RunConfig:
 
 
 def _trained(arm: str, depth: int) -> int:
-    """How many numbers an arm trains."""
+    """Count the numbers that an arm trains."""
     config = _config(arm, depth, 0.1)
     return plan(config).size - (0 if config.lr else plan(config).hidden_size)
 
@@ -62,7 +62,7 @@ def _e27_cells(full: bool) -> Cells:
 
 
 def _chosen(errors: Mapping[float, Array]) -> tuple[float, float]:
-    """The rates at which the first and the second half of the seeds are judged: the other half's best."""
+    """Return the rates at which both halves of the seeds are judged: each at the other half's best."""
     half = len(next(iter(errors.values()))) // 2
     first, second = (
         min(errors, key=lambda rate: float(errors[rate][part].mean()))
@@ -72,7 +72,7 @@ def _chosen(errors: Mapping[float, Array]) -> tuple[float, float]:
 
 
 def _joined(values: Mapping[float, Array], rates: tuple[float, float]) -> Array:
-    """The first half of the seeds at one rate, the second at another."""
+    """Return the first half of the seeds at one rate, the second at another."""
     half = len(values[rates[0]]) // 2
     return np.concatenate([values[rates[0]][:half], values[rates[1]][half:]])
 

@@ -31,7 +31,7 @@ _FAILS = 50  # %; guessing errs by 90%
 
 
 def _e24_cells(full: bool) -> Cells:
-    """Label: arm, depth, which of the learning rates."""
+    """Return cells by arm, depth, and which of the learning rates."""
     some = [("batch", 20, 0), ("batch", 40, 0), ("none", 20, 0), ("residual", 40, 0)]
     every = [(arm, depth, i) for arm in _ARMS for depth, own in _RATES[arm].items() for i in range(len(own))]
     config = replace(_E24, replicas=4 if full else 2, **QUIET)

@@ -36,7 +36,7 @@ def _e3_cells(full: bool) -> Cells:
 
 
 def _e3_tolerance(kind: str, m: int) -> float:
-    """The share of theory's growth − 1 by which the measured one may be off; none: it is only reported."""
+    """Return by which share of theory's growth − 1 the measured one may be off; None: it is only reported."""
     if kind == "linear":
         return 0.2 if m < 32 else 0.5 if m <= 64 else 0.0
     return 0.15 if m < 8 else 0.1 if m < 32 else 0.04
@@ -151,7 +151,7 @@ def _e4_cells(full: bool) -> Cells:
 
 
 def _e4_residual(layers: int) -> Array:
-    """Theory's squared gradients in the residual network, layer by layer, that of the last being 1."""
+    """Return theory's squared gradients in the residual network by layer, that of the last being 1."""
     start = 2 * float(_E4.data().x_train.var(axis=0).mean()) * theory.RELU_GROWTH
     growth = [theory.residual_gradient_growth(_E4.batch_size, n, start) for n in range(2, layers + 1)]
     return np.append(np.cumprod(growth[::-1])[::-1], 1.0)

@@ -97,7 +97,7 @@ def _e28_read(results: Results) -> Findings:
 
 
 def _loss(found: Measured) -> dict[str, Array]:
-    """What each change adds to the error in inference, by image."""
+    """Return what each change adds to the error in inference, by image."""
     return {image: found[image][:, _RUNNING] - found["clean"][:, _RUNNING] for image in _IMAGES}
 
 

@@ -34,7 +34,7 @@ def _config(norm: str, size: int, kind: str, lr: float, epochs: int) -> RunConfi
 
 
 def _e25_cells(full: bool) -> Cells:
-    """Label: norm, batch size, how it is trained, which of the learning rates."""
+    """Return cells by norm, batch size, how it is trained, and which of the learning rates."""
     rates = {size: range(len(own)) for size, own in _RATES.items()} if full else {8: (1,), 512: (1, 3)}
     arms = [("equal", size) for size in rates] + [("long", 512)] + [("standardized", 512)] * full
     found = {}

@@ -33,7 +33,7 @@ class Cell(NamedTuple):
 
 
 def measure(cell: Cell) -> Measured:
-    """The measured arrays of a cell, replica axis first. A function for `sweep`."""
+    """Return the measured arrays of a cell, replica axis first. A function for `sweep`."""
     with np.errstate(all="ignore"):  # what diverges is a result
         return MEASURES[cell.measure](cell.config, cell.steps, **dict(cell.options))
 

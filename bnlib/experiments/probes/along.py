@@ -19,7 +19,7 @@ from .passes import gradient_at, next_batch, watch
 
 
 def precision(config: RunConfig, steps: int, every: int) -> Measured:
-    """Validation error in percent after each `every` steps, (R, n), with other statistics each.
+    """Measure the validation error in percent after each `every` steps, (R, n), by each kind of statistics.
 
     "running": moving averages; "corrected": without what is left in them of their start, mean 0 and variance
     1; "precise": computed anew.
@@ -30,7 +30,7 @@ def precision(config: RunConfig, steps: int, every: int) -> Measured:
 
 
 def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
-    """How the distribution of what enters the last hidden layer's activations moves in training.
+    """Follow the distribution of what enters the last hidden layer's activations through training.
 
     "quantiles" (R, n, 3): 15th, 50th and 85th percentile of a typical unit's inputs, the one whose median
     wanders as far as half of all units' do; "width"
@@ -57,7 +57,7 @@ def input_drift(config: RunConfig, steps: int, every: int) -> Measured:
 
 
 def unsteadiness(config: RunConfig, steps: int, every: int) -> Measured:
-    """How far the mean of a unit's inputs moves between two looks, always at the same batch; (R,).
+    """Return how far the mean of a unit's inputs moves between two looks at the same batch; (R,).
 
     "moved": root mean square over looks, hidden layers and units, in standard deviations over samples. The
     forward pass is that of training, its noise included, which is another one at each step.
@@ -74,7 +74,7 @@ def unsteadiness(config: RunConfig, steps: int, every: int) -> Measured:
 
 
 def landscape(config: RunConfig, steps: int, every: int, points: int = 8) -> Measured:
-    """The loss along the gradient, at every so many steps of training; (R, n) each, or at step 0 alone.
+    """Measure the loss along the gradient, at every so many steps of training or at step 0; (R, n) each.
 
     From each run's parameters, steps of 1/2 to 4 times the learning rate along the gradient of its next
     batch: "loss_range" is the range of that batch's loss, "gradient_change" the largest norm of the
@@ -109,7 +109,7 @@ def ahead(run: Run, distance: Array) -> tuple[Array, Array, Array, Array]:
 
 
 def covariate_shift(config: RunConfig, steps: int, every: int) -> Measured:
-    """Internal covariate shift, of the gradient: (R, n) averages over layers.
+    """Measure internal covariate shift, of the gradient: (R, n) averages over layers.
 
     G is the gradient of a layer's weights, G' that on the same batch after all layers before it have made
     their step. "distance": ||G - G'||; "cosine": of the angle between them (Santurkar et al. 2018
@@ -138,7 +138,7 @@ def covariate_shift(config: RunConfig, steps: int, every: int) -> Measured:
 
 
 def rescaled(config: RunConfig, steps: int, factor: float, follow: bool = True) -> Measured:
-    """Training from hidden weights times `factor`, the learning rate times its square if `follow`.
+    """Train from hidden weights times `factor`, the learning rate times its square if `follow`.
 
     "loss_difference" (R,): largest difference of the training loss from the run as configured, where a run
     that has diverged has the loss at which it counts as diverged; "recursion" (R,): largest relative error of
@@ -166,7 +166,7 @@ def rescaled(config: RunConfig, steps: int, factor: float, follow: bool = True) 
 
 
 def equilibrium(config: RunConfig, steps: int, scale: float = 1.0) -> Measured:
-    """Where weight decay and gradients balance: the last quarter of `steps`, hidden layers averaged; (R,).
+    """Measure where weight decay and gradients balance: in the last quarter, layers averaged; (R,).
 
     "angle": root mean square angle per step over theory's; "norm4": mean ||W||^4 over theory's, with the
     (||gradient|| ||W||)^2 measured on the way; of the first hidden layer, all along, "weight_norm" (R, n)

@@ -16,7 +16,7 @@ Measured = dict[str, Array]
 
 
 def gaussian_batches(config: RunConfig, steps: int) -> Measured:
-    """Statistics of `steps` Gaussian batches of ``batch_size`` through batch norm with eps=0, seed by seed.
+    """Measure statistics of `steps` Gaussian batches through batch norm with eps=0, seed by seed.
 
     Each comes with its standard error, name + "_se"; "distance" is Kolmogorov and Smirnov's between the
     x-hats of one element of each batch, which are independent, and `theory.xhat_cdf`; "density" (R, 80) of
@@ -51,7 +51,7 @@ def gaussian_batches(config: RunConfig, steps: int) -> Measured:
 
 
 def jacobian(config: RunConfig, steps: int) -> Measured:
-    """How far batch norm's Jacobian, for `batch_size` numbers and eps, is from what theory says; (R,) each.
+    """Measure how far batch norm's Jacobian, for `batch_size` and eps, is from theory; (R,) each.
 
     "spectrum": largest error of an eigenvalue; "projector": of P^2 = P with eps=0; "santurkar": relative
     error of Theorem 4.1 as an equality, random upstream gradients, `steps` of them; "pair": of the m=2 form.
@@ -84,7 +84,7 @@ def jacobian(config: RunConfig, steps: int) -> Measured:
 
 
 def invariances(config: RunConfig, steps: int) -> Measured:
-    """How far a normalized linear map's output moves when its weights or its data do; (R,) each.
+    """Measure how far a normalized linear map's output moves when weights or data do; (R,) each.
 
     The largest change over the largest output, eps=0, Gaussian weights and data, a random factor and a random
     vector a seed (Ba et al. 2016, Table 1). "weights_shifted": by the same vector for every unit;
@@ -116,7 +116,7 @@ def invariances(config: RunConfig, steps: int) -> Measured:
 
 
 def power_iteration(config: RunConfig, steps: int, values: tuple[float, ...]) -> Measured:
-    """How spectral norm finds the first of a random matrix's singular `values`, descending; (R,) each.
+    """Follow spectral norm to the first of a random matrix's singular `values`, descending; (R,) each.
 
     "ratio": the relative error of sigma over the one an iteration before, where it is last above 1e-9, far
     from rounding; "vector": the same of the sine of the angle between u and the first left singular vector,

@@ -15,7 +15,7 @@ from .passes import back, gradient_at, next_batch
 
 
 def gradient_growth(config: RunConfig, steps: int, first: int, last: int, source: str = "random") -> Measured:
-    """Growth of the squared gradient norm, layer by layer toward the input, before any training.
+    """Measure the growth of the squared gradient norm, layer by layer toward the input, before training.
 
     "growth" (R,): factor per layer, a least-squares line through the logarithms of layers `first` to `last`;
     "energy" (R, depth): the squared norms of the gradient with respect to what enters each activation.
@@ -40,7 +40,7 @@ def gradient_growth(config: RunConfig, steps: int, first: int, last: int, source
 
 
 def residual_stream(config: RunConfig, steps: int) -> Measured:
-    """E[h^2] after each block of a residual network before training, Gaussian inputs; "stream" (R, depth).
+    """Measure E[h^2] after each residual block before training, Gaussian inputs; "stream" (R, depth).
 
     Inputs are scaled so that the stream begins at 1: column l is after l blocks.
     """
@@ -53,8 +53,9 @@ def residual_stream(config: RunConfig, steps: int) -> Measured:
 
 
 def block_gradients(config: RunConfig, steps: int, source: str = "random") -> Measured:
-    """Norms of the gradients of residual blocks' weights before training, the first block's first: "gradient"
-    (R, depth - 1).
+    """Measure the norms of gradients of residual blocks' weights before training.
+
+    "gradient" is (R, depth - 1), the first block's first.
 
     `source` "random": Gaussian inputs, with which the stream begins at 1, and a Gaussian gradient of the
     logits of length 1; "loss": digits and their loss.
@@ -72,7 +73,7 @@ def block_gradients(config: RunConfig, steps: int, source: str = "random") -> Me
 
 
 def _drawn(config: RunConfig, scale: float = 1.0) -> tuple[Array, Array]:
-    """Gaussian inputs (R, N, features), and a Gaussian gradient of the logits (R, N, classes)."""
+    """Draw Gaussian inputs (R, N, features), and a Gaussian gradient of the logits (R, N, classes)."""
     data, rows = config.data(), []
     for seed in range(config.seed, config.seed + config.replicas):
         rng = np.random.default_rng((seed, 3))
@@ -83,7 +84,7 @@ def _drawn(config: RunConfig, scale: float = 1.0) -> tuple[Array, Array]:
 
 
 def _isotropic(config: RunConfig, flat: Array) -> list[Array]:
-    """Gradients with respect to z of all hidden layers but the first, which isn't there.
+    """Return gradients with respect to z of all hidden layers but the first, which isn't there.
 
     The second gets samples at right angles to each other, of length sqrt(width); what comes out of the last
     has a Gaussian gradient.

@@ -17,7 +17,7 @@ from ...training.train import Run, advance, start
 
 
 def watch(config: RunConfig, steps: int, every: int) -> Iterator[Run]:
-    """The run at step 0 and at every so many steps, up to `steps`."""
+    """Yield the run at step 0 and at every so many steps, up to `steps`."""
     run = start(config)
     yield run
     while run.step < steps:
@@ -26,7 +26,7 @@ def watch(config: RunConfig, steps: int, every: int) -> Iterator[Run]:
 
 
 def next_batch(run: Run) -> tuple[Array, Array]:
-    """What the run's next step will be made from: x (R, N, features), labels (R, N)."""
+    """Return what the run's next step will be made from: x (R, N, features), labels (R, N)."""
     config = run.config.at(run.step)
     seeds = tuple(range(config.seed, config.seed + config.replicas))
     order = (config.batch_order, config.norm_batch)
@@ -36,14 +36,14 @@ def next_batch(run: Run) -> tuple[Array, Array]:
 def back(
     config: RunConfig, flat: Array, x: Array, top: Callable[[Array], Array], gradient: Array | None = None
 ) -> tuple[Array, list[Trace], list[Array]]:
-    """Forward, then backward from ``top(logits)``: logits, traces and dz; the gradient is filled."""
+    """Go forward, then backward from ``top(logits)``; return logits, traces, dz, and fill the gradient."""
     gradient = np.zeros_like(flat) if gradient is None else gradient
     layers, gradients = (in_layers(config, plan(config).views(array)) for array in (flat, gradient))
     return there_and_back(config, layers, gradients, x, top, config.statistics_of)
 
 
 def gradient_at(config: RunConfig, flat: Array, x: Array, labels: Array) -> tuple[Array, Array]:
-    """Loss (R,) and its gradient (R, size) at the parameters `flat`."""
+    """Return the loss (R,) and its gradient (R, size) at the parameters `flat`."""
     gradient = np.zeros_like(flat)
     losses: list[Array] = []
 

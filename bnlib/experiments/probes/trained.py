@@ -18,7 +18,7 @@ from .arithmetic import Measured
 
 
 def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:
-    """A training run: its curves, and its errors at the end, in percent; NaN for what has diverged.
+    """Train; return curves, and errors at the end, in percent; NaN for what has diverged.
 
     "step" (1, frames), "train_loss" (R, frames), "val_error" and "val_error_batch" (R, frames; NaN between
     validations); "final_loss": mean of the last 20 steps' worth of frames; "final", "final_batch",
@@ -46,7 +46,7 @@ def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:
 
 
 def composition(config: RunConfig, steps: int) -> Measured:
-    """Validation error in percent of one training run, by who shares statistics in evaluation; (R,) each.
+    """Measure one run's validation error in percent, by who shares statistics in evaluation; (R,) each.
 
     "running": in inference; "own": in batches and norm batches put together as in training; "mixed": in
     shuffled ones. Samples that don't fill a batch are left out of the latter two.
@@ -65,7 +65,7 @@ def composition(config: RunConfig, steps: int) -> Measured:
 
 
 def leakage(config: RunConfig, steps: int) -> Measured:
-    """Area under the ROC curve of class 1 on validation samples, (R,) each.
+    """Measure the area under the ROC curve of class 1 on validation samples, (R,) each.
 
     "grouped": batch norm takes its statistics from each group, as in training; "shuffled": from as many
     samples that don't belong together; "running": in inference.
@@ -82,7 +82,7 @@ def leakage(config: RunConfig, steps: int) -> Measured:
 
 
 def units_off(config: RunConfig, steps: int) -> Measured:
-    """A training run and what is left of its features at the end, in percent; (R,) each.
+    """Train; return what is left of the features at the end, in percent; (R,) each.
 
     "final": the validation error with running statistics; "off": hidden units that no validation sample
     activates in inference; "small": gammas that are within 0.1 of 0, NaN where none is learned.
@@ -99,7 +99,7 @@ def units_off(config: RunConfig, steps: int) -> Measured:
 def under_shift(
     config: RunConfig, steps: int, contrast: float, spread: float, sizes: tuple[int, ...]
 ) -> Measured:
-    """Errors on changed validation images, in percent; (R, 1 + sizes) each, NaN for what has diverged.
+    """Measure errors on changed images, in percent; (R, 1 + sizes) each, NaN for what has diverged.
 
     "clean": as they are; "paler": every pixel times `contrast`; "contrast": differences from the image's own
     mean times `contrast`; "noise": plus Gaussian noise of standard deviation `spread`, other noise in each
@@ -127,7 +127,7 @@ def under_shift(
 
 
 def cost(config: RunConfig, steps: int) -> Measured:
-    """What the norm costs beside the same network without it; (R,) each, of one replica.
+    """Measure what the norm costs beside the same network without it; (R,) each, of one replica.
 
     "parameters": more learned numbers per unit; "statistics": numbers per unit kept for inference; "folded":
     more numbers per unit in the layers that inference uses; "training", "inference": processor time of a
@@ -149,7 +149,7 @@ def cost(config: RunConfig, steps: int) -> Measured:
 
 
 def _auc(logits: Array, labels: Array) -> Array:
-    """Share of pairs of a positive and a negative that the score puts in the right order, (R,)."""
+    """Return the share of pairs of a positive and a negative that the score puts in order, (R,)."""
     score = logits[:, :, 1] - logits[:, :, 0]
     rank = score.argsort(axis=1).argsort(axis=1)
     positive = np.count_nonzero(labels == 1)
