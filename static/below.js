@@ -11,7 +11,8 @@ import { program, write } from "./words.js";
  * @property {boolean} open
  */
 
-const CODE = "The functions that computed these pictures, read from the running program.";
+const CODE =
+  "The functions that computed these pictures, read from the running program. Where a norm is among them, a short version of it comes first, for reading.";
 /** @type {Record<string, string>} */
 const ICONS = {
   terminal: "M3 4h18v16H3zM5 8v10h14V8zM7 9l4 4-4 4-1.4-1.4L8.2 13 5.6 10.4zM12 15h5v2h-5z",

@@ -17,7 +17,10 @@ def show_code(passages: Sequence[Passage]) -> None:
     if not expander.open:
         return
     with expander:
-        st.caption("The functions that computed these pictures, read from the running program.")
+        st.caption(
+            "The functions that computed these pictures, read from the running program. Where a norm is among "
+            "them, a short version of it comes first, for reading."
+        )
         for what, function in passages:
             st.markdown(what)
             st.code(source(function), language="python")
