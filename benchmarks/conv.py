@@ -5,8 +5,8 @@ are the digits, 8 x 8 pixels, SGD, float32, one thread for everybody. All contes
 rounds each, and the best round counts, in processor time.
 
 Memory that a step frees stays with the process, for all contestants alike, as in the processes of the lab
-and of sweeps (`bnlib.jobs.workers.keep_memory`); with the argument "plain" it doesn't. "--reduced" is one row, in
-seconds.
+and of sweeps (`bnlib.jobs.workers.keep_memory`); with the argument "plain" it doesn't. "--reduced" is one
+row, in seconds.
 """
 
 # ruff: noqa: E402 (the number of threads is settled before NumPy is loaded)

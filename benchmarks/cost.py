@@ -2,8 +2,8 @@
 
 A row a norm, everything beside the same network without it, with which it takes turns in many short rounds
 on one thread. Milliseconds of processor time are those of the best round, ratios the median over rounds.
-PyTorch is what `bnlib.torch_check` makes of the network, eagerly and always on the same batch: it is made to be
-checked against, with formulas and autograd where PyTorch has no layer, or none that follows the statistics
+PyTorch is what `bnlib.torch_check` makes of the network, eagerly and always on the same batch: it is made to
+be checked against, with formulas and autograd where PyTorch has no layer, or none that follows the statistics
 of norm batches. The last row is therefore batch norm by PyTorch's own module.
 
     PYTHONPATH=. .venv/bin/python benchmarks/cost.py [rounds]

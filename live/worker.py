@@ -45,8 +45,8 @@ def extend(run: Run | RunConfig, steps: int) -> tuple[Run, Frame]:
 
     A configuration stands for its run before the first step. The block holds "step", what each seed has of
     WATCHED, the "picture" (1, frames, numbers) and, of 2-D data, the "surface" (1, frames, cells):
-    `bnlib.training.telemetry`'s decision surface in half precision; of a GAN instead the "cloud" (1, frames, n, 2).
-    What else single seeds have recorded is dropped: nine tenths of a recording's bytes.
+    the decision surface of `bnlib.training.telemetry` in half precision; of a GAN instead the "cloud"
+    (1, frames, n, 2). What else single seeds have recorded is dropped: nine tenths of a recording's bytes.
     """
     run = start(run) if isinstance(run, RunConfig) else replace(run, frames=())
     run = advance(run, steps)

@@ -18,8 +18,8 @@ def show_code(passages: Sequence[Passage]) -> None:
         return
     with expander:
         st.caption(
-            "The functions that computed these pictures, read from the running program. Where a norm is among "
-            "them, a short version of it comes first, for reading."
+            "The functions that computed these pictures, read from the running program. Where a norm is "
+            "among them, a short version of it comes first, for reading."
         )
         for what, function in passages:
             st.markdown(what)

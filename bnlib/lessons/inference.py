@@ -66,8 +66,7 @@ def _first_moments(run: Run) -> tuple[Array, Array]:
 def _batches(config: RunConfig, data: Dataset, position: int, steps: int) -> Iterator[tuple[Array, Array]]:
     """Return the batches of a run on ``data``, from ``position`` of the stream on."""
     seeds = tuple(range(config.seed, config.seed + config.replicas))
-    arrangement = (config.batch_order, config.norm_batch)
-    return batches(data, seeds, position, config.batch_size, steps, *arrangement)
+    return batches(data, seeds, position, config.batch_size, steps, *config.arrangement)
 
 
 def _plain(config: RunConfig) -> RunConfig:

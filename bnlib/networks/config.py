@@ -78,7 +78,8 @@ class RunConfig:
         from, and keeps to when ``learn_affine`` is false
     momentum : weight of the OLD value in the running statistics (PyTorch's momentum is 1 minus this)
     frozen : training normalizes with the running statistics as they are, and they no longer move, as after
-        eval() of PyTorch's batch norm; gamma and beta are learned on
+        eval() of PyTorch's batch norm; gamma and beta are learned on. The edit (300, "frozen", True) freezes
+        them from step 300 on
     seed, replicas : replica r is the network of seed + r: its weights, its batches
     record_every, validate_every : a frame of telemetry each so many steps, with validation each so many
     dtype : "float32", or "float64" where an identity is to be checked

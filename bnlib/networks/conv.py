@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..norms.checks import float_array, is_whole, plain_array
-from ..norms.columns import expected, one_each
+from ..norms.checks import expected, float_array, is_whole, one_each, plain_array
 from ..norms.statistics import Array, averager
 
 BLOCK_BYTES = 1 << 18  # of patches unfolded at a time: they stay in a core's L2 cache
@@ -40,17 +39,9 @@ def conv(
 ) -> tuple[Array, ConvCache]:
     """Convolve: y[i, j] = sum of x[stride i + row - padding, stride j + column - padding] W[row, column] + b.
 
-    Parameters
-    ----------
-    x : ndarray of shape (R, N, H, W, C); 0 beyond its border
-    weight : ndarray of shape (R, kernel * kernel * C, O)
-    bias : ndarray of shape (R, 1, O), optional
-
-    Returns
-    -------
-    y : ndarray of shape (R, N, out_size(H, ...), out_size(W, ...), O)
-    cache : ConvCache, for `conv_backward`
-        It refers to x and weight, which must stay unchanged until then.
+    x is (R, N, H, W, C) and 0 beyond its border, weight (R, kernel * kernel * C, O), bias (R, 1, O) or None,
+    and y (R, N, out_size(H, ...), out_size(W, ...), O). The cache refers to x and weight, which must stay
+    unchanged until `conv_backward`.
     """
     size = (out_size(x.shape[2], kernel, stride, padding), out_size(x.shape[3], kernel, stride, padding))
     y = _correlate(x, weight, kernel, stride, padding, size)
@@ -216,22 +207,10 @@ def convolve(
 
 
 def convolve_backward(dy: Array, cache: ConvCache) -> tuple[Array, Array, Array | None]:
-    """Return the gradients of `convolve`, from that of its y.
+    """Return the gradients of x, weight and bias in their shapes, None for a bias that wasn't given.
 
-    Parameters
-    ----------
-    dy : ndarray of the shape and dtype of y
-    cache : ConvCache
-        As `convolve` returned it. It stays as it is and can be used again.
-
-    Returns
-    -------
-    dx, dweight, dbias : ndarray of the shapes of x, weight and bias; dbias is None if there was none
-
-    Raises
-    ------
-    ValueError
-        If dy doesn't have the shape and dtype of y, or the cache is another's.
+    dy has the shape and dtype of y; `cache`, as `convolve` returned it, stays as it is and can be used again.
+    ValueError if dy is another, or the cache another's.
     """
     name = "convolve_backward"
     if not isinstance(cache, ConvCache):

@@ -18,6 +18,7 @@ KERNEL = 3  # of convolutions: pixels across
 class Network(NamedTuple):
     """A row of the table of networks. The defaults are those of a dense classifier.
 
+    label : what it is called
     seen : from the number of features to the shape in which the first layer gets a sample, channels last
     shapes : from depth and width to the shape in which each hidden layer puts out a sample, channels last
     rows : from the channels of the layer before and a layer's own to the rows of its weight matrix
@@ -30,6 +31,7 @@ class Network(NamedTuple):
     adversarial : the norm is in a discriminator with one output, which plays against a generator
     """
 
+    label: str
     seen: Callable[[int], Shape] = lambda features: (features,)
     shapes: Callable[[int, int], tuple[Shape, ...]] = lambda depth, width: ((width,),) * depth
     rows: Callable[[int, int], int] = lambda before, own: before
@@ -68,16 +70,17 @@ def _last_step_back(dy: Array, shape: Shape) -> Array:
 
 
 NETWORKS: dict[str, Network] = {
-    "mlp": Network(branches=True),
+    "mlp": Network("dense", branches=True),
     "cnn": Network(
-        seen=lambda features: DIGIT, shapes=_images, rows=lambda before, own: KERNEL**2 * before,
-        connect=_convolve, back=conv.conv_backward, top=conv.pool, top_back=conv.pool_backward,
+        "convolutional", seen=lambda features: DIGIT, shapes=_images,
+        rows=lambda before, own: KERNEL**2 * before, connect=_convolve, back=conv.conv_backward,
+        top=conv.pool, top_back=conv.pool_backward,
         data="digits", why="needs images", convolves=True,
     ),
     "rnn": Network(
-        seen=lambda features: (DIGIT[0], features // DIGIT[0]),
+        "recurrent", seen=lambda features: (DIGIT[0], features // DIGIT[0]),
         shapes=lambda depth, width: ((DIGIT[0], width),) * depth, rows=lambda before, own: before + own,
         top=_last_step, top_back=_last_step_back, data="digits", why="needs images", recurrent=True,
     ),
-    "gan": Network(data="ring", why="draws points of the ring", adversarial=True),
+    "gan": Network("GAN", data="ring", why="draws points of the ring", adversarial=True),
 }  # fmt: skip

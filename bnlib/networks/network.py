@@ -111,7 +111,8 @@ def backward(
             dz, dx = unroll_backward(config, dx, layer, gradient, phi)
             dz_per_layer.append(dz)
             continue
-        dz, ds, affine = unit_backward(config, dx, layer, phi, dstream if config.residual == "post" else None)
+        behind = dstream if config.residual == "post" else None
+        dz, ds, affine = unit_backward(config, dx, layer, phi, behind, gradient)
         write(gradient, affine)
         dz_per_layer.append(dz)
         if config.residual != "none":

@@ -70,13 +70,20 @@ def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tu
         y, cache = norm.pair[0](seen, learned, config, running)
         return y.reshape(x.shape), cache
     how = in_training(config.norm, x.shape, config.groups, norm_batch)
+    if how.shape == x.shape:
+        return normalize(x, how.reduced, layer.gamma, layer.beta, config.eps, norm.centre)
     gamma, beta = (a if a is None else a.reshape(len(x), *how.affine[1:]) for a in (layer.gamma, layer.beta))
     y, cache = normalize(x.reshape(how.shape), how.reduced, gamma, beta, config.eps, norm.centre)
     return y.reshape(x.shape), cache
 
 
 def unit_backward(
-    config: RunConfig, dy: Array, layer: Trace, phi: Activation, dstream: Array | None = None
+    config: RunConfig,
+    dy: Array,
+    layer: Trace,
+    phi: Activation,
+    dstream: Array | None = None,
+    into: Layer | None = None,
 ) -> tuple[Array, Array, dict[str, Array]]:
     """Return the gradients of z, of s and of the norm's parameters, by name, from that of `unit`'s output.
 
@@ -85,18 +92,20 @@ def unit_backward(
     affine: dict[str, Array] = {}
     before = config.placement == "before"
     if not before:
-        dy, affine = _norm_backward(config, dy, layer)
+        dy, affine = _norm_backward(config, dy, layer, into)
     dz = phi.slope(layer.z, layer.a)
     dz *= dy
     if dstream is not None:
         dz += dstream
     if not before:
         return dz, dz, affine
-    ds, affine = _norm_backward(config, dz, layer)
+    ds, affine = _norm_backward(config, dz, layer, into)
     return dz, ds, affine
 
 
-def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, dict[str, Any]]:
+def _norm_backward(
+    config: RunConfig, dy: Array, layer: Trace, into: Layer | None
+) -> tuple[Array, dict[str, Any]]:
     if layer.noise is not None:
         dy = dy * layer.noise
     if layer.norm is None:
@@ -104,8 +113,10 @@ def _norm_backward(config: RunConfig, dy: Array, layer: Trace) -> tuple[Array, d
     if not isinstance(layer.norm, Cache):
         dx, affine = NORMS[config.trains_as].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
         return dx.reshape(dy.shape), affine
-    seen = dy.reshape(layer.norm.xhat.shape)  # in groups, or in norm batches
-    dx, dgamma, dbeta = normalize_backward(seen, layer.norm)
+    cache, places = layer.norm, (None, None)
+    if into is not None and dy.shape == cache.xhat.shape:  # gamma and beta are as they lie there
+        places = (into.gamma, into.beta)
+    dx, dgamma, dbeta = normalize_backward(dy.reshape(cache.xhat.shape), cache, places)
     return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
 
 
@@ -113,4 +124,6 @@ def write(gradient: Layer, affine: dict[str, Array]) -> None:
     """Write a norm's gradients, by name, where they belong."""
     for name, array in affine.items():
         place = getattr(gradient, name) if name in ("gamma", "beta") else gradient.extra[name]
+        if array is place:
+            continue
         place[:] = array if array.shape == place.shape else array.reshape(place.shape)

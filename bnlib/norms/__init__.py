@@ -5,67 +5,26 @@ and shift, backward), `public`, `frozen` (inference), and what is more than a ch
 `elementwise` and `weights`. These three and `public` fill the table, each with its own rows.
 """
 
+# isort: off
+# In this order, that of the rows of the table.
+from .public import batch_norm, ghost_batch_norm, group_norm, instance_norm, layer_norm, rms_norm
+from .corrected import batch_renorm, running_norm
+from .elementwise import dynamic_tanh, filter_response_norm
+from .weights import spectral_norm, spectral_norm_backward, weight_norm, weight_norm_backward
+from .weights import weight_standardization, weight_standardization_backward
 from .calls import norm_backward, relative_backward
 from .core import Cache, normalize, normalize_backward
-from .public import (
-    batch_norm,
-    ghost_batch_norm,
-    group_norm,
-    instance_norm,
-    layer_norm,
-    rms_norm,
-)
-
-# isort: split
-from .corrected import batch_renorm, running_norm
-
-# isort: split
-from .elementwise import dynamic_tanh, filter_response_norm
-
-# isort: split
 from .folding import fold_batch_norm
 from .frozen import batch_norm_inference, frozen_batch_norm
 from .running import RunningStats
 from .shards import combine_moments, sharded_backward, sharded_batch_norm
 from .table import NORMS, Norm
-from .weights import (
-    spectral_norm,
-    spectral_norm_backward,
-    weight_norm,
-    weight_norm_backward,
-    weight_standardization,
-    weight_standardization_backward,
-)
 
 __all__ = [
-    "NORMS",
-    "Cache",
-    "Norm",
-    "RunningStats",
-    "batch_norm",
-    "batch_norm_inference",
-    "batch_renorm",
-    "combine_moments",
-    "dynamic_tanh",
-    "filter_response_norm",
-    "fold_batch_norm",
-    "frozen_batch_norm",
-    "ghost_batch_norm",
-    "group_norm",
-    "instance_norm",
-    "layer_norm",
-    "norm_backward",
-    "normalize",
-    "normalize_backward",
-    "relative_backward",
-    "rms_norm",
-    "running_norm",
-    "sharded_backward",
-    "sharded_batch_norm",
-    "spectral_norm",
-    "spectral_norm_backward",
-    "weight_norm",
-    "weight_norm_backward",
-    "weight_standardization",
-    "weight_standardization_backward",
-]
+    "NORMS", "Cache", "Norm", "RunningStats", "batch_norm", "batch_norm_inference", "batch_renorm",
+    "combine_moments", "dynamic_tanh", "filter_response_norm", "fold_batch_norm", "frozen_batch_norm",
+    "ghost_batch_norm", "group_norm", "instance_norm", "layer_norm", "norm_backward", "normalize",
+    "normalize_backward", "relative_backward", "rms_norm", "running_norm", "sharded_backward",
+    "sharded_batch_norm", "spectral_norm", "spectral_norm_backward", "weight_norm", "weight_norm_backward",
+    "weight_standardization", "weight_standardization_backward",
+]  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from . import statistics
-from .statistics import Affine, Array, Axes, Shape, averager, rsqrt
+from .statistics import Affine, Array, Axes, Shape, affine, averager, rsqrt
 
 # Where axis 0 is averaged over: arrays with more elements than LARGE go in blocks of so many bytes.
 LARGE = 1 << 18
@@ -86,15 +86,10 @@ def forward(
     rstd = rsqrt(var, eps)
     wide_offset, wide_rstd, wide_gamma, wide_beta = _wide(scratch, offset, rstd, gamma, beta)
     for rows in blocks:
-        n = len(x[rows])
-        xhat[rows] -= wide_offset[:n]
-        xhat[rows] *= wide_rstd[:n]
-        if gamma is None:
-            y[rows] = xhat[rows]
-        else:
-            np.multiply(xhat[rows], wide_gamma[:n], out=y[rows])
-        if beta is not None:
-            y[rows] += wide_beta[:n]
+        at = (slice(len(x[rows])),)
+        xhat[rows] -= wide_offset[at]
+        xhat[rows] *= wide_rstd[at]
+        affine(xhat[rows], part(wide_gamma, at), part(wide_beta, at), out=y[rows])
     return y, xhat, rstd, origin + offset, var
 
 

@@ -23,7 +23,7 @@ from typing import Any, NamedTuple, TypeVar
 import numpy as np
 
 from .axes import layout
-from .checks import cast, checked, checked_affine, checked_mask, checked_statistics, plain_array
+from .checks import checked, checked_affine, checked_mask, checked_statistics, expected, plain_array
 from .core import normalize, normalize_backward
 from .masked import normalize_masked, normalize_masked_backward
 from .statistics import Affine, Array, Shape, averager
@@ -135,24 +135,9 @@ class RelativeCache(NamedTuple):
 def relative_backward(dy: Array, cache: RelativeCache) -> tuple[Array, Named]:
     """Return the gradients of a norm that is more than a choice of axes, from that of its y.
 
-    Of `batch_renorm`, `running_norm`, `filter_response_norm` and `dynamic_tanh`.
-
-    Parameters
-    ----------
-    dy : ndarray of the shape and dtype of x
-    cache : RelativeCache
-        As the forward function returned it. It stays as it is and can be used again.
-
-    Returns
-    -------
-    dx : ndarray of the shape of x
-    gradients : dict
-        Those of the learned parameters that were given, by name: "gamma", "beta", "tau", "alpha".
-
-    Raises
-    ------
-    ValueError
-        If dy doesn't have the shape and dtype of x, or cache is of another function.
+    As `norm_backward`, but with the cache of `batch_renorm`, `running_norm`, `filter_response_norm` or
+    `dynamic_tanh`, and with the gradients of the learned parameters that were given as a dict, by name:
+    "gamma", "beta", "tau", "alpha".
     """
     name = "relative_backward"
     dy = checked_gradient(name, dy, checked_cache(name, cache, RelativeCache))
@@ -179,15 +164,8 @@ def checked_cache(name: str, cache: Any, kind: type[Kind]) -> Kind:
 
 def checked_gradient(name: str, dy: Array, x: Any) -> Array:
     """Return dy as an array of the shape and dtype that x had, which a cache knows."""
-    dy = plain_array(name, "dy", dy)
-    if dy.shape != x.shape:
-        raise ValueError(
-            f"{name}: dy has shape {dy.shape}, but x had {x.shape}; "
-            "pass the gradient of y together with the cache of the same call"
-        )
-    if dy.dtype != x.dtype:
-        raise ValueError(f"{name}: dy has dtype {dy.dtype}, but x had {x.dtype}; try {cast('dy', x.dtype)}")
-    return dy
+    fix = "pass the gradient of y together with the cache of the same call"
+    return expected(name, "dy", dy, x.shape, x.dtype, fix, rule="x had")
 
 
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "tau": -inf}  # what None means

@@ -14,22 +14,10 @@ from .statistics import Affine, Array, Axes, Shape
 
 
 def plain_array(name: str, label: str, value: Any, has_mask: bool = False) -> Array:
-    """Return `value` as an ndarray, after refusing what would lose its meaning on the way.
+    """Return `value` as an ndarray: anything that `np.asarray` takes, a masked array excepted.
 
-    Parameters
-    ----------
-    name, label : str
-        The public function and its argument, for the message.
-    value : array_like
-        Anything that `np.asarray` takes: arrays, lists, torch tensors without a gradient, pandas frames.
-    has_mask : bool, default False
-        Whether the function has a keyword `mask`, to which the message then leads.
-
-    Raises
-    ------
-    ValueError
-        If `value` is a masked array or holds one, since its mask would be ignored; or if `np.asarray`
-        can't take it.
+    The mask would be ignored; `has_mask` says that the function has a keyword `mask`, to which the message
+    leads. `name` is the public function, `label` its argument.
     """
     if type(value) is np.ndarray:  # the usual case, first
         return value
@@ -218,3 +206,51 @@ def checked_counts(name: str, label: str, counts: Any) -> Array:
             "behind each mean, N * H * W for images"
         )
     return array.astype(np.int64)
+
+
+def expected(
+    name: str, label: str, value: Any, shape: Shape, dtype: Any, fix: str, rule: str = "must have"
+) -> Array:
+    """Return `value` as an ndarray of this shape and dtype (None: of floats); `fix` is about the shape."""
+    array = plain_array(name, label, value)
+    if array.shape != shape:
+        received = "is None" if value is None else f"has shape {array.shape}"
+        shape_rule = "must have shape" if rule == "must have" else rule
+        raise ValueError(f"{name}: {label} {received}, but {shape_rule} {shape}; {fix}")
+    if dtype is None or array.dtype.kind == "c":
+        return float_array(name, label, array)
+    if array.dtype != dtype:
+        fix = f"try {cast(label, dtype)}"
+        raise ValueError(f"{name}: {label} has dtype {array.dtype}, but {rule} {dtype}; {fix}")
+    return array
+
+
+def one_each(name: str, label: str, value: Any, shape: Shape, axis: int, dtype: Any = None) -> Array:
+    """Return `value` as a vector with an element for each output feature of a weight of this shape."""
+    n, size = shape[axis], plain_array(name, label, value).size
+    fix = f"pass one number for each of the {n} output features on axis {axis} of the weight"
+    if size == n:
+        fix = f"try np.ravel({label})"
+    elif size == 1 and value is not None:
+        fix = f"try np.full({n}, {label}, np.{dtype or 'float64'})"
+    elif axis == 0 and size in shape[1:2]:
+        fix = "try axis=1 if output features are there, as in a transposed convolution"
+    elif axis == 1 and size % n == 0:
+        fix = f"give each of the {size // n} groups of a transposed convolution a call of its own"
+    return expected(name, label, value, (n,), dtype, fix)
+
+
+def checked_weight(name: str, label: str, weight: Any, axis: int) -> tuple[Array, int]:
+    """Return a weight as an ndarray, and `axis` from 0 on."""
+    weight = float_array(name, label, weight)
+    if weight.ndim < 2 or weight.size == 0:
+        fix = f"try np.reshape({label}, (1, -1)) for one output feature" if weight.size else "leave it out"
+        raise ValueError(
+            f"{name}: {label} has shape {weight.shape}, but needs (O, I, *kernel), none of them 0; {fix}"
+        )
+    if not is_whole(axis) or not -weight.ndim <= axis < weight.ndim:
+        raise ValueError(
+            f"{name}: axis={axis!r} is no axis of {label}, whose shape is {weight.shape}; "
+            "try 0, or 1 for a transposed convolution"
+        )
+    return weight, int(axis) % weight.ndim

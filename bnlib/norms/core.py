@@ -9,14 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from . import blocks, statistics
-from .statistics import Affine, Array, Axes, Shape, averager, rsqrt
+from .statistics import Affine, Array, Axes, Shape, affine, averager, rsqrt
 
 
 class Cache(NamedTuple):
-    """What `normalize` leaves for `normalize_backward`; statistics keep their axes as length 1.
-
-    It holds nothing of x itself, which may change afterwards.
-    """
+    """What `normalize` leaves, nothing of x itself; statistics keep their axes as length 1."""
 
     xhat: Array
     rstd: Array  # 1 / sqrt(var + eps)
@@ -33,20 +30,10 @@ def normalize(
 ) -> tuple[Array, Cache]:
     """Return ``gamma * (x - mean) / sqrt(var + eps) + beta`` and a cache; `axes` share a mean and a variance.
 
-    The core of every norm. It runs in the innermost loop of training and checks nothing.
+    The core of every norm. It runs in the innermost loop of training and checks nothing: x is float32 or
+    float64, axes ascend, eps >= 0, and gamma and beta, or None, are of one shape that has all axes of x and
+    broadcasts against it. Without `centre` the mean is 0, and the variance the mean square.
 
-    Parameters
-    ----------
-    x : ndarray of float32 or float64
-    axes : tuple of int, ascending
-    gamma, beta : ndarray or None
-        Of one shape that has all axes of `x` and broadcasts against it.
-    eps : float >= 0
-    centre : bool
-        False takes 0 for the mean, and the mean square for the variance.
-
-    Notes
-    -----
     y is right over the whole range of the dtype: where squares overflow, or underflow beside `eps`, x is
     scaled by a power of two. (NumPy warns of the overflow; the caller may have it ignored.) `cache.var` is
     inf or 0 where the variance is beyond the dtype. NaN, and infinities in x, make NaN of what shares their
@@ -55,7 +42,9 @@ def normalize(
     """
     if x.size > blocks.PIECE and 0 not in axes:
         return _normalize_pieces(x, axes, gamma, beta, eps, centre)
-    columns = x.size > blocks.LARGE and _in_columns(x, axes, gamma, beta, centre)
+    if x.size <= blocks.LARGE:
+        return _normalize(x, axes, gamma, beta, eps, centre)
+    columns = _in_columns(x, axes, gamma, beta, centre)
     return _in_range(_normalize_columns if columns else _normalize, x, axes, gamma, beta, eps, centre)
 
 
@@ -68,12 +57,7 @@ def _normalize(
     var = average(y)
     rstd = rsqrt(var, eps)
     xhat *= rstd
-    if gamma is None:
-        np.copyto(y, xhat)
-    else:
-        np.multiply(xhat, gamma, out=y)
-    if beta is not None:
-        y += beta
+    affine(xhat, gamma, beta, out=y)
     if mean is None:
         mean = np.zeros_like(var)
     return y, Cache(xhat, rstd, mean, var, gamma, beta, axes, centre)
@@ -86,8 +70,8 @@ def _normalize_pieces(
     y, xhat = np.empty(x.shape, x.dtype), np.empty(x.shape, x.dtype)
     rstd, mean, var = np.empty((3, *(1 if a in axes else n for a, n in enumerate(x.shape))), x.dtype)
     for at in blocks.pieces(x.shape, axes, beta if gamma is None else gamma):
-        affine, out = (blocks.part(gamma, at), blocks.part(beta, at)), (xhat[at], y[at])
-        _, one = _in_range(_normalize, x[at], axes, *affine, eps, centre, out)
+        g, b, out = blocks.part(gamma, at), blocks.part(beta, at), (xhat[at], y[at])
+        _, one = _in_range(_normalize, x[at], axes, g, b, eps, centre, out)
         rstd[at], mean[at], var[at] = one.rstd, one.mean, one.var
     return y, Cache(xhat, rstd, mean, var, gamma, beta, axes, centre)
 
@@ -131,7 +115,9 @@ def _least(dtype: np.dtype[Any]) -> float:
     return float(np.finfo(dtype).tiny / np.finfo(dtype).eps)
 
 
-def normalize_backward(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
+def normalize_backward(
+    dy: Array, cache: Cache, into: tuple[Affine, Affine] = (None, None)
+) -> tuple[Array, Affine, Affine]:
     """Return the gradients of x, gamma and beta, those of gamma and beta in their shapes (None stays None).
 
     With ``g = gamma * dy`` and means taken where the forward pass took them,
@@ -142,12 +128,14 @@ def normalize_backward(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
     if dy.size > blocks.PIECE and 0 not in axes:
         return _backward_pieces(dy, cache)
     if dy.size <= blocks.LARGE or not _in_columns(dy, axes, gamma, beta, centre):
-        return _backward(dy, cache)
+        return _backward(dy, cache, None, into)
     dx, mean_dy, mean_dy_xhat = blocks.backward(dy, xhat, rstd, gamma, axes)
     return dx, _sum(mean_dy_xhat, dy, gamma), _sum(mean_dy, dy, beta)
 
 
-def _backward(dy: Array, cache: Cache, out: Affine = None) -> tuple[Array, Affine, Affine]:
+def _backward(
+    dy: Array, cache: Cache, out: Affine = None, into: tuple[Affine, Affine] = (None, None)
+) -> tuple[Array, Affine, Affine]:
     xhat, rstd, _, _, gamma, beta, axes, centre = cache
     average = averager(dy.shape, axes, dy.dtype)
     outside, constant = _layout(dy, axes, gamma, beta)
@@ -155,12 +143,12 @@ def _backward(dy: Array, cache: Cache, out: Affine = None) -> tuple[Array, Affin
     dx = np.multiply(dy, xhat, out=out)
     if outside:  # batch, instance: gamma is constant where the means are taken, and can wait
         mean_g, mean_g_xhat = average(dy), average(dx)
-        dgamma, dbeta = _sum(mean_g_xhat, dy, gamma), _sum(mean_g, dy, beta)
+        dgamma, dbeta = _sum(mean_g_xhat, dy, gamma, into[0]), _sum(mean_g, dy, beta, into[1])
         if gamma is not None:
             scale = rstd * gamma
     else:  # layer, group, RMS: gamma varies there, and comes first
         over_affine = averager(dy.shape, constant, dy.dtype)
-        dgamma, dbeta = _sum(over_affine(dx), dy, gamma), _sum(over_affine(dy), dy, beta)
+        dgamma, dbeta = _sum(over_affine(dx), dy, gamma, into[0]), _sum(over_affine(dy), dy, beta, into[1])
         if gamma is not None:
             dx *= gamma
             g = dy * gamma
@@ -178,8 +166,8 @@ def _backward_pieces(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
     gamma, beta = cache.gamma, cache.beta
     sums = [None if affine is None else np.zeros_like(affine) for affine in (gamma, beta)]
     for at in blocks.pieces(dy.shape, cache.axes, beta if gamma is None else gamma):
-        affine = {"gamma": blocks.part(gamma, at), "beta": blocks.part(beta, at)}
-        one = cache._replace(xhat=cache.xhat[at], rstd=cache.rstd[at], **affine)
+        g, b = blocks.part(gamma, at), blocks.part(beta, at)
+        one = cache._replace(xhat=cache.xhat[at], rstd=cache.rstd[at], gamma=g, beta=b)
         for total, new in zip(sums, _backward(dy[at], one, dx[at])[1:], strict=True):
             if total is not None:
                 blocks.part(total, at)[...] += new
@@ -202,11 +190,11 @@ def _layout_of(axes: Axes, shape: Shape) -> tuple[bool, Axes]:
     return set(axes) <= set(constant), constant
 
 
-def _sum(mean: Array, full: Array, affine: Affine) -> Affine:
+def _sum(mean: Array, full: Array, affine: Affine, into: Affine = None) -> Affine:
     """Return the sum that `mean` is the mean of, an array like `full`, down to the shape of `affine`."""
     if affine is None:
         return None
+    if mean.shape == affine.shape:
+        return np.multiply(mean, full.size // mean.size, out=into)
     total = mean * (full.size // mean.size)
-    if total.shape == affine.shape:
-        return total
     return np.add.reduce(total, _layout_of((), affine.shape)[1], keepdims=True)

@@ -9,11 +9,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .affine import affine
 from .calls import OVER, Named, RelativeCache, by_pair, mean_of, total
 from .checks import checked_input, checked_momentum, is_number
 from .core import Cache, normalize, normalize_backward
-from .statistics import Affine, Array, centre, rsqrt
+from .statistics import Affine, Array, affine, centre, rsqrt
 from .table import NORMS, Norm
 
 
@@ -128,29 +127,12 @@ def running_norm(
 ) -> tuple[Array, RelativeCache]:  # fmt: skip
     """Normalize by running statistics in training, too: it needs no more than one sample at a time.
 
-    Parameters
-    ----------
-    x, mean, var, gamma, beta, eps
-        As in `batch_renorm`.
-    momentum : float in [0, 1)
-        Weight of the OLD value: 0.9 is PyTorch's 0.1.
+    As `batch_renorm`, except for `momentum`, the weight of the OLD value in [0, 1): 0.9 is PyTorch's 0.1.
+    ``momentum * var + (1 - momentum) * cache.var`` is the exponentially weighted variance, without a factor
+    m / (m - 1).
 
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : RelativeCache
-        For `relative_backward`. ``momentum * var + (1 - momentum) * cache.var`` is the
-        exponentially weighted variance, without a factor m / (m - 1).
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or a number breaks the above.
-
-    Notes
-    -----
-    The gradient knows nothing of the statistics, so that a step can undo the normalization it counts on:
-    what Ioffe & Szegedy (2015), section 2, and Ioffe (2017) warn of.
+    The gradient knows nothing of the statistics, so that a step can undo the normalization it counts on: what
+    Ioffe & Szegedy (2015), section 2, and Ioffe (2017) warn of.
     """
     x = checked_input("running_norm", x, eps)
     options = {"eps": float(eps), "momentum": checked_momentum("running_norm", momentum)}

@@ -7,12 +7,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .affine import affine
 from .calls import Named, RelativeCache, by_pair, total
 from .checks import checked_input, is_number
 from .core import normalize
-from .statistics import Affine, Array, averager
+from .statistics import Affine, Array, affine, averager
 from .table import NORMS, Norm
+
+TanhCache = tuple[Array, Array, Array, Array]  # x, tanh, gamma, alpha
 
 
 class ResponseCache(NamedTuple):
@@ -48,21 +49,12 @@ def response_backward(dy: Array, cache: ResponseCache) -> tuple[Array, Named]:
     return g, gradients
 
 
-class TanhCache(NamedTuple):
-    """What `tanh_forward` leaves for `tanh_backward`."""
-
-    x: Array
-    tanh: Array
-    gamma: Array
-    alpha: Array
-
-
 def tanh_forward(x: Array, learned: Named, options: Any, running: Any) -> tuple[Array, TanhCache]:
     """Return ``gamma * tanh(alpha * x) + beta``, one alpha per layer, and a cache (Zhu et al. 2025)."""
     gamma, alpha = learned["gamma"], learned["alpha"]
     tanh = x * alpha
     np.tanh(tanh, out=tanh)
-    return affine(tanh, gamma, learned["beta"]), TanhCache(x, tanh, gamma, alpha)
+    return affine(tanh, gamma, learned["beta"]), (x, tanh, gamma, alpha)
 
 
 def tanh_backward(dy: Array, cache: TanhCache) -> tuple[Array, Named]:
@@ -86,27 +78,11 @@ def filter_response_norm(
 ) -> tuple[Array, RelativeCache]:
     """Divide every channel of every sample by its root mean square, then apply a threshold.
 
-    Parameters
-    ----------
-    x, gamma, beta, eps
-        As in `batch_norm`. Without spatial axes every mean has one element, and for a small `eps` y depends
-        on little but the sign of x.
-    tau : ndarray of shape (C,), dtype of x, optional
-        y is nowhere below it; None means no threshold, 0 the ReLU that training starts from.
+    x, gamma, beta, eps, y and errors as in `batch_norm`; tau is an ndarray of shape (C,) and the dtype of x.
+    y is nowhere below it; None means no threshold, 0 the ReLU that training starts from. Without spatial axes
+    every mean has one element, and for a small `eps` y depends on little but the sign of x. The cache is for
+    `relative_backward`; it has no mean and no var.
 
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : RelativeCache
-        For `relative_backward`; it has no mean and no var.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or eps breaks the above.
-
-    Notes
-    -----
     Singh & Krishnan (2020): filter response normalization and its thresholded linear unit.
     """
     x = checked_input("filter_response_norm", x, eps)
@@ -119,26 +95,10 @@ def dynamic_tanh(
 ) -> tuple[Array, RelativeCache]:
     """Return ``gamma * tanh(alpha * x) + beta``: no statistics at all.
 
-    Parameters
-    ----------
-    x, gamma, beta
-        As in `batch_norm`.
-    alpha : float, or ndarray of shape () or (1,) and the dtype of x
-        One for the whole layer; its gradient has the same shape.
+    x, gamma, beta, y and errors as in `batch_norm`; alpha, a float or an ndarray of shape () or (1,) and the
+    dtype of x, is one for the whole layer, and its gradient has the same shape. The cache is for
+    `relative_backward`; it has no mean and no var.
 
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : RelativeCache
-        For `relative_backward`; it has no mean and no var.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or alpha breaks the above.
-
-    Notes
-    -----
     Zhu et al. (2025), as a replacement of layer norm in transformers; there alpha starts at 0.5.
     """
     x = checked_input("dynamic_tanh", x, 0)

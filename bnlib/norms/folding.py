@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from .checks import checked_eps, checked_variance
-from .columns import checked_weight, from_columns, one_each, to_columns
+from .checks import checked_eps, checked_variance, checked_weight, one_each
 from .statistics import Affine, Array, rsqrt
+from .weights import from_columns, to_columns
 
 
 def fold_batch_norm(
@@ -17,20 +17,14 @@ def fold_batch_norm(
 
     Parameters
     ----------
-    weight : ndarray of shape (O, I, *kernel), float32 or float64
-        In PyTorch's layout: O output features, their fan-in behind.
-    bias : ndarray of shape (O,) or None for 0
+    weight, axis
+        As in `spectral_norm`. Fold each part of one that has groups with its part of the vectors.
+    bias, gamma, beta : ndarray of shape (O,) or None, for 0, 1 and 0
     mean, var : ndarray of shape (O,)
         Running statistics, ``var >= 0``. These, bias, gamma and beta may each be float32 or float64, whatever
         weight is: `RunningStats` keeps float64.
-    gamma, beta : ndarray of shape (O,), optional
-        None for 1 and 0.
     eps : float >= 0
         That of the batch norm. Where ``var + eps`` is 0, the layer gives beta.
-    axis : int, default 0
-        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel). If it has
-        groups, (I, O / groups, *kernel), fold each group's part of axis 0 with its part of the vectors, and
-        concatenate the results.
 
     Returns
     -------

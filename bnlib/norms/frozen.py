@@ -6,10 +6,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .affine import affine
 from .calls import NormCache
 from .checks import checked_affine, checked_input, checked_statistics
-from .statistics import Affine, Array, averager, rsqrt
+from .statistics import Affine, Array, affine, averager, rsqrt
 
 
 class FrozenCache(NamedTuple):
@@ -58,33 +57,11 @@ def frozen_batch_norm(
 ) -> tuple[Array, NormCache]:
     """Normalize every channel with given statistics, which the backward pass takes as constants.
 
-    What PyTorch calls frozen batch norm: training goes on, but statistics stay as they are.
+    What PyTorch calls frozen batch norm: training goes on, but statistics stay as they are. As `batch_norm`,
+    except that N may be 0, there is no mask, and mean and var, ndarrays of shape (C,) and ``var >= 0``, are
+    running statistics or any others. They may be float64 beside an x of float32, as `RunningStats` keeps
+    them. With the cache `norm_backward` gives ``dx = dy * gamma / sqrt(var + eps)``.
 
-    Parameters
-    ----------
-    x : ndarray of shape (N, C, *spatial), float32 or float64
-        N may be 0.
-    mean, var : ndarray of shape (C,), float32 or float64
-        Running statistics or any others; ``var >= 0``. They may be float64 beside an x of float32, as
-        `RunningStats` keeps them.
-    gamma, beta : ndarray of shape (C,), dtype of x, optional
-        Scale and shift; None means 1 and 0.
-    eps : float >= 0
-        Added to the variance, in units of x squared.
-
-    Returns
-    -------
-    y : ndarray of the shape and dtype of x
-    cache : NormCache
-        For `norm_backward`: ``dx = dy * gamma / sqrt(var + eps)``.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype, var or eps breaks the above.
-
-    Notes
-    -----
     Ioffe & Szegedy (2015), Algorithm 2, step 11.
 
     Examples
@@ -102,14 +79,9 @@ def frozen_batch_norm(
 def batch_norm_inference(
     x: Array, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
 ) -> Array:
-    """Normalize every channel with given statistics: a fixed affine map.
+    """Return the y of `frozen_batch_norm`, whose parameters and errors it has: a fixed affine map.
 
-    Returns the y of `frozen_batch_norm`, whose parameters and errors it has, and no cache: use
-    `frozen_batch_norm` where a backward pass follows.
-
-    Notes
-    -----
-    Ioffe & Szegedy (2015), Algorithm 2, step 11.
+    It leaves no cache; use `frozen_batch_norm` where a backward pass follows.
     """
     return _frozen("batch_norm_inference", x, mean, var, gamma, beta, eps)[0]
 

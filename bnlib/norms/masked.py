@@ -9,8 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .affine import affine
-from .statistics import Affine, Array, Axes
+from .statistics import Affine, Array, Axes, affine
 
 
 class MaskedCache(NamedTuple):

@@ -2,26 +2,24 @@
 
 All take and return float32 or float64 arrays with the channels on axis 1, ``(N, C, *spatial)`` with any
 number of spatial axes. No argument is changed, and a cache refers to none: all may be changed before the
-backward pass. They raise ValueError with the received value, the rule
-and a likely fix when a shape, a dtype or an option is wrong. Where ``var + eps`` is 0, that is, for a
-constant feature and ``eps=0``, x-hat and the gradients are 0 by convention.
+backward pass. They raise ValueError with the received value, the rule and a likely fix when a shape, a
+dtype or an option is wrong. Where ``var + eps`` is 0, that is, for a constant feature and ``eps=0``, x-hat
+and the gradients are 0 by convention.
 
 They are relatives:
 
 >>> import numpy as np
 >>> x = np.random.default_rng(0).standard_normal((4, 6, 5))
->>> np.allclose(group_norm(x, groups=1)[0], layer_norm(x)[0])
-True
->>> np.allclose(group_norm(x, groups=6)[0], instance_norm(x)[0])
-True
->>> np.allclose(instance_norm(x)[0], layer_norm(x, axis=2)[0])
-True
->>> np.allclose(batch_norm(x)[0], layer_norm(x, axis=(0, 2))[0])
-True
->>> np.allclose(layer_norm(x)[0], rms_norm(x - x.mean((1, 2), keepdims=True))[0])
-True
->>> np.allclose(ghost_batch_norm(x, size=4)[0], batch_norm(x)[0])
-True
+>>> centred = x - x.mean((1, 2), keepdims=True)
+>>> for one, other in (
+...     (group_norm(x, groups=1), layer_norm(x)),
+...     (group_norm(x, groups=6), instance_norm(x)),
+...     (layer_norm(x, axis=2), instance_norm(x)),
+...     (layer_norm(x, axis=(0, 2)), batch_norm(x)),
+...     (rms_norm(centred), layer_norm(x)),
+...     (ghost_batch_norm(x, size=4), batch_norm(x)),
+... ):
+...     assert np.allclose(one[0], other[0])
 """
 
 from __future__ import annotations
@@ -88,30 +86,12 @@ def layer_norm(
 ) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize every sample over its axes from `axis` to the last, or over any set of axes.
 
-    Parameters
-    ----------
-    x, eps, mask
-        As in `batch_norm`.
-    axis : int or tuple of int, default 1
-        An int, which may be negative, means all axes from this one on; axis 0 is the batch and not allowed.
-        A tuple means its axes alone, whatever their order: ``(1,)`` the channels of each position (ConvNeXt),
-        ``(0, 1, 2)`` everything in an x of three axes (ONNX's axis 0).
-    gamma, beta : ndarray, dtype of x, optional
-        Of the shape of x along the axes that `axis` means: ``x.shape[axis:]`` for an int.
+    As `batch_norm`, except that gamma and beta have the shape of x along the axes that `axis` means, mean and
+    var that along the others. An int means all axes from this one on, and ``x.shape[axis:]``; it may be
+    negative, but axis 0 is the batch and raises ValueError. A tuple means its axes alone, whatever their
+    order: ``(1,)`` the channels of each position (ConvNeXt), ``(0, 1, 2)`` everything in an x of three axes
+    (ONNX's axis 0).
 
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : NormCache
-        As in `batch_norm`; mean and var have the shape of x along the other axes.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype, eps or axis breaks the above.
-
-    Notes
-    -----
     Ba, Kiros & Hinton (2016), equation 3; gamma is their gain, beta their bias.
     """
     return _by_features("layer_norm", x, axis, gamma, beta, eps, mask)
@@ -123,25 +103,8 @@ def rms_norm(
 ) -> tuple[Array, NormCache]:  # fmt: skip
     """Divide every sample by the root mean square of its axes from `axis` to the last, or of any set of axes.
 
-    Parameters
-    ----------
-    x, gamma, beta, eps, axis, mask
-        As in `layer_norm`.
-
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : NormCache
-        As in `layer_norm`, except that the mean is 0 and var the mean square.
-
-    Raises
-    ------
-    ValueError
-        As `layer_norm`.
-
-    Notes
-    -----
-    Zhang & Sennrich (2019), equation 4, with eps inside the root. Theirs has no beta.
+    As `layer_norm`, except that the mean is 0 and var the mean square: Zhang & Sennrich (2019), equation 4,
+    with eps inside the root. Theirs has no beta.
     """
     return _by_features("rms_norm", x, axis, gamma, beta, eps, mask, centre=False)
 
@@ -152,27 +115,8 @@ def group_norm(
 ) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize every sample over each of `groups` runs of neighbouring channels and all positions.
 
-    Parameters
-    ----------
-    x, gamma, beta, eps, mask
-        As in `batch_norm`.
-    groups : int
-        Number of groups, which divides C: 1 shares statistics as `layer_norm`, C as `instance_norm` does.
-
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : NormCache
-        As in `batch_norm`, except that mean and var have shape (N, groups).
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or eps is wrong, or groups does not divide C.
-
-    Notes
-    -----
-    Wu & He (2018), equation 7.
+    As `batch_norm`, except that mean and var have shape (N, groups). ValueError also if groups doesn't divide
+    C: 1 shares statistics as `layer_norm`, C as `instance_norm` does. Wu & He (2018), equation 7.
     """
     name = "group_norm"
     x = checked_input(name, x, eps, has_mask=True)
@@ -186,25 +130,8 @@ def instance_norm(
 ) -> tuple[Array, NormCache]:
     """Normalize every channel of every sample over its positions.
 
-    Parameters
-    ----------
-    x, gamma, beta, eps, mask
-        As in `batch_norm`. Without spatial axes every mean has one element, and y is beta.
-
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : NormCache
-        As in `batch_norm`, except that mean and var have shape (N, C).
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or eps is wrong.
-
-    Notes
-    -----
-    Ulyanov, Vedaldi & Lempitsky (2016).
+    As `batch_norm`, except that mean and var have shape (N, C). Without spatial axes every mean has one
+    element, and y is beta. Ulyanov, Vedaldi & Lempitsky (2016).
     """
     x = checked_input("instance_norm", x, eps, has_mask=True)
     return _by_channel("instance_norm", x, "NC", x.shape, "P", gamma, beta, eps, mask)
@@ -215,27 +142,10 @@ def ghost_batch_norm(
 ) -> tuple[Array, NormCache]:
     """Normalize every channel over `size` samples at a time, and all positions.
 
-    Parameters
-    ----------
-    x, gamma, beta, eps
-        As in `batch_norm`.
-    size : int
-        Samples of a ghost batch, which divides N. Samples i, i + N / size, i + 2 N / size and so on are ghost
-        batch i.
+    As `batch_norm`, but without a mask, and mean and var have shape (N / size, C), a row for each ghost
+    batch: samples i, i + N / size, i + 2 N / size and so on are ghost batch i. ValueError also if size
+    doesn't divide N.
 
-    Returns
-    -------
-    y : ndarray of the shape of x
-    cache : NormCache
-        As in `batch_norm`, except that mean and var have shape (N / size, C): a row for each ghost batch.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or eps is wrong, or size does not divide N.
-
-    Notes
-    -----
     Hoffer, Hubara & Soudry (2017). In their code a ghost batch is a run of neighbouring samples instead.
     """
     name = "ghost_batch_norm"

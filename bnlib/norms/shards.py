@@ -20,10 +20,9 @@ from .checks import (
     checked_variance,
     float_array,
 )
-from .columns import scaled, times
 from .frozen import FrozenCache, along, by_channel, frozen
 from .masked import weighted_mean
-from .statistics import Affine, Array, moments
+from .statistics import Affine, Array, moments, scaled, times
 
 
 class ShardedCache(NamedTuple):
@@ -38,31 +37,14 @@ class ShardedCache(NamedTuple):
 def combine_moments(
     means: Sequence[Array] | Array, variances: Sequence[Array] | Array, counts: Sequence[int] | Array
 ) -> tuple[Array, Array, Array]:
-    """Return mean, biased variance and count of several batches taken together.
+    """Return mean, biased variance and count of S batches taken together, 0 where nothing counts.
 
-    Parameters
-    ----------
-    means, variances : S arrays of one shape and dtype, float32 or float64
-        Mean and biased variance of each batch.
-    counts : S integers >= 0, or an array of them of the shape of all means
-        Elements behind each mean. A batch of 0 elements adds nothing, whatever its mean and variance.
+    means and variances are S arrays of one shape and dtype, float32 or float64, which the results have,
+    counts S integers >= 0 or an array of them of the shape of all means: the elements behind each mean. A
+    batch of 0 elements adds nothing, whatever its mean and variance. Anything else raises ValueError.
 
-    Returns
-    -------
-    mean, var : ndarray of the shape and dtype of one mean; 0 where nothing counts
-    count : ndarray of int, of that shape
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype, a variance or a count breaks the above.
-
-    Notes
-    -----
     Chan, Golub & LeVeque (1983), equation 2.1, for any number of batches.
 
-    Examples
-    --------
     >>> import numpy as np
     >>> mean, var, count = combine_moments(np.array([[1.0], [4.0]]), np.array([[0.0], [1.0]]), [1, 2])
     >>> mean.tolist(), var.round(6).tolist(), count.tolist()
@@ -95,26 +77,11 @@ def sharded_batch_norm(
 ) -> tuple[list[Array], ShardedCache]:
     """Normalize every channel over all shards of a batch, as `batch_norm` does over the whole batch.
 
-    Parameters
-    ----------
-    xs : sequence of ndarrays of shape (N, C, *spatial), of one dtype, float32 or float64
-        The shards. N and the positions may differ, and N may be 0, though not for all of them.
-    gamma, beta, eps
-        As in `batch_norm`.
+    xs is a list of ndarrays of shape (N, C, *spatial), of one dtype. N and the positions may differ, and N
+    may be 0, though not for all of them. The cache is for `sharded_backward`; mean, biased var and count, of
+    shape (C,), are those of all shards. The rest is as in `batch_norm`; ValueError also if shards don't fit
+    each other.
 
-    Returns
-    -------
-    ys : list of ndarrays, each of the shape of its shard
-    cache : ShardedCache
-        For `sharded_backward`. Mean, biased var and count are those of all shards, of shape (C,).
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or eps breaks the above, or no shard has a sample.
-
-    Notes
-    -----
     Synchronized batch norm (Peng et al. 2018, section 3.3).
     """
     name = "sharded_batch_norm"
@@ -147,24 +114,10 @@ def sharded_batch_norm(
 def sharded_backward(dys: Sequence[Array], cache: ShardedCache) -> tuple[list[Array], Affine, Affine]:
     """Return the gradients of `sharded_batch_norm`, also of the statistics that its shards share.
 
-    Parameters
-    ----------
-    dys : sequence of ndarrays, each of the shape and dtype of its shard
-    cache : ShardedCache
-        As `sharded_batch_norm` returned it. It stays as it is and can be used again.
+    dys and dxs are lists with an ndarray of the shape and dtype of each shard; dgamma and dbeta, sums over
+    all shards, have shape (C,) or are None for one that wasn't given. The cache stays as it is and can be
+    used again. ValueError if it is of another function, or dys don't match its shards.
 
-    Returns
-    -------
-    dxs : list of ndarrays, each of the shape of its shard
-    dgamma, dbeta : ndarray of shape (C,), or None for one that wasn't given; sums over all shards
-
-    Raises
-    ------
-    ValueError
-        If cache is of another function, or dys don't match its shards.
-
-    Notes
-    -----
     Ioffe & Szegedy (2015), section 3, with the sums over all shards.
     """
     name = "sharded_backward"

@@ -70,18 +70,9 @@ def _first(ndim: int, axes: Axes) -> tuple[slice, ...]:
 
 
 def moments(x: Array, axes: Axes) -> tuple[Array, Array]:
-    """Return mean and biased variance over `axes`, the variance after centring.
+    """Return mean and biased variance over `axes` (ascending), the variance after centring.
 
-    Parameters
-    ----------
-    x : ndarray of float32 or float64
-    axes : tuple of int, ascending
-        The axes whose elements share one mean and one variance.
-
-    Returns
-    -------
-    mean, var : ndarray
-        Shape of `x` without `axes`, dtype of `x`; `var` divides by the number of elements.
+    x is float32 or float64; both results have its dtype and its shape without `axes`.
     """
     centred, mean = centre(x, axes)
     np.square(centred, out=centred)
@@ -95,3 +86,28 @@ def rsqrt(var: Array, eps: float | Array) -> Array:
     if isinstance(eps, np.ndarray) or eps < 1e-37:  # 0 in float32
         return np.divide(1, std, out=np.zeros_like(std), where=std != 0)
     return np.reciprocal(std, out=std)
+
+
+def affine(xhat: Array, gamma: Affine, beta: Affine, out: Array | None = None) -> Array:
+    """Return ``gamma * xhat + beta`` in new memory, or in `out`; None means 1 and 0."""
+    y = np.multiply(xhat, 1 if gamma is None else gamma, out=out)
+    if beta is not None:
+        y += beta
+    return y
+
+
+def scaled(a: Array, axes: Axes) -> tuple[Array, Array]:
+    """Return ``a / 2**k`` and k, so that the largest elements along `axes` can be squared and inverted.
+
+    k is 0 where they can already. Nothing is rounded but what becomes subnormal, so small beside them.
+    """
+    size = np.abs(a).max(axes, keepdims=True)
+    k = np.frexp(size)[1]  # of inf and NaN, whatever the platform says
+    k = np.where(np.isfinite(size) & (abs(k) > np.finfo(a.dtype).maxexp // 4), k, 0)
+    return times(a, -k), k
+
+
+def times(a: Array, k: Array) -> Array:
+    """Return ``a 2**k``."""
+    product: Array = np.ldexp(a, k) if k.any() else a
+    return product

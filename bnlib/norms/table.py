@@ -16,15 +16,13 @@ class Norm(NamedTuple):
     shared : for a choice of axes, what shares a mean and a variance: samples "N", positions "P", channels "C"
         (those of one group, if it has ``groups``)
     centre : whether the mean is subtracted
-    pair : forward and backward of any other norm of activations, in the engine's layout: see `calls`; of one of
-        weights: see `weights`
+    pair : forward and backward of any other norm, in the engine's layout: see `calls`, or `weights`
     learned : names of its learned parameters; those in ``scalars`` a layer has one of, not one a channel
     options : fields of `RunConfig` that are its own: the page shows them only where such a norm is
     running : it keeps running statistics, and is in inference the affine map that batch norm is
     weighted : the variance that it leaves for them is a weighted average's, and isn't made unbiased
     together : so many samples share their statistics where ``norm_batch`` doesn't say; 0: all of a batch
-    weights : it normalizes weights, not activations
-    vector : of weights: it keeps a vector u, warm from step to step
+    weights, vector : it normalizes weights, not activations; it keeps a vector u, warm from step to step
     activates : it brings an activation of its own, and the network's is left out
     start : of weights: the learned gain that leaves given weights as they are
     about, use : a sentence for the page on what it does, and one on when to use it and where that ends

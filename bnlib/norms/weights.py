@@ -4,14 +4,11 @@ A norm is a choice of axes here too: weight norm is the RMS norm of the weights 
 weight standardization their layer norm, both by `core.normalize`. Spectral norm divides the whole matrix
 by its largest singular value.
 
-The public functions take a weight as PyTorch has it: ``(O, I, *kernel)`` of linear layers and convolutions, O
-output features with their fan-in behind, or with ``axis=1`` ``(I, O, *kernel)`` of transposed convolutions.
-Where these have groups, ``(I, O / groups, *kernel)``, each group's part of axis 0 needs a call of its own: on
-that shape, one output feature of each group would count as a single one. Everything is float32 or
-everything float64, results too; weights of any size are brought to one that can be squared, by powers of two;
-arguments are never changed, and may change after the call. The cores in `NORMS` are for the training engine:
-they check nothing, have a leading replica axis and, as `layers.linear`, a column for each output feature.
-Where a divisor is 0 (zeros, or a constant row and ``eps=0``), results and gradients are 0.
+Everything is float32 or everything float64, results too; weights of any size are brought to one that can be
+squared, by powers of two; arguments are never changed, and may change after the call. Where a divisor is 0
+(zeros, or a constant row and ``eps=0``), results and gradients are 0. The pairs in `NORMS` are for the
+training engine: they check nothing, have a leading replica axis and, as `layers.linear`, a column for each
+output feature.
 """
 
 from __future__ import annotations
@@ -21,13 +18,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import checked_eps, is_whole
-from .columns import checked_weight, expected, from_columns, one_each, scaled, times, to_columns
+from .checks import checked_eps, checked_weight, expected, is_whole, one_each
 from .core import Cache, normalize, normalize_backward
-from .statistics import Affine, Array, Shape
+from .statistics import Affine, Array, Shape, scaled, times
 from .table import NORMS, Norm
 
 SpectralCache = tuple[Array, Array, Array, Array]  # weight, u (R, O, 1), v (R, I, 1), sigma (R, 1, 1)
+
+
+def to_columns(weight: Array, axis: int) -> Array:
+    """Return a weight as (1, I, O), the layout of the training engine; axis `axis` has the O features."""
+    return np.moveaxis(weight, axis, 0).reshape(weight.shape[axis], -1).T[None]
+
+
+def from_columns(columns: Array, shape: Shape, axis: int) -> Array:
+    """Return a weight of this shape: the inverse of `to_columns`, in C order."""
+    rows = columns[0].T.reshape(shape[axis], *shape[:axis], *shape[axis + 1 :])
+    return np.ascontiguousarray(np.moveaxis(rows, 0, axis))
 
 
 def _divide(a: Array, b: Array) -> Array:
@@ -70,18 +77,15 @@ def _weight(weight: Array, gain: Affine, u: Affine, options: Any) -> tuple[Array
     return w, u, cache
 
 
-def _weight_backward(dw: Array, cache: Cache) -> tuple[Array, Affine]:
-    dweight, dgain, _ = normalize_backward(dw, cache)
-    return dweight, None if dgain is None else dgain / dw.shape[1] ** 0.5
-
-
 def _standard(weight: Array, gain: Affine, u: Affine, options: Any) -> tuple[Array, Affine, Cache]:
     w, cache = normalize(weight, (1,), gain, None, options.eps)
     return w, u, cache
 
 
-def _standard_backward(dw: Array, cache: Cache) -> tuple[Array, Affine]:
+def _backward(dw: Array, cache: Cache) -> tuple[Array, Affine]:
     dweight, dgain, _ = normalize_backward(dw, cache)
+    if dgain is not None and not cache.centre:  # of weight norm: `_weight` divides the gain
+        dgain /= dw.shape[1] ** 0.5
     return dweight, dgain
 
 
@@ -109,7 +113,9 @@ def spectral_norm(
         Rounds of power iteration. 0, for inference, takes the given `u`, of length 1, as it is.
     seed : int >= 0
     axis : int, default 0
-        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel).
+        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel). If it has
+        groups, (I, O / groups, *kernel), each group's part of axis 0 needs a call of its own: on the whole,
+        one output feature of each group would count as a single one.
 
     Returns
     -------
@@ -138,26 +144,10 @@ def spectral_norm_backward(
 ) -> Array:
     """Return the gradient with respect to weight, from that of w_hat and the arguments of the forward call.
 
-    `u` is thus the one `spectral_norm` was given, not the one it returned: neither that nor sigma
-    determines v, which is computed again, to the same bits.
+    `u` is thus the one `spectral_norm` was given, not the one it returned: neither that nor sigma determines
+    v, which is computed again, to the same bits. Gradients have the shape and dtype of weight; errors are
+    those of `spectral_norm`, and for a dw_hat of another shape or dtype.
 
-    Parameters
-    ----------
-    dw_hat : ndarray of the shape and dtype of weight
-    weight, u, iterations, seed, axis
-        As `spectral_norm` was given them.
-
-    Returns
-    -------
-    dweight : ndarray of the shape of weight
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or an option breaks the above.
-
-    Notes
-    -----
     ``dW = (dW_hat - <dW_hat, W_hat> u v') / sigma``, with u and v held constant as in PyTorch: Miyato et al.
     (2018), equation 12, where they are the singular vectors.
     """
@@ -182,53 +172,20 @@ class WeightCache(NamedTuple):
 def weight_norm(v: Array, g: Affine = None, *, axis: int = 0) -> tuple[Array, WeightCache]:
     """Give the weights of each output feature the length g, whatever that of v: ``w = g v / |v|``.
 
-    Parameters
-    ----------
-    v : ndarray of shape (O, I, *kernel)
-    g : ndarray of shape (O,), dtype of v, optional
-        None takes the lengths of v, from which training starts: w is v up to rounding. The backward
-        pass takes g as independent of v then too.
-    axis : int, default 0
-        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel).
+    v, axis, w and errors are as weight, axis, w_hat and errors of `spectral_norm`; the cache is for
+    `weight_norm_backward`. g is an ndarray of shape (O,) and the dtype of v. None takes the lengths of v,
+    from which training starts: w is v up to rounding. The backward pass takes g as independent of v then too.
 
-    Returns
-    -------
-    w : ndarray of the shape of v
-    cache : WeightCache, for `weight_norm_backward`
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or axis breaks the above.
-
-    Notes
-    -----
     Salimans & Kingma (2016), equation 2. It is the RMS norm of a row times ``g / sqrt(fan-in)``.
     """
     return _apply("weight", "v", v, "g", g, axis)
 
 
 def weight_norm_backward(dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
-    """Return the gradients of `weight_norm`, from that of its w.
+    """Return the gradients of v and g, of their shapes, from that of w and the cache of `weight_norm`.
 
-    Parameters
-    ----------
-    dw : ndarray of the shape and dtype of w
-    cache : WeightCache
-        As `weight_norm` returned it. It stays as it is and can be used again.
-
-    Returns
-    -------
-    dv, dg : ndarray of the shapes of v and g
-
-    Raises
-    ------
-    ValueError
-        If dw doesn't have the shape and dtype of w, or the cache is another's.
-
-    Notes
-    -----
-    Salimans & Kingma (2016), equation 3.
+    The cache stays as it is and can be used again. ValueError if dw doesn't have the shape and dtype of w, or
+    the cache is another's. Salimans & Kingma (2016), equation 3.
     """
     return _undo("weight", dw, cache)
 
@@ -238,29 +195,9 @@ def weight_standardization(
 ) -> tuple[Array, WeightCache]:
     """Give the weights of each output feature mean 0 and variance 1, times its gain if there is one.
 
-    Parameters
-    ----------
-    weight : ndarray of shape (O, I, *kernel)
-    gain : ndarray of shape (O,), dtype of weight, optional
-        None takes 1.
-    eps : float >= 0
-        Added to the biased variance, in units of weight squared. Small weights notice: at variance 1e-3 the
-        default takes 0.5 % off.
-    axis : int, default 0
-        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel).
+    As `weight_norm`, except that a gain of None is 1, and that eps >= 0 is added to the biased variance, in
+    units of weight squared. Small weights notice: at variance 1e-3 the default takes 0.5 % off.
 
-    Returns
-    -------
-    w : ndarray of the shape of weight
-    cache : WeightCache, for `weight_standardization_backward`
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype, eps or axis breaks the above.
-
-    Notes
-    -----
     Qiao et al. (2019). eps is inside the root, as in `batch_norm`, in timm (1e-6) and in BiT (1e-10); the
     authors' code adds 1e-5 to an unbiased standard deviation. Scaled weight standardization (Brock et al.,
     2021) multiplies by ``gain / sqrt(fan-in)``: pass that as the gain.
@@ -269,22 +206,9 @@ def weight_standardization(
 
 
 def weight_standardization_backward(dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
-    """Return the gradients of `weight_standardization`, from that of its w.
+    """Return the gradients of weight and gain, None for a gain that wasn't given.
 
-    Parameters
-    ----------
-    dw : ndarray of the shape and dtype of w
-    cache : WeightCache
-        As `weight_standardization` returned it. It stays as it is and can be used again.
-
-    Returns
-    -------
-    dweight, dgain : ndarray of the shapes of weight and gain; dgain is None if there was none
-
-    Raises
-    ------
-    ValueError
-        If dw doesn't have the shape and dtype of w, or the cache is another's.
+    As `weight_norm_backward`, from dw and the cache of `weight_standardization`.
     """
     return _undo("standard", dw, cache)
 
@@ -368,7 +292,7 @@ NORMS |= {
     ),
     "weight": Norm(
         weight_norm, "weight norm", "the weights of each output feature, uncentred",
-        pair=(_weight, _weight_backward), learned=("gain",), options=(), weights=True, start=_length,
+        pair=(_weight, _backward), learned=("gain",), options=(), weights=True, start=_length,
         centre=False,
         about="The weights of each output feature are divided by their length and multiplied by a learned "
         "gain. Activations are not normalized.",
@@ -377,7 +301,7 @@ NORMS |= {
     ),
     "standard": Norm(
         weight_standardization, "weight standardization", "the weights of each output feature",
-        pair=(_standard, _standard_backward), learned=("gain",),
+        pair=(_standard, _backward), learned=("gain",),
         weights=True, start=_deviation,
         about="The weights of each output feature have their mean subtracted and are divided by their "
         "standard deviation; a learned gain follows.",

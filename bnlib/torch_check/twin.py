@@ -124,7 +124,7 @@ class Twin:
                     seen.append((z, state))
                 z, x = (self.torch.stack(part, 1) for part in zip(*seen, strict=True))
             elif config.kind.convolves:
-                stride = 2 if number == -(-config.depth // 3) else 1  # rows of ours: row, column, channel
+                stride = x.shape[2] // config.shapes[number][0]  # rows of ours: row, column, channel
                 kernel = weight.unflatten(1, (3, 3, -1)).permute(0, 3, 1, 2)
                 z, x = self._unit(F.conv2d(x, kernel, linear.bias, stride, 1), number)
                 z = z.permute(0, 2, 3, 1)

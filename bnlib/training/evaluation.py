@@ -29,10 +29,8 @@ def precise(run: Run) -> Run:
         return run
     x, size = config.data().x_train, config.statistics_of or config.batch_size
     if norm.weighted or config.frozen:  # with one batch of all samples, each layer gets what it will get
-        config, size = (
-            replace(config, norm="batch", norm_batch=0, batch_order="shuffled", frozen=False),
-            len(x),
-        )
+        config = replace(config, norm="batch", norm_batch=0, batch_order="shuffled", frozen=False)
+        size = len(x)
     x = x[: len(x) // size * size]
     _, trace, _ = forward(config, run.layers, x, norm_batch=size)
     moments = []

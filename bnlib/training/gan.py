@@ -230,7 +230,7 @@ class Players(Learner):
         super().update(step)
 
     def answer(self, step: int, limit: float, frame: Frame) -> Array | None:
-        """Make the generator's update; whose loss (R,) was divergent in it takes the whole step back."""
+        """Make the generator's update; if its loss diverges, take all back and return whose it was (R,)."""
         loss = self.fool(self.z)
         if not np.maximum.reduce(loss) < limit:
             for array, old in zip(self._changing, self._before, strict=True):

@@ -100,5 +100,8 @@ class Learner:
         flat -= change
 
     def answer(self, step: int, limit: float, frame: Frame) -> Array | None:
-        """Make what follows the update; whose loss (R,) was divergent in it takes the whole step back."""
+        """Do what follows the update, if anything.
+
+        If a loss is divergent there, take the whole step back and return whose it was, (R,).
+        """
         return None

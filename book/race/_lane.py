@@ -258,20 +258,20 @@ class Lane:
 
     @property
     def of_batch(self) -> bool:
-        """Whether statistics are taken over the samples of a batch."""
+        """Whether statistics are taken over the samples of a batch, and aren't frozen."""
         norm = self.now.on_activations
-        return bool(norm and "N" in norm.shared)
+        return bool(norm and "N" in norm.shared and not self.now.frozen)
 
 
 def shared(config: RunConfig) -> tuple[int, ...]:
     """By layer, how many numbers share a mean (or a mean square) in a batch of ``config``.
 
     N for a dense layer with batch norm, N·H·W for a convolution; a recurrent network has statistics of its
-    own at each of its steps. Empty for norms that look at no batch and no features.
+    own at each of its steps. Empty for norms that look at no batch and no features, and for frozen ones.
     """
     norm = config.on_activations
     kinds = "P" if config.norm == "frn" else norm.shared if norm else ""
-    if not kinds:
+    if not kinds or config.frozen:
         return ()
     samples = (config.statistics_of or config.batch_size) if "N" in kinds else 1
     found = []

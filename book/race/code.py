@@ -21,6 +21,16 @@ _UPDATES = {
 }
 
 
+# What a step does with its batch, of a classifier and of two networks that play.
+_TURNS = (
+    (Passage("A batch: forward, loss, backward", train.Classifier.look),),
+    (
+        Passage("The discriminator's turn, on both halves", gan.Players.judge),
+        Passage("The generator's turn", gan.Players.fool),
+    ),
+)
+
+
 # What connects the layers of networks that are not dense.
 _CONNECTIONS = (
     ("cnn", "A convolution: the linear map of unfolded patches", conv.conv),
@@ -45,9 +55,8 @@ def lab_code(values: Values) -> list[Passage]:
     axes = [norm for norm in used if norm.shared]
     passages = [
         *(PLAIN_NORM if axes else ()),
-        Passage(
-            "A step of training: batch, forward, loss, backward, update", gan.play if plays else train._learn
-        ),
+        Passage("A step of training: batch, forward, loss, backward, update", train._learn),
+        *_TURNS[plays],
         Passage(f"The update: {'; '.join(updates)}", optimizer.gradient_to_update),
         Passage(r"Forward, layer by layer: $z = x W + b$, norm, activation", network.forward),
         Passage("Backward, the same layers in reverse", network.backward),

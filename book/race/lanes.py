@@ -311,8 +311,8 @@ def instead(values: Values) -> list[str]:
                 "The batch order has no effect while the whole batch shares μ and σ: "
                 f"“{plain('batch_order', wanted['batch_order'])}” needs a norm batch."
             )
-        for (step, _, value), (_, _, taken) in zip(wanted["edits"], used["edits"], strict=True):
-            if taken != value:
+        for (step, name, value), (_, _, taken) in zip(wanted["edits"], used["edits"], strict=True):
+            if taken != value and name == "batch_size":
                 what = f"From step {step} on batches of {taken} are used, not of {value}"
                 found.append(f"{what}: a batch holds whole norm batches and no more samples than there are.")
     return list(dict.fromkeys(found))

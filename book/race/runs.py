@@ -44,8 +44,9 @@ def possible(values: Values) -> list[dict[str, Any]]:
     Networks that look at images have digits, and those that draw have the ring; a lane's own network gives
     way to what all lanes share. There are no more samples than the data set has. A norm of groups has the
     most that divide all layers' channels and are no more than asked for. A norm batch is the largest part of
-    the batch that is no larger than asked for; without it there is no order to speak of. A batch size that
-    is changed in mid-run holds whole norm batches of every lane, since what came before the change must stay.
+    the batch that is no larger than asked for; without it there is no order to speak of. Where norm batches
+    don't fill a smaller last batch, it straddles epochs. Only running statistics can be frozen. A batch size
+    that is changed in mid-run holds whole norm batches of every lane, since what came before must stay.
     """
     lanes = asked(values)
     dataset: str = NEEDS.get(values["network"]) or values["dataset"]
@@ -74,6 +75,13 @@ def possible(values: Values) -> list[dict[str, Any]]:
         fields["norm_batch"] = _part(fields["batch_size"], wanted) if own else 0
         if not fields["norm_batch"]:
             fields["batch_order"] = "shuffled"
+        if fields["last_batch"] == "keep" and most % (fields["norm_batch"] or 1):
+            fields["last_batch"] = "straddle"
+        if fields["norm"] not in CONCERNS["frozen"]:
+            fields["frozen"] = False
+            fields["edits"] = tuple(
+                (step, name, value if name != "frozen" else False) for step, name, value in fields["edits"]
+            )
         if fields["dataset"] in PLANE:
             fields["inputs"] = "raw"  # they are centred, and the square that is drawn is theirs
     following = [fields for fields in lanes if any(name == "batch_size" for _, name, _ in fields["edits"])]

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from bnlib import NORMS
-from bnlib.data import PLANE, TRAIN_SIZES
+from bnlib.data import LAST_BATCHES, PLANE, TRAIN_SIZES
 from bnlib.networks.config import EDITABLE
 from bnlib.networks.kinds import NETWORKS
 from bnlib.norms.weights import WEIGHT_NORMS
-from book.controls import EPS_STOPS, Control, even_stops, log_stops
+from book.controls import EPS_STOPS, Codec, Control, even_stops, log_stops
 
 Pairs = tuple[tuple[str, Any], ...]  # (setting, value), ...
 Lane = tuple[str, Pairs]  # norm, and what else differs
@@ -30,6 +30,20 @@ _SCALES = (0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0, 1.2, 1.5, 2.0
 _GROUPS = (1, 2, 4, 8, 16, 32, 64)
 _MOMENTA = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)
 
+_FLAGS: dict[Any, bool] = {"false": False, "true": True}
+_NO_YES: Any = (False, True)
+
+
+def _flag(raw: Any) -> bool:
+    if isinstance(raw, bool):
+        return raw
+    if not isinstance(raw, str) or raw not in _FLAGS:
+        raise ValueError(f"is not one of {', '.join(_FLAGS)}")
+    return _FLAGS[raw]
+
+
+FLAG = Codec(_flag, lambda value: str(value).lower())
+
 # What the runs depend on. Everything here may stand in an address, in a lane or in a ghost.
 RUN_CONTROLS = (
     Control(
@@ -45,7 +59,7 @@ RUN_CONTROLS = (
     ),
     Control(
         "network", "choice", "mlp", "network", choices=tuple(NETWORKS), group="network",
-        names=("dense", "convolutional", "recurrent", "GAN"),
+        names=tuple(kind.label for kind in NETWORKS.values()),
         about="Dense layers; 3 × 3 convolutions; a recurrent network that reads an image row by row; or a "
         "GAN, in which a generator draws points like those of eight Gaussians on a ring. The norm of a GAN "
         "is in the discriminator only.",
@@ -127,6 +141,13 @@ RUN_CONTROLS = (
         "lag behind, near 0 they are noisy. PyTorch’s momentum weighs the new value: it is 1 minus this.",
     ),
     Control(
+        "frozen", "choice", False, "running μ and σ", choices=_NO_YES, codec=FLAG, group="norm",
+        names=("follow the batches", "frozen, and used"),
+        about="Frozen, running mean and variance stay as they are, and training normalizes with them; γ "
+        "and β are learned on. As a change in mid-run this is what fine-tuning often does. In PyTorch: "
+        "eval() of the norms alone.",
+    ),
+    Control(
         "groups", "whole", 8, "groups", "of channels that share μ and σ", 1, 64, _GROUPS, group="norm",
         about="Number of groups that group norm divides a layer’s channels into. One group is layer norm; "
         "one for each channel is instance norm. In PyTorch: num_groups.",
@@ -175,10 +196,11 @@ RUN_CONTROLS = (
         "tells classes apart.",
     ),
     Control(
-        "last_batch", "choice", "straddle", "last batch", choices=("straddle", "drop"),
-        names=("goes on into the next epoch", "left out"), group="more",
+        "last_batch", "choice", "straddle", "last batch", choices=LAST_BATCHES,
+        names=("goes on into the next epoch", "left out", "smaller"), group="more",
         about="What happens where the training samples don’t divide into batches: the last batch of an epoch "
-        "goes on with samples of the next, or it is left out. In PyTorch: drop_last.",
+        "goes on with samples of the next, is left out, or is smaller. Of one sample, batch norm gives β. In "
+        "PyTorch: drop_last.",
     ),
     Control(
         "norm_noise", "number", 0.0, "injected noise", "behind each norm", 0, 10,
@@ -191,6 +213,12 @@ RUN_CONTROLS = (
         (0.0, *log_stops(-6, 0, 6)), group="more",
         about="Pulls every weight towards 0 at each step. In front of batch norm, where the weights’ size "
         "makes no difference, it raises the effective learning rate instead. In PyTorch: weight_decay.",
+    ),
+    Control(
+        "decay_affine", "choice", False, "decay of γ and β", choices=_NO_YES, codec=FLAG, group="more",
+        names=("none", "as of weights"),
+        about="Whether weight decay pulls γ and β towards 0, too. It does in PyTorch’s optimizers unless "
+        "they get parameter groups; most recipes leave γ and β out.",
     ),
     Control(
         "cosine_steps", "whole", 0, "cosine over", "steps; 0: none", 0, 10_000, _COSINES,
@@ -236,10 +264,9 @@ def _concerns(name: str) -> list[str]:
         return ["none", *(norm for norm, row in NORMS.items() if not row.weights)]
     if name == "placement":
         return [norm for norm, row in NORMS.items() if not row.weights and not row.activates]
-    if name == "momentum":
+    if name in ("momentum", "frozen"):
         return [norm for norm, row in NORMS.items() if row.running]
-    if name == "batch_order":
-        name = "norm_batch"
+    name = {"batch_order": "norm_batch", "decay_affine": "gamma"}.get(name, name)
     return [norm for norm, row in NORMS.items() if name in (*row.options, *row.learned)]
 
 

@@ -1,7 +1,6 @@
 """What several test files need: central differences, runs compared, one replica, PyTorch's optimizer."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -56,17 +55,6 @@ def same_run(one: Run, other: Run) -> bool:
         and left.keys() == right.keys()
         and all(np.array_equal(left[name], right[name], equal_nan=True) for name in left)
     )
-
-
-def only(run: Run, replica: int) -> Run:
-    """One replica of a run, as a run of its own."""
-    row = slice(replica, replica + 1)
-    config = replace(run.config, seed=run.config.seed + replica, replicas=1)
-    running = replace(run.running, mean=run.running.mean[row], var=run.running.var[row])
-    frames = tuple({k: v if k == "step" else v[row] for k, v in block.items()} for block in run.frames)
-    state = tuple(array[row] for array in run.optimizer_state)
-    own = {name: getattr(run, name)[row] for name in ("flat", "power", "diverged_at")}
-    return replace(run, config=config, optimizer_state=state, running=running, frames=frames, **own)
 
 
 def torch_optimizer(named: dict[str, torch.Tensor], config: RunConfig) -> torch.optim.Optimizer:

@@ -3,18 +3,24 @@
 import decimal
 import fractions
 import pickle
+import shutil
+import subprocess
+import sys
 from dataclasses import FrozenInstanceError, fields, replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import bnlib
 from bnlib import NORMS, RunConfig
 from bnlib.data import DATASETS, load
 from bnlib.networks.config import EDITABLE, FIELDS, LAST_STEP, TRAIN_SIZES, check_field, conflicts
 from bnlib.networks.layers import ACTIVATIONS
 
+HERE = Path(bnlib.__file__).parent
 NUMBERS = {name: rule.metadata for name, rule in FIELDS.items() if "low" in rule.metadata}
 CHOICES = {name: rule.metadata["choices"] for name, rule in FIELDS.items() if "choices" in rule.metadata}
 
@@ -135,6 +141,38 @@ def test_unknown_fields():
 def test_a_configuration_is_frozen():
     with pytest.raises(FrozenInstanceError):
         RunConfig().lr = 1.0
+
+
+FIFTH = """
+NETWORKS["flat"] = NETWORKS["cnn"]._replace(
+    label="all at full size", shapes=lambda depth, width: ((*DIGIT[:2], width),) * depth
+)
+"""
+TRAINED = """
+import numpy as np
+from bnlib import RunConfig, advance, start
+from bnlib.jobs.forecast import forecast
+from bnlib.jobs.work import maps
+from bnlib.torch_check.check import check
+config = RunConfig(network="flat", width=4, depth=2, batch_size=8, record_every=1)
+run = advance(start(config), 3)
+assert np.isfinite(run.history["train_loss"]).all() and forecast(config).seconds > 0
+assert [one.positions for one in maps(config)] == [64, 64, 1]
+assert run.parameters["weight1"].shape == (1, 36, 4)
+assert check(config, 2)["agrees"]
+try:
+    RunConfig(network="flat", dataset="moons")
+except ValueError as error:
+    print(error)
+"""
+
+
+def test_a_fifth_network_is_one_row(tmp_path):
+    shutil.copytree(HERE, tmp_path / "bnlib", ignore=shutil.ignore_patterns("__pycache__"))
+    with (tmp_path / "bnlib" / "networks" / "kinds.py").open("a", encoding="utf-8") as table:
+        table.write(FIFTH)
+    done = subprocess.run([sys.executable, "-c", TRAINED], cwd=tmp_path, capture_output=True, text=True)
+    assert done.stdout == "RunConfig: network='flat' needs images; choose dataset='digits'\n", done.stderr
 
 
 def test_every_field_is_documented():

@@ -56,13 +56,15 @@ NO_MATTER = {
     "data_noise": 0.2, "inputs": "standardized", "label_noise": 0.1, "r_max": 2.0, "d_max": 1.0,
     "alpha": 0.25, "lr": 0.5, "cosine_steps": 100, "weight_decay": 0.1, "init": "normal", "init_scale": 0.5,
     "eps": 0.1, "gamma": 0.5, "beta": 0.5, "momentum": 0.5, "seed": 7, "record_every": 2,
-    "validate_every": 7, "edits": ((5, "lr", 0.1), (9, "batch_size", 4)),
+    "validate_every": 7, "edits": ((5, "lr", 0.1), (9, "batch_size", 4)), "decay_affine": True,
+    "last_batch": "drop",
 }  # fmt: skip
-NOT_OF_THE_LAB = {"residual", "skip_init", "rest_lr", "learn_affine", "dtype"}
+NOT_OF_THE_LAB = {"residual", "skip_init", "rest_lr", "learn_affine", "dtype", "gradient_penalty"}
+OF_BATCH_NORM = {"frozen"}  # which BASE hasn't
 
 
 def test_each_field_matters_or_does_not():
-    assert set(OTHERWISE) | set(NO_MATTER) | NOT_OF_THE_LAB == {*FIELDS, "edits"}
+    assert set(OTHERWISE) | set(NO_MATTER) | NOT_OF_THE_LAB | OF_BATCH_NORM == {*FIELDS, "edits"}
 
 
 @pytest.mark.parametrize("name", OTHERWISE)

@@ -29,8 +29,7 @@ def next_batch(run: Run) -> tuple[Array, Array]:
     """Return what the run's next step will be made from: x (R, N, features), labels (R, N)."""
     config = run.config.at(run.step)
     seeds = tuple(range(config.seed, config.seed + config.replicas))
-    order = (config.batch_order, config.norm_batch)
-    return next(batches(config.data(), seeds, run.samples, config.batch_size, 1, *order))
+    return next(batches(config.data(), seeds, run.samples, config.batch_size, 1, *config.arrangement))
 
 
 def back(

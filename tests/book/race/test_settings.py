@@ -41,7 +41,7 @@ GHOST = NORMS["ghost"].together
 GIVING_WAY = {
     "label_noise",
     *("dataset", "inputs", "train_samples", "network", "weight_norm", "groups", "norm_noise"),
-    *("batch_size", "norm_batch", "batch_order"),
+    *("batch_size", "norm_batch", "batch_order", "last_batch", "frozen"),
 }
 NEEDED = {"dataset": ("digits", "ring"), "network": ("mlp", "gan")}  # what other settings make of them
 
@@ -61,7 +61,7 @@ def test_what_isnt_of_the_run_is_of_the_page():
 def test_a_control_offers_only_what_a_run_takes(control):
     rule = FIELDS[control.name].metadata
     if control.kind == "choice":
-        assert set(control.choices) <= set(rule["choices"])
+        assert set(control.choices) <= set(rule.get("choices", (False, True)))
         return
     ends = rule["low"], control.low, min(control.stops), max(control.stops), control.high, rule["high"]
     assert list(ends) == sorted(ends)
@@ -98,6 +98,10 @@ def test_whatever_was_read_is_a_race(raw):
                     assert used in (wanted[name], FIELDS[name].default) or used < wanted[name]
             asked = [edit for edit in values["edits"] if edit[1] not in dict(differs)]
             assert [edit[:2] for edit in config.edits] == [edit[:2] for edit in asked]
+            possible = norm in CONCERNS["frozen"]
+            asked = [
+                (step, name, value if possible or name != "frozen" else False) for step, name, value in asked
+            ]
             others = [edit for edit in asked if edit[1] != "batch_size"]
             assert [edit for edit in config.edits if edit[1] != "batch_size"] == others
         for name in SHARED:
@@ -117,7 +121,7 @@ NUMBERS = (
 def longest(control):
     """The value that takes most characters."""
     if control.kind == "choice":
-        return max(control.choices, key=len)
+        return max(control.choices, key=lambda choice: len(str(choice)))
     if control.kind == "whole":
         return int(control.high)
     return max((x for x in NUMBERS if control.low <= x <= control.high), key=lambda x: len(repr(x)))
@@ -175,6 +179,8 @@ def test_what_a_setting_concerns_is_read_from_the_table():
         "gamma": activations,
         "beta": activations,
         "momentum": running,
+        "frozen": running,
+        "decay_affine": activations,
         "groups": {"group"},
         "iterations": {"spectral"},
         "r_max": {"renorm"},
@@ -193,6 +199,8 @@ OF_NORMS = {
     "gamma": (1.0, 2.0),
     "beta": (0.0, 0.5),
     "momentum": (0.9, 0.5),
+    "frozen": (False, True),
+    "decay_affine": (False, True),
     "groups": (4, 2),
     "iterations": (1, 3),
     "r_max": (3.0, 1.0),
@@ -206,7 +214,7 @@ OF_NORMS = {
 @pytest.mark.parametrize("norm", LAYER_NORMS)
 def test_a_setting_concerns_the_norms_that_it_changes_the_runs_of(norm):
     assert set(OF_NORMS) == set(CONCERNS)
-    fine = {"depth": 2, "width": 16, "batch_size": 16, "replicas": 1, "norm_batch": 4, "init_scale": 1}
+    fine = {"depth": 2, "width": 16, "batch_size": 16, "replicas": 1, "norm_batch": 4, "weight_decay": 0.01}
     if norm in ("instance", "frn"):  # they need an image
         fine["network"] = "cnn"
     for name, values in OF_NORMS.items():
