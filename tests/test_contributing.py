@@ -57,7 +57,7 @@ def test_a_pair_and_a_row_are_a_norm_in_the_library_and_in_the_lab(house: Path) 
         "problems": [],
         "names": ["no norm", "L1 layer norm (ε 0.1)"],
         "offered": ["L1 layer norm"],
-        "concerns": ["placement", "eps", "gamma", "beta", "weight_norm"],
+        "concerns": ["placement", "eps", "gamma", "beta", "weight_norm", "decay_affine"],
         "eps": 0.1,
     }
 

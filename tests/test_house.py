@@ -300,7 +300,7 @@ def test_app_stays_small():
 # Folders of bnlib that have a budget together: the library, to be read beside the papers; jobs and the check
 # against PyTorch; the evidence; its declarations; what single chapters have measured; what is in no folder.
 MOST_LINES = {
-    "norms networks training": 4200,
+    "norms networks training": 5400,
     "jobs torch_check": 1950,
     "experiments": 2250,
     "experiments/claims": 3600,

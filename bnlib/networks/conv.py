@@ -152,27 +152,12 @@ def convolve(
 ) -> tuple[Array, ConvCache]:
     """Convolve images as torch.nn.functional.conv2d does: `conv` of one network, checked.
 
-    Parameters
-    ----------
-    x : ndarray of shape (N, C, H, W), float32 or float64
-    weight : ndarray of shape (O, C, k, k), dtype of x
-    bias : ndarray of shape (O,), dtype of x, optional
-        None for 0.
-    stride : int >= 1, in pixels
-    padding : int >= 0
-        So many pixels of 0 around each image.
+    x is an ndarray of shape (N, C, H, W), float32 or float64; weight (O, C, k, k) and bias (O,), or None for
+    0, have its dtype. stride >= 1 is in pixels, padding >= 0 so many pixels of 0 around each image. y has the
+    shape (N, O, H', W') with ``H' = (H + 2 padding - k) // stride + 1``, and W' likewise. The cache, for
+    `convolve_backward`, holds copies: the arguments may change after the call.
 
-    Returns
-    -------
-    y : ndarray of shape (N, O, H', W')
-        ``H' = (H + 2 padding - k) // stride + 1``, and W' likewise.
-    cache : ConvCache, for `convolve_backward`
-        It holds copies: the arguments may change after the call.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype, stride or padding breaks the above, or an image is smaller than the kernel.
+    Anything else raises ValueError, as does an image that is smaller than the kernel.
     """
     name, x = "convolve", float_array("convolve", "x", x)
     if x.ndim != 4 or x.size == 0:

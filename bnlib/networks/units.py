@@ -71,9 +71,10 @@ def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tu
         return y.reshape(x.shape), cache
     how = in_training(config.norm, x.shape, config.groups, norm_batch)
     if how.shape == x.shape:
-        return normalize(x, how.reduced, layer.gamma, layer.beta, config.eps, norm.centre)
+        return normalize(x, how.reduced, layer.gamma, layer.beta, config.eps, norm.centre, guarded=False)
     gamma, beta = (a if a is None else a.reshape(len(x), *how.affine[1:]) for a in (layer.gamma, layer.beta))
-    y, cache = normalize(x.reshape(how.shape), how.reduced, gamma, beta, config.eps, norm.centre)
+    seen = x.reshape(how.shape)
+    y, cache = normalize(seen, how.reduced, gamma, beta, config.eps, norm.centre, guarded=False)
     return y.reshape(x.shape), cache
 
 

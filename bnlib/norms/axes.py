@@ -25,12 +25,11 @@ class Layout(NamedTuple):
 
 @lru_cache(maxsize=1024)
 def layout(letters: str, shape: Shape, shared: str) -> Layout:
-    """Return the layout of an array whose axes have these letters.
+    """Return the layout of an array whose axes have these letters, a length in `shape` for each.
 
-    letters : one for each axis: samples "N", positions "P", channels "C"; a lowercase letter for a part of
-        such an axis that is never averaged over, as the number of groups is "c"; "R" for replicas
-    shape : what the array is brought to, a length for each letter
-    shared : the letters of what shares a mean and a variance
+    Samples "N", positions "P", channels "C"; a lowercase letter for a part of such an axis that is never
+    averaged over, as the number of groups is "c"; "R" for replicas. `shared` has the letters of what shares a
+    mean and a variance.
 
     >>> layout("NcCP", (2, 3, 4, 5), "PC")  # group norm: three groups of four channels
     Layout(shape=(2, 3, 4, 5), reduced=(2, 3), affine=(1, 3, 4, 1))
@@ -42,13 +41,11 @@ def layout(letters: str, shape: Shape, shared: str) -> Layout:
 
 @lru_cache(maxsize=512)
 def in_training(norm: str, shape: Shape, groups: int, norm_batch: int) -> Layout:
-    """Return how a norm that is a choice of axes sees activations in training.
+    """Return how a norm that is a choice of axes, a name of `NORMS`, sees activations in training.
 
-    norm : a name of `NORMS`
-    shape : (R, N, *positions, C): replicas, samples, positions, channels
-    groups : of group norm
-    norm_batch : so many samples share their statistics: samples 0, N / norm_batch, 2 N / norm_batch, ... the
-        first ones; 0: all of a batch
+    Their shape is (R, N, *positions, C): replicas, samples, positions, channels. `groups` is of group norm.
+    So many samples as `norm_batch` says share their statistics: samples 0, N / norm_batch, 2 N / norm_batch,
+    ... the first ones; 0: all of a batch.
     """
     row, (replicas, samples, *_, channels) = NORMS[norm], shape
     positions = prod(shape[2:-1])

@@ -57,7 +57,6 @@ class NormCache(NamedTuple):
     count: int | Array  # type: ignore[assignment]  # hides the method of tuples
     core: Any
     undo: Callable[[Array, Any], tuple[Array, Affine, Affine]]  # the backward pass of `core`
-    split: Shape  # the shape of x inside `core`
     shape: Shape  # of x
     affine_shape: Shape
     dtype: np.dtype[Any]
@@ -87,37 +86,38 @@ def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Affine, Affine]:
     Ioffe & Szegedy (2015), section 3; `core.normalize_backward` has the formula.
     """
     dy = checked_gradient("norm_backward", dy, checked_cache("norm_backward", cache, NormCache))
-    dx, dgamma, dbeta = cache.undo(dy.reshape(cache.split), cache.core)
+    dx, dgamma, dbeta = cache.undo(dy.reshape(cache.core.xhat.shape), cache.core)
     dgamma, dbeta = (None if d is None else d.reshape(cache.affine_shape) for d in (dgamma, dbeta))
     return dx.reshape(cache.shape), dgamma, dbeta
 
 
 def by_axes(
-    name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine,
-    affine: Shape, eps: float, mask: Array | None, centre: bool = True,
+    name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine, eps: float,
+    mask: Array | None = None, affine: Shape | None = None, centre: bool = True,
 ) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize x by a choice of axes, as the public function `name`.
 
-    `affine` is the shape that gamma and beta must have; letters, shape and shared are those of `axes.layout`.
+    letters, shape, shared : those of `axes.layout`; axes without a letter are positions
+    affine : the shape that gamma and beta must have; None: one number for each channel
     """
-    how = layout(letters, shape, shared)
+    how = layout(letters.ljust(len(shape), "P"), shape, shared)
+    affine = x.shape[1:2] if affine is None else affine
     given = checked_affine(name, x, affine, gamma, beta)
     gamma, beta = (None if array is None else array.reshape(how.affine) for array in given)
+    options = how.reduced, gamma, beta, float(eps), centre
     keep = checked_mask(name, x, mask)
     kept = tuple(n for axis, n in enumerate(how.shape) if axis not in how.reduced)
     core: Any
-    undo: Callable[[Array, Any], tuple[Array, Affine, Affine]]
-    count: int | Array
+    undo: Any = normalize_backward
+    count: Any = x.size // prod(kept)
     if keep is None:
         with np.errstate(over="ignore", invalid="ignore"):  # `normalize` repeats what overflows, scaled
-            y, core = normalize(x.reshape(how.shape), how.reduced, gamma, beta, float(eps), centre)
-        undo, count = normalize_backward, x.size // prod(kept)
+            y, core = normalize(x.reshape(how.shape), *options)
     else:
-        arrays = x.reshape(how.shape), keep.reshape(how.shape)
-        y, core = normalize_masked(*arrays, how.reduced, gamma, beta, float(eps), centre)
+        y, core = normalize_masked(x.reshape(how.shape), keep.reshape(how.shape), *options)
         undo, count = normalize_masked_backward, core.counts.reshape(kept)
     statistics = core.mean.reshape(kept), core.var.reshape(kept), count
-    return y.reshape(x.shape), NormCache(*statistics, core, undo, how.shape, x.shape, affine, x.dtype)
+    return y.reshape(x.shape), NormCache(*statistics, core, undo, x.shape, affine, x.dtype)
 
 
 class RelativeCache(NamedTuple):
@@ -165,7 +165,7 @@ def checked_cache(name: str, cache: Any, kind: type[Kind]) -> Kind:
 def checked_gradient(name: str, dy: Array, x: Any) -> Array:
     """Return dy as an array of the shape and dtype that x had, which a cache knows."""
     fix = "pass the gradient of y together with the cache of the same call"
-    return expected(name, "dy", dy, x.shape, x.dtype, fix, rule="x had")
+    return expected(name, "dy", dy, x.shape, x.dtype, fix, ("x had", "x had"))
 
 
 NEUTRAL = {"gamma": 1.0, "beta": 0.0, "tau": -inf}  # what None means
@@ -183,7 +183,7 @@ def by_pair(
         else:
             array = plain_array(name, label, array)
             shape = x.shape[1:2] if label != "alpha" else (1,) if array.shape == (1,) else ()
-            array = checked(name, label, array, x, shape)
+            array = checked(name, label, array, x, shape, x.dtype)
             given[label] = shape
         full[label] = array.reshape(1, 1, 1, -1)
     statistics = None

@@ -150,42 +150,47 @@ def checked_divisor(name: str, label: str, value: int, length: int, what: str) -
     return int(value)
 
 
-def checked(name: str, label: str, array: Array, x: Array, shape: Shape) -> Array:
-    """Return an argument of this shape and the dtype of x: a copy, since caches keep it."""
-    array = shaped(name, label, plain_array(name, label, array), x, shape)
-    if array.dtype != x.dtype:
-        fix = cast(label, x.dtype)
-        raise ValueError(f"{name}: {label} has dtype {array.dtype}, but x has {x.dtype}; try {fix}")
-    return array.copy()
+def expected(
+    name: str, label: str, value: Any, shape: Shape, dtype: Any, fix: str,
+    rules: tuple[str, str] = ("must have shape", "must have"),
+) -> Array:  # fmt: skip
+    """Return `value` as an ndarray of this shape and dtype (None: float32 or float64).
+
+    Messages have `fix` for another shape; before the right shape and before the right dtype stand `rules`.
+    """
+    array = plain_array(name, label, value)
+    if array.shape != shape:
+        received = "is None" if value is None else f"has shape {array.shape}"
+        raise ValueError(f"{name}: {label} {received}, but {rules[0]} {shape}; {fix}")
+    if dtype is None or array.dtype.kind == "c":
+        return float_array(name, label, array)
+    if array.dtype != dtype:
+        fix = f"try {cast(label, dtype)}"
+        raise ValueError(f"{name}: {label} has dtype {array.dtype}, but {rules[1]} {dtype}; {fix}")
+    return array
+
+
+def checked(name: str, label: str, value: Any, x: Array, shape: Shape, dtype: Any) -> Array:
+    """Return an argument that belongs to x, of this shape and dtype: a copy, since caches keep it."""
+    array, fix = plain_array(name, label, value), "pass an array of that shape"
+    if array.size == prod(shape):
+        fix = f"try np.reshape({label}, {shape})"
+    elif array.size == 1 and array.dtype.kind in "biuf":
+        fix = f"try np.full({shape}, {label}, np.{x.dtype})"
+    rules = f"x of shape {x.shape} needs", "x has"
+    return expected(name, label, value, shape, dtype, fix, rules).copy()
 
 
 def checked_affine(name: str, x: Array, shape: Shape, gamma: Affine, beta: Affine) -> tuple[Affine, Affine]:
     """Return gamma and beta of this shape and the dtype of x; None stays None."""
-    gamma = None if gamma is None else checked(name, "gamma", gamma, x, shape)
-    return gamma, None if beta is None else checked(name, "beta", beta, x, shape)
-
-
-def shaped(name: str, label: str, array: Array, x: Array, shape: Shape) -> Array:
-    """Return an array of this shape; otherwise the error says how to bring it there."""
-    if array.shape == shape:
-        return array
-    fix = "pass an array of that shape"
-    if array.size == prod(shape):
-        fix = f"try np.reshape({label}, {shape})"
-    elif array.size == 1:
-        fix = f"try np.full({shape}, {label}, np.{x.dtype})"
-    raise ValueError(
-        f"{name}: {label} has shape {array.shape}, but x of shape {x.shape} needs {shape}; {fix}"
-    )
+    gamma = None if gamma is None else checked(name, "gamma", gamma, x, shape, x.dtype)
+    return gamma, None if beta is None else checked(name, "beta", beta, x, shape, x.dtype)
 
 
 def checked_statistics(name: str, x: Array, mean: Array, var: Array) -> tuple[Array, Array]:
     """Return copies of given statistics (C,), float32 or float64 as they are: running ones are float64."""
-    mean, var = (
-        shaped(name, label, float_array(name, label, array), x, x.shape[1:2]).copy()
-        for label, array in (("mean", mean), ("var", var))
-    )
-    return mean, checked_variance(name, var)
+    mean = checked(name, "mean", mean, x, x.shape[1:2], None)
+    return mean, checked_variance(name, checked(name, "var", var, x, x.shape[1:2], None))
 
 
 def checked_variance(name: str, var: Array) -> Array:
@@ -206,23 +211,6 @@ def checked_counts(name: str, label: str, counts: Any) -> Array:
             "behind each mean, N * H * W for images"
         )
     return array.astype(np.int64)
-
-
-def expected(
-    name: str, label: str, value: Any, shape: Shape, dtype: Any, fix: str, rule: str = "must have"
-) -> Array:
-    """Return `value` as an ndarray of this shape and dtype (None: of floats); `fix` is about the shape."""
-    array = plain_array(name, label, value)
-    if array.shape != shape:
-        received = "is None" if value is None else f"has shape {array.shape}"
-        shape_rule = "must have shape" if rule == "must have" else rule
-        raise ValueError(f"{name}: {label} {received}, but {shape_rule} {shape}; {fix}")
-    if dtype is None or array.dtype.kind == "c":
-        return float_array(name, label, array)
-    if array.dtype != dtype:
-        fix = f"try {cast(label, dtype)}"
-        raise ValueError(f"{name}: {label} has dtype {array.dtype}, but {rule} {dtype}; {fix}")
-    return array
 
 
 def one_each(name: str, label: str, value: Any, shape: Shape, axis: int, dtype: Any = None) -> Array:

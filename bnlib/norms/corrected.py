@@ -103,15 +103,11 @@ def batch_renorm(
     cache : RelativeCache
         For `relative_backward`; `cache.mean` and the biased `cache.var`, of shape (C,), are the batch's.
 
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or a number breaks the above.
-
     Notes
     -----
     Ioffe (2017). The corrections are constants in the backward pass. The paper trains with 1 and 0 for 5000
-    steps, and relaxes r_max to 3 until step 40000 and d_max to 5 until step 25000.
+    steps, and relaxes r_max to 3 until step 40000 and d_max to 5 until step 25000. Anything that breaks the
+    above raises ValueError.
     """
     x = checked_input("batch_renorm", x, eps)
     for label, value, least, usual in (("r_max", r_max, 1, 3.0), ("d_max", d_max, 0, 5.0)):

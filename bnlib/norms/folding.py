@@ -15,29 +15,12 @@ def fold_batch_norm(
 ) -> tuple[Array, Array]:  # fmt: skip
     """Put batch norm in inference into the weight and bias of the linear layer or convolution before it.
 
-    Parameters
-    ----------
-    weight, axis
-        As in `spectral_norm`. Fold each part of one that has groups with its part of the vectors.
-    bias, gamma, beta : ndarray of shape (O,) or None, for 0, 1 and 0
-    mean, var : ndarray of shape (O,)
-        Running statistics, ``var >= 0``. These, bias, gamma and beta may each be float32 or float64, whatever
-        weight is: `RunningStats` keeps float64.
-    eps : float >= 0
-        That of the batch norm. Where ``var + eps`` is 0, the layer gives beta.
+    weight and axis are as in `spectral_norm`; fold each part of a weight that has groups with its part of the
+    vectors. bias, mean, var >= 0, gamma and beta are ndarrays of shape (O,), None for 0, 1 and 0; each may be
+    float32 or float64, whatever weight is: `RunningStats` keeps float64. eps is that of the batch norm; where
+    ``var + eps`` is 0, the layer gives beta. The results are new arrays of the shapes (O, I, *kernel) and
+    (O,) and the dtype of weight, computed in float64. Anything else raises ValueError.
 
-    Returns
-    -------
-    weight, bias : ndarray
-        New arrays of the shapes (O, I, *kernel) and (O,) and the dtype of weight, computed in float64.
-
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype, axis or eps breaks the above, or var has a negative or infinite element.
-
-    Notes
-    -----
     Batch norm is ``s x + (beta - s mean)`` with ``s = gamma / sqrt(var + eps)`` (Ioffe & Szegedy 2015,
     Algorithm 2): s enters the weight, ``s (b - mean) + beta`` is the bias (Jacob et al. 2018, section 3.2).
     """

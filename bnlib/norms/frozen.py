@@ -2,36 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from .calls import NormCache
 from .checks import checked_affine, checked_input, checked_statistics
+from .core import Cache
 from .statistics import Affine, Array, affine, averager, rsqrt
 
 
-class FrozenCache(NamedTuple):
-    """What `frozen` leaves for `frozen_backward`."""
-
-    xhat: Array
-    rstd: Array
-    gamma: Affine
-    beta: Affine
-
-
 @np.errstate(over="ignore", invalid="ignore")
-def frozen(
-    x: Array, mean: Array, var: Array, gamma: Affine, beta: Affine, eps: Any
-) -> tuple[Array, FrozenCache]:
+def frozen(x: Array, mean: Array, var: Array, gamma: Affine, beta: Affine, eps: Any) -> tuple[Array, Cache]:
     """Return ``gamma * (x - mean) / sqrt(var + eps) + beta`` of x (N, C, ...); the others are (C,)."""
     rstd = along(rsqrt(var, eps), x)
     gamma, beta = (None if a is None else along(a, x) for a in (gamma, beta))
     xhat = ((x - along(mean, x)) * rstd).astype(x.dtype, copy=False)
-    return affine(xhat, gamma, beta), FrozenCache(xhat, rstd.astype(x.dtype), gamma, beta)
+    return affine(xhat, gamma, beta), Cache(xhat, rstd.astype(x.dtype), mean, var, gamma, beta, (), False)
 
 
-def frozen_backward(dy: Array, cache: FrozenCache) -> tuple[Array, Affine, Affine]:
+def frozen_backward(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
     """Return gradients with the statistics as constants: ``dx = dy * gamma / sqrt(var + eps)``."""
     dx = dy * (cache.rstd if cache.gamma is None else cache.rstd * cache.gamma)
     dgamma = None if cache.gamma is None else by_channel(dy * cache.xhat)
@@ -93,4 +83,4 @@ def _frozen(
     mean, var = checked_statistics(name, x, mean, var)
     y, core = frozen(x, mean, var, *checked_affine(name, x, mean.shape, gamma, beta), float(eps))
     count = x.size // x.shape[1]
-    return y, NormCache(mean, var, count, core, frozen_backward, x.shape, x.shape, mean.shape, x.dtype)
+    return y, NormCache(mean, var, count, core, frozen_backward, x.shape, mean.shape, x.dtype)

@@ -28,7 +28,7 @@ from collections.abc import Sequence
 
 from .calls import NormCache, by_axes
 from .checks import checked_axes, checked_divisor, checked_input
-from .statistics import Affine, Array, Axes, Shape
+from .statistics import Affine, Array
 from .table import NORMS, Norm
 
 
@@ -77,7 +77,7 @@ def batch_norm(
     [2.0]
     """
     x = checked_input("batch_norm", x, eps, has_mask=True)
-    return _by_channel("batch_norm", x, "NC", x.shape, "NP", gamma, beta, eps, mask)
+    return by_axes("batch_norm", x, "NC", x.shape, "NP", gamma, beta, eps, mask)
 
 
 def layer_norm(
@@ -122,7 +122,7 @@ def group_norm(
     x = checked_input(name, x, eps, has_mask=True)
     groups = checked_divisor(name, "groups", groups, x.shape[1], "channels")
     split = (len(x), groups, x.shape[1] // groups, *x.shape[2:])
-    return _by_channel(name, x, "NcC", split, "PC", gamma, beta, eps, mask)
+    return by_axes(name, x, "NcC", split, "PC", gamma, beta, eps, mask)
 
 
 def instance_norm(
@@ -134,7 +134,7 @@ def instance_norm(
     element, and y is beta. Ulyanov, Vedaldi & Lempitsky (2016).
     """
     x = checked_input("instance_norm", x, eps, has_mask=True)
-    return _by_channel("instance_norm", x, "NC", x.shape, "P", gamma, beta, eps, mask)
+    return by_axes("instance_norm", x, "NC", x.shape, "P", gamma, beta, eps, mask)
 
 
 def ghost_batch_norm(
@@ -152,16 +152,7 @@ def ghost_batch_norm(
     x = checked_input(name, x, eps)
     size = checked_divisor(name, "size", size, len(x), "samples")
     split = (size, len(x) // size, *x.shape[1:])
-    return _by_channel(name, x, "NnC", split, "NP", gamma, beta, eps)
-
-
-def _by_channel(
-    name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine, eps: float,
-    mask: Array | None = None,
-) -> tuple[Array, NormCache]:  # fmt: skip
-    """Normalize x, seen in `shape`, with a gamma and beta for each channel; positions come last."""
-    letters += "P" * (x.ndim - 2)
-    return by_axes(name, x, letters, shape, shared, gamma, beta, x.shape[1:2], eps, mask)
+    return by_axes(name, x, "NnC", split, "NP", gamma, beta, eps)
 
 
 def _by_features(
@@ -170,10 +161,10 @@ def _by_features(
 ) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize x over the axes that `axis` means, all of which gamma and beta have."""
     x = checked_input(name, x, eps, has_mask=True)
-    axes: Axes = checked_axes(name, x, axis)
+    axes = checked_axes(name, x, axis)
     letters = "".join("C" if a in axes else "N" for a in range(x.ndim))
     affine = tuple(x.shape[a] for a in axes)
-    return by_axes(name, x, letters, x.shape, "C", gamma, beta, affine, eps, mask, centre)
+    return by_axes(name, x, letters, x.shape, "C", gamma, beta, eps, mask, affine, centre)
 
 
 NORMS |= {

@@ -24,18 +24,13 @@ class RunningStats:
     Attributes
     ----------
     mean, var : ndarray of the shape given to `zeros`, float32 or float64
-        They start at 0 and 1; `var` averages unbiased variances.
+        They start at 0 and 1; `var` averages unbiased variances. ValueError if they differ in shape.
     momentum : float in [0, 1), or None
     steps, var_steps : int, or ndarray of int
         Updates of mean and of var so far; an array if some channels were left out of an update.
     weight, var_weight : float or ndarray
         What the start, 0 and 1, still weighs in mean and var: 1 at first, times `momentum` at every update;
         by default ``momentum**steps``. For statistics that started elsewhere, pass ``weight=0``.
-
-    Raises
-    ------
-    ValueError
-        If mean and var differ in shape, or something breaks the above.
 
     Examples
     --------
@@ -92,19 +87,9 @@ class RunningStats:
     ) -> RunningStats:
         """Return statistics before the first batch: mean 0, variance 1.
 
-        Parameters
-        ----------
-        channels : int or tuple of int
-            Number of channels, or a whole shape such as ``(replicas, channels)``.
-        momentum : float in [0, 1) or None, default 0.9
-            Weight of the old value; 0 keeps the latest batch alone, None averages all batches.
-        dtype : float32 or float64, the default
-            Every update keeps it.
-
-        Raises
-        ------
-        ValueError
-            If `channels`, `momentum` or `dtype` is none of these.
+        channels is their number, or a whole shape such as ``(replicas, channels)``. A momentum of 0 keeps the
+        latest batch alone, None averages all batches. dtype is float32 or float64; every update keeps it.
+        Anything else raises ValueError.
         """
         name = "RunningStats.zeros"
         shape = tuple(channels) if isinstance(channels, tuple | list) else (channels,)
@@ -113,30 +98,23 @@ class RunningStats:
                 f"{name}: channels={channels!r} must be an integer of at least 1, or a tuple of them such as "
                 "(replicas, channels); try x.shape[1]"
             )
-        if dtype not in (np.float32, np.float64, "float32", "float64", "f4", "f8"):
+        floats = np.float32, np.float64, "float32", "float64", "f4", "f8"
+        if isinstance(dtype, np.ndarray) or dtype not in floats:
             raise ValueError(f"{name}: dtype={dtype!r} must be float32 or float64; try np.float64")
         return cls(np.zeros(shape, dtype), np.ones(shape, dtype), momentum)
 
     def update(self, mean: Array, var: Array, count: int | Array) -> RunningStats:
         """Return the statistics after one more batch.
 
-        Parameters
-        ----------
-        mean, var : ndarray of the shape of `self.mean`, float32 or float64
-            Mean and *biased* variance of the batch, as `batch_norm` leaves them in its cache.
-        count : int, or ndarray of int of the shape of `self.mean`
-            Elements behind each mean, `cache.count`: N for vectors, N*H*W for images. The variance enters as
-            ``var * count / (count - 1)``. One element says nothing about spread, so that for
-            ``count == 1`` the mean is averaged in and the variance stays as it was. In an array, channels of
-            count 0 stay as they were.
+        mean and the *biased* var of the batch are ndarrays of the shape of `self.mean`, float32 or float64,
+        and count is the number of elements behind each mean, N for vectors, N*H*W for images: an int >= 1, or
+        an ndarray of int of that shape. All three as `batch_norm` leaves them in its cache; anything else
+        raises ValueError.
 
-        Raises
-        ------
-        ValueError
-            If a shape or a dtype breaks the above, or `count` is no integer of at least 1.
+        The variance enters as ``var * count / (count - 1)``. One element says nothing about spread, so that
+        for ``count == 1`` the mean is averaged in and the variance stays as it was. In an array, channels of
+        count 0 stay as they were.
 
-        Notes
-        -----
         Ioffe & Szegedy (2015), Algorithm 2, step 10: ``Var[x] = m / (m - 1) * E[var_B]``.
         """
         name, shape, dtype = "RunningStats.update", self.mean.shape, self.mean.dtype
@@ -153,10 +131,8 @@ class RunningStats:
         n = n if n.ndim else n.item()
         old, old_var = (self.mean, self.steps, self.weight), (self.var, self.var_steps, self.var_weight)
         mean, steps, weight = _averaged(old, mean, self.momentum, n > 0)
-        unbiased = n, max(n - 1, 1) if isinstance(n, int) else np.maximum(n - 1, 1)
-        var, var_steps, var_weight = _averaged(
-            old_var, checked_variance(name, var), self.momentum, n > 1, *unbiased
-        )
+        var, unbiased = checked_variance(name, var), (n, n - 1 + (n == 1))  # of one element, unused
+        var, var_steps, var_weight = _averaged(old_var, var, self.momentum, n > 1, *unbiased)
         mean, var = mean.astype(dtype, copy=False), var.astype(dtype, copy=False)
         return RunningStats(mean, var, self.momentum, steps, weight, var_weight, var_steps)
 
@@ -165,11 +141,8 @@ class RunningStats:
         """Return averages of the batches alone, without the start; what has seen no batch stays as it is.
 
         Right after any sequence of momenta and counts, since `weight` and `var_weight` know what is left of
-        the start. Where batches are few, these estimates are far better; Adam corrects its moments like this.
-
-        Notes
-        -----
-        Kingma & Ba (2015), section 3, for a momentum that stays the same.
+        the start. Where batches are few, these estimates are far better. Adam corrects its moments like this
+        (Kingma & Ba 2015, section 3), for a momentum that stays the same.
         """
         mean = _without_start(self.mean, self.weight, 0.0)
         var = np.maximum(_without_start(self.var, self.var_weight, 1.0), 0)

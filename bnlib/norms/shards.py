@@ -12,15 +12,9 @@ from typing import NamedTuple
 import numpy as np
 
 from .calls import checked_cache, checked_gradient
-from .checks import (
-    cast,
-    checked_affine,
-    checked_counts,
-    checked_input,
-    checked_variance,
-    float_array,
-)
-from .frozen import FrozenCache, along, by_channel, frozen
+from .checks import cast, checked_affine, checked_counts, checked_input, checked_variance, float_array
+from .core import Cache
+from .frozen import along, by_channel, frozen
 from .masked import weighted_mean
 from .statistics import Affine, Array, moments, scaled, times
 
@@ -31,7 +25,7 @@ class ShardedCache(NamedTuple):
     mean: Array
     var: Array
     count: Array  # type: ignore[assignment]  # hides the method of tuples
-    shards: tuple[FrozenCache, ...]
+    shards: tuple[Cache, ...]
 
 
 def combine_moments(
@@ -62,9 +56,8 @@ def combine_moments(
         raise ValueError(
             f"{name}: counts have shape {weights.shape}, means {means.shape}; pass {len(means)} integers"
         )
-    if weights.ndim < means.ndim:
-        weights = weights.reshape(-1, *(1,) * (means.ndim - 1))
-    weights = np.broadcast_to(weights, means.shape)
+    one_axis_each = *weights.shape, *(1,) * (means.ndim - weights.ndim)
+    weights = np.broadcast_to(weights.reshape(one_axis_each), means.shape)
     within = checked_variance(name, np.where(weights > 0, variances, 0)).astype(np.float64)
     mean, centred, count = weighted_mean(means.astype(np.float64), weights, (0,))
     var = np.add.reduce(weights * (within + np.square(centred)), 0) / np.maximum(count[0], 1)
@@ -97,8 +90,7 @@ def sharded_batch_norm(
     if not any(map(len, shards)):
         raise ValueError(f"{name}: no shard has a sample; leave out batches without any")
     given = checked_affine(name, shards[0], shards[0].shape[1:2], gamma, beta)
-    axes = [(0, *range(2, x.ndim)) for x in shards]
-    wide = [(x.astype(np.float64), over) for x, over in zip(shards, axes, strict=True) if len(x)]
+    wide = [(x.astype(np.float64), (0, *range(2, x.ndim))) for x in shards if len(x)]
     # Float64 holds the squares of all float32; extremes of its own are divided by powers of two first.
     k = scaled(np.array([np.abs(x).max(over) for x, over in wide]), (0,))[1][0]
     if eps > 0:  # which must not overflow where tiny numbers are made larger
@@ -127,17 +119,15 @@ def sharded_backward(dys: Sequence[Array], cache: ShardedCache) -> tuple[list[Ar
         raise ValueError(
             f"{name}: dys has {count}, but there are {len(cache.shards)} shards; pass a gradient for each"
         )
-    dys = [checked_gradient(name, dy, core.xhat) for dy, core in zip(dys, cache.shards, strict=True)]
-    sums = [(by_channel(dy * core.xhat), by_channel(dy)) for dy, core in zip(dys, cache.shards, strict=True)]
-    dgamma, dbeta = np.add.reduce(np.array(sums))
-    dxs = [
-        synchronized(dy, core, dgamma, dbeta, cache.count) for dy, core in zip(dys, cache.shards, strict=True)
-    ]
+    pairs = zip(dys, cache.shards, strict=True)
+    shards = [(checked_gradient(name, dy, core.xhat), core) for dy, core in pairs]
+    dgamma, dbeta = np.add.reduce([(by_channel(dy * core.xhat), by_channel(dy)) for dy, core in shards])
+    dxs = [synchronized(dy, core, dgamma, dbeta, cache.count) for dy, core in shards]
     first = cache.shards[0]
     return dxs, None if first.gamma is None else dgamma, None if first.beta is None else dbeta
 
 
-def synchronized(dy: Array, core: FrozenCache, dgamma: Array, dbeta: Array, count: Array) -> Array:
+def synchronized(dy: Array, core: Cache, dgamma: Array, dbeta: Array, count: Array) -> Array:
     """Return dx of one shard, from dgamma, dbeta and count of all shards.
 
     ``dx = gamma / sqrt(var + eps) * (dy - (dbeta + xhat * dgamma) / count)``

@@ -336,8 +336,8 @@ def test_plain_batch_norm_is_pytorchs_alone(network, monkeypatch):
 # --- what is broken is found --------------------------------------------------------------------------------
 
 
-def without_mean(dy, cache):
-    return norms.normalize_backward(dy, cache._replace(centre=False))
+def without_mean(dy, cache, into=(None, None)):
+    return norms.normalize_backward(dy, cache._replace(centre=False), into)
 
 
 def badly_shared(dy, shape):
@@ -354,7 +354,9 @@ SABOTAGE = {
     ),
     "the eps": (
         {"norm": "batch"}, bnlib.networks.units, "normalize",
-        lambda x, axes, gamma, beta, eps, centre=True: norms.normalize(x, axes, gamma, beta, 2 * eps, centre),
+        lambda x, axes, gamma, beta, eps, *rest, **how: norms.normalize(
+            x, axes, gamma, beta, 2 * eps, *rest, **how
+        ),
         "",
     ),
     "a turned kernel": (

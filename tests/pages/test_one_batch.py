@@ -13,6 +13,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bnlib import norms
+from bnlib.norms import plain
 from book import batch, measures
 from book.batch import OPERATIONS
 from book.chapter import packed_figures
@@ -581,8 +582,9 @@ def test_pytorch_says_the_same(state):
 
 
 def test_the_code_that_is_shown_ran():
-    shown = [passage.function for passage in CHAPTER.code]
-    assert shown == [norms.batch_norm, norms.normalize, norms.norm_backward, norms.normalize_backward]
+    first, second, *shown = [passage.function for passage in CHAPTER.code]
+    assert [first, second] == [plain.forward, plain.backward]  # for reading
+    assert shown == [norms.batch_norm, norms.norm_backward, norms.normalize, norms.normalize_backward]
     called = set()
     measures._passed.cache_clear()
     sys.setprofile(lambda frame, event, _: called.add(frame.f_code) if event == "call" else None)

@@ -230,7 +230,7 @@ def test_a_norm_that_is_added_to_the_table_is_in_the_lab_too(tmp_path):
     """Two rows more, and nothing else: they are offered, named, raced, and have their own settings."""
     for room in ("bnlib", "book", "live", "pages", "assets"):
         shutil.copytree(ROOT / room, tmp_path / room, ignore=shutil.ignore_patterns("__pycache__"))
-    with (tmp_path / "bnlib" / "norms.py").open("a", encoding="utf-8") as module:
+    with (tmp_path / "bnlib" / "norms" / "public.py").open("a", encoding="utf-8") as module:
         module.write(
             'NORMS["again"] = NORMS["group"]._replace(label="group norm again")\n'
             'NORMS["kept"] = NORMS["batch"]._replace(label="kept norm", options=("eps", "r_max"))\n'
@@ -272,9 +272,10 @@ print(json.dumps({
     (row,) = (row for row in found["told"] if row["norm"] == "kept")
     assert (row["name"], row["use"]) == ("kept norm", NORMS["batch"].use)
     having = {name for name, norms in found["concerns"].items() if "again" in norms}
-    assert having == {"placement", "weight_norm", "eps", "gamma", "beta", "groups"}
+    assert having == {"placement", "weight_norm", "eps", "gamma", "beta", "decay_affine", "groups"}
     having = {name for name, norms in found["concerns"].items() if "kept" in norms}
-    assert having == {"placement", "weight_norm", "eps", "gamma", "beta", "momentum", "r_max"}
+    own = {"momentum", "frozen", "r_max"}
+    assert having == {"placement", "weight_norm", "eps", "gamma", "beta", "decay_affine", *own}
 
 
 # --- explanations ---------------------------------------------------------------------------------------
