@@ -69,7 +69,7 @@ def passed(out: str) -> int:
 
 def test_the_generic_tests_run_over_a_norm(house: Path) -> None:
     chosen = "l1 and (gradients or replica or pickle or fixed)"
-    out = run(house, *PYTEST, "-k", chosen, "tests/bnlib/test_engine.py")
+    out = run(house, *PYTEST, "-k", chosen, "tests/bnlib/training/test_engine.py")
     assert passed(out) >= 20, out
 
 
@@ -77,7 +77,9 @@ def test_they_find_a_mistake_in_it(house: Path) -> None:
     module = house / "bnlib" / "norms" / "elementwise.py"
     right = swapped(module, "np.sign(xhat) * ", "")
     try:
-        answer = attempt(house, *PYTEST, "-x", "-k", "l1 and gradients", "tests/bnlib/test_engine.py")
+        answer = attempt(
+            house, *PYTEST, "-x", "-k", "l1 and gradients", "tests/bnlib/training/test_engine.py"
+        )
         assert answer.returncode == 1 and "1 failed" in answer.stdout, answer.stdout[-2000:]
     finally:
         module.write_text(right, encoding="utf-8")

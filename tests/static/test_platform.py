@@ -40,9 +40,9 @@ SECONDS = 1800  # after which nothing more will come
 
 # The evidence is measured where there are processes, disks and torch; a page shows what was found. Lessons
 # are made of what is tested here.
-ELSEWHERE = ("audit", "claims_*", "command", "experiments", "found", "referee", "report", "sweep")
+ELSEWHERE = ("audit", "claims_*", "command", "experiments", "found", "check", "report", "sweep")
 # How many tests of a file must hold there, so that none is lost to what is absent.
-LEAST = {"norms": 150, "norm_properties": 20, "stats": 20, "zoo": 150, "weights": 100, "conv": 40}
+LEAST = {"norms": 150, "norm_properties": 20, "running": 20, "relatives": 150, "weights": 100, "conv": 40}
 LEAST |= {"engine": 130, "mechanisms": 40, "gan": 50, "telemetry": 30, "streaming": 12, "data": 30}
 
 
@@ -94,8 +94,9 @@ def packages() -> list[Path]:
 def files() -> list[str]:
     """Return the files of tests that are run inside, below the house."""
     folder = ROOT / "tests" / "bnlib"
-    left_out = {path for name in ELSEWHERE for path in folder.glob(f"test_{name}.py")}
-    return sorted(path.relative_to(ROOT).as_posix() for path in {*folder.glob("test_*.py")} - left_out)
+    left_out = {path for name in ELSEWHERE for path in folder.rglob(f"test_{name}.py")}
+    left_out |= {*(folder / "lessons").glob("*.py")}
+    return sorted(path.relative_to(ROOT).as_posix() for path in {*folder.rglob("test_*.py")} - left_out)
 
 
 def run_inside(wheel: str) -> dict[str, Any]:

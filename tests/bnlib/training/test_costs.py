@@ -138,7 +138,7 @@ W0, V0 = np.ones((4, 3)), np.ones(4)
         *(({name: np.ones(n)}, (f"{name} has shape ({n},)", "must have shape (4,)", fix))
           for name in ("bias", "mean", "var", "gamma", "beta")
           for n, fix in ((3, "try axis=1"), (5, "pass one number for each of the 4 output features"))),
-        *(({name: np.ones(4, int)}, (f"{name} has dtype int64", f"try np.asarray({name}, np.float64)"))
+        *(({name: np.ones(4, "i8")}, (f"{name} has dtype int64", f"try np.asarray({name}, np.float64)"))
           for name in ("bias", "mean", "var", "gamma", "beta")),
         *(({name: None}, (f"{name} is None, but must have shape (4,)",)) for name in ("mean", "var")),
         ({"mean": 0.0}, ("mean has shape ()", "try np.full(4, mean, np.float64)")),

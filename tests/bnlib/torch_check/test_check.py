@@ -23,7 +23,7 @@ from bnlib.torch_check import check as referee
 from bnlib.torch_check.check import check, twin
 from bnlib.training import gan
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = {"width": 8, "groups": 2, "batch_size": 16, "lr": 0.05}
 torch.set_num_threads(1)
 

@@ -429,4 +429,4 @@ def test_without_plotly_the_fix_is_named(tmp_path, monkeypatch):
 
 def test_importing_it_does_not_import_plotly():
     program = "import sys, bnlib.experiments.report; sys.exit('plotly' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[2]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], cwd=Path(__file__).parents[3]).returncode == 0
