@@ -319,7 +319,7 @@ def _weights(config: RunConfig, iterations: int, back: bool = True) -> Work:
 
 def _plain(config: RunConfig) -> RunConfig:
     """Return the configuration of a GAN's generator: no norm, and ReLU."""
-    return replace(config, norm="none", weight_norm="none", activation="relu")
+    return replace(config, norm="none", frozen=False, weight_norm="none", activation="relu")
 
 
 # ---- a step ------------------------------------------------------------------------------------------------

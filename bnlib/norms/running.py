@@ -140,9 +140,9 @@ class RunningStats:
     def corrected(self) -> RunningStats:
         """Return averages of the batches alone, without the start; what has seen no batch stays as it is.
 
-        Right after any sequence of momenta and counts, since `weight` and `var_weight` know what is left of
-        the start. Where batches are few, these estimates are far better. Adam corrects its moments like this
-        (Kingma & Ba 2015, section 3), for a momentum that stays the same.
+        It is right after any sequence of momenta and counts, since `weight` and `var_weight` know what is
+        left of the start. Where batches are few, these estimates are far better. Adam corrects its moments
+        like this (Kingma & Ba 2015, section 3), for a momentum that stays the same.
         """
         mean = _without_start(self.mean, self.weight, 0.0)
         var = np.maximum(_without_start(self.var, self.var_weight, 1.0), 0)

@@ -76,7 +76,7 @@ def cost(
         raise ValueError(f"cost: network={config.network!r} is measured in bnlib alone; choose torch=False")
     size = config.batch_size if batch_size is None else batch_size
     config = replace(config, replicas=1, batch_size=size)
-    bare = replace(config, norm="none", weight_norm="none")
+    bare = replace(config, norm="none", frozen=False, weight_norm="none")
     own, others = (_jobs(run) | (_torch_jobs(run) if torch else {}) for run in map(_run, (config, bare)))
     turns = [job for name in own for job in (own[name], others[name])]
     ways = (1, -1) * rounds  # of each two, the second has the warmer caches

@@ -45,8 +45,8 @@ def precise(run: Run) -> Run:
 def corrected(run: Run) -> Run:
     """Return the run with running statistics that are averages of its batches alone, without their start.
 
-    Right after any edits of momentum and batch size, and for replicas that diverged: each knows what its
-    start still weighs.
+    The result is right after any edits of momentum and batch size, and for replicas that diverged: each
+    knows what its start still weighs.
     """
     stats, norm = run.running, run.config.on_activations
     if norm is None or not norm.running or np.all(stats.weight == 1):

@@ -1,6 +1,7 @@
 """Batch statistics and their moving averages."""
 
 import pickle
+from typing import Any
 
 import numpy as np
 import pytest
@@ -118,6 +119,12 @@ def test_shapes_and_dtypes_stay_and_the_old_value_too(dtype: type) -> None:
 def test_momentum_zero_keeps_the_latest_batch() -> None:
     stats = RunningStats.zeros(1, momentum=0).update(np.array([4.0]), np.array([3.0]), 4)
     assert (stats.mean[0], stats.var[0]) == (4.0, 4.0)
+
+
+@pytest.mark.parametrize("dtype", [int, "float16", None, np.zeros(3)], ids=str)
+def test_statistics_are_float32_or_float64(dtype: Any) -> None:
+    with pytest.raises(ValueError, match="must be float32 or float64; try np.float64"):
+        RunningStats.zeros(3, dtype=dtype)
 
 
 @pytest.mark.parametrize("momentum", [-0.1, 1, 1.5, float("nan")])

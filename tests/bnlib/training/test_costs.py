@@ -125,6 +125,11 @@ def test_without_variance_the_folded_layer_gives_beta() -> None:
         np.testing.assert_allclose(x @ folded[0].T + folded[1], expected, rtol=1e-9)
 
 
+def test_a_frozen_norm_is_measured_beside_no_norm() -> None:
+    found = costs.cost(RunConfig(depth=1, width=8, batch_size=4, frozen=True), rounds=1, steps=1)
+    assert found.extra_parameters > 0 and found.training_ratio > 0
+
+
 W0, V0 = np.ones((4, 3)), np.ones(4)
 
 
