@@ -95,7 +95,12 @@ def particulars(values: Values, is_open: bool = False) -> list[str]:
     networks = {fields["network"] for fields in used}
     found = [_NETWORKS[network] for network in _NETWORKS if network in networks]
     found += _by_lane(names, [_weights(fields, is_open) for fields in used])
-    found += [*_statistics(used, names), *_unfair(used, names), *_mixed(values, used, names)]
+    found += [
+        *_statistics(used, names),
+        *_frozen(used, names),
+        *_unfair(used, names),
+        *_mixed(values, used, names),
+    ]
     return found + _idle(values, used, names)
 
 
@@ -147,7 +152,8 @@ def _statistics(used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list
     counts = {name: count for name, fields in zip(names, used, strict=True) if (count := _count(fields))}
     if not counts:
         return []
-    at_first = any(name == "batch_size" for fields in used for _, name, _ in fields["edits"])
+    edits = [(name, value) for fields in used for _, name, value in fields["edits"]]
+    at_first = any(name == "batch_size" or (name == "frozen" and value) for name, value in edits)
     text = f"{'at first each' if at_first else 'each'} mean and variance is taken over"
     grouped = _grouped(list(counts), list(counts.values()))
     if len(grouped) > 1:
@@ -160,7 +166,7 @@ def _statistics(used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list
 def _count(fields: Mapping[str, Any]) -> str:
     """How many numbers: in the layer where they are fewest; "" for norms that don't look at the batch."""
     norm = NORMS.get(fields["norm"])
-    if norm is None or not norm.running or norm.weighted:
+    if norm is None or not norm.running or norm.weighted or fields["frozen"]:
         return ""
     samples = fields["norm_batch"] or fields["batch_size"]
     if fields["network"] == "gan":
@@ -170,6 +176,13 @@ def _count(fields: Mapping[str, Any]) -> str:
     height, width, _ = min(RunConfig(**_shape(fields)).shapes, key=lambda shape: shape[0] * shape[1])
     count = f"{samples} × {height} × {width} = {samples * height * width:,}"
     return f"at least {count} numbers (samples × positions)"
+
+
+def _frozen(used: Sequence[Mapping[str, Any]], names: Sequence[str]) -> list[str]:
+    """Say what is left of norms whose running statistics never move."""
+    who = [name for name, fields in zip(names, used, strict=True) if fields["frozen"]]
+    told = "μ and σ stay at 0 and 1, where running averages start: only γ and β are left of the norm."
+    return [f"With {listed(who)} {told}"] if who else []
 
 
 def _shape(fields: Mapping[str, Any]) -> dict[str, Any]:

@@ -91,8 +91,10 @@ class Race:
         changes: dict[int, dict[str, None]] = {}
         for config in configs:
             for step, name, value in config.edits:
-                shown = f"{value:g}" if isinstance(value, float) else str(value)
-                changes.setdefault(step, {})[f"{RUN[name].label if name in RUN else name} {shown}"] = None
+                if isinstance(value, bool) and value == getattr(config.at(step - 1), name):
+                    continue  # nothing to freeze in this lane
+                shown = f"{value:g}" if isinstance(value, float) else RUN[name].called(value)
+                changes.setdefault(step, {})[f"{RUN[name].label} {shown}"] = None
         edits = [(step, ", ".join(words)) for step, words in sorted(changes.items())]
         return cls(names, configs, looks([config.norm for config in configs]), edits)
 

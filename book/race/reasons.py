@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -353,17 +353,17 @@ def _edited(lanes: list[Lane]) -> str:
     """Say what the last change in mid-run was, and what the training loss of the lane did since."""
     for lane in lanes:
         # The loss is of the last RECENT steps: sooner, it is partly of before the change.
-        edits = [edit for edit in lane.config.edits if edit[0] + RECENT <= lane.step]
+        edits = [
+            (step, name, value)
+            for step, name, value in lane.config.edits
+            if step + RECENT <= lane.step and value != getattr(lane.config.at(step - 1), name)
+        ]
         if not edits or not lane.alive.any():
             continue
         at = edits[-1][0]
         before = lane.config.at(at - 1)
         changed = joined(
-            [
-                f"{_label(name)} is {brief(value)} instead of {brief(getattr(before, name))}"
-                for step, name, value in edits
-                if step == at
-            ]
+            [_change(name, value, getattr(before, name)) for step, name, value in edits if step == at]
         )
         past = np.flatnonzero(lane.steps < at)
         if not len(past):
@@ -375,6 +375,12 @@ def _edited(lanes: list[Lane]) -> str:
             f"{brief(lane.loss)} now."
         )
     return ""
+
+
+def _change(name: str, value: Any, before: Any) -> str:
+    if name == "frozen":
+        return f"running mean and variance {'are frozen' if value else 'follow the batches again'}"
+    return f"{_label(name)} is {brief(value)} instead of {brief(before)}"
 
 
 def _label(name: str) -> str:

@@ -166,6 +166,15 @@ def test_the_numbers_that_share_a_statistic_are_counted(chosen, count):
     assert re.search(r"(\d+)(?: numbers| sample| points)", count)[1] == str(int(samples * positions))
 
 
+def test_frozen_statistics_are_of_no_batch():
+    values = settings(frozen=True, lanes="none,batch")
+    told = "With batch norm μ and σ stay at 0 and 1, where running averages start"
+    found = notes(values)
+    assert any(note.startswith(told) for note in found)
+    assert not any("is taken over" in note for note in found)
+    assert not any(told in note for note in notes(settings(lanes="none,batch")))
+
+
 def test_norms_that_look_at_no_batch_have_no_such_number():
     for norm, row in NORMS.items():
         said = [

@@ -9,6 +9,7 @@ import pytest
 from bnlib import RunConfig
 from book.race import reasons as why
 from book.race._lane import Lane, shared
+from book.race.looks import Race
 from book.race.reasons import ARRAYS_NEEDED, DIAGNOSES, PLACES, frames_needed, reasons
 from book.race.settings import NAMES
 from tests.book.race.raced import seldom, whole
@@ -338,6 +339,15 @@ def test_a_change_in_mid_run_is_told():
     assert "Since step 30 the learning rate is 1 instead of 0.1" in found.because
     before = [{name: array[:, :30] for name, array in one.items()} for one in frames]
     assert "Since step 30" not in reasons(names, configs, before, 29).because
+
+
+def test_frozen_statistics_are_told_of_the_lane_that_has_some():
+    frozen, never = {"edits": ((30, "frozen", True),)}, {"edits": ((30, "frozen", False),)}
+    found = reasons(*race(60, {}, NONE | never, BATCH | frozen))
+    told = "Since step 30 running mean and variance are frozen: with batch norm"
+    assert told in found.because
+    shown = Race.between(["no norm", "batch norm"], [RunConfig(norm="none", **never), RunConfig(**frozen)])
+    assert shown.edits == [(30, "running μ and σ frozen, and used")]
 
 
 @pytest.mark.parametrize(
