@@ -36,15 +36,15 @@ def unit(
 ) -> tuple[Array, Array, Array, Any]:
     """Apply norm and activation to s: return what enters and leaves the activation, the output, a cache."""
     if config.placement == "before":
-        z, cache = _norm(config, s, layer, norm_batch, noise)
+        z, cache = normed(config, s, layer, norm_batch, noise)
         a = phi.forward(z)
         return z, a, a, cache
     a = phi.forward(s)
-    y, cache = _norm(config, a, layer, norm_batch, noise)
+    y, cache = normed(config, a, layer, norm_batch, noise)
     return s, a, y, cache
 
 
-def _norm(
+def normed(
     config: RunConfig, x: Array, layer: Layer, norm_batch: int, noise: tuple[Array, Array] | None
 ) -> tuple[Array, Any]:
     """Apply the layer's norm, then the injected noise; either may be absent."""

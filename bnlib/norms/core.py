@@ -43,7 +43,7 @@ def normalize(
     y is right over the whole range of the dtype: where squares overflow, or underflow beside `eps`, x is
     scaled by a power of two. (NumPy warns of the overflow; the caller may have it ignored.) `cache.var` is
     inf or 0 where the variance is beyond the dtype. NaN, and infinities in x, make NaN of what shares their
-    mean. Training does without this guard, which costs a tenth of a small norm.
+    mean. Networks in training do without this guard (`networks.units`): it costs a tenth of a small norm.
 
     The bits of a replica, an index of axis 0 with a row of gamma or beta of its own, don't depend on how many
     replicas there are.

@@ -180,7 +180,7 @@ def _advance_stretch(run: Run, stop: int) -> Run:
     frames: list[recordings.Frame] = []
     if len(live):
         seeds = tuple((config.seed + live).tolist())
-        stop, lost, frames = _learn(config, seeds, run.samples, range(run.step, stop), state)
+        stop, lost, frames = train(config, seeds, run.samples, range(run.step, stop), state)
         diverged_at[live[lost]] = stop
 
     recorded = range(-(-run.step // config.record_every) * config.record_every, stop, config.record_every)
@@ -260,7 +260,7 @@ class Classifier(Learner):
         return telemetry.validate(self.config, self.used, self.running)
 
 
-def _learn(
+def train(
     config: RunConfig, seeds: tuple[int, ...], position: int, steps: range, state: State
 ) -> tuple[int, Array, list[recordings.Frame]]:
     """Train in place, one batch a step, from ``position`` of each seed's sample stream on.

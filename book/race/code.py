@@ -55,7 +55,7 @@ def lab_code(values: Values) -> list[Passage]:
     axes = [norm for norm in used if norm.shared]
     passages = [
         *(PLAIN_NORM if axes else ()),
-        Passage("A step of training: batch, forward, loss, backward, update", train._learn),
+        Passage("A step of training: batch, forward, loss, backward, update", train.train),
         *_TURNS[plays],
         Passage(f"The update: {'; '.join(updates)}", optimizer.gradient_to_update),
         Passage(r"Forward, layer by layer: $z = x W + b$, norm, activation", network.forward),
@@ -67,7 +67,7 @@ def lab_code(values: Values) -> list[Passage]:
         )
     if noisy:
         passages += [
-            Passage("A layer’s norm, with the noise added after it", units._norm),
+            Passage("A layer’s norm, with the noise added after it", units.normed),
             Passage("The noise, drawn anew at each step", train.noise),
         ]
     for kind, what, function in _CONNECTIONS:

@@ -295,6 +295,14 @@ def test_modules_that_are_missing_are_named(monkeypatch: pytest.MonkeyPatch, tmp
 # ---- documents -------------------------------------------------------------------------------------------
 
 
+def test_the_code_has_the_same_caption_with_and_without_a_server() -> None:
+    (here,) = re.findall(r'const CODE =\s*"(.+)";', (ROOT / "static" / "below.js").read_text("utf-8"))
+    (there,) = re.findall(
+        r"st\.caption\((.+?)\n        \)", (ROOT / "ui" / "code.py").read_text("utf-8"), re.S
+    )
+    assert here == "".join(re.findall(r'"([^"]+)"', there))
+
+
 def test_links_below_the_root_are_folders() -> None:
     assert document.near("/") == "./"
     assert document.near("/one-batch") == "one-batch/"

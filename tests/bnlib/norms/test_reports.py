@@ -3,6 +3,7 @@
 import itertools
 import pickle
 import re
+import warnings
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,7 +19,7 @@ from hypothesis import strategies as st
 from bnlib import norms
 from bnlib.norms import RunningStats, norm_backward, relative_backward
 from bnlib.norms.calls import RelativeCache
-from tests.bnlib.checks import check_differences
+from tests.bnlib.checks import CHOICES_OF_AXES, check_differences
 
 RNG = np.random.default_rng
 
@@ -1052,3 +1053,14 @@ def test_the_backward_pass_of_inference_leads_to_frozen_batch_norm(odd: Any) -> 
     y, cache = norms.frozen_batch_norm(X, V, V)
     close(y, norms.batch_norm_inference(X, V, V))
     close(norm_backward(X, cache)[0], X / np.sqrt(V + 1e-5)[:, None])
+
+
+@pytest.mark.parametrize("name", [name for name, norm in CHOICES_OF_AXES.items() if norm.shared != "P"])
+def test_numbers_whose_squares_overflow_are_normalized_without_a_warning(name: str) -> None:
+    x = (RNG(5).standard_normal((8, 6)) * 1e20).astype(np.float32)
+    groups = {"groups": 2} if name == "group" else {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        y, _ = CHOICES_OF_AXES[name].forward(x, **groups)
+    exact, _ = CHOICES_OF_AXES[name].forward(x.astype(np.float64), **groups)
+    np.testing.assert_allclose(y, exact, rtol=1e-4, atol=1e-5)

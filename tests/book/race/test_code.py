@@ -8,6 +8,7 @@ import pytest
 
 from bnlib import norms
 from bnlib.networks import inference, layers, network, units
+from bnlib.norms import plain
 from bnlib.norms.axes import in_training
 from bnlib.training import optimizer, train
 from book.beside import source
@@ -38,8 +39,9 @@ def words(passages):
 def test_the_lab_shows_what_its_lanes_use():
     passages = of_lab(lanes="none,batch,rms")
     shown = functions(passages)
+    assert shown[:2] == [plain.forward, plain.backward], "a norm in ten lines comes first"
     for function in (
-        train._learn, optimizer.gradient_to_update, network.forward, network.backward,
+        train.train, optimizer.gradient_to_update, network.forward, network.backward,
         in_training, norms.normalize, norms.normalize_backward, layers._relu, layers._relu_slope,
         layers.cross_entropy, inference.inference_layers,
     ):  # fmt: skip
@@ -55,7 +57,7 @@ def test_what_experiments_set_is_shown_where_it_is_used():
     every = {"norm_batch": "8", "norm_noise": "1", "weight_decay": "0.01", "cosine_steps": "100"}
     passages = of_lab(lanes="none,batch", **every)
     shown = functions(passages)
-    assert train.noise in shown and optimizer.rates in shown and units._norm in shown
+    assert train.noise in shown and optimizer.rates in shown and units.normed in shown
     assert "in norm batches" in words(passages)
     assert r"\lambda w" in words(passages)
     assert "norm batches" not in words(of_lab(lanes="none,layer", **every)), "only batch norm has them"
@@ -63,7 +65,7 @@ def test_what_experiments_set_is_shown_where_it_is_used():
 
 
 def test_what_no_lane_uses_is_not_shown():
-    assert norms.normalize not in functions(of_lab(lanes="none"))
+    assert not {norms.normalize, plain.forward} & {*functions(of_lab(lanes="none"))}
     assert inference.inference_layers not in functions(of_lab(lanes="none,layer"))
     assert norms.normalize in functions(of_lab(lanes="none,layer"))
 

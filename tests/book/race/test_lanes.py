@@ -173,6 +173,8 @@ def test_frozen_statistics_are_of_no_batch():
     assert any(note.startswith(told) for note in found)
     assert not any("is taken over" in note for note in found)
     assert not any(told in note for note in notes(settings(lanes="none,batch")))
+    later = notes(settings(lanes="none,batch", edits="20:frozen:true"))
+    assert later == ["With batch norm at first each mean and variance is taken over 32 samples."]
 
 
 def test_norms_that_look_at_no_batch_have_no_such_number():

@@ -341,6 +341,13 @@ def test_a_change_in_mid_run_is_told():
     assert "Since step 30" not in reasons(names, configs, before, 29).because
 
 
+def test_a_frozen_norm_looks_at_no_batch():
+    for config, of_batch in ((RunConfig(), True), (RunConfig(frozen=True), False)):
+        assert Lane(0, "batch norm", config, {}, 0).of_batch == of_batch == bool(shared(config))
+    thawed = RunConfig(frozen=True, edits=((5, "frozen", False),))
+    assert [Lane(0, "batch norm", thawed, {}, step).of_batch for step in (4, 5)] == [False, True]
+
+
 def test_frozen_statistics_are_told_of_the_lane_that_has_some():
     frozen, never = {"edits": ((30, "frozen", True),)}, {"edits": ((30, "frozen", False),)}
     found = reasons(*race(60, {}, NONE | never, BATCH | frozen))
