@@ -175,15 +175,16 @@ def test_what_is_imported_by_its_name_is_computed():
             assert all(name_of(path) == "bnlib" and name.startswith("bnlib.") for name in named), path
 
 
-def _ours(module: str | None) -> bool:
-    return (module or "").partition(".")[0] in ROOMS
+OWN = re.compile(r"(bnlib|book|live|pages|static|ui)\b")
 
 
 def private_names(source: str) -> list[str]:
     """Private names of other modules that a module imports, or asks them for."""
     parts = list(ast.walk(ast.parse(source)))
     names = [name for part in parts if isinstance(part, ast.ImportFrom) for name in part.names]
-    ours = [part for part in parts if isinstance(part, ast.ImportFrom) and (part.level or _ours(part.module))]
+    ours = [
+        part for part in parts if isinstance(part, ast.ImportFrom) and (part.level or OWN.match(part.module))
+    ]
     known = {name.asname or name.name for part in ours for name in part.names}
     asked = [
         f"{part.value.id}.{part.attr}"
