@@ -16,15 +16,18 @@ export function mount(root, data, connect = openChannel) {
   const status = element(container, "p", "status", { role: "status" });
   /** @type {(name: string, value: any) => void} */
   let report = () => {};
-  let { arrival } = data;
+  let { session, arrival, values: handed } = data;
+  /** @type {Record<string, any> | undefined} */
+  let said; // what was reported last, until Python hands it over
   let revision = 0;
+  const tell = () => report("values", { ...said, revision: ++revision });
 
   const Frame = data.picture === "lab" ? Race : Chapter;
   const picture = new Frame(container, data, {
     // The gesture has ended: Python hears of it, and so the address.
     commit(/** @type {any} */ values) {
-      revision += 1;
-      report("values", { ...structuredClone(values), revision });
+      said = structuredClone(values);
+      tell();
     },
     ask: (/** @type {any} */ message) => channel.send(message),
   });
@@ -45,10 +48,15 @@ export function mount(root, data, connect = openChannel) {
     /** @param {Record<string, any>} next @param {(name: string, value: any) => void} setStateValue */
     update(next, setStateValue) {
       report = setStateValue;
-      if (next.arrival !== arrival) {
-        arrival = next.arrival; // the address changed under us: another link, the back button
-        picture.apply(next.values);
+      const restarted = next.session !== session && equal(next.values, handed);
+      if (equal(next.values, said)) said = undefined;
+      if (restarted) {
+        if (said) tell(); // the server knows the address alone: what was reported while it was away is told again
+      } else if (next.session !== session || next.arrival !== arrival) {
+        said = undefined;
+        picture.apply(next.values); // the address changed under us: another link, the back button
       }
+      ({ session, arrival, values: handed } = next);
       picture.repaint(); // the theme may have changed
     },
     destroy() {
@@ -59,3 +67,6 @@ export function mount(root, data, connect = openChannel) {
     },
   };
 }
+
+/** @param {any} a @param {any} b */
+const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Sequence
 from typing import Any
 
@@ -67,6 +68,7 @@ def picture(name: str, *, title: str, page: str = "") -> Values:
         data=opening(name, come.values, title)
         | {
             "paused": come.paused,
+            "session": st.session_state.setdefault("session", secrets.token_hex(8)),
             "arrival": arrival,
             "page": page or name,
             "base": assets.base(),

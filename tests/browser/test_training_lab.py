@@ -732,9 +732,13 @@ def test_the_picture_comes_back_after_the_server_restarts(page: Page, server) ->
     before = layers(page)
     server.stop()
     expect(page.get_by_text("The server is away")).to_be_visible()
+    around = page.locator("[data-test-connection-state]")  # the page has a connection of its own
+    expect(around).not_to_have_attribute("data-test-connection-state", "CONNECTED")
     server.start()
     expect(page.get_by_text("The server is away")).not_to_be_visible(timeout=30_000)
+    expect(around).to_have_attribute("data-test-connection-state", "CONNECTED")
     page.get_by_role("button", name="One step", exact=True).click()
+    wait_for_address(page, "step=31")
     at_step(page, 31)
     page.get_by_role("button", name="One step back").click()
     at_step(page, 30)
