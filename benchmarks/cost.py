@@ -23,9 +23,9 @@ from torch import nn
 
 from benchmarks._command import command
 from bnlib import Run, RunConfig
+from bnlib.experiments.probes.costs import Cost, cost
 from bnlib.norms.table import NORMS
 from bnlib.torch_check import twin
-from bnlib.training.costs import Cost, cost
 
 ROUNDS = 11
 FIGURES = ("dense", "none, beside itself", "batch norm", "batch norm by nn module")

@@ -45,7 +45,7 @@ from .training.train import Run, advance, start
 
 if TYPE_CHECKING:
     from . import experiments
-    from .training.costs import cost
+    from .experiments.probes.costs import cost
 
 __all__ = [
     "NORMS",
@@ -92,7 +92,7 @@ def __getattr__(name: str) -> Any:
     if name == "experiments":
         return import_module("bnlib.experiments")
     if name == "cost":
-        return import_module("bnlib.training.costs").cost
+        return import_module("bnlib.experiments.probes.costs").cost
     for row in NORMS.values():
         if row.forward.__name__ == name:
             return row.forward

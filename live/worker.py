@@ -12,8 +12,9 @@ from numpy.typing import NDArray
 
 from bnlib import Run, RunConfig, advance, start
 from bnlib.data import load
+from bnlib.experiments.probes.costs import step_seconds
+from bnlib.jobs.forecast import COSTING
 from bnlib.networks.network import forward
-from bnlib.training.costs import step_seconds
 from bnlib.training.recordings import VALIDATED, Frame, has_surface
 from book.race.frames import BANDS, CURVE_COLUMNS, CURVES, picture
 
@@ -22,12 +23,6 @@ T = TypeVar("T")
 
 WATCHED = (*CURVES, *BANDS, "statistics_gap")  # what is kept of each seed, for files and chapters
 NEVER = 10**6  # steps between two frames of a run that records none
-# What a step's time and the number of parameters depend on.
-_COSTING = (
-    "dataset", "network", "depth", "width", "activation", "norm", "placement", "weight_norm", "groups",
-    "iterations", "norm_batch", "batch_order", "norm_noise", "batch_size", "train_samples", "optimizer",
-    "replicas",
-)  # fmt: skip
 
 
 def ready() -> None:
@@ -104,8 +99,9 @@ def _cloud(samples: NDArray[np.floating]) -> NDArray[np.float16]:
 
 
 def cost_alike(config: RunConfig) -> RunConfig:
-    """The configuration of a run that costs as much: what cannot matter has its default."""
-    return RunConfig(**{name: getattr(config, name) for name in _COSTING})
+    """The configuration of a run whose step costs as much: what cannot matter has its default."""
+    of_a_step = set(COSTING) - {"record_every", "validate_every"}
+    return RunConfig(**{name: getattr(config, name) for name in of_a_step})
 
 
 def recorded_alike(config: RunConfig) -> RunConfig:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from bnlib import norms
 from bnlib.experiments.model import Race
 from bnlib.lessons import small, small_fixes
-from bnlib.norms import corrected
+from bnlib.norms import relatives
 from book.chapter import Asked, Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import SEEDS, Control, Values, seed_control
 from pages._small_batches_mend import BETWEEN, FIXES, mend, protocols
@@ -273,7 +273,7 @@ CHAPTER = Chapter(
         Passage("The share of its squared length that passes", small.passed),
         Passage("How many independent numbers an image is worth", small.worth),
         Passage("Batch renorm on devices of two samples", small_fixes.device_gradient),
-        Passage("Batch renorm (Ioffe 2017)", corrected.renorm_forward),
+        Passage("Batch renorm (Ioffe 2017)", relatives.renorm_forward),
     ),
     pytorch=pytorch,
     script=script,

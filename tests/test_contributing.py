@@ -26,9 +26,9 @@ def swapped(file: Path, right: str, wrong: str) -> str:
 
 @pytest.fixture(scope="module")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A copy of the house with the example's lines at the end of bnlib/norms/elementwise.py."""
+    """A copy of the house with the example's lines at the end of bnlib/norms/relatives.py."""
     folder = copy_of_the_house(tmp_path_factory.mktemp("norm"))
-    with (folder / "bnlib" / "norms" / "elementwise.py").open("a", encoding="utf-8") as module:
+    with (folder / "bnlib" / "norms" / "relatives.py").open("a", encoding="utf-8") as module:
         module.write(f"\n\n{example('def l1_forward')}")
     return folder
 
@@ -74,7 +74,7 @@ def test_the_generic_tests_run_over_a_norm(house: Path) -> None:
 
 
 def test_they_find_a_mistake_in_it(house: Path) -> None:
-    module = house / "bnlib" / "norms" / "elementwise.py"
+    module = house / "bnlib" / "norms" / "relatives.py"
     right = swapped(module, "np.sign(xhat) * ", "")
     try:
         answer = attempt(

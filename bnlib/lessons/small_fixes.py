@@ -12,7 +12,7 @@ from ..experiments.probes.passes import next_batch, watch
 from ..networks.config import RunConfig
 from ..networks.layers import cross_entropy, linear, linear_backward
 from ..networks.parameters import Layer, in_layers, plan
-from ..norms.corrected import renorm_backward, renorm_forward
+from ..norms.relatives import renorm_backward, renorm_forward
 from ..norms.running import RunningStats
 from ..norms.statistics import Array
 from ..training.evaluation import precise

@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import math
-import numbers
-from collections.abc import Callable
+from collections.abc import Iterator
+from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from itertools import groupby
 from operator import itemgetter
-from types import SimpleNamespace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from ..data import DATASETS, LAST_BATCHES, ORDERS, TRAIN_SIZES, Dataset, load
+from ..norms.checks import is_number, is_whole
 from ..norms.table import NORMS, Norm
 from ..norms.weights import WEIGHT_NORMS
 from .kinds import NETWORKS, Network
@@ -37,21 +37,17 @@ def _number(default: float, low: float, high: float, edit: bool = False) -> Any:
 class RunConfig:
     """Everything that a training run depends on. Same configuration, same bytes out.
 
-    Fields
-    ------
     dataset, data_noise : what is learned; noise (standard deviation) concerns the two-dimensional sets
     inputs : "standardized" gives every input feature mean 0 and variance 1 over the training samples
     label_noise, train_samples : share of training labels that are wrong; samples trained on, 0: all
-    network : "mlp"; "cnn": 3 x 3 convolutions over an image, the first third of them at full size with
-        half as many channels as ``width``, the others behind a stride of 2, and a global average; "rnn":
-        reads an image row by row; "gan": two networks, of which the norm concerns the discriminator (see
-        `gan`)
-    depth, width, activation : depth counts hidden layers, which have so many units, or channels, each
+    network : "mlp"; "cnn": 3 x 3 convolutions over an image, the first third of them at full size with half
+        as many channels as ``width``, the others behind a stride of 2, and a global average; "rnn": reads an
+        image row by row; "gan": two networks, of which the norm concerns the discriminator (see `gan`)
+    depth, width, activation : of hidden layers, which have so many units, or channels, each
     residual : whether each hidden layer but the first adds what its linear map puts out to a stream. "pre":
         the norm is inside the branch, h + W phi(norm(h)), the pre-activation network of He et al. 2016 with
         one linear layer a block; "post": the norm is behind the sum, norm(h + W phi(h))
-    skip_init : what each such branch adds is multiplied by a learned number that starts at 0 (De & Smith
-        2020)
+    skip_init : each such branch is multiplied by a learned number that starts at 0 (De & Smith 2020)
     norm, placement, groups : which norm in each hidden layer, before or after its activation; one of weights
         has its place in the linear map itself
     weight_norm : which norm of weights goes with a norm of activations
@@ -74,22 +70,18 @@ class RunConfig:
     cosine_steps : 0, or over how many steps lr falls to 0 along half a cosine (Loshchilov & Hutter 2017)
     init, init_scale : standard deviation of the initial weights: "he", init_scale sqrt(2 / fan_in)
         (He et al. 2015, eq. 10), or "normal", init_scale itself
-    eps, gamma, beta, learn_affine : of the norms; gamma and beta are the values that training starts
-        from, and keeps to when ``learn_affine`` is false
+    eps, gamma, beta, learn_affine : of the norms; gamma and beta are the values that training starts from,
+        and keeps to when ``learn_affine`` is false
     momentum : weight of the OLD value in the running statistics (PyTorch's momentum is 1 minus this)
-    frozen : training normalizes with the running statistics as they are, and they no longer move, as after
-        eval() of PyTorch's batch norm; gamma and beta are learned on. The edit (300, "frozen", True) freezes
-        them from step 300 on
+    frozen : training normalizes with the running statistics as they are, which no longer move, as after
+        eval() of PyTorch's batch norm; gamma and beta are learned on
     seed, replicas : replica r is the network of seed + r: its weights, its batches
     record_every, validate_every : a frame of telemetry each so many steps, with validation each so many
     dtype : "float32", or "float64" where an identity is to be checked
-    edits : ((step, field, value), ...): from that step on, the field has that value; gamma and beta are
-        set at that step, and learned on from there. One of EDITABLE each
+    edits : ((step, field, value), ...): from that step on, the field, one of EDITABLE, has that value; gamma
+        and beta are set at that step, and learned on from there
 
-    Raises
-    ------
-    ValueError
-        Names the field, the value received and the range.
+    ValueError names the field, the value received and the range.
     """
 
     dataset: str = _choice("digits", *DATASETS)
@@ -182,12 +174,12 @@ class RunConfig:
     def statistics_of(self) -> int:
         """How many samples of a batch share their statistics at a time; 0: all of them."""
         norm = self.on_activations
-        return _together(self) if norm and "norm_batch" in norm.options else 0
+        return self.norm_batch or norm.together if norm and "norm_batch" in norm.options else 0
 
     @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of each hidden layer's activations for one sample, the channels last."""
-        return hidden_shapes(self)
+        return self.kind.shapes(self.depth, self.width)
 
     def data(self) -> Dataset:
         """Load what is learned: the training and validation samples."""
@@ -207,18 +199,6 @@ class RunConfig:
         return replace(self, edits=kept + tuple((step, name, value) for name, value in changes.items()))
 
 
-Like = RunConfig | SimpleNamespace  # a configuration, or one that isn't yet known to be one
-
-
-def _together(config: Like) -> int:
-    return config.norm_batch or _row(config, "together") or 0
-
-
-def hidden_shapes(config: Like) -> tuple[tuple[int, ...], ...]:
-    """Return the shape of each hidden layer's activations for one sample, the channels last."""
-    return NETWORKS[config.network].shapes(config.depth, config.width)
-
-
 FIELDS = {f.name: f for f in fields(RunConfig) if f.name != "edits"}
 EDITABLE = tuple(name for name, f in FIELDS.items() if f.metadata.get("edit"))
 
@@ -229,19 +209,19 @@ def check_field(name: str, value: Any) -> Any:
         raise ValueError(f"RunConfig: there is no field {_show(name)}; the fields are {', '.join(FIELDS)}")
     kind, rule = FIELDS[name].type, FIELDS[name].metadata
     if kind == "str":
-        if not isinstance(value, str) or value not in rule["choices"]:
-            raise ValueError(f"RunConfig: {name}={_show(value)} is not one of {', '.join(rule['choices'])}")
-        return str(value)
-    if kind == "bool":
-        if not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"RunConfig: {name}={_show(value)} must be True or False")
-        return bool(value)
-    whole, low, high = kind == "int", rule["low"], rule["high"]
-    number = isinstance(value, numbers.Integral if whole else numbers.Real) and not isinstance(value, bool)
-    if not (number and low <= value <= high):  # so written, NaN is outside too
-        kind = "a whole number" if whole else "a number"
-        raise ValueError(f"RunConfig: {name}={_show(value)} must be {kind} from {low:g} to {high:g}")
-    return int(value) if whole else float(value)
+        if isinstance(value, str) and value in rule["choices"]:
+            return str(value)
+        must = f"is not one of {', '.join(rule['choices'])}"
+    elif kind == "bool":
+        if isinstance(value, bool | np.bool_):
+            return bool(value)
+        must = "must be True or False"
+    else:
+        whole, low, high = kind == "int", rule["low"], rule["high"]
+        if (is_whole if whole else is_number)(value) and low <= value <= high:  # so written, NaN is outside
+            return int(value) if whole else float(value)
+        must = f"must be {'a whole number' if whole else 'a number'} from {low:g} to {high:g}"
+    raise ValueError(f"RunConfig: {name}={_show(value)} {must}")
 
 
 def _show(value: Any) -> str:
@@ -253,122 +233,84 @@ def _show(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-class Only(NamedTuple):
-    """A setting that means something only beside certain others.
-
-    field, neutral : its name, and the value that it must have elsewhere
-    where : whether a configuration may have another value
-    why : what is wrong with another value elsewhere, and the fix, with the configuration's fields in braces
-    """
-
-    field: str
-    neutral: Any
-    where: Callable[[Like], bool]
-    why: str
-
-
-_DENSE = "is for dense networks; choose network='mlp'"
-ONLY = (
-    Only("weight_norm", "none", lambda c: not _row(c, "weights"),
-         "goes with norms of activations; {norm} is none"),
-    Only("inputs", "raw", lambda c: not NETWORKS[c.network].adversarial,
-         "isn't what network={network!r} draws: it draws the data as they are; choose inputs='raw'"),
-    Only("residual", "none", lambda c: NETWORKS[c.network].branches, _DENSE),
-    Only("norm_noise", 0, lambda c: NETWORKS[c.network].branches, _DENSE),
-    Only("skip_init", False, lambda c: c.residual != "none",
+def conflicts(config: RunConfig) -> Iterator[str]:
+    """Say what is wrong between fields that are right by themselves, a sentence each."""
+    norm, kind = config.on_activations, config.kind
+    dense = "is for dense networks; choose network='mlp'"
+    # A field, whether it may be other than its default beside the others, and what is wrong and the fix.
+    rules: tuple[tuple[str, Any, str], ...] = (
+        ("weight_norm", norm or config.norm == "none",
+         f"goes with norms of activations; {config.norm} is none"),
+        ("inputs", not kind.adversarial,
+         f"isn't what network={config.network!r} draws: it draws the data as they are; choose inputs='raw'"),
+        ("residual", kind.branches, dense),
+        ("norm_noise", kind.branches, dense),
+        ("skip_init", config.residual != "none",
          "multiplies residual branches; choose residual='pre' or 'post'"),
-    Only("gradient_penalty", 0, lambda c: NETWORKS[c.network].adversarial,
-         "is for a discriminator; choose network='gan'"),
-    Only("gradient_penalty", 0, lambda c: c.norm == "none" or _row(c, "weights"),
-         "takes the gradient of a gradient, which norm={norm!r} has not; choose norm='none' or 'spectral'"),
-    Only("frozen", False, lambda c: _row(c, "running"),
-         "holds running statistics, and norm={norm!r} has none; choose norm='batch'"),
-    Only("batch_order", "shuffled", lambda c: c.norm_batch > 0,
-         "says who meets in a norm batch; set norm_batch"),
-)  # fmt: skip
+        ("gradient_penalty", kind.adversarial, "is for a discriminator; choose network='gan'"),
+        ("gradient_penalty", norm is None,
+         f"takes the gradient of a gradient, which norm={config.norm!r} has not; "
+         "choose norm='none' or 'spectral'"),
+        ("frozen", norm and norm.running,
+         f"holds running statistics, and norm={config.norm!r} has none; choose norm='batch'"),
+        ("batch_order", config.norm_batch > 0, "says who meets in a norm batch; set norm_batch"),
+        ("network", kind.data in ("", config.dataset), f"{kind.why}; choose dataset={kind.data!r}"),
+        ("residual", config.residual == "pre" or config.placement == "before",
+         "keeps what leaves the norm, not phi; choose placement='before'"),
+    )  # fmt: skip
+    for name, possible, why in rules:
+        if not possible and getattr(config, name) != FIELDS[name].default:
+            yield f"{name}={getattr(config, name)!r} {why}"
 
-
-def _row(config: Like, name: str) -> Any:
-    """Return what the table of norms says of the configuration's norm; None without a norm."""
-    return getattr(NORMS.get(config.norm), name, None)
-
-
-def conflicts(config: Like) -> list[str]:
-    """Return what is wrong between fields that are right by themselves, a sentence each."""
-    told = vars(config)
-    found = [
-        f"{one.field}={told[one.field]!r} {one.why.format(**told)}"
-        for one in ONLY
-        if told[one.field] != one.neutral and not one.where(config)
-    ]
-    kind = NETWORKS[config.network]
-    if kind.data not in ("", config.dataset):
-        found.append(f"network={config.network!r} {kind.why}; choose dataset={kind.data!r}")
-    if config.residual == "post" and config.placement != "before":
-        found.append("residual='post' keeps what leaves the norm, not phi; choose placement='before'")
-    return found + _sizes_that_do_not_fit(config)
-
-
-def _sizes_that_do_not_fit(config: Like) -> list[str]:
-    """Return what is wrong between numbers: of groups and channels, of samples and batches."""
-    found = []
-    channels = math.gcd(*(shape[-1] for shape in hidden_shapes(config)))
+    channels = math.gcd(*(shape[-1] for shape in config.shapes))
     if config.norm == "group" and channels % config.groups:
         halved = f", whose layers have {channels} and more channels" if channels < config.width else ""
-        found.append(
+        yield (
             f"groups={config.groups} does not divide width={config.width}{halved}; try {_divisors(channels)}"
         )
-    available = TRAIN_SIZES[config.dataset]
-    if config.train_samples:
-        available = min(available, config.train_samples)
+    available = min(TRAIN_SIZES[config.dataset], config.train_samples or LAST_STEP)
     for name in ("train_samples", "batch_size"):
         if getattr(config, name) > available:
-            found.append(
+            yield (
                 f"{name}={getattr(config, name)} exceeds the {available} training samples of "
                 f"dataset={config.dataset!r}; choose 1 to {available}"
             )
-    together = _together(config)
+    together = config.norm_batch or config.statistics_of
     if together and config.batch_size % together:
-        whole = "" if _row(config, "together") else ", or 0 for the whole batch"
-        found.append(
-            f"norm_batch={together} does not divide batch_size={config.batch_size}; "
-            f"try {_divisors(config.batch_size)}{whole}"
-        )
-    elif together and available % together:
-        of_groups = {"batch_order": "grouped", "last_batch": "keep"}
-        found += [
-            f"{name}={value!r} needs whole groups of norm_batch={together}, but there are "
-            f"{available} training samples; try train_samples={available // together * together}"
-            for name, value in of_groups.items()
-            if getattr(config, name) == value
-        ]
-    return found
+        whole = "" if norm and norm.together else ", or 0 for the whole batch"
+        fitting = _divisors(config.batch_size)
+        yield f"norm_batch={together} does not divide batch_size={config.batch_size}; try {fitting}{whole}"
+    for name, value in (("batch_order", "grouped"), ("last_batch", "keep")):
+        if together and available % together and getattr(config, name) == value:
+            yield (
+                f"{name}={value!r} needs whole groups of norm_batch={together}, but there are "
+                f"{available} training samples; try train_samples={available // together * together}"
+            )
 
 
 def _divisors(number: int) -> str:
-    fitting = [str(n) for n in range(1, number + 1) if number % n == 0]
-    return " or ".join(filter(None, [", ".join(fitting[:-1]), fitting[-1]]))
+    fitting = ", ".join(str(n) for n in range(1, number + 1) if number % n == 0)
+    return " or ".join(fitting.rsplit(", ", 1))
 
 
 def _check_edits(config: RunConfig) -> tuple[Edit, ...]:
     """Return the edits in their own types and in order; of two for one field and step, the later counts."""
-    if not isinstance(config.edits, (tuple, list)):
+    if not isinstance(config.edits, tuple | list):
         raise ValueError(f"RunConfig: edits={_show(config.edits)} must be ((step, field, value), ...)")
     checked: dict[tuple[int, str], Any] = {}
     for edit in config.edits:
-        if not (isinstance(edit, (tuple, list)) and len(edit) == 3):
+        if not (isinstance(edit, tuple | list) and len(edit) == 3):
             raise ValueError(f"RunConfig: edits: {_show(edit)} must be (step, field, value)")
         step, name, value = edit
-        whole = isinstance(step, numbers.Integral) and not isinstance(step, bool)
-        if not (whole and 0 <= step <= LAST_STEP):
+        if not (is_whole(step) and 0 <= step <= LAST_STEP):
             raise ValueError(f"RunConfig: edits: step={_show(step)} must be a whole number, 0 to {LAST_STEP}")
         if not isinstance(name, str) or name not in EDITABLE:
             raise ValueError(f"RunConfig: edits: {_show(name)} can't change; {', '.join(EDITABLE)} can")
         checked[int(step), str(name)] = check_field(name, value)
-    now = SimpleNamespace(**{name: getattr(config, name) for name in FIELDS})
     edits = tuple((step, name, checked[step, name]) for step, name in sorted(checked))
+    now = copy(config)
     for step, group in groupby(edits, key=itemgetter(0)):
-        now.__dict__.update({name: value for _, name, value in group})
+        vars(now).update({name: value for _, name, value in group})
         for problem in conflicts(now):
             raise ValueError(f"RunConfig: edits at step {step}: {problem}")
     return edits

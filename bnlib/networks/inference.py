@@ -9,7 +9,6 @@ import numpy as np
 
 from ..norms.running import RunningStats
 from ..norms.statistics import Array, averager
-from ..norms.table import NORMS
 from .config import RunConfig
 from .parameters import Layer, features, plan
 from .units import Trace
@@ -39,16 +38,15 @@ def averaging_weights(config: RunConfig, samples: int = 0) -> tuple[Array, Array
 
     ``samples`` : in the batch; 0: ``config.batch_size``
     """
-    samples, keep = config.statistics_of or samples or config.batch_size, config.momentum
-    take, places = 1 - keep, plan(config).statistics
-    weights = np.empty((2, 2, features(places)), config.dtype)
+    norm, places, momentum = config.on_activations, plan(config).statistics, config.momentum
+    keep, take = (np.full((2, features(places)), weight, config.dtype) for weight in (momentum, 1 - momentum))
+    if norm is None or norm.weighted:
+        return keep, take
+    samples = config.statistics_of or samples or config.batch_size
     for shape, here in zip(config.shapes, places, strict=False):
         m = samples * (1 if config.kind.recurrent else prod(shape[:-1]))
-        rows = [(keep, take), (keep, take * (m / (m - 1))) if m > 1 else (1.0, 0.0)]
-        if NORMS[config.norm].weighted:
-            rows[1] = rows[0]
-        weights[:, :, here] = np.array(rows).T[:, :, None]
-    return weights[0], weights[1]
+        keep[1, here], take[1, here] = (momentum, (1 - momentum) * (m / (m - 1))) if m > 1 else (1.0, 0.0)
+    return keep, take
 
 
 def inference_layers(config: RunConfig, layers: list[Layer], running: RunningStats) -> list[Layer]:
@@ -66,24 +64,23 @@ def inference_layers(config: RunConfig, layers: list[Layer], running: RunningSta
     before = config.placement == "before"
     settled = config.kind.recurrent or (config.residual != "none" if before else config.kind.convolves)
     folded: list[Layer] = []
-    scale: Any = None
-    shift: Any = None
-    places = plan(config).statistics
+    s: Any = None
+    t: Any = None
     for number, layer in enumerate(layers):
         weight, bias = layer.weight, layer.bias
-        if scale is not None and not before and not settled:
-            bias = bias + np.matmul(shift, weight)
-            weight = weight * scale.mT
-        if layer.gamma is not None:
+        if number and not before and not settled:
+            weight, bias = weight * s.mT, bias + np.matmul(t, weight)
+        if number < config.depth:
+            here = plan(config).statistics[number]
             shape = (len(weight), -1, weight.shape[2])
-            mean, var = (a[:, places[number]].reshape(shape) for a in (running.mean, running.var))
+            mean, var = (a[:, here].reshape(shape) for a in (running.mean, running.var))
             std = np.sqrt(var + config.eps)
-            scale = np.divide(layer.gamma, std, out=np.zeros_like(std), where=std != 0)
-            shift = layer.beta - mean * scale
+            s = np.divide(layer.gamma, std, out=np.zeros_like(std), where=std != 0)
+            t = layer.beta - mean * s
             if settled:
-                folded.append(Layer(weight, bias, scale, shift, settled=True))
+                folded.append(Layer(weight, bias, s, t, settled=True))
                 continue
             if before:
-                weight, bias = weight * scale, shift
+                weight, bias = weight * s, t
         folded.append(Layer(weight, bias))
     return folded

@@ -18,17 +18,11 @@ KERNEL = 3  # of convolutions: pixels across
 class Network(NamedTuple):
     """A row of the table of networks. The defaults are those of a dense classifier.
 
-    label : what it is called
     seen : from the number of features to the shape in which the first layer gets a sample, channels last
     shapes : from depth and width to the shape in which each hidden layer puts out a sample, channels last
     rows : from the channels of the layer before and a layer's own to the rows of its weight matrix
     connect, back : the linear map, given x, weight, bias and a sample's shape behind it; its backward
-    top, top_back : from the last hidden layer's output to the output layer's input, and back; None: as it is
-    data, why : the data set that it needs, and why; "": any
-    branches : it can have residual branches and noise behind its norms
-    convolves : its maps are convolutions, padded with zeros
-    recurrent : a layer takes one step after another, with its state before and statistics of each step's own
-    adversarial : the norm is in a discriminator with one output, which plays against a generator
+    top, top_back : from the last hidden layer's output to the output layer's input, and back
     """
 
     label: str
@@ -37,14 +31,14 @@ class Network(NamedTuple):
     rows: Callable[[int, int], int] = lambda before, own: before
     connect: Callable[[Array, Array, Any, Shape], tuple[Array, Any]] = lambda x, w, b, shape: linear(x, w, b)
     back: Callable[..., Array | None] = linear_backward
-    top: Callable[[Array], tuple[Array, Any]] | None = None
-    top_back: Callable[[Array, Any], Array] | None = None
-    data: str = ""
+    top: Callable[[Array], tuple[Array, Any]] = lambda x: (x, None)
+    top_back: Callable[[Array, Any], Array] = lambda dy, cache: dy
+    data: str = ""  # the data set that it needs, and in ``why`` the reason; "": any
     why: str = ""
-    branches: bool = False
-    convolves: bool = False
-    recurrent: bool = False
-    adversarial: bool = False
+    branches: bool = False  # it can have residual branches, and noise behind its norms
+    convolves: bool = False  # its maps are convolutions, padded with zeros
+    recurrent: bool = False  # a layer takes one step after another; each has statistics of its own
+    adversarial: bool = False  # the norm is in a discriminator with one output that plays against a generator
 
 
 def _convolve(x: Array, weight: Array, bias: Any, shape: Shape) -> tuple[Array, Any]:

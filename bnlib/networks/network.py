@@ -25,18 +25,11 @@ Noise = list[tuple[Array, Array]]
 
 
 def forward(
-    config: RunConfig,
-    parameters: Parameters | list[Layer],
-    x: Array,
-    *,
-    norm_batch: int = 0,
-    noise: Noise | None = None,
-    keep: bool = True,
-) -> tuple[Array, list[Trace], Any]:
+    config: RunConfig, parameters: Parameters | list[Layer], x: Array, *,
+    norm_batch: int = 0, noise: Noise | None = None, keep: bool = True,
+) -> tuple[Array, list[Trace], Any]:  # fmt: skip
     """Return logits (R, N, classes), a trace per hidden layer, and the output layer's cache.
 
-    Parameters
-    ----------
     parameters : by name, or already `in_layers` with the weights that are used
     x : ndarray of shape (R, N, features) or (N, features)
     norm_batch : batch norm takes the statistics of so many samples at a time, which must divide N: of
@@ -48,51 +41,37 @@ def forward(
     layers = parameters
     if isinstance(layers, dict):
         layers, _ = normalize_weights(config, in_layers(config, layers))
-    x = _seen(config, x, len(layers[0].weight))
     phi, kind, shapes = config.nonlinearity, config.kind, config.shapes
-    trace = []
+    seen = kind.seen(x.shape[-1])
+    if len(seen) > 1:
+        x = np.broadcast_to(x.reshape(*x.shape[:-1], *seen), (len(layers[0].weight), x.shape[-2], *seen))
+    traces = []
     stream = None
     for number, layer in enumerate(layers[:-1]):
-        here = noise[number] if noise else None
         if kind.recurrent:
-            x, seen = unroll(config, x, layer, norm_batch, phi)
+            x, trace = unroll(config, x, layer, norm_batch, phi)
         else:
             z, cache = kind.connect(x, layer.weight, layer.bias, shapes[number])
             if stream is not None:
                 np.add(z, stream, out=z)
             if config.residual == "pre":
                 stream = z
+            here = noise[number] if noise else None
             z, a, x, norm_cache = unit(config, z, layer, norm_batch, phi, here)
             if config.residual == "post":
                 stream = z
-            seen = Trace(z, a, cache, norm_cache, here and here[0])
+            trace = Trace(z, a, cache, norm_cache, here and here[0])
         if keep:
-            trace.append(seen)
-    top: Any = None
-    if kind.top:
-        x, top = kind.top(x)
+            traces.append(trace)
+    x, top = kind.top(x)
     logits, output_cache = linear(x, layers[-1].weight, layers[-1].bias)
-    return logits, trace, (output_cache, top)
-
-
-def _seen(config: RunConfig, x: Array, replicas: int) -> Array:
-    """Return x (R, N, features) or (N, features) in the shape in which the first layer gets it."""
-    shape = config.kind.seen(x.shape[-1])
-    if len(shape) == 1:
-        return x
-    x = x.reshape(*x.shape[:-1], *shape)
-    return x if x.ndim == len(shape) + 2 else np.broadcast_to(x, (replicas, *x.shape))
+    return logits, traces, (output_cache, top)
 
 
 def backward(
-    config: RunConfig,
-    gradients: list[Layer],
-    dlogits: Array,
-    trace: list[Trace],
-    output_cache: Any,
-    *,
+    config: RunConfig, gradients: list[Layer], dlogits: Array, traces: list[Trace], output_cache: Any, *,
     need_dx: bool = False,
-) -> list[Array]:
+) -> list[Array]:  # fmt: skip
     """Write the gradient of every learned parameter into ``gradients``.
 
     Returns, per hidden layer, the gradient with respect to z, what enters the activation, in the shape of z;
@@ -103,39 +82,32 @@ def backward(
     output, top = output_cache
     phi, kind = config.nonlinearity, config.kind
     dx: Any = linear_backward(dlogits, output, gradients[-1].weight, gradients[-1].bias)
-    if kind.top_back:
-        dx = kind.top_back(dx, top)
-    for gradient, layer in zip(gradients[-2::-1], trace[::-1], strict=True):
-        first = len(dz_per_layer) == len(trace) - 1
+    dx = kind.top_back(dx, top)
+    for gradient, trace in zip(gradients[-2::-1], traces[::-1], strict=True):
         if kind.recurrent:
-            dz, dx = unroll_backward(config, dx, layer, gradient, phi)
-            dz_per_layer.append(dz)
-            continue
-        behind = dstream if config.residual == "post" else None
-        dz, ds, affine = unit_backward(config, dx, layer, phi, behind, gradient)
-        write(gradient, affine)
-        dz_per_layer.append(dz)
-        if config.residual != "none":
-            dstream = ds = ds + dstream if config.residual == "pre" and dstream is not None else ds
-        dx = kind.back(ds, layer.linear, gradient.weight, gradient.bias, need_dx=need_dx or not first)
-    return [dx, *dz_per_layer[::-1]] if need_dx else dz_per_layer[::-1]
+            dz, dx = unroll_backward(config, dx, trace, gradient, phi)
+        else:
+            behind = dstream if config.residual == "post" else None
+            dz, ds, affine = unit_backward(config, dx, trace, phi, behind, gradient)
+            write(gradient, affine)
+            if config.residual != "none":
+                dstream = ds = ds + dstream if config.residual == "pre" and dstream is not None else ds
+            above = need_dx or trace is not traces[0]
+            dx = kind.back(ds, trace.linear, gradient.weight, gradient.bias, need_dx=above)
+        dz_per_layer.insert(0, dz)
+    return [dx, *dz_per_layer] if need_dx else dz_per_layer
 
 
 def there_and_back(
-    config: RunConfig,
-    layers: list[Layer],
-    gradients: list[Layer],
-    x: Array,
-    top: Callable[[Array], Array],
-    norm_batch: int = 0,
-    noise: Noise | None = None,
-) -> tuple[Array, list[Trace], list[Array]]:
+    config: RunConfig, layers: list[Layer], gradients: list[Layer], x: Array, top: Callable[[Array], Array],
+    norm_batch: int = 0, noise: Noise | None = None,
+) -> tuple[Array, list[Trace], list[Array]]:  # fmt: skip
     """Go forward, then back from ``top(logits)``: return logits, traces, dz; fill ``gradients``."""
     used, kept = normalize_weights(config, layers)
-    logits, trace, output_cache = forward(config, used, x, norm_batch=norm_batch, noise=noise)
-    dz = backward(config, gradients, top(logits), trace, output_cache)
+    logits, traces, output_cache = forward(config, used, x, norm_batch=norm_batch, noise=noise)
+    dz = backward(config, gradients, top(logits), traces, output_cache)
     weights_backward(config, gradients, kept)
-    return logits, trace, dz
+    return logits, traces, dz
 
 
 def by_batch_statistics(config: RunConfig, layers: list[Layer], x: Array, size: int) -> Array:

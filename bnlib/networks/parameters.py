@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from math import prod
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -14,7 +15,7 @@ import numpy as np
 from ..norms.running import RunningStats
 from ..norms.statistics import Array
 from ..norms.table import NORMS
-from .config import RunConfig
+from .config import FIELDS, RunConfig
 
 WARM_STARTS = 15  # power iterations before the first step, as in PyTorch's spectral_norm
 
@@ -24,50 +25,46 @@ Parameters = dict[str, Array]
 class Layer(NamedTuple):
     """A layer's parameters, or their gradients: views of one flat array (R, size), None where there is none.
 
-    weight : (R, I, O); of convolutions I are the numbers of a patch, of recurrent layers inputs and state
-    bias, gamma, beta, and ``gain``, the weight's own: (R, 1, O)
-    skip : what a residual branch, weight and bias, is multiplied by: (R, 1, 1)
-    extra : tau (R, 1, O) or alpha (R, 1, 1), by name
-    settled : the norm is the affine map of gamma and beta alone, each (R, 1, O) or (R, T, O)
-    running : the running mean and variance, (R, T, O) each; T is 1 but in recurrent layers
-    power : the vector u (R, O) of spectral norm
-
     A layer's activations are normalized where it has a gamma.
     """
 
-    weight: Array
-    bias: Any
+    weight: Array  # (R, I, O); I are a convolution's numbers of a patch, a recurrent layer's inputs and state
+    bias: Any  # (R, 1, O), and so are gamma, beta and gain
     gamma: Any = None
     beta: Any = None
-    settled: bool = False
-    extra: Any = None
-    gain: Any = None
-    skip: Any = None
-    running: Any = None
-    power: Any = None
+    settled: bool = False  # the norm is the affine map of gamma and beta alone, (R, 1, O) or (R, T, O) each
+    extra: Any = None  # tau (R, 1, O) or alpha (R, 1, 1), by name
+    gain: Any = None  # of the norm of weights
+    skip: Any = None  # what a residual branch, weight and bias, is multiplied by: (R, 1, 1)
+    running: Any = None  # the running mean and variance, (R, T, O) each; T is 1 but in recurrent layers
+    power: Any = None  # the vector u (R, O) of spectral norm
 
 
 @dataclass(frozen=True)
 class Plan:
-    """Where each parameter lies in the flat vector that the optimizer sees.
+    """Where each parameter lies in the flat vector that the optimizer sees; those that decay come first."""
 
-    Weight matrices come first, the output layer's last among them, so that weight decay is one slice.
-    ``slots`` maps a name to (start, stop, shape). By hidden layer, ``statistics`` are the features with
-    running statistics and ``power`` the outputs with a vector u of spectral norm; empty where there are
-    none.
-    """
-
-    slots: dict[str, tuple[int, int, tuple[int, int]]]
+    slots: dict[str, tuple[int, int, tuple[int, int]]]  # by name start, stop and shape
     size: int
-    hidden_size: int
-    weight_size: int
-    statistics: tuple[slice, ...]
-    power: tuple[slice, ...]
+    hidden_size: int  # of the hidden layers' weight matrices
+    weight_size: int  # of these and the output layer's, which comes next
+    statistics: tuple[slice, ...]  # by hidden layer the features with running statistics, if there are any
+    power: tuple[slice, ...]  # by layer the outputs with a vector u of spectral norm, if there are any
+
+    @classmethod
+    def of(
+        cls, shapes: dict[str, tuple[int, int]], statistics: Iterable[int] = (), power: Iterable[int] = ()
+    ) -> Plan:
+        """Lay out parameters of these shapes, then features and outputs so many to a layer, in order."""
+        places = _slices(map(prod, shapes.values()))
+        slots = {name: (at.start, at.stop, shapes[name]) for name, at in zip(shapes, places, strict=True)}
+        hidden_size, weight_size, _ = [slots[name] for name in slots if name.startswith("weight")][-1]
+        return cls(slots, features(places), hidden_size, weight_size, _slices(statistics), _slices(power))
 
     @cached_property
     def affine(self) -> Array:
         """Where every gamma and beta lies."""
-        places = [np.arange(*slot[:2]) for name, slot in self.slots.items() if name[:4] in ("gamm", "beta")]
+        places = [np.arange(*at[:2]) for name, at in self.slots.items() if name.startswith(("gamma", "beta"))]
         return np.concatenate([np.arange(0), *places])
 
     def views(self, flat: Array) -> Parameters:
@@ -78,13 +75,25 @@ class Plan:
         }
 
 
+def _slices(sizes: Iterable[int]) -> tuple[slice, ...]:
+    return tuple(slice(start, stop) for start, stop in pairwise(accumulate(sizes, initial=0)))
+
+
+def features(places: tuple[slice, ...]) -> int:
+    """Count the features that the slices of a plan hold."""
+    return int(places[-1].stop) if places else 0
+
+
 @lru_cache(maxsize=64)
 def plan(config: RunConfig) -> Plan:
     """Make the plan of ``config``'s network (edits play no role in it)."""
-    norm, of_weights, last = config.on_activations, NORMS.get(config.on_weights), config.depth
-    outputs = 1 if config.kind.adversarial else config.data().classes  # true or not
+    kind, data, last = config.kind, config.data(), config.depth
+    norm, of_weights = config.on_activations, NORMS.get(config.on_weights)
+    outputs = 1 if kind.adversarial else data.classes  # true or not
     columns = [*(shape[-1] for shape in config.shapes), outputs]
-    shapes = {f"weight{layer}": pair for layer, pair in enumerate(_weights(config, columns))}
+    before = [kind.seen(data.x_train.shape[1])[-1], *columns[:-1]]
+    rows = [*map(kind.rows, before[:-1], columns[:-1]), before[-1]]
+    shapes = {f"weight{layer}": shape for layer, shape in enumerate(zip(rows, columns, strict=True))}
     for layer, width in enumerate(columns):
         # Batch norm right after a linear layer subtracts any bias again: it would be a dead parameter.
         if layer == last or not (norm and norm.running and config.placement == "before"):
@@ -93,37 +102,13 @@ def plan(config: RunConfig) -> Plan:
             shapes |= {f"{name}{layer}": (1, size) for name, size in _learned(config, width).items()}
         if config.skip_init and 0 < layer < last:
             shapes[f"skip{layer}"] = (1, 1)
-    slots = slots_of(shapes)
-    hidden = config.shapes
-    return Plan(
-        slots,
-        size=sum(map(prod, shapes.values())),
-        hidden_size=slots[f"weight{last}"][0],
-        weight_size=slots[f"weight{last}"][1],
-        statistics=_slices([prod(s) if config.kind.recurrent else s[-1] for s in hidden])
-        if norm and norm.running
-        else (),
-        # A discriminator is as steep as all of its layers together.
-        power=_slices(columns if config.kind.adversarial else columns[:-1])
-        if of_weights and of_weights.vector
-        else (),
+    statistics = [prod(shape) if kind.recurrent else shape[-1] for shape in config.shapes]
+    power = columns if kind.adversarial else columns[:-1]  # a discriminator is as steep as all its layers
+    return Plan.of(
+        shapes,
+        statistics if norm and norm.running else (),
+        power if of_weights and of_weights.vector else (),
     )
-
-
-def slots_of(shapes: dict[str, tuple[int, int]]) -> dict[str, tuple[int, int, tuple[int, int]]]:
-    """Return a plan's slots of arrays of these shapes, one after another."""
-    stops = accumulate(map(prod, shapes.values()))
-    return {
-        name: (stop - prod(shape), stop, shape)
-        for (name, shape), stop in zip(shapes.items(), stops, strict=True)
-    }
-
-
-def _weights(config: RunConfig, columns: list[int]) -> list[tuple[int, int]]:
-    """Return the shapes of the weight matrices, the output layer's last."""
-    channels = [config.kind.seen(config.data().x_train.shape[1])[-1], *columns[:-2]]
-    rows = [config.kind.rows(before, own) for before, own in zip(channels, columns, strict=False)]
-    return list(zip([*rows, columns[-2]], columns, strict=True))
 
 
 def _learned(config: RunConfig, width: int) -> dict[str, int]:
@@ -132,28 +117,29 @@ def _learned(config: RunConfig, width: int) -> dict[str, int]:
     return {name: 1 if name in row.scalars else width for row in rows if row for name in row.learned}
 
 
-def _slices(sizes: list[int]) -> tuple[slice, ...]:
-    return tuple(slice(stop - size, stop) for size, stop in zip(sizes, accumulate(sizes), strict=True))
-
-
 def initialize(config: RunConfig) -> Array:
-    """Draw the flat parameters (R, size) that training starts from.
+    """Draw the flat parameters (R, size) that training starts from; a norm's are what ``config`` says."""
+    flat = draw_weights(config, plan(config), range(config.seed, config.seed + config.replicas))
+    set_affine(flat, config, *FIELDS)
+    for layer in in_layers(config, plan(config).views(flat)):
+        if layer.gain is not None:
+            start: Any = NORMS[config.on_weights].start
+            layer.gain[:] = start(layer.weight)
+    return flat
 
-    Gaussian weights from a stream that depends on seed and layer shape alone: networks that differ in
-    their norm start from the same weights.
+
+def draw_weights(config: RunConfig, the_plan: Plan, seeds: Sequence[int], stream: int = 0) -> Array:
+    """Return flat parameters (R, size) of ``the_plan``: Gaussian weights, and zeros.
+
+    They depend on seed and layer shape alone: networks that differ in their norm start from the same weights.
     """
-    the_plan = plan(config)
-    flat = np.zeros((config.replicas, the_plan.size), config.dtype)
-    parameters = the_plan.views(flat)
-    for replica in range(config.replicas):
-        rng = np.random.default_rng((config.seed + replica, 0))
-        for layer in range(config.depth + 1):
-            weight = parameters[f"weight{layer}"][replica]
-            weight[:] = _initial_std(config, len(weight)) * rng.standard_normal(weight.shape)
-    set_affine(flat, config, *(name for name in _learned(config, 1) if hasattr(config, name)))
-    for name, gain in parameters.items():
-        if name.startswith("gain"):
-            gain[:] = _start(config)(parameters[name.replace("gain", "weight")])
+    flat = np.zeros((len(seeds), the_plan.size), config.dtype)
+    weights = [array for name, array in the_plan.views(flat).items() if name.startswith("weight")]
+    for replica, seed in enumerate(seeds):
+        rng = np.random.default_rng((seed, stream))
+        for weight in weights:
+            _, rows, columns = weight.shape
+            weight[replica] = _initial_std(config, rows) * rng.standard_normal((rows, columns))
     return flat
 
 
@@ -162,34 +148,22 @@ def _initial_std(config: RunConfig, rows: int) -> float:
     return config.init_scale * float(np.sqrt(2 / rows) if config.init == "he" else 1.0)
 
 
-def _start(config: RunConfig) -> Any:
-    row = NORMS.get(config.on_weights)
-    return row and row.start
-
-
 def set_affine(flat: Array, config: RunConfig, *which: str) -> None:
     """Set every learned parameter of those names to the configuration's value."""
     for name, array in plan(config).views(flat).items():
-        for parameter in which:
-            if name.startswith(parameter):
-                array[:] = getattr(config, parameter)
+        parameter = name.rstrip("0123456789")
+        if parameter in which:
+            array[:] = getattr(config, parameter)
 
 
 def initial_power(config: RunConfig, flat: Array) -> Array:
     """Return spectral norm's vectors u before the first step (R, outputs); (R, 0) for other norms."""
-    places = plan(config).power
-    power = np.zeros((config.replicas, features(places)), config.dtype)
-    if places:
-        for replica, row in enumerate(power):
-            row[:] = np.random.default_rng((config.seed + replica, 4)).standard_normal(len(row))
-        layers = in_layers(config, plan(config).views(flat), power=power)
-        keep_power(layers, normalize_weights(config, layers, WARM_STARTS)[1])
+    power = np.zeros((config.replicas, features(plan(config).power)), config.dtype)
+    for replica, row in enumerate(power):
+        row[:] = np.random.default_rng((config.seed + replica, 4)).standard_normal(len(row))
+    layers = in_layers(config, plan(config).views(flat), power=power)
+    keep_power(layers, normalize_weights(config, layers, WARM_STARTS)[1])
     return power
-
-
-def features(places: tuple[slice, ...]) -> int:
-    """Count the features that the slices of a plan hold."""
-    return int(places[-1].stop) if places else 0
 
 
 def in_layers(
@@ -200,48 +174,44 @@ def in_layers(
     Parameters that a norm has but doesn't learn have the values that others start from. ``running`` and
     ``power`` are the state of a run, which some norms look at in training.
     """
-    places = plan(config)
-    layers = []
-    for number in range(config.depth):
+    places, layers = plan(config), []
+    for number in range(config.depth + 1):
         weight = parameters[f"weight{number}"]
         replicas, rows, columns = weight.shape
-        own = {}
-        for name, size in _learned(config, columns).items():
-            known = parameters.get(f"{name}{number}")
-            if known is None:
-                value = getattr(config, name, 0.0)
-                if name == "gain":  # of weights as they are drawn, on average
-                    value = _initial_std(config, rows) * (
-                        np.sqrt(rows) if config.on_weights == "weight" else 1
-                    )
-                known = np.full((replicas, 1, size), value, weight.dtype)
-            own[name] = known
-        statistics = u = None
-        if running is not None and places.statistics:
+        learned = _learned(config, columns) if number < config.depth else {}
+        own: dict[str, Any] = {name: parameters.get(f"{name}{number}") for name in ("bias", "skip", *learned)}
+        for name, size in learned.items():
+            if own[name] is None:
+                own[name] = np.full((replicas, 1, size), _constant(config, name, rows), weight.dtype)
+        if running is not None and number < len(places.statistics):
             here = places.statistics[number]
-            statistics = tuple(a[:, here].reshape(len(a), -1, columns) for a in (running.mean, running.var))
-        if power is not None and places.power:
-            u = power[:, places.power[number]]
-        affine = (own.pop("gamma", None), own.pop("beta", None))
-        gain = own.pop("gain", None)
-        bias, skip = (parameters.get(f"{name}{number}") for name in ("bias", "skip"))
-        layers.append(Layer(weight, bias, *affine, False, own or None, gain, skip, statistics, u))
-    output = Layer(parameters[f"weight{config.depth}"], parameters[f"bias{config.depth}"])
-    if power is not None and len(places.power) > config.depth:
-        output = output._replace(power=power[:, places.power[-1]])
-    return [*layers, output]
+            own["running"] = tuple(
+                a[:, here].reshape(len(a), -1, columns) for a in (running.mean, running.var)
+            )
+        if power is not None and number < len(places.power):
+            own["power"] = power[:, places.power[number]]
+        extra = {name: own.pop(name) for name in learned if name not in Layer._fields}
+        layers.append(Layer(weight, extra=extra or None, **own))
+    return layers
+
+
+def _constant(config: RunConfig, name: str, rows: int) -> float:
+    """Return what a parameter is that isn't learned, in a layer of so many inputs."""
+    if name != "gain":
+        return float(getattr(config, name, 0.0))
+    std = _initial_std(config, rows)  # of weights as they are drawn, on average
+    return std * float(np.sqrt(rows)) if config.on_weights == "weight" else std
 
 
 def one_of(layers: list[Layer], replica: int) -> list[Layer]:
     """Return the layers of one replica, which share their memory."""
-    here = slice(replica, replica + 1)
 
     def own(value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return value[replica : replica + 1]
         if isinstance(value, dict):
-            return {name: array[here] for name, array in value.items()}
-        if isinstance(value, tuple):
-            return tuple(array[here] for array in value)
-        return value[here] if isinstance(value, np.ndarray) else value
+            return {name: own(array) for name, array in value.items()}
+        return tuple(map(own, value)) if isinstance(value, tuple) else value
 
     return [Layer(*map(own, layer)) for layer in layers]
 
@@ -286,11 +256,11 @@ def weights_backward(config: RunConfig, gradients: list[Layer], kept: Kept) -> N
     norm = NORMS.get(config.on_weights)
     for gradient, (cache, _, found) in zip(gradients, kept, strict=False):
         if found.skip is not None:
-            pairs = ((found.weight, gradient.weight), (found.bias, gradient.bias))
-            rows = [[a.reshape(len(a), -1) for a in pair] for pair in pairs if pair[0] is not None]
-            gradient.skip[:, 0, 0] = sum(np.vecdot(*pair) for pair in rows)
-            for _, back in rows:
-                back *= found.skip[:, 0]
+            gradient.skip[:] = 0
+            for own, back in ((found.weight, gradient.weight), (found.bias, gradient.bias)):
+                if own is not None:
+                    gradient.skip[:, 0, 0] += np.vecdot(own.reshape(len(own), -1), back.reshape(len(own), -1))
+                    back *= found.skip
         if norm:
             gradient.weight[:], dgain = norm.pair[1](gradient.weight, cache)
             if dgain is not None:

@@ -43,26 +43,22 @@ def unroll_backward(
     config: RunConfig, dy: Array, layer: Trace, gradient: Layer, phi: Activation
 ) -> tuple[Array, Array]:
     """Return the gradients dz (R, N, T, C) and dx (R, N, T, I) of `unroll`, from that of its output."""
-    _, weight = layer.linear[0]
-    inputs = weight.shape[1] - weight.shape[2]
-    dz, ds = np.empty(layer.z.shape, dy.dtype), np.empty(layer.z.shape, dy.dtype)
-    dx = np.empty((*dy.shape[:3], inputs), dy.dtype)
+    weight = layer.linear[0][1]
+    replicas, samples, steps, outputs = dy.shape
+    inputs = weight.shape[1] - outputs
+    dx = np.empty((replicas, samples, steps, inputs), dy.dtype)
+    dz, ds = np.empty((2, *dy.shape), dy.dtype)
     dstate: Any = 0
     total: dict[str, Array] = {}
-    for step in reversed(range(dy.shape[2])):
-        z, a = layer.z[:, :, step], layer.a[:, :, step]
-        now = Trace(z, a, None, layer.norm and layer.norm[step], None)
+    for step in reversed(range(steps)):
+        now = Trace(layer.z[:, :, step], layer.a[:, :, step], None, layer.norm and layer.norm[step], None)
         dz[:, :, step], here, affine = unit_backward(config, dy[:, :, step] + dstate, now, phi)
         ds[:, :, step] = here
         total = {name: array + total.get(name, 0) for name, array in affine.items()}
         both = np.matmul(here, weight.mT)
         dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:]
     write(gradient, total)
-    joined = np.stack([x for x, _ in layer.linear], axis=2)
-    replicas, samples, steps = dy.shape[:3]
-    flat = (replicas, samples * steps)
-    linear_backward(
-        ds.reshape(*flat, weight.shape[2]), (joined.reshape(*flat, weight.shape[1]), weight), gradient.weight,
-        gradient.bias, need_dx=False,
-    )  # fmt: skip
+    x = np.stack([x for x, _ in layer.linear], axis=2).reshape(replicas, samples * steps, -1)
+    ds = ds.reshape(replicas, samples * steps, outputs)
+    linear_backward(ds, (x, weight), gradient.weight, gradient.bias, need_dx=False)
     return dz, dx

@@ -114,11 +114,13 @@ def _norm_backward(
     if not isinstance(layer.norm, Cache):
         dx, affine = NORMS[config.trains_as].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
         return dx.reshape(dy.shape), affine
-    cache, places = layer.norm, (None, None)
+    cache = layer.norm
     if into is not None and dy.shape == cache.xhat.shape:  # gamma and beta are as they lie there
-        places = (into.gamma, into.beta)
-    dx, dgamma, dbeta = normalize_backward(dy.reshape(cache.xhat.shape), cache, places)
-    return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
+        dx, dgamma, dbeta = normalize_backward(dy, cache, (into.gamma, into.beta))
+    else:
+        dx, dgamma, dbeta = normalize_backward(dy.reshape(cache.xhat.shape), cache)
+        dx = dx.reshape(dy.shape)
+    return dx, {"gamma": dgamma, "beta": dbeta}
 
 
 def write(gradient: Layer, affine: dict[str, Array]) -> None:

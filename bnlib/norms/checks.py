@@ -5,12 +5,14 @@ from __future__ import annotations
 from itertools import combinations
 from math import prod
 from numbers import Integral, Real
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from .statistics import Affine, Array, Axes, Shape
+from .statistics import Array, Axes, Shape
+
+Kind = TypeVar("Kind")  # of a cache
 
 
 def plain_array(name: str, label: str, value: Any, has_mask: bool = False) -> Array:
@@ -92,9 +94,7 @@ def checked_input(name: str, x: Array, eps: float, has_mask: bool = False, least
         fix = "np.reshape(x, (-1, 1)) for one feature, np.reshape(x, (1, -1)) for one sample"
         raise ValueError(f"{name}: x has shape {x.shape}, but needs (N, C, *spatial); try {fix}")
     if len(x) < least or 0 in x.shape[1:]:
-        raise ValueError(
-            f"{name}: x has shape {x.shape}, but every axis needs an element; drop empty batches"
-        )
+        raise ValueError(f"{name}: x has shape {x.shape}, but every axis needs elements; drop empty batches")
     checked_eps(name, eps, x.dtype)
     return x
 
@@ -170,6 +170,29 @@ def expected(
     return array
 
 
+# Which backward function takes which cache, and a forward function that makes one.
+BACKWARD = {
+    "NormCache": ("norm_backward(dy, cache)", "y, cache = batch_norm(x), or frozen_batch_norm(x, mean, var)"),
+    "RelativeCache": ("relative_backward(dy, cache)", "y, cache = dynamic_tanh(x)"),
+    "ShardedCache": ("sharded_backward(dys, cache)", "ys, cache = sharded_batch_norm(xs)"),
+}
+
+
+def checked_cache(name: str, cache: Any, kind: type[Kind]) -> Kind:
+    """Return a cache of this kind; of another one the error says which function takes it."""
+    if not isinstance(cache, kind):
+        received = type(cache).__name__
+        likely = BACKWARD[received][0] if received in BACKWARD else BACKWARD[kind.__name__][1]
+        raise ValueError(f"{name}: cache is a {received}, not a {kind.__name__}; try {likely}")
+    return cache
+
+
+def checked_gradient(name: str, dy: Array, shape: Shape, dtype: Any) -> Array:
+    """Return dy as an array of the shape and dtype that x had."""
+    fix = "pass the gradient of y together with the cache of the same call"
+    return expected(name, "dy", dy, shape, dtype, fix, ("x had", "x had"))
+
+
 def checked(name: str, label: str, value: Any, x: Array, shape: Shape, dtype: Any) -> Array:
     """Return an argument that belongs to x, of this shape and dtype: a copy, since caches keep it."""
     array, fix = plain_array(name, label, value), "pass an array of that shape"
@@ -179,12 +202,6 @@ def checked(name: str, label: str, value: Any, x: Array, shape: Shape, dtype: An
         fix = f"try np.full({shape}, {label}, np.{x.dtype})"
     rules = f"x of shape {x.shape} needs", "x has"
     return expected(name, label, value, shape, dtype, fix, rules).copy()
-
-
-def checked_affine(name: str, x: Array, shape: Shape, gamma: Affine, beta: Affine) -> tuple[Affine, Affine]:
-    """Return gamma and beta of this shape and the dtype of x; None stays None."""
-    gamma = None if gamma is None else checked(name, "gamma", gamma, x, shape, x.dtype)
-    return gamma, None if beta is None else checked(name, "beta", beta, x, shape, x.dtype)
 
 
 def checked_statistics(name: str, x: Array, mean: Array, var: Array) -> tuple[Array, Array]:

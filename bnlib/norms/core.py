@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from math import inf, sqrt
+from math import inf, prod, sqrt
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,13 +59,16 @@ def _normalize(
     if x.size > blocks.LARGE and _in_columns(x, axes, gamma, beta, centre):
         found = blocks.forward(x, axes, gamma, beta, eps)
         return found[0], Cache(*found[1:], gamma, beta, axes, centre)
-    average = averager(x.shape, axes, x.dtype)
-    xhat, mean = statistics.centre(x, axes, average, out[0]) if centre else (np.positive(x, out=out[0]), None)
-    y = np.square(xhat, out=out[1])  # y's memory serves twice
+    _, average, _, _, wide = _means(x, axes, gamma, beta)
+    if centre:
+        xhat, mean = statistics.centre(x, axes, average, out[0], wide)
+    else:
+        xhat, mean = np.positive(x, out[0]), None
+    y = np.square(xhat, out[1])  # y's memory serves twice
     var = average(y)
     rstd = rsqrt(var, eps)
-    xhat *= rstd
-    affine(xhat, gamma, beta, out=y)
+    xhat *= wide(rstd)
+    affine(xhat, wide(gamma), wide(beta), y)
     if mean is None:
         mean = np.zeros_like(var)
     return y, Cache(xhat, rstd, mean, var, gamma, beta, axes, centre)
@@ -125,40 +128,37 @@ def normalize_backward(
     ``dx = (g - mean(g) - xhat * mean(g * xhat)) / sqrt(var + eps)``; without centring, ``mean(g)`` is
     absent. This is the chain rule of Ioffe & Szegedy (2015), section 3, with its terms collected.
     """
-    xhat, rstd, _, _, gamma, beta, axes, centre = cache
-    if dy.size > blocks.PIECE and 0 not in axes:
+    if dy.size > blocks.PIECE and 0 not in cache.axes:
         return _backward_pieces(dy, cache)
+    xhat, rstd, _, _, gamma, beta, axes, centre = cache
     if dy.size <= blocks.LARGE or not _in_columns(dy, axes, gamma, beta, centre):
         return _backward(dy, cache, None, into)
     dx, mean_dy, mean_dy_xhat = blocks.backward(dy, xhat, rstd, gamma, axes)
-    return dx, _sum(mean_dy_xhat, dy, gamma), _sum(mean_dy, dy, beta)
+    count = dy.size // rstd.size
+    return dx, _sum(mean_dy_xhat, count, gamma), _sum(mean_dy, count, beta)
 
 
 def _backward(
     dy: Array, cache: Cache, out: Affine = None, into: tuple[Affine, Affine] = (None, None)
 ) -> tuple[Array, Affine, Affine]:
     xhat, rstd, _, _, gamma, beta, axes, centre = cache
-    average = averager(dy.shape, axes, dy.dtype)
-    outside, constant = _layout(dy, axes, gamma, beta)
+    outside, average, first, count, wide = _means(dy, axes, gamma, beta)
     g, scale = dy, rstd
-    dx = np.multiply(dy, xhat, out=out)
-    if outside:  # batch, instance: gamma is constant where the means are taken, and can wait
-        mean_g, mean_g_xhat = average(dy), average(dx)
-        dgamma, dbeta = _sum(mean_g_xhat, dy, gamma, into[0]), _sum(mean_g, dy, beta, into[1])
-        if gamma is not None:
-            scale = rstd * gamma
-    else:  # layer, group, RMS: gamma varies there, and comes first
-        over_affine = averager(dy.shape, constant, dy.dtype)
-        dgamma, dbeta = _sum(over_affine(dx), dy, gamma, into[0]), _sum(over_affine(dy), dy, beta, into[1])
-        if gamma is not None:
-            dx *= gamma
-            g = dy * gamma
+    dx = np.multiply(dy, xhat, out)
+    mean_g, mean_g_xhat = first(dy), first(dx)
+    dgamma, dbeta = _sum(mean_g_xhat, count, gamma, into[0]), _sum(mean_g, count, beta, into[1])
+    if gamma is not None and outside:  # batch, instance: gamma is constant along the axes, and can wait
+        scale = rstd * gamma
+    elif gamma is not None:  # layer, group, RMS: gamma varies there, and comes first
+        dx *= gamma
+        g = dy * gamma
+    if not outside:
         mean_g, mean_g_xhat = average(g), average(dx)
-    np.multiply(xhat, mean_g_xhat, out=dx)
+    np.multiply(xhat, wide(mean_g_xhat), dx)
     if centre:
-        dx += mean_g
-    np.subtract(g, dx, out=dx)
-    dx *= scale
+        dx += wide(mean_g)
+    np.subtract(g, dx, dx)
+    dx *= wide(scale)
     return dx, dgamma, dbeta
 
 
@@ -176,26 +176,36 @@ def _backward_pieces(dy: Array, cache: Cache) -> tuple[Array, Affine, Affine]:
 
 
 def _in_columns(x: Array, axes: Axes, gamma: Affine, beta: Affine, centre: bool) -> bool:
-    return centre and 0 in axes and _layout(x, axes, gamma, beta)[0]
+    return centre and 0 in axes and _means(x, axes, gamma, beta)[0]
 
 
-def _layout(x: Array, axes: Axes, gamma: Affine, beta: Affine) -> tuple[bool, Axes]:
+def _means(x: Array, axes: Axes, gamma: Affine, beta: Affine) -> Any:
     affine = beta if gamma is None else gamma
-    return _layout_of(axes, (1,) * x.ndim if affine is None else affine.shape)
+    return _means_of(x.shape, x.dtype, axes, None if affine is None else affine.shape)
 
 
 @lru_cache(maxsize=512)
-def _layout_of(axes: Axes, shape: Shape) -> tuple[bool, Axes]:
-    """Return whether an affine parameter of this shape is constant along `axes`, and where it is at all."""
-    constant = tuple(a for a, n in enumerate(shape) if n == 1)
-    return set(axes) <= set(constant), constant
+def _means_of(shape: Shape, dtype: np.dtype[Any], axes: Axes, affine: Shape | None) -> tuple[Any, ...]:
+    """Return whether gamma is constant along `axes`, and four more for an array of this shape.
+
+    What averages it over `axes`; what averages it over `axes` if gamma is constant there, else over all axes
+    where it is; over how many elements; and what repeats means along `axes` where NumPy is then faster.
+    """
+    constant = tuple(a for a in range(len(shape)) if affine is None or affine[a] == 1)
+    outside = set(axes) <= set(constant)
+    first = axes if outside else constant
+    small = prod(shape) <= 1 << 14  # to repeat means to a larger array costs more than it saves
+    times = shape[-2] if small and outside and axes == (len(shape) - 2,) else 1
+    count = np.array(prod(shape[a] for a in first), dtype)
+    averages = averager(shape, axes, dtype), averager(shape, first, dtype)
+    return outside, *averages, count, lambda a: a if times == 1 or a is None else a.repeat(times, -2)
 
 
-def _sum(mean: Array, full: Array, affine: Affine, into: Affine = None) -> Affine:
-    """Return the sum that `mean` is the mean of, an array like `full`, down to the shape of `affine`."""
+def _sum(mean: Array, count: int | Array, affine: Affine, into: Affine = None) -> Affine:
+    """Return the sum of which `mean` is a `count`-th, down to the shape of `affine`."""
     if affine is None:
         return None
     if mean.shape == affine.shape:
-        return np.multiply(mean, full.size // mean.size, out=into)
-    total = mean * (full.size // mean.size)
-    return np.add.reduce(total, _layout_of((), affine.shape)[1], keepdims=True)
+        return np.multiply(mean, count, into)
+    total: Array = mean * count
+    return np.add.reduce(total, tuple(a for a, n in enumerate(affine.shape) if n == 1), keepdims=True)

@@ -24,12 +24,98 @@ They are relatives:
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
+from math import prod
+from typing import Any, NamedTuple
 
-from .calls import NormCache, by_axes
-from .checks import checked_axes, checked_divisor, checked_input
-from .statistics import Affine, Array
+import numpy as np
+
+from .axes import layout
+from .checks import (
+    checked,
+    checked_axes,
+    checked_cache,
+    checked_divisor,
+    checked_gradient,
+    checked_input,
+    checked_mask,
+    checked_statistics,
+)
+from .core import Cache, normalize, normalize_backward
+from .given import frozen, frozen_backward, masked, masked_backward
+from .statistics import Affine, Array, Shape
 from .table import NORMS, Norm
+
+
+class NormCache(NamedTuple):
+    """What a public norm leaves for `norm_backward`.
+
+    mean, var : what it used; the variance is biased
+    count : elements behind each mean, for `RunningStats.update`; with a mask, an array of the shape of mean
+    """
+
+    mean: Array
+    var: Array
+    count: int | Array  # type: ignore[assignment]  # hides the method of tuples
+    core: Cache
+    undo: Callable[[Array, Cache], tuple[Array, Affine, Affine]]  # the backward pass of `core`
+    shape: Shape  # of x
+    affine_shape: Shape
+    dtype: np.dtype[Any]
+
+
+def norm_backward(dy: Array, cache: NormCache) -> tuple[Array, Affine, Affine]:
+    """Return the gradients of a norm with respect to x, gamma and beta, from that of its y.
+
+    dy has the shape and dtype of x, as has dx; dgamma and dbeta have the shape of gamma and beta, or are None
+    for one that wasn't given. The cache is as the forward function returned it; it stays so, and can be used
+    again. ValueError if dy is of another shape or dtype, or the cache of another function.
+
+    Ioffe & Szegedy (2015), section 3; `core.normalize_backward` has the formula.
+    """
+    name, shape = "norm_backward", checked_cache("norm_backward", cache, NormCache).shape
+    dy = checked_gradient(name, dy, shape, cache.dtype)
+    dx, dgamma, dbeta = cache.undo(dy.reshape(cache.core.xhat.shape), cache.core)
+    dgamma, dbeta = (None if d is None else d.reshape(cache.affine_shape) for d in (dgamma, dbeta))
+    return dx.reshape(cache.shape), dgamma, dbeta
+
+
+def by_axes(
+    name: str, x: Array, letters: str, shape: Shape, shared: str, gamma: Affine, beta: Affine, eps: float,
+    mask: Array | None = None, affine: Shape | None = None, centre: bool = True, given: Any = None,
+) -> tuple[Array, NormCache]:  # fmt: skip
+    """Normalize x by a choice of axes, as the public function `name`.
+
+    letters, shape, shared : those of `axes.layout`; axes without a letter are positions
+    affine : the shape that gamma and beta must have; None: one number for each channel
+    given : mean and variance of each channel, instead of those of x
+    """
+    how = layout(letters.ljust(len(shape), "P"), shape, shared)
+    affine = x.shape[1:2] if affine is None else affine
+    gamma, beta = (
+        None if a is None else checked(name, label, a, x, affine, x.dtype).reshape(how.affine)
+        for label, a in (("gamma", gamma), ("beta", beta))
+    )
+    keep = checked_mask(name, x, mask)
+    kept = tuple(n for axis, n in enumerate(how.shape) if axis not in how.reduced)
+    undo: Any = normalize_backward
+    count: Any = x.size // prod(kept)
+    arguments = x.reshape(how.shape), how.reduced, gamma, beta, float(eps)
+    with np.errstate(over="ignore", invalid="ignore"):  # `normalize` repeats what overflows, scaled
+        if given is not None:
+            mean, var = checked_statistics(name, x, *given)
+            y, core = frozen(*arguments, mean.reshape(how.affine), var.reshape(how.affine))
+            undo = frozen_backward
+        elif keep is None:
+            y, core = normalize(*arguments, centre)
+        else:
+            keep = keep.reshape(how.shape)
+            y, core, count = masked(*arguments, centre, keep)
+            undo = partial(masked_backward, keep=keep, count=count)
+            count = count.reshape(kept)
+    statistics = core.mean.reshape(kept), core.var.reshape(kept), count
+    return y.reshape(x.shape), NormCache(*statistics, core, undo, x.shape, affine, x.dtype)
 
 
 def batch_norm(
@@ -153,6 +239,38 @@ def ghost_batch_norm(
     size = checked_divisor(name, "size", size, len(x), "samples")
     split = (size, len(x) // size, *x.shape[1:])
     return by_axes(name, x, "NnC", split, "NP", gamma, beta, eps)
+
+
+def frozen_batch_norm(
+    x: Array, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
+) -> tuple[Array, NormCache]:
+    """Normalize every channel with given statistics, which the backward pass takes as constants.
+
+    What PyTorch calls frozen batch norm: training goes on, but statistics stay as they are. As `batch_norm`,
+    except that N may be 0, there is no mask, and mean and var, ndarrays of shape (C,) and ``var >= 0``, are
+    running statistics or any others. They may be float64 beside an x of float32, as `RunningStats` keeps
+    them. With the cache `norm_backward` gives ``dx = dy * gamma / sqrt(var + eps)``.
+
+    Ioffe & Szegedy (2015), Algorithm 2, step 11.
+    """
+    return _frozen("frozen_batch_norm", x, mean, var, gamma, beta, eps)
+
+
+def batch_norm_inference(
+    x: Array, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
+) -> Array:
+    """Return the y of `frozen_batch_norm`, whose parameters and errors it has: a fixed affine map.
+
+    It leaves no cache; use `frozen_batch_norm` where a backward pass follows.
+    """
+    return _frozen("batch_norm_inference", x, mean, var, gamma, beta, eps)[0]
+
+
+def _frozen(
+    name: str, x: Array, mean: Array, var: Array, gamma: Affine, beta: Affine, eps: float
+) -> tuple[Array, NormCache]:
+    x = checked_input(name, x, eps, least=0)
+    return by_axes(name, x, "NC", x.shape, "NP", gamma, beta, eps, given=(mean, var))
 
 
 def _by_features(

@@ -125,9 +125,7 @@ class RunningStats:
             raise ValueError(f"{name}: mean {mean.shape} and var {var.shape} must have shape {shape}; {fix}")
         n: Any = checked_counts(name, "count", count)
         if n.ndim and n.shape != shape:
-            raise ValueError(
-                f"{name}: count has shape {n.shape}, but mean {shape}; pass an int or cache.count"
-            )
+            raise ValueError(f"{name}: count has shape {n.shape}, but mean {shape}; pass cache.count")
         n = n if n.ndim else n.item()
         old, old_var = (self.mean, self.steps, self.weight), (self.var, self.var_steps, self.var_weight)
         mean, steps, weight = _averaged(old, mean, self.momentum, n > 0)

@@ -1,22 +1,29 @@
 """Batch norm of several shards that share their statistics: synchronized batch norm.
 
-Where processes have a shard each, only two small sums cross between them: mean, variance and count before
-`combine_moments`, dgamma and dbeta before `synchronized`.
+Here all shards are in one place. Where processes have one each, only two small sums cross between them: mean,
+variance and count before `combine_moments`, dgamma and dbeta before dx, see `sharded_backward`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import prod
 from typing import NamedTuple
 
 import numpy as np
 
-from .calls import checked_cache, checked_gradient
-from .checks import cast, checked_affine, checked_counts, checked_input, checked_variance, float_array
-from .core import Cache
-from .frozen import along, by_channel, frozen
-from .masked import weighted_mean
-from .statistics import Affine, Array, moments, scaled, times
+from .checks import (
+    checked_cache,
+    checked_counts,
+    checked_gradient,
+    checked_input,
+    checked_variance,
+    expected,
+    float_array,
+)
+from .given import weighted_mean
+from .public import NormCache, by_axes, norm_backward
+from .statistics import Affine, Array, Shape
 
 
 class ShardedCache(NamedTuple):
@@ -25,7 +32,8 @@ class ShardedCache(NamedTuple):
     mean: Array
     var: Array
     count: Array  # type: ignore[assignment]  # hides the method of tuples
-    shards: tuple[Cache, ...]
+    whole: NormCache  # of all shards as one array
+    shards: list[Shape]
 
 
 def combine_moments(
@@ -56,15 +64,13 @@ def combine_moments(
         raise ValueError(
             f"{name}: counts have shape {weights.shape}, means {means.shape}; pass {len(means)} integers"
         )
-    one_axis_each = *weights.shape, *(1,) * (means.ndim - weights.ndim)
-    weights = np.broadcast_to(weights.reshape(one_axis_each), means.shape)
+    weights = np.broadcast_to(weights.T, means.T.shape).T  # one number a batch belongs to axis 0
     within = checked_variance(name, np.where(weights > 0, variances, 0)).astype(np.float64)
     mean, centred, count = weighted_mean(means.astype(np.float64), weights, (0,))
     var = np.add.reduce(weights * (within + np.square(centred)), 0) / np.maximum(count[0], 1)
     return mean[0].astype(means.dtype), var.astype(means.dtype), count[0]
 
 
-@np.errstate(over="ignore", invalid="ignore")
 def sharded_batch_norm(
     xs: Sequence[Array], gamma: Affine = None, beta: Affine = None, *, eps: float = 1e-5
 ) -> tuple[list[Array], ShardedCache]:
@@ -75,32 +81,30 @@ def sharded_batch_norm(
     shape (C,), are those of all shards. The rest is as in `batch_norm`; ValueError also if shards don't fit
     each other.
 
-    Synchronized batch norm (Peng et al. 2018, section 3.3).
+    Synchronized batch norm (Peng et al. 2018, section 3.3). Each process can compute its own part:
+
+    >>> import numpy as np
+    >>> from bnlib.norms import batch_norm, frozen_batch_norm
+    >>> xs = np.split(np.random.default_rng(0).standard_normal((8, 3)), [5])
+    >>> caches = [batch_norm(x)[1] for x in xs]
+    >>> mean, var, _ = combine_moments(*zip(*[(c.mean, c.var, c.count) for c in caches]))
+    >>> for x, y in zip(xs, sharded_batch_norm(xs)[0], strict=True):
+    ...     assert np.allclose(frozen_batch_norm(x, mean, var)[0], y)
     """
     name = "sharded_batch_norm"
     if not isinstance(xs, tuple | list) or not xs:
         raise ValueError(f"{name}: xs is a {type(xs).__name__}, not a list of arrays; try [xs] for one shard")
     shards = [checked_input(name, x, eps, least=0) for x in xs]
+    channels, dtype = shards[0].shape[1], shards[0].dtype
     for i, x in enumerate(shards):
-        channels, dtype = shards[0].shape[1], shards[0].dtype
-        if x.shape[1] != channels or x.dtype != dtype:
-            fix = "pass shards of one batch" if x.dtype == dtype else f"try {cast(f'xs[{i}]', dtype)}"
-            received = f"xs[{i}] has {x.shape[1]} channels of {x.dtype}"
-            raise ValueError(f"{name}: {received}, but xs[0] {channels} of {dtype}; {fix}")
+        alike = len(x), channels, *x.shape[2:]
+        expected(name, f"xs[{i}]", x, alike, dtype, "pass shards of one batch", ("xs[0] needs", "xs[0] has"))
     if not any(map(len, shards)):
         raise ValueError(f"{name}: no shard has a sample; leave out batches without any")
-    given = checked_affine(name, shards[0], shards[0].shape[1:2], gamma, beta)
-    wide = [(x.astype(np.float64), (0, *range(2, x.ndim))) for x in shards if len(x)]
-    # Float64 holds the squares of all float32; extremes of its own are divided by powers of two first.
-    k = scaled(np.array([np.abs(x).max(over) for x, over in wide]), (0,))[1][0]
-    if eps > 0:  # which must not overflow where tiny numbers are made larger
-        k = np.maximum(k, min(0, np.frexp(eps)[1] // 2))
-    parts = [(*moments(times(x, -along(k, x)), over), x.size // x.shape[1]) for x, over in wide]
-    mean, var, count = combine_moments(*zip(*parts, strict=True))
-    pairs = [frozen(times(x, -along(k, x)), mean, var, *given, np.ldexp(eps, -2 * k)) for x in shards]
-    cores = tuple(core._replace(rstd=times(core.rstd, -along(k, core.rstd))) for _, core in pairs)
-    used = (times(mean, k).astype(shards[0].dtype), times(var, 2 * k).astype(shards[0].dtype), count)
-    return [y for y, _ in pairs], ShardedCache(*used, cores)
+    rows, shapes = _joined(shards), [x.shape for x in shards]
+    y, whole = by_axes(name, rows, "NC", rows.shape, "N", gamma, beta, eps)
+    count = np.full(channels, len(rows))
+    return _divided(y, shapes), ShardedCache(whole.mean, whole.var, count, whole, shapes)
 
 
 def sharded_backward(dys: Sequence[Array], cache: ShardedCache) -> tuple[list[Array], Affine, Affine]:
@@ -110,31 +114,27 @@ def sharded_backward(dys: Sequence[Array], cache: ShardedCache) -> tuple[list[Ar
     all shards, have shape (C,) or are None for one that wasn't given. The cache stays as it is and can be
     used again. ValueError if it is of another function, or dys don't match its shards.
 
-    Ioffe & Szegedy (2015), section 3, with the sums over all shards.
+    Ioffe & Szegedy (2015), section 3; with dgamma, dbeta and count of all shards, the dx of one of them is
+    ``gamma / sqrt(var + eps) * (dy - (dbeta + xhat * dgamma) / count)``.
     """
     name = "sharded_backward"
-    checked_cache(name, cache, ShardedCache)
-    if not isinstance(dys, tuple | list) or len(dys) != len(cache.shards):
+    shapes = checked_cache(name, cache, ShardedCache).shards
+    if not isinstance(dys, tuple | list) or len(dys) != len(shapes):
         count = len(dys) if isinstance(dys, tuple | list) else f"a {type(dys).__name__}, not a list"
-        raise ValueError(
-            f"{name}: dys has {count}, but there are {len(cache.shards)} shards; pass a gradient for each"
-        )
-    pairs = zip(dys, cache.shards, strict=True)
-    shards = [(checked_gradient(name, dy, core.xhat), core) for dy, core in pairs]
-    dgamma, dbeta = np.add.reduce([(by_channel(dy * core.xhat), by_channel(dy)) for dy, core in shards])
-    dxs = [synchronized(dy, core, dgamma, dbeta, cache.count) for dy, core in shards]
-    first = cache.shards[0]
-    return dxs, None if first.gamma is None else dgamma, None if first.beta is None else dbeta
+        raise ValueError(f"{name}: dys has {count}, but there are {len(shapes)} shards; pass one for each")
+    dtype, pairs = cache.whole.dtype, zip(dys, shapes, strict=True)
+    dy = _joined([checked_gradient(name, dy, shape, dtype) for dy, shape in pairs])
+    dx, dgamma, dbeta = norm_backward(dy, cache.whole)
+    return _divided(dx, shapes), dgamma, dbeta
 
 
-def synchronized(dy: Array, core: Cache, dgamma: Array, dbeta: Array, count: Array) -> Array:
-    """Return dx of one shard, from dgamma, dbeta and count of all shards.
+def _joined(shards: Sequence[Array]) -> Array:
+    """Bring shards (N, C, *spatial) to the rows of one array (M, C)."""
+    return np.concatenate([np.moveaxis(x, 1, -1).reshape(-1, x.shape[1]) for x in shards])
 
-    ``dx = gamma / sqrt(var + eps) * (dy - (dbeta + xhat * dgamma) / count)``
-    """
-    view = core.rstd.shape
-    mean_dy, mean_dy_xhat = ((s / count.astype(s.dtype)).reshape(view) for s in (dbeta, dgamma))
-    dx: Array = dy - mean_dy
-    dx -= core.xhat * mean_dy_xhat
-    dx *= core.rstd if core.gamma is None else core.rstd * core.gamma
-    return dx
+
+def _divided(rows: Array, shapes: Sequence[Shape]) -> list[Array]:
+    """Bring the rows of one array back to shards of these shapes."""
+    ends = np.cumsum([prod(shape) // shape[1] for shape in shapes])
+    parts = zip(np.split(rows, ends[:-1]), shapes, strict=True)
+    return [np.moveaxis(part.reshape(n, *spatial, c), -1, 1).copy() for part, (n, c, *spatial) in parts]

@@ -37,6 +37,8 @@ def averager(shape: tuple[int, ...], axes: Axes, dtype: np.dtype[Any]) -> Callab
         return lambda a: (a.reshape(first, -1, m) @ weights).reshape(kept)
     if axes == (ndim - 2,):  # (1, m) @ (..., m, columns), as it lies there
         row = weights[None]
+        if shape[:-2] == (1,):  # the same bits in half the time
+            return lambda a: row.dot(a[0])[None]
         return lambda a: np.matmul(row, a)
     if k == stop - start:  # the same, after folding what lies before, between and behind
         apart, row = (prod(shape[:start]), m, prod(shape[stop:])), weights[None]
@@ -49,24 +51,32 @@ def averager(shape: tuple[int, ...], axes: Axes, dtype: np.dtype[Any]) -> Callab
     return lambda a: between(within(a))
 
 
-def centre(x: Array, axes: Axes, average: Any = None, out: Array | None = None) -> tuple[Array, Array]:
+def centre(
+    x: Array, axes: Axes, average: Any = None, out: Array | None = None, wide: Any = np.asarray
+) -> tuple[Array, Array]:
     """Return ``x`` minus its mean over `axes`, and that mean with `axes` kept as length 1.
 
-    average : `averager` of x and axes, if the caller has it
+    average, wide : `averager` of x and axes, and what repeats means along `axes`, if the caller has them
     out : where ``x`` minus its mean is written
     """
     # Subtracting one element first leaves numbers of the size of the spread: float32 then keeps its
     # digits at any mean, and equal elements give exactly zero.
     origin = x[_first(x.ndim, axes)]
-    centred = np.subtract(x, origin, out=out)
+    centred = np.subtract(x, wide(origin), out)
     offset = (average or averager(x.shape, axes, x.dtype))(centred)
-    centred -= offset
+    centred -= wide(offset)
     return centred, origin + offset
 
 
 @lru_cache(maxsize=512)
 def _first(ndim: int, axes: Axes) -> tuple[slice, ...]:
     return tuple(slice(1) if a in axes else slice(None) for a in range(ndim))
+
+
+@lru_cache(maxsize=512)
+def number(value: float, dtype: np.dtype[Any]) -> Array:
+    """Return a number as the array without axes that NumPy takes in half the time of Python's own."""
+    return np.array(value, dtype)
 
 
 def moments(x: Array, axes: Axes) -> tuple[Array, Array]:
@@ -81,16 +91,16 @@ def moments(x: Array, axes: Axes) -> tuple[Array, Array]:
 
 def rsqrt(var: Array, eps: float | Array) -> Array:
     """Return ``1 / sqrt(var + eps)``, 0 where that is not finite because ``var + eps`` is 0."""
-    std = var + eps
-    np.sqrt(std, out=std)
     if isinstance(eps, np.ndarray) or eps < 1e-37:  # 0 in float32
+        std = np.sqrt(var + eps)
         return np.divide(1, std, out=np.zeros_like(std), where=std != 0)
-    return np.reciprocal(std, out=std)
+    std = var + number(eps, var.dtype)
+    return np.reciprocal(np.sqrt(std, std), std)
 
 
 def affine(xhat: Array, gamma: Affine, beta: Affine, out: Array | None = None) -> Array:
     """Return ``gamma * xhat + beta`` in new memory, or in `out`; None means 1 and 0."""
-    y = np.multiply(xhat, 1 if gamma is None else gamma, out=out)
+    y = np.multiply(xhat, 1 if gamma is None else gamma, out)
     if beta is not None:
         y += beta
     return y

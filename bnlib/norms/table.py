@@ -16,7 +16,7 @@ class Norm(NamedTuple):
     shared : for a choice of axes, what shares a mean and a variance: samples "N", positions "P", channels "C"
         (those of one group, if it has ``groups``)
     centre : whether the mean is subtracted
-    pair : forward and backward of any other norm, in the engine's layout: see `calls`, or `weights`
+    pair : forward and backward of any other norm, in the engine's layout: see `relatives`, or `weights`
     learned : names of its learned parameters; those in ``scalars`` a layer has one of, not one a channel
     options : fields of `RunConfig` that are its own: the page shows them only where such a norm is
     running : it keeps running statistics, and is in inference the affine map that batch norm is

@@ -1,14 +1,12 @@
 """Norms over weights: what is normalized is a layer's matrix, not what comes out of it.
 
-A norm is a choice of axes here too: weight norm is the RMS norm of the weights of one output feature,
-weight standardization their layer norm, both by `core.normalize`. Spectral norm divides the whole matrix
-by its largest singular value.
+A norm is a choice of axes here too: weight norm is the RMS norm of the weights of one output feature, weight
+standardization their layer norm, both by `core.normalize`. Spectral norm divides the whole matrix by its
+largest singular value. Batch norm in inference is one of weights, once it is folded into them.
 
 Everything is float32 or everything float64, results too; weights of any size are brought to one that can be
 squared, by powers of two; arguments are never changed, and may change after the call. Where a divisor is 0
-(zeros, or a constant row and ``eps=0``), results and gradients are 0. The pairs in `NORMS` are for the
-training engine: they check nothing, have a leading replica axis and, as `layers.linear`, a column for each
-output feature.
+(zeros, or a constant row and ``eps=0``), results and gradients are 0.
 """
 
 from __future__ import annotations
@@ -18,9 +16,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .checks import checked_eps, checked_weight, expected, is_whole, one_each
+from .checks import checked_eps, checked_variance, checked_weight, expected, is_whole, one_each
 from .core import Cache, normalize, normalize_backward
-from .statistics import Affine, Array, Shape, scaled, times
+from .statistics import Affine, Array, Shape, rsqrt, scaled, times
 from .table import NORMS, Norm
 
 SpectralCache = tuple[Array, Array, Array, Array]  # weight, u (R, O, 1), v (R, I, 1), sigma (R, 1, 1)
@@ -104,33 +102,20 @@ def spectral_norm(
 ) -> tuple[Array, Any, Array]:
     """Divide a weight by an estimate of its largest singular value, so that this becomes 1.
 
-    Parameters
-    ----------
-    weight : ndarray of shape (O, I, *kernel), seen as a matrix W of O rows
-    u : ndarray of shape (O,), dtype of weight, optional
-        Where the power iteration starts: what the call before returned. None draws it from `seed`.
-    iterations : int >= 0
-        Rounds of power iteration. 0, for inference, takes the given `u`, of length 1, as it is.
-    seed : int >= 0
-    axis : int, default 0
-        The axis of output features; 1 for a transposed convolution's weight (I, O, *kernel). If it has
-        groups, (I, O / groups, *kernel), each group's part of axis 0 needs a call of its own: on the whole,
-        one output feature of each group would count as a single one.
+    weight is an ndarray of shape (O, I, *kernel), seen as a matrix W of O rows. `axis` is that of output
+    features: 1 for a transposed convolution's weight (I, O, *kernel). If it has groups, (I, O / groups,
+    *kernel), each group's part of axis 0 needs a call of its own: on the whole, one output feature of each
+    group would count as a single one.
 
-    Returns
-    -------
-    w_hat : ndarray of the shape of weight
-    sigma : scalar of the dtype of weight, in its units
-        Never above the largest singular value; inf where it is beyond the dtype, which w_hat survives.
-    u : ndarray of shape (O,), of length 1: the left singular vector so far, for the next call
+    u, an ndarray of shape (O,) and the dtype of weight, is where the power iteration starts: what the call
+    before returned. None draws it from `seed`, an int >= 0. There are ``iterations >= 0`` rounds; 0, for
+    inference, takes the given u, of length 1, as it is.
 
-    Raises
-    ------
-    ValueError
-        If a shape, a dtype or an option breaks the above, or u is orthogonal to all columns of W.
+    Returns w_hat, of the shape of weight, sigma, a scalar in its units, and for the next call u (O,), of
+    length 1, the left singular vector so far. sigma is never above the largest singular value; it is inf
+    where it is beyond the dtype, which w_hat survives. ValueError if a shape, a dtype or an option breaks the
+    above, or u is orthogonal to all columns of W.
 
-    Notes
-    -----
     Miyato et al. (2018), Algorithm 1: ``v = W'u / |W'u|``, ``u = Wv / |Wv|``, ``sigma = u'Wv``. (PyTorch's
     `parametrizations.spectral_norm` updates u before v, which is the same on W'.) A matrix of zeros gives
     ``w_hat = 0``, ``sigma = 0`` and the u that the iteration started from; in PyTorch, w_hat is NaN.
@@ -227,18 +212,16 @@ def _iterated(
         drawn: Array = np.random.default_rng(int(seed)).standard_normal(weight.shape[axis : axis + 1])
         u = (drawn / np.linalg.norm(drawn)).astype(weight.dtype)
     u, power = scaled(one_each(name, "u", u, weight.shape, axis, weight.dtype), (0,))
-    length, any_length = np.linalg.norm(u), iterations > 0
-    if not 0 < length < np.inf or not (any_length or (power == 0 and abs(length - 1) < 1e-3)):
-        received = f"{length:.4g}" + (f" * 2**{power[0]}" if power else "")
-        rule = "positive and finite" if any_length else "1 for iterations=0"
+    length = np.linalg.norm(u)
+    if not (0 < length < np.inf if iterations else power == 0 and abs(length - 1) < 1e-3):
+        rule = "positive and finite" if iterations else "1 for iterations=0"
         fix = "pass one that was returned, or iterations=1 without u"
+        received = f"{length:.4g}" + (f" * 2**{power[0]}" if power else "")
         raise ValueError(f"{name}: u has length {received}, not {rule}; {fix}")
     columns, k = scaled(to_columns(weight, axis), (1, 2))
     w, new, cache = _spectral(columns, None, u[None], SimpleNamespace(iterations=iterations))
     if cache[3] == 0 and weight.any():
-        raise ValueError(
-            f"{name}: u is orthogonal to all columns of weight and would stay so; pass iterations=1 without u"
-        )
+        raise ValueError(f"{name}: u is orthogonal to all columns of weight; pass iterations=1 without u")
     return (weight.shape, axis), k, w, new, cache
 
 
@@ -277,16 +260,43 @@ def _undo(key: str, dw: Array, cache: WeightCache) -> tuple[Array, Affine]:
     return dweight, None if dgain is None else times(dgain, k)[0, 0]
 
 
-# Pairs: forward(weight, gain, u, options) -> (w, next u, cache), backward(dw, cache) -> (dweight, dgain).
-# Weights are (R, I, O), gains (R, 1, O), u (R, O); None where there is none.
+def fold_batch_norm(
+    weight: Array, bias: Affine, mean: Array, var: Array, gamma: Affine = None, beta: Affine = None, *,
+    eps: float = 1e-5, axis: int = 0,
+) -> tuple[Array, Array]:  # fmt: skip
+    """Put batch norm in inference into the weight and bias of the linear layer or convolution before it.
+
+    weight and axis are as in `spectral_norm`; fold each part of a weight that has groups with its part of the
+    vectors. bias, mean, var >= 0, gamma and beta are ndarrays of shape (O,), None for 0, 1 and 0; each may be
+    float32 or float64, whatever weight is: `RunningStats` keeps float64. eps is that of the batch norm; where
+    ``var + eps`` is 0, the layer gives beta. The results are new arrays of the shapes (O, I, *kernel) and
+    (O,) and the dtype of weight, computed in float64. Anything else raises ValueError.
+
+    Batch norm is ``s x + (beta - s mean)`` with ``s = gamma / sqrt(var + eps)`` (Ioffe & Szegedy 2015,
+    Algorithm 2): s enters the weight, ``s (b - mean) + beta`` is the bias (Jacob et al. 2018, section 3.2).
+    """
+    name = "fold_batch_norm"
+    weight, axis = checked_weight(name, "weight", weight, axis)
+    eps = checked_eps(name, eps, float)
+    given = {"mean": mean, "var": var}
+    for label, array in (("bias", bias), ("gamma", gamma), ("beta", beta)):
+        given |= {} if array is None else {label: array}
+    given = {k: one_each(name, k, a, weight.shape, axis).astype(np.float64) for k, a in given.items()}
+    scale = rsqrt(checked_variance(name, given["var"]), eps) * given.get("gamma", 1)
+    shift = (given.get("bias", 0) - given["mean"]) * scale + given.get("beta", 0)
+    folded = (to_columns(weight, axis) * scale).astype(weight.dtype)
+    return from_columns(folded, weight.shape, axis), shift.astype(weight.dtype)
+
+
+# Pairs, which check nothing: forward(weight, gain, u, options) -> (w, next u, cache), and backward(dw, cache)
+# -> (dweight, dgain). Weights are (R, I, O), gains (R, 1, O), u (R, O); None where there is none.
 NORMS |= {
     "spectral": Norm(
         spectral_norm, "spectral norm", "the whole weight matrix, by its largest singular value",
         pair=(_spectral, _spectral_backward), learned=(), options=("iterations",), weights=True,
         vector=True,
-        about="Each weight matrix is divided by its largest singular value, so that no layer can stretch "
-        "its input (of a convolution’s reshaped weights only approximately). Activations are not "
-        "normalized.",
+        about="Each weight matrix is divided by its largest singular value, so that no layer can stretch its "
+        "input (of a convolution’s reshaped weights only approximately). Activations are not normalized.",
         use="Use it in the discriminator of a GAN, to limit how steep it is. Elsewhere the limit can slow "
         "training down.",
     ),
@@ -296,8 +306,8 @@ NORMS |= {
         centre=False,
         about="The weights of each output feature are divided by their length and multiplied by a learned "
         "gain. Activations are not normalized.",
-        use="Use it where the norm must depend on the weights only. A change in the scale of the data "
-        "passes through it.",
+        use="Use it where the norm must depend on the weights only. A change in the scale of the data passes "
+        "through it.",
     ),
     "standard": Norm(
         weight_standardization, "weight standardization", "the weights of each output feature",
@@ -305,8 +315,8 @@ NORMS |= {
         weights=True, start=_deviation,
         about="The weights of each output feature have their mean subtracted and are divided by their "
         "standard deviation; a learned gain follows.",
-        use="Use it together with group norm, for small batches. By itself it leaves the activations "
-        "without a norm.",
+        use="Use it together with group norm, for small batches. By itself it leaves the activations without "
+        "a norm.",
     ),
 }  # fmt: skip
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 from ..data import DIGIT
@@ -233,3 +234,29 @@ def twin(run: Run, replica: int = 0, prefix: str = "") -> Twin:
     Of a GAN it is the discriminator, or with ``prefix`` "generator_" the generator.
     """
     return Twin(run, replica, prefix)
+
+
+def steps_in_torch(run: Run) -> dict[str, Callable[[int], None]]:
+    """Return functions that do so many steps of a classifier's twin, in eager PyTorch on one thread."""
+    import torch
+
+    data, size, model = run.config.data(), run.config.batch_size, twin(run)
+    x, labels = torch.tensor(data.x_train[:size]), torch.tensor(data.y_train[:size])
+    optimizer = torch.optim.SGD(model.parameters(), lr=run.config.lr)
+
+    def work(training: bool, steps: int) -> None:
+        threads = torch.get_num_threads()
+        torch.set_num_threads(1)
+        model.train(training)
+        try:
+            with torch.inference_mode(not training):
+                for _ in range(steps):
+                    logits = model(x)
+                    if training:
+                        optimizer.zero_grad()
+                        torch.autograd.backward(torch.nn.functional.cross_entropy(logits, labels))
+                        optimizer.step()
+        finally:
+            torch.set_num_threads(threads)
+
+    return {"torch_training": partial(work, True), "torch_inference": partial(work, False)}

@@ -8,7 +8,7 @@ divides as well (Miyato et al. 2018). The generator has ReLUs, He weights and no
 1. The discriminator's loss is the mean cross-entropy of "real or not" over N samples and N generated
    points: log 2 when it guesses. The two halves pass through it separately, so that batch norm takes
    statistics of either alone: right behind the first linear layer it hides where a cloud of points lies, and
-   how large it is. The running statistics move towards the average of both. `penalty` may add its gradient.
+   how large it is. The running statistics move towards the average of both. `penalize` may add its gradient.
 2. The generator's loss, on N fresh latents and before the discriminator as it now is, is the cross-entropy
    of calling its points real, -log D: the non-saturating one (Goodfellow et al. 2014, section 3).
 
@@ -36,20 +36,19 @@ from ..networks.config import RunConfig
 from ..networks.inference import batch_moments
 from ..networks.network import backward, forward
 from ..networks.parameters import (
+    Layer,
     Parameters,
     Plan,
+    draw_weights,
     in_layers,
     normalize_weights,
     plan,
-    slots_of,
     weights_backward,
 )
 from ..networks.units import Trace
 from ..norms.statistics import Array
 from .learner import Learner, Seen, State
-from .penalty import penalize
-from .recordings import SHOWN as SHOWN
-from .recordings import Frame
+from .recordings import SHOWN, Frame
 
 LATENT = 8
 NEAR = 3.0  # standard deviations
@@ -66,22 +65,13 @@ def generator(config: RunConfig) -> tuple[RunConfig, Plan]:
     rows = [LATENT, *columns[:-1]]
     shapes = {f"weight{layer}": shape for layer, shape in enumerate(zip(rows, columns, strict=True))}
     shapes |= {f"bias{layer}": (1, size) for layer, size in enumerate(columns)}
-    slots = slots_of(shapes)
-    output = slots[f"weight{config.depth}"]
-    return dense, Plan(slots, max(stop for _, stop, _ in slots.values()), output[0], output[1], (), ())
+    return dense, Plan.of(shapes)
 
 
 def initialize(config: RunConfig) -> Array:
     """Draw the generator's flat parameters (R, size) before training: He weights, biases of 0."""
-    _, its = generator(config)
-    flat = np.zeros((config.replicas, its.size), config.dtype)
-    parameters = its.views(flat)
-    for replica in range(config.replicas):
-        rng = np.random.default_rng((config.seed + replica, _WEIGHTS))
-        for layer in range(config.depth + 1):
-            weight = parameters[f"weight{layer}"][replica]
-            weight[:] = np.sqrt(2 / len(weight)) * rng.standard_normal(weight.shape)
-    return flat
+    seeds = range(config.seed, config.seed + config.replicas)
+    return draw_weights(*generator(config), seeds, _WEIGHTS)
 
 
 def views(config: RunConfig, flat: Array) -> Parameters:
@@ -91,19 +81,18 @@ def views(config: RunConfig, flat: Array) -> Parameters:
     return own.views(flat) | {f"generator_{name}": array for name, array in theirs.items()}
 
 
-def latents(config: RunConfig, seeds: tuple[int, ...], step: int, samples: int = 0) -> Array:
-    """Draw the latents of ``step``, (R, 2, N, LATENT): for the discriminator's update and the generator's.
-
-    N are ``samples``, or the batch size.
-    """
-    shape = (2, samples or config.batch_size, LATENT)
-    drawn = [np.random.default_rng((seed, _LATENTS, step)).standard_normal(shape) for seed in seeds]
-    return np.array(drawn, config.dtype)
+def latents(config: RunConfig, seeds: tuple[int, ...], step: int, samples: int) -> Array:
+    """Draw the latents of ``step``, (R, 2, samples, LATENT): for each player's update its own."""
+    return _gaussian(config, seeds, (2, samples, LATENT), _LATENTS, step)
 
 
 def shown_latents(config: RunConfig, seeds: tuple[int, ...]) -> Array:
     """Draw the latents of the points that are shown, (R, SHOWN, LATENT)."""
-    drawn = [np.random.default_rng((seed, _SHOWN)).standard_normal((SHOWN, LATENT)) for seed in seeds]
+    return _gaussian(config, seeds, (SHOWN, LATENT), _SHOWN)
+
+
+def _gaussian(config: RunConfig, seeds: tuple[int, ...], shape: tuple[int, ...], *stream: int) -> Array:
+    drawn = [np.random.default_rng((seed, *stream)).standard_normal(shape) for seed in seeds]
     return np.array(drawn, config.dtype)
 
 
@@ -127,6 +116,37 @@ def quality(points: Array, noise: float) -> tuple[Array, Array]:
     nearest = distance.argmin(axis=2)
     each = np.stack([np.count_nonzero(near & (nearest == mode), axis=1) for mode in range(MODES)], axis=1)
     return near.mean(axis=1), (each >= FAIR * points.shape[1] / MODES).mean(axis=1)
+
+
+def penalize(
+    config: RunConfig, layers: list[Layer], gradients: list[Layer], x: Array, trace: list[Trace]
+) -> None:
+    """Add the gradient of ``gradient_penalty / 2 * mean(|dD/dx|^2)`` to ``gradients``, in place.
+
+    ``layers`` are those of a discriminator D without a norm of activations, with the weights that are used;
+    ``trace`` is what `forward` left of x (R, N, 2). R1 of Mescheder et al. (2018), equation 9. With ``u =
+    dD/dz`` and ``g = dD/dx``, its gradient is the derivative of D's own gradient when x moves along ``v =
+    gradient_penalty g / N``: a pass forward, and one back.
+    """
+    phi, hidden = config.nonlinearity, layers[:-1]
+    slopes = [phi.slope(layer.z, layer.a) for layer in trace]
+    above, u = [layers[-1].weight.mT], list[Array]()
+    for layer, slope in zip(hidden[::-1], slopes[::-1], strict=True):
+        u.insert(0, slope * above[0])
+        above.insert(0, np.matmul(u[0], layer.weight.mT))
+    moved, bends = config.gradient_penalty / x.shape[1] * above.pop(0), []
+    for number, (layer, seen) in enumerate(zip(hidden, trace, strict=True)):
+        gradients[number].weight[:] += np.matmul(moved.mT, u[number])
+        moved = np.matmul(moved, layer.weight)
+        bends.append(moved * above[number] * phi.bend(seen.z, seen.a))
+        moved *= slopes[number]
+    gradients[-1].weight[:] += moved.sum(axis=1)[:, :, None]
+    dz = bends[-1]
+    for number in reversed(range(len(hidden))):
+        gradients[number].weight[:] += np.matmul((trace[number - 1].a if number else x).mT, dz)
+        gradients[number].bias[:] += dz.sum(axis=1, keepdims=True)
+        if number:
+            dz = bends[number - 1] + slopes[number - 1] * np.matmul(dz, hidden[number].weight.mT)
 
 
 class Half(NamedTuple):
@@ -164,9 +184,8 @@ class Players(Learner):
         self._scratch = np.zeros_like(self._own[1])
         self._others = in_layers(config, self.plan.views(self._scratch))
         flat, gradient, _ = self._made = self.part(slice(self.plan.size, None))
-        self.made, self._made_gradients = (
-            in_layers(self.dense, self.its.views(array)) for array in (flat, gradient)
-        )
+        self.made = in_layers(self.dense, self.its.views(flat))
+        self._made_gradients = in_layers(self.dense, self.its.views(gradient))
 
     def judge(self, x: Array, z: Array) -> tuple[Half, Half]:
         """Show the discriminator x (R, N, 2) and points of latents z (R, 2, N, LATENT); fill its gradient."""
@@ -178,8 +197,7 @@ class Players(Learner):
             loss, dlogits = real_or_not(logits, real)
             dz = backward(self.config, gradients, dlogits / 2, trace, cache)
             if real and self.config.gradient_penalty:
-                strength, phi = self.config.gradient_penalty, self.config.nonlinearity
-                penalize(strength, used, gradients, points, trace, phi)
+                penalize(self.config, used, gradients, points, trace)
             halves.append(Half(points, loss, logits, trace, dz))
         own = self._own[1]
         own += self._scratch
@@ -206,9 +224,8 @@ class Players(Learner):
         """Return what `telemetry.measure` and a frame need of both halves together."""
         real, fake = self.halves
         both = together(real, fake)
-        right = np.count_nonzero(real.logits > 0, axis=(1, 2))
-        right += np.count_nonzero(fake.logits < 0, axis=(1, 2))
-        return Seen(both.trace, both.dz, both.loss, right / both.logits.shape[1])
+        right = np.concatenate([real.logits > 0, fake.logits < 0], axis=1)
+        return Seen(both.trace, both.dz, both.loss, right.mean(axis=(1, 2)))
 
     def moments(self) -> Array:
         """Return the average (R, 2, features) of the statistics of both halves."""
@@ -225,15 +242,15 @@ class Players(Learner):
     def update(self, step: int) -> None:
         """Make the discriminator's update, and remember what was before it."""
         state = self.state
-        self._changing = (state.flat, *state.moments, state.statistics, state.power, state.left)
-        self._before = [array.copy() for array in self._changing]
+        changing = (state.flat, *state.moments, state.statistics, state.power, state.left)
+        self._before = [(array, array.copy()) for array in changing]
         super().update(step)
 
     def answer(self, step: int, limit: float, frame: Frame) -> Array | None:
         """Make the generator's update; if its loss diverges, take all back and return whose it was (R,)."""
         loss = self.fool(self.z)
         if not np.maximum.reduce(loss) < limit:
-            for array, old in zip(self._changing, self._before, strict=True):
+            for array, old in self._before:
                 array[:] = old
             return ~(loss < limit)
         self.change(self.its, *self._made, step)

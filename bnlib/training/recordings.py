@@ -11,34 +11,16 @@ from ..networks.config import RunConfig
 from ..norms.statistics import Array
 
 HISTOGRAM_EDGES = np.linspace(-4, 4, 65)
-
-
 # Two-dimensional data: the cells of a square at whose centres the network is asked for the class. With the
 # default noise the square holds every sample of every data set.
 SURFACE_EDGES = np.linspace(-1.8, 1.8, 33)
-
-
 MOST_CONFIDENT = 0.998  # below 1 even in half precision
-
-
 SHOWN = 256  # points of a GAN that are drawn and judged
-
-
 TRAINED = ("train_loss", "train_accuracy")
-
-
 VALIDATED = ("val_loss", "val_accuracy", "val_accuracy_batch")
-
-
 _ACTIVATIONS = ("activation_mean", "activation_std", "saturation", "dead", "statistics_gap")
-
-
 PER_LAYER = (*_ACTIVATIONS, "gradient_norm", "weight_norm", "weight_gradient_norm", "update_ratio")
-
-
 HISTOGRAMS = ("activation_histogram", "preactivation_histogram")
-
-
 Frame = dict[str, Array]
 
 
@@ -55,9 +37,8 @@ def block(config: RunConfig, steps: range, live: Array, frames: list[Frame]) -> 
     joined |= {name: np.full((*shape, config.depth), np.nan, config.dtype) for name in PER_LAYER}
     joined |= {name: np.full((*shape, config.depth, bins), np.nan, np.float32) for name in HISTOGRAMS}
     if has_surface(config):
-        joined["decision_surface"] = np.full(
-            (1, len(steps), (len(SURFACE_EDGES) - 1) ** 2), np.nan, np.float32
-        )
+        cells = (len(SURFACE_EDGES) - 1) ** 2
+        joined["decision_surface"] = np.full((1, len(steps), cells), np.nan, np.float32)
     if config.kind.adversarial:
         joined["samples"] = np.full((*shape, SHOWN, 2), np.nan, np.float32)
     for name, array in joined.items():

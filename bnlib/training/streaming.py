@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import numbers
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from ..networks.config import RunConfig
+from ..norms.checks import is_whole
 from ..norms.statistics import Array
 from .train import Run, advance, start
 
@@ -45,14 +45,10 @@ def learn(stream: RunConfig | Stream, samples: int) -> Stream:
 
     A pure function, like `train.advance`: a configuration stands for the learner before its first sample,
     and its batch size gives way to 1. With one sample, batch norm gives beta whatever comes in; norms of
-    single samples and "running", which normalizes with what it has seen so far, learn.
-
-    Raises
-    ------
-    ValueError
-        If ``samples`` isn't a whole number, 0 or more, or the configuration can't have batches of one.
+    single samples and "running", which normalizes with what it has seen so far, learn. Raises ValueError if
+    ``samples`` isn't a whole number, 0 or more, or the configuration can't have batches of one.
     """
-    if isinstance(samples, bool) or not isinstance(samples, numbers.Integral) or samples < 0:
+    if not is_whole(samples) or samples < 0:
         raise ValueError(f"learn: samples={samples!r} must be a whole number, 0 or more")
     if isinstance(stream, RunConfig):
         single = replace(stream, batch_size=1, record_every=1, validate_every=10**6)

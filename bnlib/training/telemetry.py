@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 
 import numpy as np
@@ -51,11 +51,8 @@ def measure(
     for _, alike in groupby(trace, key=lambda layer: layer.z.shape):
         some = list(alike)
         count = max(1, BLOCK // (len(some) * some[0].z[0].size))
-        parts = [
-            _distributions(config, [t.z[r : r + count] for t in some], [t.a[r : r + count] for t in some])
-            for r in range(0, len(dz[0]), count)
-        ]
-        layers_of.append(_joined(parts, axis=0))
+        rows = [slice(first, first + count) for first in range(0, len(dz[0]), count)]
+        layers_of.append(_joined([_distributions(config, some, here) for here in rows], axis=0))
     return _joined(layers_of, axis=1) | {
         "statistics_gap": _statistics_gap(config, batch_mean, running),
         "gradient_norm": _norms(dz),
@@ -70,10 +67,11 @@ def _joined(parts: list[Frame], axis: int) -> Frame:
     return {name: np.concatenate([part[name] for part in parts], axis=axis) for name in parts[0]}
 
 
-def _distributions(config: RunConfig, zs: list[Array], activations: list[Array]) -> Frame:
-    """Do the part of `measure` that looks at every entry of z and a, each (R, N, ..., width)."""
+def _distributions(config: RunConfig, trace: list[Trace], here: slice) -> Frame:
+    """Do the part of `measure` that looks at every entry, of some replicas and of layers of one shape."""
     activation = config.nonlinearity
-    z, a = np.stack(zs, axis=1), np.stack(activations, axis=1)
+    z = np.stack([layer.z[here] for layer in trace], axis=1)
+    a = np.stack([layer.a[here] for layer in trace], axis=1)
     replicas, layers, width = *a.shape[:2], a.shape[-1]
     z, a = (array.reshape(replicas, layers, -1, width) for array in (z, a))
     samples = a.shape[2]  # and positions
@@ -142,14 +140,12 @@ def _histograms(x: Array) -> Array:
 def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> Frame:
     """Compute loss and accuracy on the validation samples, arrays of shape (R,).
 
-    ``val_loss``, ``val_accuracy``: batch norm uses its running statistics, as in inference.
-    ``val_accuracy_batch``: it uses the statistics of validation batches as large as its own in training
-    (what a model does that was left in training mode); a last incomplete batch is left out. Other norms know
-    no difference.
-    ``decision_surface``, of two-dimensional data only: (1, cells), for the first replica that hasn't
-    diverged. At the centre of each cell of the square with SURFACE_EDGES, row by row from the lowest y,
-    each from the lowest x: the network's class in inference plus its probability (at most
-    MOST_CONFIDENT), so that the whole part is the class and the rest its confidence.
+    val_loss, val_accuracy : in inference
+    val_accuracy_batch : batch norm uses statistics of validation batches as large as its own in training, as
+        a model does that was left in training mode; a last incomplete batch is left out
+    decision_surface : (1, cells), of two-dimensional data only, for the first replica that hasn't diverged:
+        at the centre of each cell of the square with SURFACE_EDGES, row by row from the lowest y, each from
+        the lowest x, the class in inference plus its probability, which is at most MOST_CONFIDENT
     """
     dataset = config.data()
     size = min(config.statistics_of or config.batch_size, len(dataset.y_val))
@@ -166,16 +162,12 @@ def validate(config: RunConfig, layers: list[Layer], running: RunningStats) -> F
         results.append((loss[0], right[0], right_batch[0]))
     frame = dict(zip(VALIDATED, np.array(results).T, strict=True))
     if has_surface(config):
-        logits = logits_of(one_of(inference, 0), _grid(config.dtype))[0]
+        centres = (SURFACE_EDGES[:-1] + SURFACE_EDGES[1:]) / 2
+        grid = np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(config.dtype)
+        logits = logits_of(one_of(inference, 0), grid)[0]
         odds = np.exp(logits - logits.max(axis=2, keepdims=True))  # the likeliest class has 1
         frame["decision_surface"] = odds.argmax(axis=2) + np.minimum(1 / odds.sum(axis=2), MOST_CONFIDENT)
     return frame
-
-
-@lru_cache(maxsize=2)
-def _grid(dtype: str) -> Array:
-    centres = (SURFACE_EDGES[:-1] + SURFACE_EDGES[1:]) / 2
-    return np.stack(np.meshgrid(centres, centres), axis=-1).reshape(-1, 2).astype(dtype)
 
 
 def accuracy(logits: Array, labels: Array) -> Array:

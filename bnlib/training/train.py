@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import numbers
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import NamedTuple
 
 import numpy as np
@@ -26,6 +24,7 @@ from ..networks.parameters import (
     set_affine,
     weights_backward,
 )
+from ..norms.checks import is_whole
 from ..norms.running import RunningStats
 from ..norms.statistics import Array
 from . import gan, recordings, telemetry
@@ -85,10 +84,7 @@ class Run:
 
     @property
     def layers(self) -> list[Layer]:
-        """The layers as `network.forward` takes them, with the weights that are used.
-
-        Of a GAN they are the discriminator's.
-        """
+        """The layers (a GAN's discriminator's) as `forward` takes them, with the weights that are used."""
         config = self.config.at(self.step)
         layers = in_layers(config, self.parameters, self.running, self.power)
         return normalize_weights(config, layers, iterations=0)[0]
@@ -105,12 +101,8 @@ class Run:
         """Return of each replica the last value of ``history[name]`` that isn't NaN, and its step.
 
         The last frame itself may hold NaN: validation is rarer than frames, and a diverged replica is not
-        recorded. Only where it diverged before its first record, the value is NaN and the step -1.
-
-        Raises
-        ------
-        ValueError
-            If there is no record of that name, or none at all yet.
+        recorded. Only where it diverged before its first record, the value is NaN and the step -1. Raises
+        ValueError if there is no record of that name, or none at all yet.
         """
         history = self.history
         steps = history.pop("step")
@@ -133,14 +125,14 @@ def start(config: RunConfig) -> Run:
     moments = {"sgd": 0, "momentum": 1, "adamw": 2}[config.optimizer]
     shape = (config.replicas, features(plan(config).statistics))
     mean, var = _frozen(np.zeros(shape, config.dtype)), _frozen(np.ones(shape, config.dtype))
-    whole = (_frozen(np.ones((config.replicas, 1))),) * 2
+    weight = _frozen(np.ones((config.replicas, 1)))
     return Run(
         config=config,
         step=0,
         samples=0,
         flat=_frozen(flat),
         optimizer_state=tuple(_frozen(np.zeros_like(flat)) for _ in range(moments)),
-        running=RunningStats(mean, var, config.at(0).momentum, 0, *whole),
+        running=RunningStats(mean, var, config.at(0).momentum, 0, weight, weight),
         power=_frozen(initial_power(config.at(0), flat)),
         diverged_at=_frozen(np.full(config.replicas, -1)),
     )
@@ -150,14 +142,10 @@ def advance(run: Run, steps: int) -> Run:
     """Return the run ``steps`` updates later; ``run`` itself stays as it is.
 
     Frames are recorded at every step that ``record_every`` divides, before that step's update and from
-    its own batch. Deterministic to the last bit, however the steps are divided among calls.
-
-    Raises
-    ------
-    ValueError
-        If ``steps`` is negative or not a whole number.
+    its own batch. Deterministic to the last bit, however the steps are divided among calls. Raises
+    ValueError if ``steps`` is negative or not a whole number.
     """
-    if isinstance(steps, bool) or not isinstance(steps, numbers.Integral) or steps < 0:
+    if not is_whole(steps) or steps < 0:
         raise ValueError(f"advance: steps={steps!r} must be a whole number, 0 or more")
     stop = run.step + int(steps)
     with np.errstate(all="ignore"):  # a divergence is recorded, not warned about
@@ -184,46 +172,37 @@ def _advance_stretch(run: Run, stop: int) -> Run:
         diverged_at[live[lost]] = stop
 
     recorded = range(-(-run.step // config.record_every) * config.record_every, stop, config.record_every)
-    block = recordings.block(config, recorded, live, frames) if recorded else None
+    block = (recordings.block(config, recorded, live, frames),) if recorded else ()
+    merge, steps = partial(_merge, live), stop - run.step
+    averages = (state.statistics[:, 0], state.statistics[:, 1], *state.left)
+    mean, var, weight, var_weight = map(merge, _averages(run.running), averages)
+    done = run.running.steps + (0 if config.frozen else steps)
+    samples = len(config.data().y_train)
     return replace(
         run,
         step=stop,
-        samples=position_after(
-            len(config.data().y_train), run.samples, config.batch_size, stop - run.step, config.last_batch
-        ),
-        flat=_merge(run.flat, live, state.flat),
-        optimizer_state=tuple(
-            _merge(old, live, new) for old, new in zip(run.optimizer_state, state.moments, strict=True)
-        ),
-        running=_averaged(run.running, config, live, state, stop - run.step),
-        power=_merge(run.power, live, state.power),
+        samples=position_after(samples, run.samples, config.batch_size, steps, config.last_batch),
+        flat=merge(run.flat, state.flat),
+        optimizer_state=tuple(map(merge, run.optimizer_state, state.moments)),
+        running=RunningStats(mean, var, config.momentum, done, weight, var_weight),
+        power=merge(run.power, state.power),
         diverged_at=_frozen(diverged_at),
-        frames=run.frames + (block,) if block else run.frames,
+        frames=run.frames + block,
     )
 
 
-def _averaged(
-    running: RunningStats, config: RunConfig, live: Array, state: State, steps: int
-) -> RunningStats:
-    """Return the running statistics as ``state`` leaves them, with what their start still weighs in them."""
-    moments = [_merge(old, live, state.statistics[:, k]) for k, old in enumerate((running.mean, running.var))]
-    weights = [_merge(_column(running, k), live, state.left[k]) for k in range(2)]
-    done = running.steps + (0 if config.frozen else steps)
-    return RunningStats(moments[0], moments[1], config.momentum, done, weights[0], weights[1])
-
-
-def _column(running: RunningStats, which: int) -> Array:
-    """Return what the start still weighs in means (0) or variances (1), (R, 1)."""
-    weight = np.asarray((running.weight, running.var_weight)[which], float)
-    return np.broadcast_to(weight, (len(running.mean), 1))
+def _averages(running: RunningStats) -> tuple[Array, Array, Array, Array]:
+    """Return means, variances, and what their start still weighs in either, (R, 1)."""
+    weights = np.empty((2, len(running.mean), 1))
+    weights[0], weights[1] = running.weight, running.var_weight
+    return running.mean, running.var, weights[0], weights[1]
 
 
 def state_of(run: Run, live: Array) -> State:
     """Return copies of what training changes, of the ``live`` replicas."""
-    statistics = np.stack([run.running.mean[live], run.running.var[live]], axis=1)
+    mean, var, *left = (array[live] for array in _averages(run.running))
     moments = tuple(array[live] for array in run.optimizer_state)
-    left = np.array([_column(run.running, k)[live] for k in range(2)])
-    return State(run.flat[live], moments, statistics, run.power[live], left)
+    return State(run.flat[live], moments, np.stack([mean, var], axis=1), run.power[live], np.array(left))
 
 
 class Classifier(Learner):
@@ -244,7 +223,8 @@ class Classifier(Learner):
         self.labels = labels
         self.loss, dlogits = cross_entropy(self.logits, labels)
         self.dz = backward(config, self.gradients, dlogits, self.trace, output_cache)
-        weights_backward(config, self.gradients, self.kept)
+        if self.kept:
+            weights_backward(config, self.gradients, self.kept)
         return self.loss
 
     def seen(self) -> Seen:
@@ -270,12 +250,12 @@ def train(
     learner: Learner = (gan.Players if config.kind.adversarial else Classifier)(config, seeds, state)
     limit = DIVERGENCE_RATIO * np.log(learner.outcomes)
     statistics = state.statistics
-    weights = _averaging(config)
+    averaging = cache(partial(_averaging, config, len(seeds)))  # by number of samples
     frames: list[recordings.Frame] = []
     stream = batches(config.data(), seeds, position, config.batch_size, len(steps), *config.arrangement)
     for step, (x, labels) in enumerate(stream, start=steps.start):
         loss = learner.look(step, x, labels)
-        if not np.maximum.reduce(loss) < limit:  # so written, NaN counts too
+        if not all(one < limit for one in loss.tolist()):  # so written, NaN counts too
             # Nothing has changed in this step yet: the others repeat it among themselves.
             return step, ~(loss < limit), frames
         moments = learner.moments() if learner.plan.statistics else statistics
@@ -289,7 +269,7 @@ def train(
             update_norm = telemetry.weight_norms(learner.gradients)  # they have become the update
             frame["update_ratio"] = np.log10(update_norm / frame["weight_norm"])
         if learner.plan.statistics and not config.frozen:
-            keep, take, left = weights(x.shape[1])
+            keep, take, left = averaging(x.shape[1])
             statistics *= keep
             moments *= take
             statistics += moments
@@ -302,16 +282,13 @@ def train(
     return steps.stop, np.zeros(len(seeds), bool), frames
 
 
-def _averaging(config: RunConfig) -> Callable[[int], tuple[Array, Array, Array]]:
-    """Return `averaging_weights` by number of samples, and by what the weight of the start is multiplied."""
-
-    @cache
-    def of(samples: int) -> tuple[Array, Array, Array]:
-        keep, take = averaging_weights(config, samples)
-        moves = take[1].any()  # one sample says nothing about spread
-        return keep, take, np.array([config.momentum, config.momentum if moves else 1.0])[:, None, None]
-
-    return of
+def _averaging(config: RunConfig, replicas: int, samples: int) -> tuple[Array, Array, Array]:
+    """Return `averaging_weights` of each replica, and by what the weights of the start are multiplied."""
+    keep, take = (np.stack([weights] * replicas) for weights in averaging_weights(config, samples))
+    left = np.full((2, replicas, 1), config.momentum)
+    if not take[:, 1].any():  # one sample says nothing about spread
+        left[1] = 1
+    return keep, take, left
 
 
 def noise(config: RunConfig, seeds: tuple[int, ...], step: int, samples: int = 0) -> Noise:
@@ -332,7 +309,7 @@ def noise(config: RunConfig, seeds: tuple[int, ...], step: int, samples: int = 0
     return [(scales[:, layer], shifts[:, layer]) for layer in range(config.depth)]
 
 
-def _merge(whole: Array, live: Array, part: Array) -> Array:
+def _merge(live: Array, whole: Array, part: Array) -> Array:
     """Return ``whole`` with the rows of the ``live`` replicas replaced."""
     merged = whole.copy()
     merged[live] = part

@@ -257,6 +257,14 @@ class Lane:
         return self.divides and norm is not None and ("eps" not in norm.options or self.now.eps <= SMALL_EPS)
 
     @property
+    def frozen_since(self) -> int | None:
+        """The step whose running statistics are frozen; None where they move."""
+        if not self.now.frozen:
+            return None
+        frozen = [0, *(at for at, name, _ in self.config.edits if name == "frozen" and at <= self.step)]
+        return next(at for at in reversed(frozen) if not self.config.at(at - 1).frozen or at == 0)
+
+    @property
     def of_batch(self) -> bool:
         """Whether statistics are taken over the samples of a batch, and aren't frozen."""
         norm = self.now.on_activations

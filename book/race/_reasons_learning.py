@@ -45,6 +45,10 @@ def diverged(lane: Lane, ahead: Lane | None) -> Finding | None:
     if detail := _too_large(lane, ahead):
         change = "Init scale 1, He’s weights, or a smaller learning rate."
         return Finding(main, detail, change, ("E19", "large", "fast"))
+    if detail := _unheld(lane, ahead, ends):
+        return Finding(
+            main, detail, f"Statistics that follow the batches again. {_gentler(lane, ahead)}", ("lag", "E8")
+        )
     return Finding(main, _before(lane, ahead, ends), _gentler(lane, ahead), ("fast", "E8"))
 
 
@@ -65,6 +69,29 @@ def _too_large(lane: Lane, ahead: Lane | None) -> str:
         f"each layer: {power(config.init_scale, config.depth)} after {config.depth} layers"
     )
     return f"{text}; with {ahead.name} this factor cancels." if ahead and ahead.scale_free else f"{text}."
+
+
+def _unheld(lane: Lane, ahead: Lane | None, ends: np.ndarray[Any, Any]) -> str:
+    """Say how far the spread of the activations has grown that a norm with frozen statistics doesn't see."""
+    since, spread = lane.frozen_since, lane.frame.get("activation_std")
+    if since is None or spread is None or (ahead and ahead.frozen_since is not None):
+        return ""
+    first = int(np.searchsorted(lane.steps, since))
+    seeds = [
+        (spread[seed, first, -1], spread[seed, end - 1, -1])
+        for seed, end in zip(np.flatnonzero(~lane.alive), ends, strict=True)
+        if end - 1 > first
+    ]
+    if not seeds:
+        return ""
+    begun, grown = (float(mean(np.array(part))) for part in zip(*seeds, strict=True))
+    if not grown > 2 * begun:
+        return ""
+    return (
+        f"Its statistics are frozen since step {since}, so that the norm no longer divides by the spread "
+        f"that it gets: in layer {lane.config.depth} the spread of the activations grew from "
+        f"{brief(begun)} to {brief(grown)} just before."
+    )
 
 
 def _before(lane: Lane, ahead: Lane | None, ends: np.ndarray[Any, Any]) -> str:

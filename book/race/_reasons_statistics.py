@@ -20,6 +20,7 @@ EXPLODES = 10.0
 WORSE = 1.2  # a training loss so many times as high is higher
 SIGN = 0.9  # of pairs, how close x̂ is to ±1 where little more than a sign is left
 GAP = 0.05  # share of right answers between the two kinds of statistics that is worth a word
+MOVED = 0.5  # running standard deviations between the means of a batch and frozen ones
 SLOWER = 0.3  # of log10 update : data: half as large
 FADED = 0.01  # a start of which so little is left is no cause
 USUAL_MOMENTUM = 0.9
@@ -252,6 +253,24 @@ def gap(lane: Lane, ahead: Lane | None) -> Finding | None:
     return Finding(
         main, detail, "Statistics computed again with the present weights would fit.", ("lag", "E13")
     )
+
+
+def frozen(lane: Lane, ahead: Lane | None) -> Finding | None:
+    """Find activations that have moved away from the statistics that the norm was frozen with."""
+    since, gaps = lane.frozen_since, lane.at("statistics_gap")
+    if since is None or (ahead and ahead.frozen_since is not None) or not np.isfinite(gaps).any():
+        return None
+    most = int(np.nanargmax(gaps))
+    if gaps[most] < MOVED:
+        return None
+    of = f"frozen since step {since}" if since else "those of the start, mean 0 and variance 1"
+    main = (
+        f"The statistics of {lane.name} are {of}: in layer {most + 1} the means of a batch now lie "
+        f"{brief(float(gaps[most]))} of its standard deviations away from its means (root mean square)."
+    )
+    detail = "So x̂ doesn’t have mean 0 and variance 1 there, and the spread of the activations can grow."
+    change = "Statistics that are frozen later, or follow the batches again."
+    return Finding(main, detail, change, ("lag", "E13"))
 
 
 def _fades(momentum: float) -> str:

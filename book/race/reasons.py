@@ -56,6 +56,7 @@ DIAGNOSES: tuple[Diagnosis, ...] = (
     learning.noise,
     learning.decay,
     statistics.same_weights,
+    statistics.frozen,
     statistics.gap,
     statistics.order,
     signal.initial_weights,

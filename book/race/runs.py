@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import math
-from types import SimpleNamespace
 from typing import Any
 
 from bnlib import NORMS, RunConfig
 from bnlib.data import PLANE, TRAIN_SIZES
-from bnlib.networks.config import hidden_shapes
+from bnlib.networks.kinds import NETWORKS
 from book.controls import Values
 
 from .table import CONCERNS, NEEDS, RUN
@@ -66,7 +65,8 @@ def possible(values: Values) -> list[dict[str, Any]]:
         if fields["norm"] not in CONCERNS["weight_norm"]:
             fields["weight_norm"] = "none"
         if fields["norm"] in CONCERNS["groups"]:
-            channels = math.gcd(*(shape[-1] for shape in hidden_shapes(SimpleNamespace(**fields))))
+            shapes = NETWORKS[fields["network"]].shapes(fields["depth"], fields["width"])
+            channels = math.gcd(*(shape[-1] for shape in shapes))
             fields["groups"] = _part(channels, fields["groups"])
         fields["train_samples"] = samples
         fields["batch_size"] = min(fields["batch_size"], most)

@@ -13,8 +13,7 @@ from bnlib import RunConfig
 from bnlib.data import load
 from bnlib.experiments.intervals import LEVEL as CONFIDENCE
 from bnlib.experiments.intervals import Interval, paired
-from bnlib.training.gan import SHOWN
-from bnlib.training.recordings import Frame
+from bnlib.training.recordings import SHOWN, Frame
 
 from ._lane import CURVES, LAYERS, RECENT, Lane, joined, mean, short
 

@@ -66,7 +66,7 @@ def test_the_archive_has_sources_and_what_they_read_but_no_server() -> None:
         "static/hand.py",
         "live/race.py",
         "pages/home.py",
-        "bnlib/norms/corrected.py",
+        "bnlib/norms/relatives.py",
     } <= set(found)
     assert {"bnlib/digits.csv.gz", "bnlib/experiments/found.json", *bundle.DATA} <= set(found)
     servers = ("channel", "gate", "sockets", "torch_process", "hand", "check", "process", "files")

@@ -6,8 +6,7 @@ import numpy as np
 
 from ... import theory
 from ...networks.config import RunConfig
-from ...norms.calls import norm_backward
-from ...norms.public import batch_norm
+from ...norms.public import batch_norm, norm_backward
 from ...norms.statistics import Array
 from ...norms.table import NORMS
 from ...norms.weights import spectral_norm

@@ -11,10 +11,10 @@ from ...networks.config import RunConfig
 from ...networks.inference import inference_layers
 from ...networks.network import by_batch_statistics, forward
 from ...norms.statistics import Array
-from ...training.costs import cost as cost_of
 from ...training.evaluation import error
 from ...training.train import advance, start
 from .arithmetic import Measured
+from .costs import cost as cost_of
 
 
 def learning(config: RunConfig, steps: int, precise: bool = False) -> Measured:

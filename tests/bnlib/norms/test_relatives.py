@@ -11,11 +11,15 @@ import torch
 
 import bnlib
 from bnlib import NORMS
-from bnlib.norms import corrected as zoo
-from bnlib.norms.calls import NormCache, relative_backward
-from bnlib.norms.corrected import batch_renorm, running_norm
-from bnlib.norms.elementwise import dynamic_tanh, filter_response_norm
-from bnlib.norms.public import ghost_batch_norm
+from bnlib.norms import relatives as zoo
+from bnlib.norms.public import NormCache, ghost_batch_norm
+from bnlib.norms.relatives import (
+    batch_renorm,
+    dynamic_tanh,
+    filter_response_norm,
+    relative_backward,
+    running_norm,
+)
 from tests.bnlib.checks import check_differences
 
 EPSILONS = (1e-5, 0.3)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from bnlib import norms
 from bnlib.norms import RunningStats, norm_backward, relative_backward
-from bnlib.norms.calls import RelativeCache
+from bnlib.norms.relatives import RelativeCache
 from tests.bnlib.checks import CHOICES_OF_AXES, check_differences
 
 RNG = np.random.default_rng
@@ -964,7 +964,7 @@ ADVICE: list[Advice] = [
         norms.sharded_backward,
         {"dys": [X], "cache": norms.sharded_batch_norm([X, X])[1]},
         "",
-        "dys has 1, but there are 2 shards; pass a gradient for each",
+        "dys has 1, but there are 2 shards; pass one for each",
         {},
     ),
     (

@@ -361,7 +361,7 @@ SABOTAGE = {
     ),
     "a turned kernel": (
         {"network": "cnn"}, conv, "_input_gradient",
-        lambda dy, x, weight, *rest: dy.sum() + np.zeros_like(x), "gradient of ",
+        lambda dy, shape, weight, *rest: np.full(shape, dy.sum(), dy.dtype), "gradient of ",
     ),
     "pooling": (
         {"network": "cnn"}, RunConfig, "kind",

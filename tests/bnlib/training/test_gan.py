@@ -13,7 +13,7 @@ from bnlib.networks.config import LAYER_NORMS
 from bnlib.networks.network import backward, forward
 from bnlib.networks.parameters import in_layers, plan
 from bnlib.training import gan
-from bnlib.training.recordings import HISTOGRAM_EDGES, PER_LAYER
+from bnlib.training.recordings import HISTOGRAM_EDGES, PER_LAYER, SHOWN
 from live import worker
 from live.recordings import _run_bytes
 from tests.bnlib.alone import only
@@ -306,7 +306,7 @@ def test_the_generator_is_dense_with_hes_weights_whatever_the_discriminator_star
 
 def test_latents_are_new_at_each_step_and_for_each_update():
     config = small()
-    drawn = [gan.latents(config, (0, 1), step) for step in range(3)]
+    drawn = [gan.latents(config, (0, 1), step, config.batch_size) for step in range(3)]
     rows = np.concatenate(drawn).reshape(-1, 16 * 8)
     shown = gan.shown_latents(config, (0, 1))
     rows = [*rows, *shown.reshape(2, -1)[:, : 16 * 8]]
@@ -398,7 +398,7 @@ def test_rest_lr_is_the_rate_of_all_but_the_hidden_matrices_of_both():
 def test_what_is_recorded(norm):
     history = advance(start(small(norm=norm, replicas=3)), 30).history
     assert history["step"].tolist() == [0, 7, 14, 21, 28]
-    assert history["samples"].shape == (3, 5, gan.SHOWN, 2) and history["samples"].dtype == np.float32
+    assert history["samples"].shape == (3, 5, SHOWN, 2) and history["samples"].dtype == np.float32
     assert "decision_surface" not in history
     for name in ("samples", "val_loss", "val_accuracy", "val_accuracy_batch"):
         known = np.isfinite(history[name]).reshape(3, 5, -1)

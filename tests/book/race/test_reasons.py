@@ -12,6 +12,7 @@ from book.race._lane import Lane, shared
 from book.race.looks import Race
 from book.race.reasons import ARRAYS_NEEDED, DIAGNOSES, PLACES, frames_needed, reasons
 from book.race.settings import NAMES
+from book.words import brief
 from tests.book.race.raced import seldom, whole
 from tests.book.race.sentences import leads_somewhere, legible
 from tests.once import once
@@ -346,6 +347,44 @@ def test_a_frozen_norm_looks_at_no_batch():
         assert Lane(0, "batch norm", config, {}, 0).of_batch == of_batch == bool(shared(config))
     thawed = RunConfig(frozen=True, edits=((5, "frozen", False),))
     assert [Lane(0, "batch norm", thawed, {}, step).of_batch for step in (4, 5)] == [False, True]
+
+
+@pytest.mark.parametrize(
+    ("edits", "step", "since"),
+    [((), 9, 0), (((5, "frozen", True),), 4, 0), (((7, "frozen", False), (9, "frozen", True)), 12, 9)],
+)
+def test_statistics_are_frozen_since_they_last_moved(edits, step, since):
+    assert Lane(0, "batch norm", RunConfig(frozen=True, edits=edits), {}, step).frozen_since == since
+    assert Lane(0, "batch norm", RunConfig(edits=((5, "frozen", True),)), {}, 4).frozen_since is None
+
+
+def test_a_norm_that_no_longer_sees_the_spread_does_not_hold_it():
+    """At this learning rate batch norm trains; five steps after its statistics are frozen it diverges."""
+    held = {"edits": ((30, "frozen", True),)}
+    names, configs, frames, step = race(60, {"depth": 6, "lr": 0.3}, BATCH, BATCH | held)
+    found = reasons(names, configs, frames, step)
+    spread = frames[1]["activation_std"][:, :, -1]
+    ends = np.argmax(~np.isfinite(frames[1]["train_loss"]), axis=1)
+    grown = np.mean([spread[seed, end - 1] for seed, end in enumerate(ends)])
+    words = (brief(float(number)) for number in (spread[:, 30].mean(), grown))
+    told = "no longer divides by the spread that it gets: in layer 6 the spread of the activations grew from "
+    assert "frozen since step 30" in found.because and told + " to ".join(words) in found.because
+    assert found.change.startswith("Statistics that follow the batches again")
+    legible(found)
+    both = race(60, {"depth": 6, "lr": 0.3}, NONE, BATCH | held)
+    assert "no longer divides" in reasons(*both).because
+
+
+def test_activations_leave_frozen_statistics_behind():
+    names, configs, frames, step = race(60, {"depth": 6, "lr": 0.02}, BATCH, BATCH | {"frozen": True})
+    found = reasons(names, configs, frames, step)
+    gaps = frames[1]["statistics_gap"][:, -1].mean(axis=0)
+    most = int(gaps.argmax())
+    away = f"in layer {most + 1} the means of a batch now lie {brief(float(gaps[most]))} of its standard"
+    assert f"are those of the start, mean 0 and variance 1: {away}" in found.because
+    legible(found)
+    later = race(60, {"depth": 6, "lr": 0.02}, BATCH, BATCH | {"edits": ((55, "frozen", True),)})
+    assert "are frozen since" not in reasons(*later).because, "they fit as yet"
 
 
 def test_frozen_statistics_are_told_of_the_lane_that_has_some():

@@ -13,10 +13,10 @@ from torch.nn.utils import fusion
 
 import bnlib
 from bnlib import RunConfig, advance, batch_norm_inference
-from bnlib.norms.folding import fold_batch_norm
+from bnlib.experiments.probes import costs
+from bnlib.experiments.probes.costs import Cost, _run, cost, step_seconds
 from bnlib.norms.table import NORMS
-from bnlib.training import costs
-from bnlib.training.costs import Cost, _run, cost, step_seconds
+from bnlib.norms.weights import fold_batch_norm
 
 N, W, DEPTH, CLASSES = 6, 4, 2, 3
 SPIRALS = RunConfig(dataset="spirals", width=W, depth=DEPTH, batch_size=N, groups=2)

@@ -6,27 +6,25 @@ over to others, seconds don't. They mean something where NumPy is on one thread 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from math import inf
-from numbers import Integral
 from typing import Any
 
 import numpy as np
 
-from ..networks.config import RunConfig
-from ..networks.inference import inference_layers
-from ..networks.network import forward
-from ..networks.parameters import features, in_layers, normalize_weights, plan
-from ..norms.statistics import Array
-from .train import Run, advance, noise, start
+from ...networks.config import RunConfig
+from ...networks.inference import inference_layers
+from ...networks.network import forward
+from ...networks.parameters import features, in_layers, normalize_weights, plan
+from ...norms.checks import is_whole
+from ...norms.statistics import Array
+from ...torch_check.twin import steps_in_torch
+from ...training.train import Run, advance, noise, start
 
-try:
-    from time import thread_time
-except ImportError:  # in a browser, where there are no threads
-    from time import perf_counter as thread_time
-
+thread_time = getattr(time, "thread_time", time.perf_counter)  # a browser has no threads
 ROUNDS, ENOUGH = 6, 0.04  # `step_seconds`: at most so many rounds, and none after so many seconds
 Job = Callable[[int], Any]  # does so many steps
 
@@ -70,14 +68,14 @@ def cost(
     GAN is to be measured in ``torch``.
     """
     for label, number in (("rounds", rounds), ("steps", steps)):
-        if not isinstance(number, Integral) or number < 1:
+        if not is_whole(number) or number < 1:
             raise ValueError(f"cost: {label}={number!r} must be an integer of at least 1; try 5")
     if torch and config.kind.adversarial:
         raise ValueError(f"cost: network={config.network!r} is measured in bnlib alone; choose torch=False")
     size = config.batch_size if batch_size is None else batch_size
     config = replace(config, replicas=1, batch_size=size)
     bare = replace(config, norm="none", frozen=False, weight_norm="none")
-    own, others = (_jobs(run) | (_torch_jobs(run) if torch else {}) for run in map(_run, (config, bare)))
+    own, others = (_jobs(run) | (steps_in_torch(run) if torch else {}) for run in map(_run, (config, bare)))
     turns = [job for name in own for job in (own[name], others[name])]
     ways = (1, -1) * rounds  # of each two, the second has the warmer caches
     times = np.array([[_seconds(job, steps) for job in turns[::way]][::way] for way in ways])
@@ -139,33 +137,6 @@ def _jobs(run: Run) -> dict[str, Job]:
         "training": partial(advance, run),
         "inference": lambda steps: [forward(config, layers, x, keep=False) for _ in range(steps)],
     }
-
-
-def _torch_jobs(run: Run) -> dict[str, Job]:
-    import torch
-
-    from ..torch_check.twin import twin
-
-    data, size, model = run.config.data(), run.config.batch_size, twin(run)
-    x, labels = torch.tensor(data.x_train[:size]), torch.tensor(data.y_train[:size])
-    optimizer = torch.optim.SGD(model.parameters(), lr=run.config.lr)
-
-    def work(training: bool, steps: int) -> None:
-        threads = torch.get_num_threads()
-        torch.set_num_threads(1)
-        model.train(training)
-        try:
-            with torch.inference_mode(not training):
-                for _ in range(steps):
-                    logits = model(x)
-                    if training:
-                        optimizer.zero_grad()
-                        torch.autograd.backward(torch.nn.functional.cross_entropy(logits, labels))
-                        optimizer.step()
-        finally:
-            torch.set_num_threads(threads)
-
-    return {"torch_training": partial(work, True), "torch_inference": partial(work, False)}
 
 
 def _seconds(job: Job, steps: int) -> float:
