@@ -63,6 +63,11 @@ SHOWN = {
         ["With instance norm each mean is over a single number"],
         "convolutional",
     ),
+    "frozen statistics": (
+        (60, {"depth": 6, "lr": 0.02}, BATCH | {"frozen": True}, BATCH),
+        ["are those of the start, mean 0 and variance 1: in layer", "(root mean square)"],
+        "Statistics that are frozen later",
+    ),
     "pairs": (
         (100, {"batch_size": 64, "lr": 0.2}, {"norm": "batch", "norm_batch": 2}, BATCH),
         ["With batch norm (norm_batch 2) two numbers share a mean", "the gradient"],
