@@ -224,21 +224,21 @@ def instance_norm(
 
 
 def ghost_batch_norm(
-    x: Array, gamma: Affine = None, beta: Affine = None, *, size: int, eps: float = 1e-5
-) -> tuple[Array, NormCache]:
+    x: Array, gamma: Affine = None, beta: Affine = None, *,
+    size: int, eps: float = 1e-5, mask: Array | None = None,
+) -> tuple[Array, NormCache]:  # fmt: skip
     """Normalize every channel over `size` samples at a time, and all positions.
 
-    As `batch_norm`, but without a mask, and mean and var have shape (N / size, C), a row for each ghost
-    batch: samples i, i + N / size, i + 2 N / size and so on are ghost batch i. ValueError also if size
-    doesn't divide N.
+    As `batch_norm`, except that mean and var have shape (N / size, C), a row for each ghost batch: samples i,
+    i + N / size, i + 2 N / size and so on are ghost batch i. ValueError also if size doesn't divide N.
 
     Hoffer, Hubara & Soudry (2017). In their code a ghost batch is a run of neighbouring samples instead.
     """
     name = "ghost_batch_norm"
-    x = checked_input(name, x, eps)
+    x = checked_input(name, x, eps, has_mask=True)
     size = checked_divisor(name, "size", size, len(x), "samples")
     split = (size, len(x) // size, *x.shape[1:])
-    return by_axes(name, x, "NnC", split, "NP", gamma, beta, eps)
+    return by_axes(name, x, "NnC", split, "NP", gamma, beta, eps, mask)
 
 
 def frozen_batch_norm(

@@ -79,7 +79,7 @@ CALLS: dict[str, tuple[Callable[..., Any], dict[str, Any]]] = {
     "RunningStats.update": (lambda mean, var: STATS.update(mean, var, 8), {"mean": V, "var": V}),
 }
 ARGUMENTS = [(name, label) for name, (_, arguments) in CALLS.items() for label in arguments]
-HAS_MASK = ("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm")
+HAS_MASK = ("batch_norm", "layer_norm", "rms_norm", "group_norm", "instance_norm", "ghost_batch_norm")
 
 
 def outcome(result: Any) -> Any:
@@ -199,7 +199,7 @@ def test_a_mask_and_shards_may_be_changed_before_the_backward_pass() -> None:
 N, C, T = 4, 6, 5
 LENGTHS = np.array([5, 3, 1, 2])
 MASK = (np.arange(T) < LENGTHS[:, None])[:, None]  # (N, 1, T)
-GROUPS = 3
+GROUPS, SIZE = 3, 2
 
 
 def forward(name: str, x: Any, gamma: Any, beta: Any, **options: Any) -> Any:
@@ -207,6 +207,8 @@ def forward(name: str, x: Any, gamma: Any, beta: Any, **options: Any) -> Any:
         options["groups"] = GROUPS
     if name == "positions":  # layer norm over the channels of each position
         return norms.layer_norm(x, gamma, beta, axis=(1,), **options)
+    if name == "ghost":
+        return norms.ghost_batch_norm(x, gamma, beta, size=SIZE, **options)
     return getattr(norms, f"{name}_norm")(x, gamma, beta, **options)
 
 
@@ -220,6 +222,7 @@ def sets_of(name: str, shape: tuple[int, ...]) -> np.ndarray:
         "instance": n * shape[1] + c,
         "group": n * GROUPS + c // (shape[1] // GROUPS),
         "positions": n * shape[2] + t,
+        "ghost": n % (shape[0] // SIZE) * shape[1] + c,
     }[name]
 
 
@@ -228,7 +231,7 @@ def affine_of(name: str, seed: int, shape: tuple[int, ...] = (N, C, T)) -> np.nd
     return RNG(seed).standard_normal((2, *of))
 
 
-MASKED = ("batch", "layer", "rms", "instance", "group", "positions")
+MASKED = ("batch", "layer", "rms", "instance", "group", "positions", "ghost")
 ANY_MASK = RNG(5).random((N, C, T)) < 0.6
 ANY_MASK[1, 2] = ANY_MASK[:, 4] = ANY_MASK[2] = ANY_MASK[3, :, 1] = False
 MASKS = {
