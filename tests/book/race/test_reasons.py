@@ -385,7 +385,9 @@ def test_activations_leave_frozen_statistics_behind():
     found = reasons(names, configs, frames, step)
     gaps = frames[1]["statistics_gap"][:, -1].mean(axis=0)
     most = int(gaps.argmax())
-    away = f"in layer {most + 1} the means of a batch now lie {brief(float(gaps[most]))} of its standard"
+    away = (
+        f"in layer {most + 1} the means of a batch lie {brief(float(gaps[most]))} frozen standard deviations"
+    )
     assert f"are those of the start, mean 0 and variance 1: {away}" in found.because
     legible(found)
     later = race(60, {"depth": 6, "lr": 0.02}, BATCH, BATCH | {"edits": ((55, "frozen", True),)})
