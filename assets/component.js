@@ -4,6 +4,7 @@ import { openChannel } from "./channel.js";
 import { Chapter } from "./chapter.js";
 import { element } from "./controls.js";
 import { Race } from "./race.js";
+import { Reports } from "./reports.js";
 import { watchContrast } from "./theme.js";
 
 /**
@@ -16,19 +17,12 @@ export function mount(root, data, connect = openChannel) {
   const status = element(container, "p", "status", { role: "status" });
   /** @type {(name: string, value: any) => void} */
   let report = () => {};
-  let { session, arrival, values: handed } = data;
-  /** @type {Record<string, any> | undefined} */
-  let said; // what was reported last, until Python hands it over
-  let revision = 0;
-  const tell = () => report("values", { ...said, revision: ++revision });
+  const reports = new Reports(/** @type {any} */ (data), (values) => report("values", values));
 
   const Frame = data.picture === "lab" ? Race : Chapter;
   const picture = new Frame(container, data, {
     // The gesture has ended: Python hears of it, and so the address.
-    commit(/** @type {any} */ values) {
-      said = structuredClone(values);
-      tell();
-    },
+    commit: (/** @type {any} */ values) => reports.report(values),
     ask: (/** @type {any} */ message) => channel.send(message),
   });
   const channel = connect(data.channel, {
@@ -48,15 +42,8 @@ export function mount(root, data, connect = openChannel) {
     /** @param {Record<string, any>} next @param {(name: string, value: any) => void} setStateValue */
     update(next, setStateValue) {
       report = setStateValue;
-      const restarted = next.session !== session && equal(next.values, handed);
-      if (equal(next.values, said)) said = undefined;
-      if (restarted) {
-        if (said) tell(); // the server knows the address alone: what was reported while it was away is told again
-      } else if (next.session !== session || next.arrival !== arrival) {
-        said = undefined;
-        picture.apply(next.values); // the address changed under us: another link, the back button
-      }
-      ({ session, arrival, values: handed } = next);
+      const news = reports.hear(/** @type {any} */ (next));
+      if (news) picture.apply(news);
       picture.repaint(); // the theme may have changed
     },
     destroy() {
@@ -67,6 +54,3 @@ export function mount(root, data, connect = openChannel) {
     },
   };
 }
-
-/** @param {any} a @param {any} b */
-const equal = (a, b) => JSON.stringify(a) === JSON.stringify(b);

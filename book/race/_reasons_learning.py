@@ -88,8 +88,8 @@ def _unheld(lane: Lane, ahead: Lane | None, ends: np.ndarray[Any, Any]) -> str:
     if not grown > 2 * begun:
         return ""
     return (
-        f"Its statistics are frozen since step {since}, so that the norm no longer divides by the spread "
-        f"that it gets: in layer {lane.config.depth} the spread of the activations grew from "
+        f"Its statistics have been frozen since step {since}, so that the norm no longer divides by the "
+        f"spread that it gets: in layer {lane.config.depth} the spread of the activations grew from "
         f"{brief(begun)} to {brief(grown)} just before."
     )
 

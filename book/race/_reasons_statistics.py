@@ -263,9 +263,9 @@ def frozen(lane: Lane, ahead: Lane | None) -> Finding | None:
     most = int(np.nanargmax(gaps))
     if gaps[most] < MOVED:
         return None
-    of = f"frozen since step {since}" if since else "those of the start, mean 0 and variance 1"
+    of = f"have been frozen since step {since}" if since else "are those of the start, mean 0 and variance 1"
     main = (
-        f"The statistics of {lane.name} are {of}: in layer {most + 1} the means of a batch lie "
+        f"The statistics of {lane.name} {of}: in layer {most + 1} the means of a batch lie "
         f"{brief(float(gaps[most]))} frozen standard deviations away from the frozen ones (root mean square)."
     )
     detail = "So x̂ doesn’t have mean 0 and variance 1 there, and the spread of the activations can grow."

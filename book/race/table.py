@@ -142,7 +142,7 @@ RUN_CONTROLS = (
     ),
     Control(
         "frozen", "choice", False, "running μ and σ", choices=_NO_YES, codec=FLAG, group="norm",
-        names=("follow the batches", "frozen, and used"),
+        names=("follow the batches", "frozen"),
         about="Frozen, running mean and variance stay as they are, and training normalizes with them; γ "
         "and β are learned on. As a change in mid-run this is what fine-tuning often does. In PyTorch: "
         "eval() of the norms alone.",
