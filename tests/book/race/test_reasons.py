@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from bnlib import RunConfig
+from book.race import _reasons_learning as learning
+from book.race import _reasons_statistics as statistics
 from book.race import reasons as why
 from book.race._lane import Lane, shared
 from book.race.looks import Race
@@ -356,7 +358,12 @@ def test_a_frozen_norm_looks_at_no_batch():
 
 @pytest.mark.parametrize(
     ("edits", "step", "since"),
-    [((), 9, 0), (((5, "frozen", True),), 4, 0), (((7, "frozen", False), (9, "frozen", True)), 12, 9)],
+    [
+        ((), 9, 0),
+        (((5, "frozen", True),), 4, 0),
+        (((7, "frozen", False), (9, "frozen", True)), 12, 9),
+        (((7, "frozen", False), (9, "frozen", True), (20, "frozen", False), (22, "frozen", True)), 12, 9),
+    ],
 )
 def test_statistics_are_frozen_since_they_last_moved(edits, step, since):
     assert Lane(0, "batch norm", RunConfig(frozen=True, edits=edits), {}, step).frozen_since == since
@@ -392,6 +399,18 @@ def test_activations_leave_frozen_statistics_behind():
     legible(found)
     later = race(60, {"depth": 6, "lr": 0.02}, BATCH, BATCH | {"edits": ((55, "frozen", True),)})
     assert "frozen since" not in reasons(*later).because, "they fit as yet"
+
+
+@pytest.mark.parametrize("rates", [(0.3, 0.02), (0.05, 0.1)])
+def test_what_both_lanes_have_is_no_cause(rates):
+    """One diverges, or both have left their statistics behind: lanes differ in their rates alone."""
+    held = BATCH | {"frozen": True} if rates[0] < 0.1 else BATCH | {"edits": ((30, "frozen", True),)}
+    names, configs, frames, step = race(60, {"depth": 6}, *(held | {"lr": rate} for rate in rates))
+    lanes = [Lane(*one, step) for one in zip(range(2), names, configs, frames, strict=True)]
+    assert lanes[0].lost or all(lane.at("statistics_gap").max() > 0.5 for lane in lanes)
+    lost = learning.diverged(lanes[0], lanes[1])
+    assert not lost or "no longer divides" not in lost.detail
+    assert statistics.frozen(lanes[0], lanes[1]) is None
 
 
 def test_frozen_statistics_are_told_of_the_lane_that_has_some():
