@@ -1,6 +1,7 @@
 // The transport, one small seam: send(message) up; onOpen, onMessage({header fields, arrays}) and
 // onState("open" | "away") down. Another transport only has to offer the same.
 
+/** @typedef {Float32Array | Uint8Array} Packed */
 /** @typedef {Record<string, any> & { kind: string, arrays?: Record<string, Float32Array>, bytes?: Uint8Array }} Message */
 
 const FIRST_RETRY_MS = 250;
@@ -58,9 +59,9 @@ export function openChannel(path, { onOpen, onMessage, onState }) {
 }
 
 /**
- * Header length (uint32), header (JSON), float32 numbers: live/messages.py describes it. Where the header's figures
- * or panels have {"$": k} instead of an array, they get the k-th; one of two dimensions as a list of its rows. Where it
- * says how many "bytes" follow the numbers, it gets them.
+ * Header length (uint32), header (JSON), float32 numbers or bytes ("u1"): live/wire.py describes it. Where the header's
+ * figures or panels have {"$": k} instead of an array, they get the k-th; one of several dimensions as a list of its
+ * rows, those of a picture with red, green and blue in turn. Where it says how many "bytes" follow, it gets them.
  *
  * @param {ArrayBuffer} buffer
  * @returns {Message}
@@ -69,16 +70,16 @@ export function unpack(buffer) {
   const length = new DataView(buffer).getUint32(0, true);
   const header = JSON.parse(new TextDecoder().decode(new Uint8Array(buffer, 4, length)));
   let start = 4 + length;
-  /** @type {Record<string, Float32Array>} */
+  /** @type {Record<string, any>} */
   const arrays = {};
-  /** @type {(Float32Array | Float32Array[])[]} */
+  /** @type {(Packed | Packed[])[]} */
   const placed = [];
-  for (const [name, shape] of /** @type {[string, number[]][]} */ (header.arrays)) {
+  for (const [name, shape, kind] of /** @type {[string, number[], string?][]} */ (header.arrays)) {
     const count = shape.reduce((a, b) => a * b, 1);
-    const array = new Float32Array(buffer, start, count);
+    const array = kind ? new Uint8Array(buffer, start, count) : new Float32Array(buffer, start, count);
     arrays[name] = array;
-    placed.push(shape.length === 2 ? rows(array, shape) : array);
-    start += 4 * count;
+    placed.push(shape.length > 1 ? rows(array, shape[0], count / (shape[0] || 1)) : array);
+    start += kind ? 4 * Math.ceil(count / 4) : 4 * count;
   }
   if (header.bytes) header.bytes = new Uint8Array(buffer, start, header.bytes);
   for (const part of ["figures", "panels"]) if (header[part]) header[part] = filled(header[part], placed);
@@ -86,15 +87,16 @@ export function unpack(buffer) {
 }
 
 /**
- * @param {Float32Array} array
- * @param {number[]} shape
+ * @param {Packed} array
+ * @param {number} count
+ * @param {number} width
  */
-const rows = (array, [count, width]) =>
+const rows = (array, count, width) =>
   Array.from({ length: count }, (_, row) => array.subarray(row * width, (row + 1) * width));
 
 /**
  * @param {any} node
- * @param {(Float32Array | Float32Array[])[]} arrays
+ * @param {(Packed | Packed[])[]} arrays
  * @returns {any}
  */
 function filled(node, arrays) {

@@ -121,6 +121,7 @@ export function forPlotly(figure, look) {
   const colour = palette(look);
   const data = figure.data.map((trace) => {
     const made = plain(trace, colour);
+    if (trace.type === "image") made.z = made.z.map(triples);
     if (/^line-/.test(made.marker?.symbol ?? "")) {
       made.marker.line = { color: made.marker.color, ...made.marker.line, width: made.marker.line?.width || 2 };
     }
@@ -174,6 +175,10 @@ function plain(value, colour, coloured = false) {
   ]);
   return Object.fromEntries(parts);
 }
+
+// Red, green and blue of a row's pixels, as Plotly wants them.
+/** @param {number[]} row */
+const triples = (row) => Array.from({ length: row.length / 3 }, (_, k) => row.slice(3 * k, 3 * k + 3));
 
 // 0.1 of 32 bits is 0.10000000149…; a gap is null.
 /** @param {number} value */

@@ -7,7 +7,7 @@ import { amongStops, amongWhole, BACKWARDS, bounded, FORWARDS, nextStop, stepped
 /**
  * @import { Hands } from "./interact.js"
  * @import { Box, Figure, Geometry, Trace } from "./plotting.js"
- * @typedef {"drag" | "click" | "brush" | "scrub" | "read"} Kind scrub: the control is where on x something is
+ * @typedef {"drag" | "click" | "paint" | "brush" | "scrub" | "read"} Kind scrub: the control is where on x something is
  * @typedef {{key: string, kind: Kind, control: string, index: number, trace: Trace, meta: Record<string, any>}} Hand
  */
 
@@ -25,7 +25,7 @@ export function handsOf(figure) {
   const found = [];
   figure.data.forEach((trace, index) => {
     if (!isShown(trace)) return;
-    for (const kind of /** @type {const} */ (["drag", "click", "brush", "scrub"])) {
+    for (const kind of /** @type {const} */ (["drag", "click", "paint", "brush", "scrub"])) {
       const control = trace.meta?.[kind];
       if (!control) continue;
       const same = found.filter((hand) => hand.kind === kind && hand.control === control).length;
@@ -39,7 +39,7 @@ export function handsOf(figure) {
 }
 
 /** @param {Hand} hand */
-const isList = ({ kind, trace }) => kind === "click" && size(trace) > 1;
+const isList = ({ kind, trace }) => kind === "paint" || (kind === "click" && size(trace) > 1);
 
 export class Handles {
   /** @param {HTMLElement} host @param {Hands} hands */
@@ -50,6 +50,8 @@ export class Handles {
     this.nodes = new Map();
     this.marked = ""; // the hand whose point is marked, because it has the focus of the keyboard
     this.quiet = false; // focused by a pointer: nothing to mark
+    /** @type {{key: string, from: number, before: number[]} | undefined} */
+    this.stroke = undefined; // cells that are painted with Shift and arrows: where it began
   }
 
   destroy() {
@@ -87,7 +89,8 @@ export class Handles {
     const node = this.host.ownerDocument.createElement("div");
     const several = isList(hand);
     node.className = `handle ${kind}`;
-    tell(node, { role: kind !== "click" ? "slider" : several ? "listbox" : "button", tabindex: 0 });
+    tell(node, { role: several ? "listbox" : kind === "click" ? "button" : "slider", tabindex: 0 });
+    if (kind === "paint") tell(node, { "aria-multiselectable": true });
     tell(node, kind === "read" ? { "aria-readonly": true } : { "data-control": control });
     if (several) {
       // Two that take turns: a screen reader tells of an option when another one becomes the active one.
@@ -192,7 +195,9 @@ export class Handles {
       const same = now.textContent === text && now.getAttribute("aria-posinset") === String(point + 1);
       const next = same ? now : options[now === options[0] ? 1 : 0];
       next.textContent = text;
-      const chosen = this.hands.valueOf(hand, point) === this.hands.options.getValues()[hand.control];
+      const value = this.hands.options.getValues()[hand.control];
+      const chosen =
+        kind === "paint" ? value?.includes(meta.ids?.[point] ?? point) : this.hands.valueOf(hand, point) === value;
       tell(next, { "aria-posinset": point + 1, "aria-setsize": count, "aria-selected": chosen });
       tell(node, { "aria-activedescendant": next.id });
     } else tell(node, { "aria-label": `${trace.name ?? hand.control}: ${text}` });
@@ -259,7 +264,9 @@ export class Handles {
           ? this.brush(hand, event)
           : kind === "scrub"
             ? this.scrub(hand, event)
-            : this.walk(hand, event);
+            : kind === "paint"
+              ? this.paint(hand, event)
+              : this.walk(hand, event);
     if (!used) return;
     event.preventDefault();
     this.mark(key);
@@ -302,6 +309,28 @@ export class Handles {
     const next = stops?.length ? amongStops(stops, now, key, shiftKey) : amongWhole(low, high, now, key, shiftKey);
     if (next !== undefined && next !== now) this.hands.input(hand.control, next, timeStamp);
     return next !== undefined;
+  }
+
+  // Arrows go from cell to cell; with Shift they paint what lies between, Enter and the space bar a single cell.
+  /** @param {Hand} hand @param {KeyboardEvent} event @returns {boolean} */
+  paint(hand, event) {
+    const { hands } = this,
+      { key, shiftKey, timeStamp } = event,
+      from = hands.at(hand),
+      before = [...(hands.options.getValues()[hand.control] ?? [])];
+    if (key === "Enter" || key === " ") {
+      this.stroke = undefined;
+      hands.paint(hand, from, from, before, timeStamp);
+      hands.commit();
+      return true;
+    }
+    if (!this.walk(hand, event)) return false;
+    if (!shiftKey) this.stroke = undefined;
+    else {
+      if (this.stroke?.key !== hand.key) this.stroke = { key: hand.key, from, before };
+      hands.paint(hand, this.stroke.from, hands.at(hand), this.stroke.before, timeStamp);
+    }
+    return true;
   }
 
   // From point to point; of a heat map's cells up and down, too.

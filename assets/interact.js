@@ -1,8 +1,8 @@
 // Mouse, finger, pen and keys on a figure: what its traces say in `meta` becomes a change of a control.
 import { Handles, handsOf } from "./handles.js";
 import { nearest, place } from "./painter.js";
-import { axesOf, points, size } from "./plotting.js";
-import { closest, valueAt, withPoint } from "./values.js";
+import { axesOf, cellAt, points, size } from "./plotting.js";
+import { closest, painted, rectangle, turned, valueAt, withPoint } from "./values.js";
 
 /**
  * @import { Hand } from "./handles.js"
@@ -19,7 +19,8 @@ import { closest, valueAt, withPoint } from "./values.js";
  * @property {() => boolean} isLocked true: no pointer, no key
  * @property {(state: State) => void} repaint draws the figure with what is pointed at
  *
- * @typedef {{hand: Hand, point: number, x: number, y: number, moved: boolean, anchor?: number, click?: Gesture}} Gesture
+ * @typedef {{hand: Hand, point: number, x: number, y: number, moved: boolean, anchor?: number, click?: Gesture,
+ *   before?: number[]}} Gesture before: the cells that were painted when it began
  */
 
 const REACH = 28; // pixels
@@ -27,7 +28,14 @@ const REACH = 28; // pixels
 const CHOSEN = { mouse: 10, pen: 14, touch: 20 }; // how near the chosen dot it is the one that is taken
 const STILL = 6; // pixels that a click may move
 /** @type {Record<string, string>} */
-const CURSORS = { drag: "grab", click: "pointer", brush: "crosshair", scrub: "col-resize", read: "" };
+const CURSORS = {
+  drag: "grab",
+  click: "pointer",
+  paint: "cell",
+  brush: "crosshair",
+  scrub: "col-resize",
+  read: "",
+};
 
 /**
  * Makes the figure on the canvas in `host` answer. Call `update` after each new figure: it keeps what can be focused,
@@ -66,7 +74,7 @@ export class Hands {
       [this.canvas, "pointercancel", () => this.cancel()],
       [this.canvas, "pointerleave", (event) => event.pointerType === "touch" || this.point(undefined)],
       [this.canvas, "dblclick", (event) => this.selectAll(event)],
-      [this.canvas, "touchstart", (event) => this.vertical() && event.preventDefault(), { passive: false }],
+      [this.canvas, "touchstart", (event) => this.holds() && event.preventDefault(), { passive: false }],
       [host.ownerDocument, "pointerdown", (event) => event.composedPath().includes(this.host) || this.point(undefined)],
     ];
     for (const [target, type, listen, how] of this.listening) target.addEventListener(type, listen, how);
@@ -115,6 +123,7 @@ export class Hands {
       moved = values[control]?.[0]?.[0];
     const candidates = [
       meta.index,
+      kind === "paint" ? (this.picked[key] ?? meta.home) : undefined,
       meta.choose && known(values[meta.choose]),
       meta.choose && known(meta.chosen),
       this.picked[key],
@@ -147,9 +156,24 @@ export class Hands {
   set(hand, point, value, time) {
     const { control, meta } = hand,
       row = this.control(control);
-    if (row?.kind === "points") {
+    if (meta.axis === "angle") this.input(control, turned(row?.stops ?? [], value, meta.turn), time);
+    else if (row?.kind === "points") {
       this.input(control, withPoint(this.options.getValues()[control] ?? [], meta.ids?.[point] ?? point, value), time);
-    } else this.input(control, closest(row?.stops, value, this.axis(hand)), time);
+    } else {
+      const axis = meta.axis === "radius" ? undefined : this.axis(hand);
+      this.input(control, closest(row?.stops, value, axis), time);
+    }
+  }
+
+  // What a pointer that drags makes of the control: a place on an axis, or an angle in degrees or a distance around 0, 0.
+  /** @param {Hand} hand @param {PointerEvent} event */
+  under(hand, { offsetX, offsetY }) {
+    const axis = this.axis(hand),
+      [x, y] = axesOf(hand.trace, /** @type {Geometry} */ (this.options.getGeometry()));
+    const [across, up] = [x.invert(offsetX), y.invert(offsetY)];
+    if (hand.meta.axis === "angle") return (Math.atan2(up, across) * 180) / Math.PI;
+    if (hand.meta.axis === "radius") return Math.hypot(across, up);
+    return valueAt(axis, axis.id[0] === "x" ? offsetX : offsetY);
   }
 
   // Between which values a control is scrubbed: the ends of the axis.
@@ -215,6 +239,29 @@ export class Hands {
     this.input(hand.control, value, timeStamp);
   }
 
+  // Paints the cells between two, or erases them where the first one was painted; the cell at home always stays.
+  /** @param {Hand} hand @param {number} from @param {number} to @param {number[]} before @param {number} time */
+  paint(hand, from, to, before, time) {
+    const { trace, meta, control } = hand,
+      id = (/** @type {number} */ point) => meta.ids?.[point] ?? point;
+    this.picked[hand.key] = to;
+    const cells = rectangle(from, to, trace.z[0].length).map(id);
+    const value = painted(before, cells, from === meta.home || !before.includes(id(from)));
+    if (String(value) !== String(this.options.getValues()[control])) this.input(control, value, time);
+  }
+
+  // The cell under a pointer; beyond the edge of the picture the one at the edge.
+  /** @param {Hand} hand @param {PointerEvent} event */
+  cell({ trace, index }, { offsetX, offsetY }) {
+    const { figure, geometry } = /** @type {NonNullable<Hands["shown"]>} */ (this.shown);
+    const [a, b] = [0, size(trace) - 1].map((corner) => place(figure, geometry, index, corner));
+    const inside = (/** @type {number} */ pixel, /** @type {number} */ low, /** @type {number} */ high) =>
+      Math.min(Math.max(pixel, low + 1), high - 1);
+    const px = inside(offsetX, Math.min(a.left, b.left), Math.max(a.right, b.right)),
+      py = inside(offsetY, Math.min(a.top, b.top), Math.max(a.bottom, b.bottom));
+    return cellAt(trace, geometry, px, py);
+  }
+
   // ---- pointers ---------------------------------------------------------------------------------------------------
 
   // The dot of a draggable trace that a pointer takes.
@@ -253,7 +300,7 @@ export class Hands {
         hand.kind === "drag"
           ? this.takes(hand, event)
           : nearest(shown.figure, shown.geometry, x, y, { trace: hand.index, reach: REACH });
-      if (hit) found.push({ hand, ...hit, distance: hit.distance + (hand.kind === "click" ? REACH * 2 : 0) }); // drags first
+      if (hit) found.push({ hand, ...hit, distance: hit.distance + (hand.kind === "drag" ? 0 : REACH * 2) }); // drags first
     }
     const best = found.sort((a, b) => a.distance - b.distance)[0];
     const taken = best && { hand: best.hand, point: best.point, x, y, moved: false };
@@ -271,7 +318,7 @@ export class Hands {
   press(event) {
     if (event.button || event.isPrimary === false) return;
     const gesture = this.find(event);
-    this.point(gesture?.hand.kind === "drag" ? undefined : event);
+    this.point(gesture && ["drag", "paint"].includes(gesture.hand.kind) ? undefined : event);
     if (!gesture) return;
     const { hand, point } = gesture;
     this.gesture = gesture;
@@ -285,6 +332,11 @@ export class Hands {
     if (hand.kind === "drag") {
       this.choose(hand, point, event.timeStamp);
       this.options.repaint(this.state);
+      return;
+    }
+    if (hand.kind === "paint") {
+      gesture.before = [...(this.options.getValues()[hand.control] ?? [])];
+      this.paint(hand, point, point, gesture.before, event.timeStamp);
       return;
     }
     if (hand.kind === "scrub") {
@@ -313,8 +365,10 @@ export class Hands {
       dy = hand.kind === "brush" || hand.kind === "scrub" ? 0 : event.offsetY - gesture.y;
     gesture.moved ||= Math.hypot(dx, dy) > STILL;
     if (hand.kind === "drag") {
-      const axis = this.axis(hand);
-      this.set(hand, gesture.point, valueAt(axis, axis.id[0] === "x" ? event.offsetX : event.offsetY), event.timeStamp);
+      this.set(hand, gesture.point, this.under(hand, event), event.timeStamp);
+    } else if (hand.kind === "paint") {
+      const to = this.cell(hand, event);
+      if (to >= 0) this.paint(hand, gesture.point, to, gesture.before ?? [], event.timeStamp);
     } else if (hand.kind === "brush" && gesture.moved) {
       this.select(hand, gesture.anchor ?? gesture.x, event.offsetX, event.timeStamp);
       this.point(event);
@@ -349,9 +403,10 @@ export class Hands {
     this.commit();
   }
 
-  // While a point is dragged up or down, the page stays where it is.
-  vertical() {
-    return this.gesture?.hand.kind === "drag" && this.gesture.hand.meta.axis === "y";
+  // While a point is dragged up or down, or cells are painted, the page stays where it is.
+  holds() {
+    const { kind, meta } = this.gesture?.hand ?? { kind: "", meta: {} };
+    return kind === "paint" || (kind === "drag" && (meta.axis ?? "x") !== "x");
   }
 
   /** @param {Hand} hand @param {number} a @param {number} b pixels @param {number} time */

@@ -1,5 +1,5 @@
 // Draws traces, shapes and annotations in the reader's colours, on a canvas or on its look-alike for SVG.
-import { drawCells } from "./cells.js";
+import { drawCells, drawPicture } from "./cells.js";
 import { at, axesOf, barBox, points, SMALL, size } from "./plotting.js";
 
 /**
@@ -31,6 +31,7 @@ export function drawTrace(pen, figure, geometry, index, look) {
   pen.globalAlpha = trace.opacity ?? 1;
   if (trace.type === "bar") drawBars(pen, trace, geometry, look);
   else if (trace.type === "heatmap") drawCells(pen, trace, axes, look);
+  else if (trace.type === "image") drawPicture(pen, trace, axes);
   else {
     const mode = trace.mode ?? "lines";
     if (trace.fill && trace.fill !== "none") drawFill(pen, figure, geometry, index, look);

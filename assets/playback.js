@@ -1,5 +1,5 @@
 // The controls that Python's table asks for: sliders, choices, rows of buttons, a button for the next one, and a
-// playhead that plays.
+// playhead that plays; and what erases painted cells.
 import { button, choice, element, explained, ICONS, slider } from "./controls.js";
 
 const STEPS_A_SECOND = 30;
@@ -22,6 +22,7 @@ const STEPS_A_SECOND = 30;
 export function build(parent, control, listener) {
   if (control.kind === "step") return playhead(parent, control, listener);
   if (control.kind === "next") return next(parent, control, listener);
+  if (control.kind === "cells") return cells(parent, control, listener);
   if (control.kind === "choice" && control.look === "buttons") return row(parent, control, listener);
   if (control.kind === "choice" && control.group !== "hidden") return choice(parent, control, listener);
   return control.stops.length ? slider(parent, control, listener) : undefined;
@@ -46,6 +47,26 @@ function next(parent, control, { onInput, onChange }) {
       now = value;
     },
   };
+}
+
+// How many cells are painted in a figure, and a button that erases all of them.
+/** @param {HTMLElement} parent @param {Control} control @param {Listener} listener @returns {Made} */
+function cells(parent, control, { onInput, onChange }) {
+  const group = element(parent, "div", "control painted", { role: "group", "aria-label": control.label });
+  const head = element(group, "span", "head");
+  element(head, "span", "name", {}, control.label);
+  element(head, "span", "hint", {}, control.hint);
+  const count = element(head, "output");
+  const erase = button(group, "Erase all", `${control.label}: erase all`, (event) => {
+    onInput([], event.timeStamp);
+    onChange();
+  });
+  erase.dataset.control = control.name;
+  const show = (/** @type {number[]} */ value) => {
+    count.textContent = String(value.length);
+    erase.disabled = !value.length;
+  };
+  return { row: explained(group, /** @type {any} */ (control)), show };
 }
 
 /** @param {HTMLElement} parent @param {Control} control @param {Listener} listener @returns {Made} */

@@ -122,8 +122,11 @@ function axis({ data, layout }, name, box) {
     const start = letter === "x" ? box.left : box.bottom;
     return [start + a * along, start + b * along];
   };
-  const [left, right] = extent("x", across ? says : other);
-  const [bottom, top] = extent("y", across ? other : says);
+  const { left, right, bottom, top } = evened(
+    across ? [says, other] : [other, says],
+    extent("x", across ? says : other),
+    extent("y", across ? other : says),
+  );
   const [from, to] = across ? [left, right] : [bottom, top];
   const [low, high] = [Number(says.range[0]), Number(says.range[1])];
   const slope = (to - from) / (high - low),
@@ -165,6 +168,20 @@ function axis({ data, layout }, name, box) {
     invert: (pixel) => (type === "log" ? 10 ** ((pixel - offset) / slope) : (pixel - offset) / slope),
     ticks: [],
   };
+}
+
+/**
+ * A subplot's edges. Where y has a scaleanchor, a unit is as long on both axes: one of them becomes shorter, around its
+ * middle, as in Plotly with constrain = domain.
+ * @param {(Record<string, any> | undefined)[]} axes x and y @param {number[]} across @param {number[]} down from the bottom
+ */
+function evened([x, y], [left, right], [bottom, top]) {
+  if (!x || !y?.scaleanchor) return { left, right, bottom, top };
+  const [units, others] = [x, y].map(({ range }) => Math.abs(range[1] - range[0]));
+  const pixels = Math.min((right - left) / units, (bottom - top) / others);
+  const [column, row] = [(left + right) / 2, (bottom + top) / 2];
+  const [wide, tall] = [(pixels * units) / 2, (pixels * others) / 2];
+  return { left: column - wide, right: column + wide, bottom: row + tall, top: row - tall };
 }
 
 /**
@@ -255,6 +272,7 @@ function pixels(trace, axis, into, count) {
 
 /** @param {Trace} trace */
 export function size({ type, x, y, z }) {
+  if (type === "image") return 0; // a picture has no points to read or to take hold of
   return type === "heatmap" ? z.length * (z[0]?.length ?? 0) : Math.min((x ?? y).length, (y ?? x).length);
 }
 

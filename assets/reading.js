@@ -34,7 +34,7 @@ export function nearest(figure, places, px, py, { trace: only, reach = 28 } = {}
         const { left, right, top, bottom } = barBox(trace, places, i);
         offer(i, Math.hypot(Math.max(left - px, 0, px - right), Math.max(top - py, 0, py - bottom)));
       }
-    } else if (cellAt(trace, places, px, py) >= 0) offer(cellAt(trace, places, px, py), 0);
+    } else if (trace.type === "heatmap" && cellAt(trace, places, px, py) >= 0) offer(cellAt(trace, places, px, py), 0);
   });
   return best;
 }

@@ -17,6 +17,7 @@ const KINDS = {
   colour: (value) => typeof value === "string",
   list: isList,
   cells: (value) => isList(value) && (!value.length || isList(value[0])),
+  pixels: (value) => isList(value) && (!value.length || isList(value[0])),
   numbers: (value) => typeof value === "number" || isList(value),
   colours: (value) => typeof value === "string" || isList(value),
   any: () => true,

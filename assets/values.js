@@ -70,6 +70,41 @@ export function closest(stops, value, axis) {
   return stops.reduce((best, stop) => (away(stop) < away(best) ? stop : best));
 }
 
+/**
+ * The stop that is next to an angle in degrees, around the circle; after `turn` degrees it begins again.
+ * @param {number[]} stops @param {number} angle @param {number} [turn]
+ */
+export function turned(stops, angle, turn = 360) {
+  const away = (/** @type {number} */ stop) => Math.abs(((((stop - angle) % turn) + 1.5 * turn) % turn) - turn / 2);
+  return stops.reduce((best, stop) => (away(stop) < away(best) ? stop : best), stops[0]);
+}
+
+/**
+ * The cells of the rectangle with two corners, counted row by row.
+ * @param {number} from @param {number} to @param {number} columns
+ */
+export function rectangle(from, to, columns) {
+  const span = (/** @type {number} */ a, /** @type {number} */ b) =>
+    Array.from({ length: Math.abs(a - b) + 1 }, (_, k) => Math.min(a, b) + k);
+  const across = span(from % columns, to % columns);
+  return span(Math.floor(from / columns), Math.floor(to / columns)).flatMap((row) =>
+    across.map((column) => row * columns + column),
+  );
+}
+
+/**
+ * The cells that were painted with others, or without them, in order.
+ * @param {number[]} before @param {number[]} cells @param {boolean} add
+ */
+export function painted(before, cells, add) {
+  const own = new Set(before);
+  for (const cell of cells) {
+    if (add) own.add(cell);
+    else own.delete(cell);
+  }
+  return [...own].sort((a, b) => a - b);
+}
+
 /** @param {number[]} stops @param {number} value @param {number} way @param {boolean} fast */
 export function nextStop(stops, value, way, fast) {
   const here = stops.indexOf(/** @type {number} */ (closest(stops, value)));

@@ -51,7 +51,8 @@ class Control:
     """One setting.
 
     kind : "number", "whole", "choice"; "step" (a whole number that can be played); "next" (a whole number
-        that a button raises); "points" (`points_control`); or any other name for a setting with a ``codec``
+        that a button raises); "points" (`points_control`); "cells" (`cells_control`); or any other name for a
+        setting with a ``codec``
     stops : what the slider offers, in order; any number between low and high may stand in an address
     marks : which stops have a mark under the slider
     names : of choices, how each is called on the page
@@ -224,6 +225,40 @@ def points_control(name: str, label: str, count: int, most: int = 8, about: str 
         return ",".join(f"{index}:{value!r}" for index, value in moved)
 
     return Control(name, "points", (), label, unset="none", codec=Codec(parse, write), about=about)
+
+
+def cells_control(name: str, label: str, count: int, about: str = "") -> Control:
+    """Make the setting of painted cells: some of the numbers 0 to ``count`` - 1, in order, without repeats.
+
+    An address has them as runs: ``0-15,32`` are the cells 0 to 15, and 32.
+    """
+
+    def parse(raw: Any) -> tuple[int, ...]:
+        try:
+            if isinstance(raw, str):
+                runs = [part.split("-", 1) for part in raw.split(",") if part]
+                ends = [(int(run[0]), int(run[-1])) for run in runs if len(run[0] + run[-1]) < 20]
+                if len(ends) < len(runs) or any(not 0 <= low <= high < count for low, high in ends):
+                    raise ValueError
+                raw = [cell for low, high in ends for cell in range(low, high + 1)]
+            cells = sorted({_index(cell) for cell in raw})
+        except (TypeError, ValueError):
+            raise ValueError(f"must be cells from 0 to {count - 1} in runs such as 0-3,8") from None
+        if cells and not (cells[0] >= 0 and cells[-1] < count):
+            raise ValueError(f"needs numbers of cells from 0 to {count - 1}")
+        return tuple(cells)
+
+    def write(cells: tuple[int, ...]) -> str:
+        starts = [cell for cell in cells if cell - 1 not in cells]
+        ends = [cell for cell in cells if cell + 1 not in cells]
+        return ",".join(
+            f"{low}-{high}" if high > low else f"{low}" for low, high in zip(starts, ends, strict=True)
+        )
+
+    codec = Codec(parse, write)
+    return Control(
+        name, "cells", (), label, f"of {count} cells", 0, count - 1, unset="none", codec=codec, about=about
+    )
 
 
 def seed_control() -> Control:

@@ -85,9 +85,30 @@ def cells(
     return trace | {"colorscale": scale, "showscale": False} | more
 
 
+def picture(
+    pixels: ArrayLike,
+    name: str = "",
+    *,
+    x0: float = 0,
+    y0: float = 0,
+    dx: float = 1,
+    dy: float = 1,
+    **more: Any,
+) -> Trace:
+    """Make a picture in colours.
+
+    pixels : (rows, columns, 3) of red, green and blue from 0 to 255; pixel (i, j) has its middle at
+        (x0 + j dx, y0 + i dy). On an axis that runs downwards, ``axis(rows - 0.5, -0.5)``, row 0 is on top
+    """
+    levels = np.asarray(pixels)
+    levels = levels if levels.dtype == np.uint8 else np.clip(np.rint(levels), 0, 255).astype(np.uint8)
+    trace = {"type": "image", "z": levels, "name": name, "x0": x0, "y0": y0, "dx": dx, "dy": dy}
+    return trace | {"hoverinfo": "skip"} | more
+
+
 def axis(low: float, high: float, title: str = "", ticks: Sequence[float] | None = None, **more: Any) -> Axis:
     """Make a linear axis with its range and its ticks; ``words`` are the ticks' texts."""
-    at = list(nice_ticks(low, high) if ticks is None else ticks)
+    at = list(nice_ticks(min(low, high), max(low, high)) if ticks is None else ticks)
     words = list(more.pop("words", [brief(value) for value in at]))
     return _finished({"type": "linear", "range": [low, high], "tickvals": at, "ticktext": words}, title, more)
 
@@ -120,11 +141,23 @@ def figure(data: Sequence[Trace], title: str, alt: str, x: Axis, y: Axis, **more
     ----------
     title, alt : the caption, and what the figure shows in words, computed like the figure itself
     x, y : axes from `axis`, `log_axis`, `category_axis`; further ones as ``xaxis2=``, ``yaxis2=``
-    more : ``hint`` (a small caption), ``place`` ("main" or "side"), and anything of Plotly's layout
+    more : ``hint`` (a small caption), ``place`` ("main" or "side"), ``even`` (a unit is as long on both axes,
+        so that a circle is round), and anything of Plotly's layout
     """
     meta = {"title": title, "alt": alt, "hint": more.pop("hint", ""), "place": more.pop("place", "main")}
     layout = {"xaxis": x, "yaxis": y, "margin": dict(MARGIN), "showlegend": False, "meta": meta}
-    return {"data": list(data), "layout": layout | more}
+    even = more.pop("even", False)
+    return {"data": list(data), "layout": _even(layout | more) if even else layout | more}
+
+
+def _even(layout: dict[str, Any]) -> dict[str, Any]:
+    """Let axes that belong to each other have one scale; the longer one takes less of the figure."""
+    made = dict(layout)
+    for name in (name for name in layout if name[1:5] == "axis"):
+        made[name] = layout[name] | {"constrain": "domain"}
+        if name[0] == "y":
+            made[name]["scaleanchor"] = layout[name].get("anchor", "x")
+    return made
 
 
 def thumbnail(

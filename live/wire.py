@@ -15,23 +15,34 @@ MAX_MESSAGE = 8192
 
 
 def pack(header: Mapping[str, Any], arrays: Mapping[str, NDArray[Any]]) -> bytes:
-    """Pack a binary message: the header's length, the header as JSON, float32 arrays."""
-    listed = dict(header) | {"arrays": [[name, list(np.shape(a))] for name, a in arrays.items()]}
+    """Pack a binary message: the header's length, the header as JSON, arrays.
+
+    Arrays are float32; those of uint8 stay what they are, are listed as "u1", and filled up to four bytes.
+    """
+    listed = dict(header) | {"arrays": [_entry(name, array) for name, array in arrays.items()]}
     text = json.dumps(listed, separators=(",", ":"), allow_nan=False).encode()
     text += b" " * (-len(text) % 4)
-    body = [np.ascontiguousarray(a, "<f4").tobytes() for a in arrays.values()]
-    return struct.pack("<I", len(text)) + text + b"".join(body)
+    body = [np.ascontiguousarray(a, "u1" if _is_bytes(a) else "<f4").tobytes() for a in arrays.values()]
+    return struct.pack("<I", len(text)) + text + b"".join(part + b"\0" * (-len(part) % 4) for part in body)
 
 
-def unpack(message: bytes) -> tuple[dict[str, Any], dict[str, NDArray[np.float32]]]:
+def _is_bytes(array: Any) -> bool:
+    return getattr(array, "dtype", None) == np.uint8
+
+
+def _entry(name: str, array: Any) -> list[Any]:
+    return [name, list(np.shape(array)), *(["u1"] if _is_bytes(array) else [])]
+
+
+def unpack(message: bytes) -> tuple[dict[str, Any], dict[str, NDArray[Any]]]:
     """Return the header and the arrays that `pack` packed; "bytes" are what follows them, if any do."""
     (length,) = struct.unpack_from("<I", message)
     header = json.loads(message[4 : 4 + length])
     arrays, start = {}, 4 + length
-    for name, shape in header["arrays"]:
+    for name, shape, *kind in header["arrays"]:
         count = math.prod(shape)
-        arrays[name] = np.frombuffer(message, "<f4", count, start).reshape(shape)
-        start += 4 * count
+        arrays[name] = np.frombuffer(message, kind[0] if kind else "<f4", count, start).reshape(shape)
+        start += -(-count // 4) * 4 if kind else 4 * count
     if "bytes" in header:
         header["bytes"] = message[start : start + header["bytes"]]
     return header, arrays

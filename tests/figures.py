@@ -57,10 +57,12 @@ def _checked(given: Mapping[str, Any], table: Mapping[str, Any], where: str) -> 
 
 
 def _is(value: Any, kind: str) -> bool:
-    if kind.endswith("s") and kind != "cells":  # one or a list
+    if kind.endswith("s") and kind not in ("cells", "pixels"):  # one or a list
         return all(_is(one, kind[:-1]) for one in (value if _is_list(value) else [value]))
     if kind == "cells":
         return isinstance(value, np.ndarray) and value.ndim == 2
+    if kind == "pixels":
+        return isinstance(value, np.ndarray) and value.dtype.name == "uint8" and value.shape[2:] == (3,)
     if kind == "list":
         return _is_list(value)
     if kind == "number":
@@ -139,6 +141,8 @@ def _bad_traces(figure: Mapping[str, Any]) -> Iterator[str]:
                 yield from _bad_numbers(trace[which], axis, f"{where}.{which}")
         if trace["type"] == "heatmap":
             yield from _bad_cells(trace, where)
+            continue
+        if trace["type"] == "image":
             continue
         sizes = {which: len(trace.get(which, ())) for which in "xy"}
         if len(set(sizes.values())) != 1:

@@ -99,6 +99,8 @@ def ends(control: Control) -> list[Any]:
     """The values that a control is pushed to: all choices, or both ends."""
     if control.kind == "choice":
         return [choice for choice in control.choices if choice != control.default]
+    if control.kind == "cells":
+        return [(0,), (0, int(control.high)), tuple(range(int(control.high) + 1))]
     if control.kind == "points":
         last = next(place for place in range(10_000) if not accepts(control, [[place, 0]])) - 1
         return [((0, 1e6),), ((last, -1e6),)]

@@ -20,13 +20,13 @@ test("arrays have their names and all of their numbers", () => {
   const { arrays } = unpack(packed());
   assert.deepEqual(Object.keys(arrays ?? {}).sort(), Object.keys(MESSAGE.arrays).sort());
   for (const [name, array] of Object.entries(arrays ?? {})) {
-    assert.ok(array instanceof Float32Array);
+    assert.ok(name === "3" ? array instanceof Uint8Array : array instanceof Float32Array);
     assert.deepEqual([...array], MESSAGE.arrays[name], name);
   }
 });
 
 test("figures have their arrays where the header has their numbers", () => {
-  const [dots, cells] = unpack(packed()).figures.batch.data;
+  const [dots, cells, photo] = unpack(packed()).figures.batch.data;
   assert.deepEqual(dots, {
     type: "scatter",
     name: "x",
@@ -34,6 +34,7 @@ test("figures have their arrays where the header has their numbers", () => {
     y: new Float32Array(MESSAGE.arrays[1]),
   });
   assert.deepEqual(cells.z, [new Float32Array([1, 2, 3]), new Float32Array([4, 5, 6])], "a list of rows");
+  assert.deepEqual(photo.z, [new Uint8Array([0, 128, 255]), new Uint8Array([1, 2, 3])], "red, green and blue in turn");
 });
 
 test("a message that ends too early is not taken for a whole one", () => {

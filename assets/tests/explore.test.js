@@ -30,3 +30,15 @@ test("the table has the values that are read, not the places at which they are d
   ]);
   assert.deepEqual(tableOf(figure([{ ...cut, hovertemplate: "a = %{customdata}" }])).rows[0], ["no norm", "1", "0.01"]);
 });
+
+test("Plotly gets the pixels of a picture as red, green and blue, and the table leaves it out", () => {
+  const photo = { type: "image", z: [new Uint8Array([1, 2, 3, 4, 5, 6])], dx: 2 };
+  const given = forPlotly(figure([photo]), LOOK).data[0];
+  assert.deepEqual(given.z, [
+    [
+      [1, 2, 3],
+      [4, 5, 6],
+    ],
+  ]);
+  assert.deepEqual(tableOf(figure([photo])).rows, []);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { attach } from "../interact.js";
 import { geometry } from "../painter.js";
-import { stepped, valueAt, withPoint } from "../values.js";
+import { painted, rectangle, stepped, turned, valueAt, withPoint } from "../values.js";
 
 // As much of a page's node as a figure's hands need.
 class Node {
@@ -118,6 +118,9 @@ const CONTROLS = [
   { name: "norm", kind: "choice", choices: ["none", "batch", "layer"] },
   { name: "bin", kind: "whole" },
   { name: "steps", kind: "range" },
+  { name: "mask", kind: "cells", stops: [] },
+  { name: "angle", kind: "number", stops: [0, 90, 180, 270] },
+  { name: "length", kind: "number", stops: [1, 2, 4] },
 ];
 
 /** @param {any} shown @param {Record<string, any>} [values] */
@@ -198,6 +201,20 @@ test("a key is a tenth of a unit, with Shift a unit, and grows with the distance
   assert.ok(Math.abs(stepped(x, -100, 1, true)) < 1e-9);
   const { x: tiny } = geometry(figure([], { xaxis: axis(-0.06125, 0.06125) }), 640, 360).axes;
   assert.ok(Math.abs(stepped(tiny, 0.01, 1, false) - 0.011) < 1e-12);
+});
+
+test("around a circle the next stop may lie behind its end; a half turn begins again earlier", () => {
+  assert.equal(turned([0, 90, 180, 270], 359), 0);
+  assert.equal(turned([0, 90, 180, 270], -80), 270);
+  assert.equal(turned([0, 45, 90, 135], 170, 180), 0);
+  assert.equal(turned([0, 45, 90, 135], -50, 180), 135);
+});
+
+test("a rectangle has the cells between its corners, whichever come first", () => {
+  assert.deepEqual(rectangle(7, 2, 4), [2, 3, 6, 7]);
+  assert.deepEqual(rectangle(5, 5, 4), [5]);
+  assert.deepEqual(painted([9, 3], [3, 4], true), [3, 4, 9]);
+  assert.deepEqual(painted([9, 3], [3, 4], false), [9]);
 });
 
 test("eight points are kept, in order of their number, with four digits and within a million", () => {
@@ -441,6 +458,118 @@ test("a pointer drawn across cells chooses each one under it; a finger that scro
   page.canvas.fire("pointerdown", { ...place(page, 0, 0.25), pointerType: "touch" });
   page.canvas.fire("pointercancel", {});
   assert.deepEqual(page.drain(), [], "let go");
+});
+
+// Six cells in two rows, the lower one first; the numbers of the cells are their own.
+const canvasOfCells = (/** @type {any} */ meta = {}) => {
+  const z = [new Float32Array([0, 1, 2]), new Float32Array([3, 4, 5])];
+  return figure([
+    { type: "heatmap", x: [-4, 0, 4], y: [0.25, 0.75], z, name: "cells", meta: { paint: "mask", ...meta } },
+  ]);
+};
+
+test("a stroke paints the rectangle from its first cell, also beyond the edge, and lets go of what it leaves", () => {
+  const page = play(canvasOfCells({ ids: [10, 11, 12, 20, 21, 22] }), { mask: [12] });
+  assert.ok(page.canvas.fire("pointerdown", place(page, -4, 0.25)), "the page isn't scrolled or selected");
+  assert.equal(page.canvas.captured, 3);
+  page.canvas.fire("pointermove", place(page, 900, 0.75));
+  page.canvas.fire("pointermove", place(page, 0, 0.75));
+  page.canvas.fire("pointerup", place(page, 0, 0.75));
+  assert.deepEqual(page.drain(), [
+    ["mask", [10, 12]],
+    ["mask", [10, 11, 12, 20, 21, 22]],
+    ["mask", [10, 11, 12, 20, 21]],
+    "change",
+  ]);
+  page.canvas.fire("pointermove", place(page, 4, 0.75));
+  assert.deepEqual(page.drain(), [], "let go");
+});
+
+test("a stroke that begins on a painted cell erases, but from the cell at home it paints", () => {
+  const page = play(canvasOfCells({ home: 2 }), { mask: [0, 1, 2, 4] });
+  page.canvas.fire("pointerdown", place(page, 0, 0.25));
+  page.canvas.fire("pointermove", place(page, 0, 0.75));
+  page.canvas.fire("pointerup", place(page, 0, 0.75));
+  assert.deepEqual(page.values.mask, [0, 2]);
+  page.canvas.fire("pointerdown", place(page, 4, 0.25));
+  page.canvas.fire("pointermove", place(page, 4, 0.75));
+  page.canvas.fire("pointerup", place(page, 4, 0.75));
+  assert.deepEqual(page.values.mask, [0, 2, 5]);
+});
+
+test("a finger that paints doesn't scroll the page; one that has nothing to paint does", () => {
+  const page = play(canvasOfCells(), { mask: [] });
+  page.canvas.fire("pointerdown", { ...place(page, 0, 0.25), pointerType: "touch" });
+  assert.ok(page.canvas.fire("touchstart"));
+  page.canvas.fire("pointercancel");
+  assert.deepEqual(page.drain(), [["mask", [1]], "change"]);
+  page.canvas.fire("pointerdown", { offsetX: 5, offsetY: 355, pointerType: "touch" });
+  assert.ok(!page.canvas.fire("touchstart"));
+});
+
+test("keys paint: arrows go from cell to cell, with Shift they take along what lies between, Space is one cell", () => {
+  const page = play(canvasOfCells({ home: 1 }), { mask: [] });
+  page.key("ArrowLeft");
+  assert.deepEqual(page.drain(), []);
+  page.key(" ");
+  assert.deepEqual(page.drain(), [["mask", [0]], "change"]);
+  page.key("ArrowUp");
+  page.key("ArrowRight", { shiftKey: true });
+  page.key("ArrowRight", { shiftKey: true });
+  page.key("ArrowDown", { shiftKey: true });
+  page.key("ArrowLeft", { shiftKey: true });
+  page.node().fire("keyup", { key: "ArrowLeft" });
+  assert.deepEqual(page.drain(), [
+    ["mask", [0, 3, 4]],
+    ["mask", [0, 3, 4, 5]],
+    ["mask", [0, 1, 2, 3, 4, 5]],
+    ["mask", [0, 1, 3, 4]],
+    "change",
+  ]);
+  page.key("ArrowLeft");
+  page.key("Enter");
+  assert.deepEqual(page.values.mask, [1, 3, 4]);
+});
+
+test("what can be painted is a list in which several are chosen, in Python's words", () => {
+  const page = play(canvasOfCells({ says: ["a", "b", "c", "d", "e", "f"], home: 1 }), { mask: [1] });
+  const option = () => page.node().children.find(({ id }) => id === page.node().attributes["aria-activedescendant"]);
+  assert.equal(page.node().attributes.role, "listbox");
+  assert.equal(page.node().attributes["aria-multiselectable"], "true");
+  assert.equal(option()?.textContent, "b");
+  assert.equal(option()?.attributes["aria-selected"], "true");
+  page.key("ArrowRight");
+  assert.equal(option()?.textContent, "c");
+  assert.equal(option()?.attributes["aria-selected"], "false");
+});
+
+test("an angle and a distance are those of the pointer around 0, 0; a finger doesn't scroll meanwhile", () => {
+  const dot = (/** @type {any} */ meta) => dots({ choose: undefined, ...meta }, { x: [2], y: [0] });
+  const round = { yaxis: axis(-6.125, 6.125) };
+  const page = play(figure([dot({ drag: "angle", axis: "angle" })], round), { angle: 0 });
+  page.canvas.fire("pointerdown", { ...place(page, 2, 0), pointerType: "touch" });
+  assert.ok(page.canvas.fire("touchstart"));
+  const around = [
+    [1, 3],
+    [-3, 1],
+    [-1, -5],
+    [3, -0.1],
+  ];
+  for (const [x, y] of around) {
+    const { axes } = page.at();
+    page.canvas.fire("pointermove", { offsetX: axes.x.scale(x), offsetY: axes.y.scale(y) });
+  }
+  page.canvas.fire("pointerup", {});
+  const angles = page.drain().filter((each) => each[0] === "angle");
+  assert.deepEqual(
+    angles.map(([, value]) => value),
+    [90, 180, 270, 0],
+  );
+  const far = play(figure([dot({ drag: "length", axis: "radius" })], round), { length: 2 });
+  far.canvas.fire("pointerdown", place(far, 2, 0));
+  const { axes } = far.at();
+  far.canvas.fire("pointermove", { offsetX: axes.x.scale(-3), offsetY: axes.y.scale(3) });
+  assert.equal(far.values.length, 4);
 });
 
 test("a brush selects from where it is pressed to where it is let go; its ends can be moved, two clicks take all", () => {

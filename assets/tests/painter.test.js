@@ -54,6 +54,7 @@ const MORE = [
   "strokeText",
   "setLineDash",
   "translate",
+  "scale",
   "rotate",
   "drawImage",
 ];
@@ -197,6 +198,7 @@ test("every attribute of the table passes", () => {
     colour: "#0072b2",
     list: [],
     cells: [[1]],
+    pixels: [[1, 2, 3]],
     numbers: 1,
     colours: "#0072b2",
     any: 1,
@@ -219,7 +221,7 @@ test("every attribute of the table passes", () => {
     data: traces,
     layout: { ...layout, shapes: [filled(schema.shapes)], annotations: [filled(schema.annotations)] },
   });
-  assert.equal(traces.length, 3);
+  assert.equal(traces.length, 4);
 });
 
 // ---- places -------------------------------------------------------------------------------------------------------
@@ -258,6 +260,19 @@ test("a reversed range, and domains beside and above each other", () => {
   assert.ok(x.right < x2.left && y.bottom < y2.top);
   assert.ok(y.scale(0) === y.top && y.scale(1) === y.bottom);
   assert.deepEqual([x2.top, x2.bottom], [y2.top, y2.bottom]);
+});
+
+test("with a scale in common a unit is as long on both axes, in the middle of the figure", () => {
+  const square = { range: [-1, 1], tickvals: [], ticktext: [], type: "linear", constrain: "domain" };
+  const even = figure([], { xaxis: square, yaxis: { ...square, scaleanchor: "x" } });
+  const wide = geometry(even, 640, 360).axes;
+  assert.equal(Math.abs(wide.x.slope), Math.abs(wide.y.slope));
+  assert.deepEqual([wide.y.from, wide.y.to], [316, 10], "y has all of its room");
+  assert.equal((wide.x.from + wide.x.to) / 2, (56 + 626) / 2);
+  assert.deepEqual([wide.y.left, wide.y.right], [wide.x.from, wide.x.to], "the subplot's edges are those of both");
+  const tall = geometry({ ...even }, 300, 640).axes;
+  assert.equal(Math.abs(tall.x.slope), Math.abs(tall.y.slope));
+  assert.deepEqual([tall.x.from, tall.x.to], [56, 286]);
 });
 
 test("labels that would touch are thinned, evenly and around zero; ticks outside the range are left out", () => {
@@ -509,6 +524,23 @@ test("a heat map is one image, its first row at the bottom, gaps transparent", (
   const bytes = [...images[0][1][0].pen.calls("putImageData")[0][1][0].data];
   const expected = [0, 0, 0, 0, 127, 184, 216, 255, 255, 255, 255, 255, 0, 114, 178, 255];
   for (const [i, byte] of bytes.entries()) assert.ok(Math.abs(byte - expected[i]) < 2, `byte ${i} is ${byte}`);
+});
+
+test("a picture in colours is one image, its first row where y begins, and has no points", () => {
+  const z = [new Uint8Array([255, 0, 0, 0, 255, 0]), new Uint8Array([0, 0, 255, 9, 8, 7])];
+  const photo = { type: "image", z, x0: 2.5, y0: 0.25, dx: 5, dy: 0.5, hoverinfo: "skip" };
+  const shown = figure([photo]),
+    pen = drawn(shown),
+    [[, [image, ...box]]] = pen.calls("drawImage");
+  assert.deepEqual(box, [0, 0, 570, 306]);
+  assert.deepEqual(pen.calls("translate").at(-1)?.[1], [56, 316], "from the bottom, where y is 0");
+  assert.deepEqual(pen.calls("scale").at(-1)?.[1], [1, -1], "upwards");
+  const bytes = [...image.pen.calls("putImageData")[0][1][0].data];
+  assert.deepEqual(bytes, [255, 0, 0, 255, 0, 255, 0, 255, 0, 0, 255, 255, 9, 8, 7, 255]);
+  const down = drawn(figure([photo], { yaxis: { ...shown.layout.yaxis, range: [1, 0] } }));
+  assert.deepEqual(down.calls("scale").at(-1)?.[1], [1, 1]);
+  assert.equal(nearest(shown, geometry(shown, 640, 360), 100, 100), undefined);
+  assert.equal(readout(shown, geometry(shown, 640, 360), 100, 100), undefined);
 });
 
 test("cells that aren't of one size keep their own", () => {

@@ -14,6 +14,7 @@ from book.controls import (
     Codec,
     Control,
     PartlyBroken,
+    cells_control,
     describe,
     even_stops,
     log_stops,
@@ -29,6 +30,7 @@ STEP = Control("step", "step", 0, "step", low=0, high=100)
 DRAW = Control("draw", "next", 0, "next", low=0, high=9)
 NORM = Control("norm", "choice", "batch", "norm", choices=("batch", "layer", ""))
 POINTS = points_control("moved", "moved points", 10, most=3)
+CELLS = cells_control("painted", "painted cells", 12)
 
 
 @pytest.mark.parametrize("control", [SIZE, STEP, DRAW])
@@ -166,3 +168,44 @@ def test_the_browser_is_told_how_stops_are_written() -> None:
     for row in (plain, own, names):
         assert not {"codec", "says"} & set(row)
         json.dumps(row, allow_nan=False)
+
+
+@pytest.mark.parametrize(
+    ("raw", "cells", "text"),
+    [
+        ("", (), ""),
+        ("0-2,5,11", (0, 1, 2, 5, 11), "0-2,5,11"),
+        ("5,0-2,1", (0, 1, 2, 5), "0-2,5"),
+        ([3, 1, 2, 3], (1, 2, 3), "1-3"),
+        ((), (), ""),
+        (list(range(12)), tuple(range(12)), "0-11"),
+    ],
+)
+def test_painted_cells_are_written_as_runs(raw: Any, cells: tuple[int, ...], text: str) -> None:
+    assert CELLS.parse(raw) == cells
+    assert CELLS.write(cells) == text and CELLS.parse(text) == cells
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        "x",
+        "1-",
+        "-1",
+        "3-1",
+        "0-12",
+        "12",
+        "0-99999999999999999999",
+        "1.5",
+        [12],
+        [-1],
+        [1.0],
+        [True],
+        [None],
+        5,
+        None,
+    ],
+)
+def test_what_are_no_cells_is_refused_with_an_example(raw: Any) -> None:
+    with pytest.raises(ValueError, match="cells from 0 to 11"):
+        CELLS.parse(raw)

@@ -178,3 +178,28 @@ def test_every_colour_of_the_palette_is_exchanged_for_the_readers() -> None:
 @pytest.mark.parametrize("number", [math.nan, math.inf])
 def test_gaps_stay_gaps(number: float) -> None:
     assert not np.isfinite(fig.line([0, 1], [1, number])["y"][1])
+
+
+def test_a_picture_is_bytes_and_what_plotly_accepts() -> None:
+    levels = np.array([[[0.4, 254.6, 300.0], [-3.0, 1.5, 2.5]]])
+    photo = fig.picture(levels, "photo", x0=2, dy=0.5)
+    assert photo["z"].dtype == np.uint8 and photo["z"].tolist() == [[[0, 255, 255], [0, 2, 2]]]
+    axes = fig.axis(-0.5, 1.5), fig.axis(0.5, -0.5)
+    shown = fig.figure([photo], "A photograph", "Two pixels.", *axes)
+    assert not problems_of(shown)
+    assert go.Figure({"data": shown["data"], "layout": {}}).data[0].x0 == 2
+    wrong = fig.figure([photo | {"z": levels}], "A photograph", "Two pixels.", *axes)
+    assert problems_of(wrong), "pixels are bytes"
+
+
+def test_in_an_even_figure_each_y_axis_takes_the_scale_of_its_x_axis() -> None:
+    x, y = fig.axis(0, 1), fig.axis(0, 2)
+    second = {"xaxis2": x | {"anchor": "y2"}, "yaxis2": y | {"anchor": "x2"}}
+    layout = fig.figure([], "A circle", "None yet.", x, y, even=True, **second)["layout"]
+    assert [layout[name].get("scaleanchor") for name in ("xaxis", "yaxis", "xaxis2", "yaxis2")] == [
+        None, "x", None, "x2",
+    ]  # fmt: skip
+    assert all(layout[name]["constrain"] == "domain" for name in ("xaxis", "yaxis", "xaxis2", "yaxis2"))
+    assert (
+        "constrain" not in fig.figure([], "A line", "None.", x, y)["layout"]["xaxis"] and "even" not in layout
+    )

@@ -55,7 +55,13 @@ def guesses(control):
     )
 
 
+def cells(control):
+    """Painted cells, also many of them and none."""
+    return st.sets(st.integers(0, int(control.high))).map(lambda found: tuple(sorted(found)))
+
+
 SPECIAL = {
+    "cells": cells,
     "lanes": lambda control: lanes(),
     "edits": lambda control: edits(),
     "before": lambda control: pairs_of(tuple(RUN)),

@@ -347,6 +347,16 @@ def test_arrays_of_any_layout_are_sent_as_float32():
     assert np.isnan(received["nan"]).all()
 
 
+@given(shape=st.tuples(st.integers(0, 3), st.integers(0, 3), st.just(3)), after=st.integers(0, 3))
+def test_bytes_stay_bytes_and_what_follows_begins_at_a_multiple_of_4(shape, after):
+    pixels = np.arange(np.prod(shape), dtype=np.uint8).reshape(shape)
+    packed = messages.pack({}, {"photo": pixels, "x": np.arange(after, dtype=np.float32)})
+    sent, received = messages.unpack(packed)
+    assert sent["arrays"] == [["photo", list(shape), "u1"], ["x", [after]]]
+    assert received["photo"].dtype == np.uint8 and received["photo"].tolist() == pixels.tolist()
+    assert received["x"].tolist() == list(range(after)) and len(packed) % 4 == 0
+
+
 def test_a_header_with_nan_is_a_mistake_of_ours():
     with pytest.raises(ValueError):
         messages.pack({"mean": float("nan")}, {})

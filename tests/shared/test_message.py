@@ -26,6 +26,7 @@ HEADER: dict[str, Any] = {
             "data": [
                 {"type": "scatter", "x": {"$": 0}, "y": {"$": 1}, "name": "x"},
                 {"type": "heatmap", "z": {"$": 2}},
+                {"type": "image", "z": {"$": 3}},
             ],
             "layout": {"xaxis": {"range": [0, 4], "ticktext": ["0", "4"]}, "meta": None, "showlegend": False},
         }
@@ -35,6 +36,7 @@ ARRAYS = {
     "0": np.array([0.0, 1.0, 2.0, 3.0]),
     "1": np.array([-0.25, 1e6, 0.5, -2.0]),
     "2": np.array([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]]),
+    "3": np.array([[[0, 128, 255]], [[1, 2, 3]]], np.uint8),
     "empty": np.empty(0),
     "single": np.array(1.5),
 }
