@@ -24,7 +24,21 @@ import plotly
 from playwright.sync_api import Page, sync_playwright
 
 from benchmarks._command import command
-from book.figure import BLUE, COLOURS, INK, ORANGE, Figure, axis, band, bars, cells, dots, figure, line
+from book.figure import (
+    BLUE,
+    COLOURS,
+    INK,
+    ORANGE,
+    Figure,
+    axis,
+    band,
+    bars,
+    cells,
+    dots,
+    figure,
+    line,
+    picture,
+)
 from tests.server import CHROMIUM_FLAGS, ROOT, chromium_path
 
 STATES, SECONDS, WARM = 12, 3.0, 5
@@ -45,12 +59,13 @@ SCRIPT = """async () => {
   const { forPlotly } = await import("/assets/explore.js");
   const { theme } = await import("/assets/theme.js");
   const look = theme(document.body);
-  const floats = (text) => new Float32Array(Uint8Array.from(atob(text), (c) => c.charCodeAt(0)).buffer);
+  const bytes = (text) => Uint8Array.from(atob(text), (c) => c.charCodeAt(0));
   const whole = (value) => {
     if (Array.isArray(value)) return value.map(whole);
     if (value === null || typeof value !== "object") return value;
     if (typeof value.$ === "string") {
-      const all = floats(value.$), [rows, wide] = value.shape;
+      const [rows, ...more] = value.shape, wide = more.length && more.reduce((a, b) => a * b);
+      const all = value.kind ? bytes(value.$) : new Float32Array(bytes(value.$).buffer);
       return wide ? Array.from({ length: rows }, (_, i) => all.subarray(i * wide, (i + 1) * wide)) : all;
     }
     return Object.fromEntries(Object.entries(value).map(([key, each]) => [key, whole(each)]));
@@ -107,8 +122,9 @@ SCRIPT = """async () => {
   // The very same object, once it speaks Plotly; without the template's colours the work is the same.
   window.reacted = async (sets, seconds, warm) => {
     const films = sets.map((set) => whole(set).map((figure) => {
-      const { layout } = forPlotly(figure, look);
-      return { data: figure.data, layout: { ...layout, width: 640, height: 360 } };
+      const { data, layout } = forPlotly(figure, look);
+      const own = figure.data.map((trace, i) => (trace.type === "image" ? data[i] : trace)); // pixels as lists
+      return { data: own, layout: { ...layout, width: 640, height: 360 } };
     }));
     const drawn = places(films.length), how = { staticPlot: true };
     const draw = (turn) => Promise.all(drawn.map((place, i) => {
@@ -169,6 +185,14 @@ def moving_cells(rng: np.random.Generator) -> Iterator[Figure]:
         )
 
 
+def moving_pictures(rng: np.random.Generator) -> Iterator[Figure]:
+    """Yield three photographs of 64 x 96 pixels side by side, each of them new."""
+    x, y = axis(-0.5, 295.5), axis(63.5, -0.5)
+    for _ in range(STATES):
+        photos = rng.integers(0, 255, (3, 64, 96, 3)).astype(np.uint8)
+        yield _figure([picture(photo, x0=100 * k) for k, photo in enumerate(photos)], x, y)
+
+
 def moving_curves(rng: np.random.Generator) -> Iterator[Figure]:
     """Yield five jagged curves of 2,000 points with bands."""
     noise = 0.12 * rng.standard_normal((5, 2000))
@@ -197,6 +221,7 @@ FILMS = {
     "heat map 64 x 64": moving_cells,
     "5 jagged curves of 2,000 points, bands": moving_curves,
     "5 smooth curves of 2,000 points, bands": smooth_curves,
+    "3 photographs 64 x 96": moving_pictures,
 }
 FOUR = list(FILMS)[:4]
 
@@ -206,10 +231,11 @@ def _figure(traces: list[Any], x: Any, y: Any) -> Figure:
 
 
 def _packed(value: Any) -> Any:
-    """Write arrays as 32-bit floats in base64, everything else as it is."""
+    """Write arrays as bytes or 32-bit floats in base64, everything else as it is."""
     if isinstance(value, np.ndarray):
-        data = np.ascontiguousarray(value, dtype=np.float32).tobytes()
-        return {"$": base64.b64encode(data).decode(), "shape": list(value.shape)}
+        kind = "u1" if value.dtype == np.uint8 else ""
+        data = np.ascontiguousarray(value, dtype=kind or np.float32).tobytes()
+        return {"$": base64.b64encode(data).decode(), "shape": list(value.shape), "kind": kind}
     if isinstance(value, dict):
         return {key: _packed(each) for key, each in value.items()}
     if isinstance(value, (list, tuple)):

@@ -327,7 +327,7 @@ MOST_LINES = {
     "jobs torch_check": 1950,
     "experiments": 2350,
     "experiments/claims": 3600,
-    "lessons": 2250,
+    "lessons": 3100,
     "": 950,
 }
 
