@@ -123,7 +123,8 @@ SCRIPT = """async () => {
   window.reacted = async (sets, seconds, warm) => {
     const films = sets.map((set) => whole(set).map((figure) => {
       const { data, layout } = forPlotly(figure, look);
-      const own = figure.data.map((trace, i) => (trace.type === "image" ? data[i] : trace)); // pixels as lists
+      // Pixels as Plotly reads them; all else is the same object.
+      const own = figure.data.map((trace, i) => (trace.type === "image" ? data[i] : trace));
       return { data: own, layout: { ...layout, width: 640, height: 360 } };
     }));
     const drawn = places(films.length), how = { staticPlot: true };
