@@ -15,7 +15,7 @@ ROOMS = ("bnlib", "book", "live", "pages", "static")
 BEGIN = ("static.shell", "static.hand")
 # Folders of which all modules go along: they look themselves through, or are taken away as they are.
 WHOLE = ("bnlib", "bnlib/experiments/claims", "pages")
-DATA = ("assets/digits_batch.bin", "assets/digits_batch.npy")
+DATA = ("assets/digits_batch.bin", "assets/digits_batch.npy", "assets/photos.npy")
 DIGITS = "bnlib/digits.csv.gz"
 LEVEL = 9
 
