@@ -121,9 +121,11 @@ def paint(values: Values) -> View:
             hint="" if hide else "Drag to paint; begin on a blue cell to erase.",
         ),
     }  # fmt: skip
+    count, mean, std = axes.moments(x, how.sets)
+    table = {"set": np.arange(len(count)), "size": count, "mean": mean, "std": std}
     if hide:
         figures["inside"] = _inside(x, None, how)
-        return View(numbers, text, figures)
+        return View(numbers, text, figures, table)
     low, high = brief(float(y.min())), brief(float(y.max()))
     figures["outputs"] = grid(
         y, images, "Outputs", f"The same cells after normalization, from {low} to {high}.", narrow,
@@ -137,12 +139,8 @@ def paint(values: Values) -> View:
         "home", "the framed number, afterwards", frac("x − μ", root("σ² + ε")), numbers["home"],
         (frac(row(told(numbers["x"]), " − ", bracketed(numbers["mean"])), sigma), told(numbers["home"])),
     )  # fmt: skip
-    count, mean, std = axes.moments(x, how.sets)
     _, mean_after, std_after = axes.moments(y, how.sets)
-    table = {
-        "set": np.arange(len(count)), "size": count, "mean": mean, "std": std, "mean_after": mean_after,
-        "std_after": std_after,
-    }  # fmt: skip
+    table |= {"mean_after": mean_after, "std_after": std_after}
     return View(numbers, f"{text} {_told(numbers)}", figures, table, (home,))
 
 

@@ -11,9 +11,11 @@ import numpy as np
 from bnlib import RunConfig, layer_norm
 from bnlib.experiments.probes.arithmetic import invariances
 from bnlib.lessons import axes
-from bnlib.lessons.axes import CHANNELS, EPS, IMAGES, NORMS
+from bnlib.lessons import axes_compared as compared
+from bnlib.lessons.axes import CHANNELS, EPS, IMAGES
+from bnlib.lessons.axes_compared import NORMS
 from book import figure as fig
-from book.chapter import Board, Cell, Numbers, Row, View
+from book.chapter import Board, Cell, Found, Job, Numbers, Row, View
 from book.charts import average
 from book.controls import SEEDS, Values
 from book.figure import BLUE, COLOURS, INK, Figure
@@ -52,14 +54,6 @@ PAPER_TABLE = {  # Ba et al. 2016, Table 1: what is the same as before. RMS norm
 EXACT = 1e-10
 
 
-@lru_cache(maxsize=16)
-def table_of(seed: int) -> dict[str, dict[str, float]]:
-    """Measure Ba et al.'s table: the largest change with any of eight seeds, by norm and what is changed."""
-    config = RunConfig(width=48, replicas=SEEDS, dtype="float64", seed=seed)
-    found = {norm: invariances(replace(config, norm=norm), 0) for norm in ROWS}
-    return {norm: {name: float(own[name].max()) for name in COLUMNS} for norm, own in found.items()}
-
-
 def board_of(measured: dict[str, dict[str, float]]) -> tuple[Board, int]:
     """Put the table into words, and count the cells that are not as in the paper."""
     rows, differs = [], 0
@@ -76,14 +70,28 @@ def board_of(measured: dict[str, dict[str, float]]) -> tuple[Board, int]:
     return Board(tuple(COLUMNS.values()), tuple(rows)), differs
 
 
-def scale(values: Values) -> View:
-    """Multiply something, and see which norms notice."""
+def table_jobs(seed: int) -> dict[str, Job]:
+    """Return what measures each row of the table: a linear layer from 64 inputs to 48 units, eight seeds."""
+    config = RunConfig(width=48, replicas=SEEDS, dtype="float64", seed=seed)
+    return {norm: Job(invariances, (replace(config, norm=norm), 0), light=True) for norm in ROWS}
+
+
+def worst(rows: Found) -> dict[str, dict[str, float]]:
+    """Return the largest change with any of the seeds, by norm and by what is changed."""
+    return {norm: {name: float(rows[norm][name].max()) for name in COLUMNS} for norm in ROWS}
+
+
+def scale(values: Values, rows: Found) -> View:
+    """Multiply something, and see which norms notice.
+
+    rows : by norm, changes of the outputs as `invariances` measures them
+    """
     hide, narrow = values["open"], values.get("narrow", False)
     what, eps, seed = values["what"], values["eps"], first(values)
     factor = 1.0 if hide else values["factor"]
     images, weight, x = axes.maps(seed)
     found = {
-        norm: np.array([axes.scaled(norm, one, what, factor, eps) for one in every(values)])
+        norm: np.array([compared.scaled(norm, one, what, factor, eps) for one in every(values)])
         for norm in SCALING
     }
     same = [norm for norm, own in found.items() if average(own) < UNNOTICED]
@@ -115,17 +123,21 @@ def scale(values: Values) -> View:
     names = listed([NORM_NAMES[norm] for norm in same])
     text = f"{brief(factor)} × {WHAT[what]}: "
     text += "nothing has changed." if factor == 1 else f"the same outputs, to 1%: {names}."
-    board, differs = board_of(table_of(seed))
+    table = {
+        "norm": [NORM_NAMES[norm] for norm in SCALING],
+        "change": np.array([average(own) for own in found.values()]),
+    }
+    if any(rows.get(norm) is None for norm in ROWS):
+        return View(numbers, text, figures, table, waiting=f"{text} A table is being measured.")
+    board, differs = board_of(
+        {norm: {name: float(rows[norm][name].max()) for name in COLUMNS} for norm in ROWS}
+    )
     numbers["differs"] = float(differs)
     text += " The table below is of a linear layer and Gaussian numbers, with ε = 0, 8 seeds: "
     if differs:
         text += f"{differs} cells are not as in Table 1 of Ba et al. (2016)."
     else:
         text += "all as in Table 1 of Ba et al. (2016), which RMS norm isn’t in."
-    table = {
-        "norm": [NORM_NAMES[norm] for norm in SCALING],
-        "change": np.array([average(own) for own in found.values()]),
-    }
     return View(numbers, text, figures, table, board=board)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from bnlib.lessons import axes
-from bnlib.lessons.axes import EPS, GROUPS, HALF, HOME, NORMS, ORDERS, SCALED, SHAPE
+from bnlib.lessons.axes import EPS, HOME, SHAPE
+from bnlib.lessons.axes_compared import GROUPS, HALF, NORMS, ORDERS, SCALED
 from book.controls import SEEDS, Values
 from pages._axes_paint import torch_norm
 from pages._axes_parts import NORM_NAMES, UNNOTICED, first

@@ -8,7 +8,9 @@ import numpy as np
 
 from bnlib import group_norm
 from bnlib.lessons import axes
-from bnlib.lessons.axes import CHANNELS, GROUPS, MATES, NORMS
+from bnlib.lessons import axes_compared as compared
+from bnlib.lessons.axes import CHANNELS, MATES
+from bnlib.lessons.axes_compared import GROUPS, NORMS
 from book import figure as fig
 from book.chapter import Numbers, View
 from book.charts import average, over_seeds
@@ -46,8 +48,8 @@ def left(groups: int) -> float:
 
 
 def grouped(values: Values) -> dict[str, Any]:
-    """Return `axes.grouped` of eight seeds and all numbers of groups: arrays (seeds, groups) by name."""
-    found = np.array([[axes.grouped(seed, groups) for groups in GROUPS] for seed in every(values)])
+    """Return `compared.grouped` of eight seeds and all numbers of groups: arrays (seeds, groups) by name."""
+    found = np.array([[compared.grouped(seed, groups) for groups in GROUPS] for seed in every(values)])
     return {"layer": found[..., 0], "instance": found[..., 1], "left": found[..., 2] / found[:, :1, 2]}
 
 
@@ -62,7 +64,7 @@ def groups(values: Values) -> View:
         "groups": float(chosen), "size": float(size), "left": average(found["left"][:, at]),
         "theory": left(chosen), "to_layer": average(found["layer"][:, at]),
         "to_instance": average(found["instance"][:, at]), "ends": average(found["instance"][:, 0]),
-        "between": float(axes.between(y).mean()), "differences": CHANNELS - 1.0,
+        "between": float(compared.between(y).mean()), "differences": CHANNELS - 1.0,
         "remain": float(CHANNELS - chosen), "numbers": 16.0 * size,
     }  # fmt: skip
     for count, lefts in zip(GROUPS, found["left"].T, strict=True):
@@ -159,7 +161,7 @@ def company(values: Values) -> View:
     hide, narrow = values["open"], values.get("narrow", False)
     mate, norm, seed = 0 if hide else company_mate(values), values["norm"], first(values)
     images, _, x = axes.maps(seed, mate)
-    found = {name: np.array([axes.company(name, one, mate) for one in every(values)]) for name in COMPANY}
+    found = {name: np.array([compared.company(name, one, mate) for one in every(values)]) for name in COMPANY}
     moved, pulled = ({name: own[:, column] for name, own in found.items()} for column in (0, 1))
     changed = [name for name in NORMS if moved[name].max() > 1e-9]
     numbers: Numbers = {f"moved_{name}": average(own) for name, own in moved.items()}
@@ -179,7 +181,7 @@ def company(values: Values) -> View:
     if mate:
         noticed = listed([NORM_NAMES[name] for name in changed])
         text = f"Image 4 is another digit. Norms that changed image 1’s outputs: {noticed}."
-    change = axes.in_company(norm, seed, mate) - axes.in_company(norm, seed, 0)
+    change = compared.in_company(norm, seed, mate) - compared.in_company(norm, seed, 0)
     own = brief(float(np.abs(change[0]).max()))
     figures = {
         "maps": grid(

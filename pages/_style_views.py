@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from book import figure as fig
 from book import photos
 from book.chapter import View
 from book.controls import Values
-from book.figure import BLUE, INK, ORANGE, PAPER, Figure, Trace
+from book.figure import BLUE, GRID, INK, ORANGE, PAPER, Figure, Trace
 from book.words import brief
 from pages._style_parts import (
     FILTER_NAMES,
@@ -109,12 +110,14 @@ def _difference(difference: Any, what: str) -> Figure:
     middle = photos.PIXEL * (np.arange(photos.COLUMNS) + 0.5)
     trace = fig.cells(z, 0, FAR, LEFT, "difference in σ", x=middle, y=middle[: photos.ROWS], hoverinfo="skip")
     hidden: dict[str, Any] = {"ticks": (), "visible": False, "showgrid": False}
-    ends = fig.axis(0, photos.WIDE, **hidden), fig.axis(photos.TALL, 0, **hidden)
+    ends = fig.axis(-1, photos.WIDE + 1, **hidden), fig.axis(photos.TALL + 1, -1, **hidden)
+    corners = [(0, 0), (photos.WIDE, 0), (photos.WIDE, photos.TALL), (0, photos.TALL), (0, 0)]
+    frame = [fig.mark(*a, *b, GRID, 1) for a, b in pairwise(corners)]
     return fig.figure(
         [trace], f"Where the {what} differ: by {brief(total)} σ",
         f"A map of the difference, {brief(float(z.min()))} to {brief(float(z.max()))} σ.", *ends,
-        hint=f"White: not at all. Orange: {FAR:g} σ and more.", place="side", even=True, height=160,
-        margin={"l": 4, "r": 4, "t": 4, "b": 4},
+        hint=f"Blank: not at all. Orange: {FAR:g} σ and more.", place="side", even=True, height=160,
+        shapes=frame, margin={"l": 4, "r": 4, "t": 4, "b": 4},
     )  # fmt: skip
 
 

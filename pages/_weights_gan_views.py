@@ -260,7 +260,14 @@ def _over_rates(own: Own, values: Values) -> Figure:
     """Draw the score over the learning rate: as it was swept, and of the networks shown here."""
     rates, common = rates_of(values), values["rates"] == "common"
     data: list[Trace] = []
-    told = []
+    told, shapes = [], []
+    if common:  # it comes first: what has the focus of the keyboard keeps its place while others come in
+        lr = values["common_rate"]
+        shapes = [fig.mark(lr, 0, lr, 1, INK, 1, dash="dot")]
+        meta = {"drag": "common_rate", "axis": "x"}
+        data.append(
+            fig.dots([lr], [1.0], "rate in common", INK, size=15, alpha=0.55, showlegend=False, meta=meta)
+        )
     for norm, name in NORMS.items():
         data.append(fig.line(RATES, SWEPT[norm], name, TINTS[norm], width=1.5, dash="dash"))
         cell = own[norm]
@@ -271,12 +278,6 @@ def _over_rates(own: Own, values: Values) -> Figure:
             data.append(fig.dots([rates[norm]], [scores.mean()], f"{name}, here", TINTS[norm], size=12,
                                  showlegend=False))  # fmt: skip
             told.append(f"{name} at {brief(rates[norm])}: {scores.mean():.0%}")
-    shapes = []
-    if common:
-        lr = values["common_rate"]
-        shapes = [fig.mark(lr, 0, lr, 1, INK, 1, dash="dot")]
-        data.append(fig.dots([lr], [1.0], "rate in common", INK, size=15, alpha=0.55, showlegend=False,
-                             meta={"drag": "common_rate", "axis": "x"}))  # fmt: skip
     return fig.figure(
         data, "Score: share near × share covered",
         f"Score over learning rate. {'; '.join(told) or 'Nothing is computed yet'}.",

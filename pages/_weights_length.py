@@ -16,14 +16,14 @@ from book.chapter import Choice, Found, Job, Passage, Scene, View
 from book.charts import average, over_seeds, progress
 from book.controls import SEEDS, Control, Values, even_stops, seeds
 from book.equations import Equation, frac, root, row, told
-from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, Figure, Trace
+from book.figure import BLUE, COLOURS, INK, ORANGE, PURPLE, Figure, Trace
 from book.words import brief
 from pages._weights_parts import SHADES, TALL, arrow, at_angle, near, plane_axes, ring
 from pages._weights_scripts import LENGTH, LENGTH_TORCH
 
 RATES = (0.05, 0.1, 0.2, 0.3)
 STEPS, EVERY = 300, 10
-ARMS = {"weight": ("weight norm", GREEN), "none": ("no norm", ORANGE), "batch": ("batch norm", BLUE)}
+ARMS = {"weight": ("weight norm", PURPLE), "none": ("no norm", ORANGE), "batch": ("batch norm", BLUE)}
 GAIN = 1.0  # g of the unit in the plane
 TARGET = np.array([1.6, 1.2])  # the loss of the unit is half the squared distance of w from here
 
@@ -165,13 +165,13 @@ def _plane(here: Unit, values: Values, hide: bool) -> Figure:
         meta={"drag": "length", "axis": "radius", "says": [f"v is {values['length']:g} long"]},
     )  # fmt: skip
     data += arrow(
-        here.w, "w", GREEN, width=5, size=14,
+        here.w, "w", PURPLE, width=5, size=14,
         meta={"drag": "direction", "axis": "angle", "says": [f"w at {values['direction']:g} degrees"]},
     )  # fmt: skip
     data.append(fig.dots([TARGET[0]], [TARGET[1]], "target of w", INK, symbol="x", size=10))
     notes.append(fig.label(TARGET[0], TARGET[1], "target of w", INK, 12, xshift=42, yshift=-10))
     notes.append(fig.label(here.v[0], here.v[1], "v", BLUE, 14, xshift=14, yshift=8))
-    notes.append(fig.label(here.w[0], here.w[1], "w", GREEN, 14, xshift=-14))
+    notes.append(fig.label(here.w[0], here.w[1], "w", PURPLE, 14, xshift=-14))
     alt = f"v is {brief(size)} long at {values['direction']:g} degrees; w has this direction and length 1."
     if not hide:
         alt += f" A step at right angles to v, {brief(float(np.linalg.norm(here.dv)))} long."
@@ -194,7 +194,7 @@ def _lengths(runs: dict[float, Any], rate: float) -> Figure:
             data.append(fig.line(run["step"], y.mean(axis=0), "other rates", fig.faded(INK, 0.35), width=1.2,
                                  **more))  # fmt: skip
             continue
-        data += over_seeds(run["step"], y, f"measured, rate {one:g}", GREEN)
+        data += over_seeds(run["step"], y, f"measured, rate {one:g}", PURPLE)
         law = (run["law"] / run["length"][:, :1]).mean(axis=0)
         data.append(fig.line(run["step"], law, "√(|v₀|² + Σ |step|²)", INK, dash="dash", width=2))
         said.append(f"At rate {one:g} v is {y[:, -1].mean():.3f} times as long at the end")

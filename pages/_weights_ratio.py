@@ -16,14 +16,17 @@ from book.controls import SEEDS, Control, Values, even_stops, seeds
 from book.equations import Equation, row, told
 from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, Figure, Trace
 from book.words import brief
-from pages._weights_parts import SHADES, log_percent
+from pages._weights_gan_parts import BEST, networks
+from pages._weights_gan_parts import STEPS as GAN_STEPS
+from pages._weights_parts import SHADES, log_percent, near
 from pages._weights_scripts import RATIO, RATIO_TORCH
 
-STEPS, EVERY = 400, 20
-LATE = 10  # looks at the end, over which is averaged
-RATES = {"gan": 0.05, "digits": 0.2}
-NETS = {"gan": "GAN’s discriminator", "digits": "digit classifier"}
-COUNTS = (1, 2, 5)  # iterations a step
+STEPS, EVERY = 400, 40
+LATE = 5  # looks at the end, over which is averaged
+RATES = (0.02, 0.05, 0.1, 0.2)
+SMALL, LARGE = RATES[0], RATES[-1]
+COUNTS = (1, 5)  # iterations a step
+GAN = BEST["spectral"]  # the learning rate of the last scene's discriminator
 SHARES = (0.5, 0.6, 0.7, 0.8, 0.85, 0.9, 0.93, 0.95, 0.97, 0.98, 0.99)
 MOST = 40  # iterations on weights held still
 FLOOR = 1e-4  # per cent: what is below is drawn there
@@ -37,9 +40,9 @@ CONTROLS = (
         "iteration takes to tell their directions apart.",
     ),
     Control(
-        "net", "choice", "gan", "network", choices=tuple(NETS), names=tuple(NETS.values()), look="buttons",
-        about="Which network is watched while it trains: the discriminator of a GAN that learns a ring of "
-        "eight Gaussians, or a network that learns digits. Both have three hidden layers with spectral norm.",
+        "pace", "number", SMALL, "learning rate", "lr", SMALL, LARGE, RATES, marks=RATES,
+        about="How far a training step moves the weights: lr times the gradient. Networks are trained at "
+        "these rates only. In PyTorch: lr of torch.optim.SGD.",
     ),
     Control(
         "count", "whole", 1, "iterations a step", "in training", 1, 5,
@@ -50,20 +53,20 @@ CONTROLS = (
 )  # fmt: skip
 
 
-def config_of(values: Values, net: str, count: int = 1) -> RunConfig:
-    """Return eight networks of a kind with spectral norm."""
-    more: dict[str, Any] = {"network": "gan", "dataset": "ring"} if net == "gan" else {}
-    more |= seeds(values)
-    return RunConfig(norm="spectral", lr=RATES[net], iterations=count, dtype="float64", **more)
+def config_of(values: Values, rate: float, count: int = 1) -> RunConfig:
+    """Return eight classifiers with spectral norm, at a learning rate."""
+    chosen: dict[str, Any] = {"lr": rate, "iterations": count, **seeds(values)}
+    return RunConfig(norm="spectral", dtype="float64", **chosen)
 
 
 def jobs(values: Values) -> dict[str, Job]:
     """Return what the scene needs of the pool; nothing of it depends on what is dragged."""
     found = {"settled": Job(settled, (SHARES,), light=True)}
-    for count in COUNTS:
-        for net in NETS:
-            found[f"{net} {count}"] = Job(weights.followed, (config_of(values, net, count), STEPS, EVERY))
-    return found
+    pairs = [(rate, count) for count in COUNTS for rate in sorted(RATES, key=lambda rate: -abs(rate - 0.1))]
+    for rate, count in pairs:
+        found[f"{rate:g} {count}"] = Job(weights.followed, (config_of(values, rate, count), STEPS, EVERY))
+    discriminators = networks("spectral", GAN, **seeds(values))
+    return found | {"gan": Job(weights.followed, (discriminators, GAN_STEPS, GAN_STEPS // 10))}
 
 
 def settled(shares: tuple[float, ...]) -> Any:
@@ -95,44 +98,40 @@ def late(run: Any, name: str) -> Any:
 def view(values: Values, found: Found) -> View:
     """Show by how much sigma is too small in training, and on weights that are held still."""
     hide = values["open"]
-    net, count = ("gan", 1) if hide else (values["net"], _count(values))
+    rate, count = (SMALL, 1) if hide else (near(values["pace"], RATES), _count(values))
     share = values["share"]
     own = weights.settling(share, MOST)
-    runs = {(one, k): found.get(f"{one} {k}") for one in NETS for k in COUNTS}
-    run = runs[net, count]
+    runs: dict[tuple[float, int], Any] = {(lr, k): found.get(f"{lr:g} {k}") for lr in RATES for k in COUNTS}
+    run, gan = runs[rate, count], found.get("gan")
+    trained = {} if hide else {f"classifier, rate {rate:g}": run, "discriminator of scene 5": gan}
     figures = {
-        "training": _training(run, runs[net, 1] if count > 1 else None, net, count),
-        "needed": _needed(found.get("settled"), own, share, {} if hide else runs),
+        "training": _training(runs, rate, count, hide),
+        "needed": _needed(found.get("settled"), own, share, trained),
         "errors": _errors(own, share),
     }
     if any(one is None for one in found.values()):
         return View(figures=figures, waiting=progress(found, "computations are made"))
-    gan, digits = runs["gan", 1], runs["digits", 1]
-    turned = {one: float(np.median(runs[one, 1]["turned"][:, -LATE:])) for one in NETS}  # type: ignore[index]
-    most = runs["digits", COUNTS[-1]]
+    most = runs[rate, COUNTS[-1]]
     numbers = {
-        "kept": 100 * average(late(run, "kept")), "fresh": 100 * average(late(run, "fresh")),
-        "worst": 100 * float(run["kept"][:, -LATE:].max()),  # type: ignore[index]
+        "rate": rate, "kept": 100 * average(late(run, "kept")), "fresh": 100 * average(late(run, "fresh")),
+        "tenfold": 1000 * average(late(run, "kept")), "error": average(run["error"]),
         "share_net": average(late(run, "share")), "stretch": average(1 / (1 - late(run, "kept"))),
-        "turned": turned[net], "turned_gan": turned["gan"], "turned_digits": turned["digits"],
-        "kept_gan": 100 * average(late(gan, "kept")), "kept_digits": 100 * average(late(digits, "kept")),
+        "turned": _turned(run), "left_vector": average(late(run, "share")) ** 2,
         "kept_5": 100 * average(late(most, "kept")), "share_5": average(late(most, "share")),
-        "left_vector": average(late(run, "share")) ** 2,
-        "first_looks": 100 * average(digits["kept"][:, 1:3]),  # type: ignore[index]
-        "needed_gan": average(gan["needed"]), "needed_digits": average(digits["needed"]),  # type: ignore[index]
-        "share_gan": average(late(gan, "share")), "share": share,
-        "left": theory.power_iteration_ratio(1.0, share),
+        "kept_gan": 100 * average(late(gan, "kept")), "turned_gan": _turned(gan), "rate_gan": GAN,
+        "share": share, "left": theory.power_iteration_ratio(1.0, share),
         "left_measured": _left(own), "needed": until(own), "largest": 1.0,
     }  # fmt: skip
     text = (
-        f"{NETS[net][0].upper()}{NETS[net][1:]}: with u kept from step to step σ̂ is "
-        f"{_small(numbers['kept'])} below σ, mean of the last {LATE * EVERY} steps"
+        f"Learning rate {rate:g}: with u kept from step to step σ̂ is {_small(numbers['kept'])} below σ, "
+        f"mean of the last {LATE * EVERY} steps"
     )
     if hide:
         return View(numbers, text + ".", figures)
     text += (
         f"; with a random u it would be {numbers['fresh']:.0f}% below. The largest singular value of the "
-        f"weights in use is {numbers['stretch']:.3f} instead of 1."
+        f"weights in use is {numbers['stretch']:.3f} instead of 1. {numbers['error']:.0f}% of the validation "
+        "digits are wrong."
     )
     equation = Equation(
         "left", "what an iteration leaves of σ’s error", row("(s₂/s₁)⁴"), numbers["left"],
@@ -143,11 +142,17 @@ def view(values: Values, found: Found) -> View:
         "error once it is small. A random 64 × 64 matrix; where s₂ is nearly s₁, σ̂ is right before u is."
     )
     table = {
-        "step": digits["step"],  # type: ignore[index]
-        "kept": 100 * digits["kept"].mean(axis=(0, 2)),  # type: ignore[index]
-        "share": digits["share"].mean(axis=(0, 2)),  # type: ignore[index]
+        "rate": np.array(RATES),
+        "kept": np.array([100 * average(late(runs[one, 1], "kept")) for one in RATES]),
+        "share": np.array([average(late(runs[one, 1], "share")) for one in RATES]),
+        "wrong": np.array([average(runs[one, 1]["error"]) for one in RATES]),
     }
     return View(numbers, text, figures, table, (equation,), notes={"errors": note})
+
+
+def _turned(run: Any) -> float:
+    """Return the median angle in degrees by which a late step turns the first singular vector."""
+    return float(np.median(run["turned"][:, -LATE:]))
 
 
 def _count(values: Values) -> int:
@@ -164,24 +169,33 @@ def _left(errors: Any) -> float:
     return float(errors[last] / errors[last - 1])
 
 
-def _training(run: Any, single: Any, net: str, count: int) -> Figure:
+def _training(runs: Any, rate: float, count: int, hide: bool) -> Figure:
     """Draw by how much sigma is too small over training: with u kept, and with a random u."""
     data: list[Trace] = []
-    told_ = []
-    lines = [(run, "fresh", "one iteration from a random u", ORANGE, "solid")]
-    lines += [(single, "kept", "u kept, 1 iteration a step", COLOURS[6], "dash")] if single else []
-    words = f"u kept, {count} iteration{'' if count == 1 else 's'} a step"
-    lines.append((run, "kept", words, BLUE, "solid"))
-    for one, name, words, colour, dash in lines:
+    said = []
+    for lr in () if hide else RATES:
+        one = runs[lr, count]
+        if one is not None and lr != rate:
+            y = np.maximum(100 * one["kept"].mean(axis=(0, 2)), FLOOR)
+            words = f"u kept, rate {lr:g}"
+            data.append(fig.line(one["step"], y, words, fig.faded(INK, 0.4), width=1.2, showlegend=False))
+    run, single = runs[rate, count], runs[rate, 1] if count > 1 else None
+    each = f"{count} iteration{'' if count == 1 else 's'} a step"
+    for one, name, words, colour, dash in (
+        (run, "fresh", "one iteration from a random u", ORANGE, "solid"),
+        (single, "kept", "u kept, 1 iteration a step", COLOURS[6], "dash"),
+        (run, "kept", f"u kept, {each}", BLUE, "solid"),
+    ):
         if one is not None:
             y = np.maximum(100 * one[name].mean(axis=2), FLOOR)
             data += over_seeds(one["step"], y, words, colour, dash=dash)
-            told_.append(f"{words}: {_small(100 * average(late(one, name)))} at the end")
+            said.append(f"{words}: {_small(100 * average(late(one, name)))} at the end")
+    others = "" if hide else " Thin: the other learning rates."
     return fig.figure(
-        data, f"How far σ̂ is below σ: {NETS[net]}",
-        f"Curves over training. {'; '.join(told_) or 'Nothing is computed yet'}.",
+        data, f"How far σ̂ is below σ, learning rate {rate:g}",
+        f"Curves over training. {'; '.join(said) or 'Nothing is computed yet'}.",
         fig.axis(0, STEPS, "training step"), log_percent(FLOOR / 2, 100, "below σ"), showlegend=True,
-        hint=f"{SHADES} Less than {FLOOR:g}% is drawn at {FLOOR:g}%.",
+        hint=f"{SHADES}{others} At the bottom: less than {FLOOR:g}%.",
     )  # fmt: skip
 
 
@@ -194,12 +208,11 @@ def _needed(grid: Any, own: Any, share: float, runs: Any) -> Figure:
     said = [f"s₂/s₁ = {brief(share)}: {here:.0f} iterations"]
     if grid is not None:
         data.append(fig.dots(SHARES, grid, "measured", GREEN, size=7))
-    for net, colour, symbol in (("gan", ORANGE, "diamond"), ("digits", BLUE, "square")):
-        run = runs.get((net, 1))
+    for (name, run), colour, symbol in zip(runs.items(), (BLUE, ORANGE), ("square", "diamond"), strict=False):
         if run is not None:
             x, y = run["share"][:, -1].mean(), average(run["needed"])
-            data.append(fig.dots([x], [y], f"trained {NETS[net]}", colour, size=11, symbol=symbol))
-            said.append(f"{NETS[net]} after training, from a random u: {y:.0f}")
+            data.append(fig.dots([x], [y], name, colour, size=11, symbol=symbol))
+            said.append(f"{name}, after training, from a random u: {y:.0f}")
     data.append(
         fig.dots([share], [here], "s₂/s₁", INK, size=15, alpha=0.55, showlegend=False,
                  meta={"drag": "share", "axis": "x"})
@@ -208,7 +221,7 @@ def _needed(grid: Any, own: Any, share: float, runs: Any) -> Figure:
         data, "Iterations until σ̂ is within 1%, weights held still",
         f"A curve over s₂/s₁ that rises up to 0.97 and falls again. {'; '.join(said)}.",
         fig.axis(0.48, 1.0, "s₂/s₁", [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
-        fig.axis(0, 32, "iterations", [1, 5, 10, 15, 20, 25, 30]), showlegend=True,
+        fig.axis(0, 32, "iterations", [1, 5, 10, 20, 30]), showlegend=True,
         hint="Drag the large dot. u starts halfway between the first two singular vectors.",
     )  # fmt: skip
 
@@ -234,27 +247,28 @@ def _errors(own: Any, share: float) -> Figure:
 
 SCENE = Scene(
     "ratio", "One iteration a step",
-    "In training, spectral norm makes one power iteration a step and keeps u for the next. In a GAN’s "
-    "discriminator that is enough: σ̂ is less than 0.1% below σ. A digit classifier has the same norm. How "
-    "far below σ is its σ̂?",
+    "At each training step spectral norm makes one power iteration, from the vector u of the step before. A "
+    f"digit classifier trains at rate {SMALL:g}: the estimate σ̂ is less than 0.1% below σ. Now the rate is "
+    f"{LARGE:g}. How far below σ is σ̂?",
     (
-        Choice("less than 0.1%, too: 400 steps are 400 iterations", 0.05,
+        Choice("as little: 400 steps are 400 iterations", 0.05,
                "On weights that are held still it would be so. These move at each step."),
+        Choice("ten times as far, less than 1%", "tenfold",
+               "Steps are about ten times as long at first. But the weights go elsewhere, too."),
         Choice("about 10%", 10.0),
-        Choice("about 25%, as after one iteration from a random u", "fresh",
-               "u is kept: it is much better than a random one."),
+        Choice("about 25%, as from a random u", "fresh",
+               "u is kept: it is better than a random one."),
     ),
-    "kept", {}, {"net": "digits"},
-    "σ̂ was {kept:.1f}% below σ; in the discriminator {kept_gan}%.",
-    "u has to follow the first singular vector. In both networks s₂/s₁ is about {share_net:.2f}, so that an "
-    "iteration leaves {left_vector:.2f} of u’s error. But in the classifier this vector turns by "
-    "{turned_digits:.1f}° a step, in the discriminator by {turned_gan:.1g}°.",
-    "So the classifier’s weights stretch by {stretch:.2f}, not by 1. More iterations help slowly: with 5 a "
-    "step {kept_5:.1f}%, since s₂/s₁ rises to {share_5:.2f}. At first one is enough here, too: "
-    "{first_looks:.1f}% in steps 20 to 40, where little is learned.",
+    "kept", {}, {"pace": LARGE},
+    "σ̂ was {kept:.1f}% below σ; at the small rate {before_kept}%.",
+    "u has to follow the first singular vector. At rate {rate} this one turns by {turned:.1f}° a step, at "
+    "the small rate by {before_turned}°. An iteration leaves (s₂/s₁)² = {left_vector:.2f} of u’s error.",
+    "So these weights stretch by {stretch:.2f}, not by 1. With 5 iterations a step it is {kept_5:.1f}%, as "
+    "s₂/s₁ rises to {share_5:.2f}. At the small rate little is learned: {before_error:.0f}% wrong, here "
+    "{error:.0f}%. In the discriminator of scene 5, at its best rate, σ̂ is only {kept_gan:.1f}% low.",
     "Drag s₂/s₁: where does σ̂ need the most iterations? Where are the trained layers, which start from a "
     "random u?",
-    ("share", "net", "count", "seed"),
+    ("share", "pace", "count", "seed"),
 )  # fmt: skip
 
 
@@ -266,15 +280,15 @@ def pytorch(values: Values) -> str:
 def script(values: Values) -> str:
     """Train the classifiers again and hold their sigma against the exact one."""
     return RATIO.format(
-        seed=SEEDS * values["seed"], seeds=SEEDS, lr=RATES["digits"], steps=STEPS, every=EVERY, late=LATE,
-        share=values["share"],
+        seed=SEEDS * values["seed"], seeds=SEEDS, rates=RATES, steps=STEPS, every=EVERY, late=LATE,
+        share=values["share"], rate=near(values["pace"], RATES),
     )  # fmt: skip
 
 
 def lab(values: Values) -> Race:
-    """Return classifiers with one, two and five iterations a step as a race."""
-    lanes = tuple(config_of(values, "digits", count) for count in COUNTS)
-    return Race("Spectral norm with 1, 2 and 5 power iterations a step", lanes, STEPS)
+    """Return classifiers at the smallest and the largest rate, with one iteration a step and with five."""
+    lanes = tuple(config_of(values, rate, count) for rate in (SMALL, LARGE) for count in COUNTS)
+    return Race("Spectral norm with 1 and 5 power iterations a step, at two rates", lanes, STEPS)
 
 
 PASSAGES = (

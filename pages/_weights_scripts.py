@@ -85,22 +85,22 @@ print("left =", {share!r} ** 4)  # of sigma's error, after each iteration
 """
 
 _RATIO = """\
-net = Spectral(range({seed}, {seed} + {seeds}), lr={lr})
-rows, last = [], []
-for step in range(0, {steps} + 1, {every}):
-    net.train(step - net.step)
-    found = []
-    for layer in range(net.depth):
-        values = torch.linalg.svdvals(net.parameters[f"weight{{layer}}"].detach())
-        kept = net.sigma(layer, *net.power(layer, 1)).flatten()
-        found.append((1 - kept / values[:, 0], values[:, 1] / values[:, 0]))
-    low, share = (torch.stack(own).mean(0) for own in zip(*found))
-    rows.append((step, 100 * float(low.detach().mean()), float(share.mean())))
-late = rows[-{late}:]
-print("kept =", sum(row[1] for row in late) / len(late))
-print("share_net =", sum(row[2] for row in late) / len(late))
-print("left =", {share!r} ** 4)
-table(**dict(zip(("step", "kept", "share"), zip(*rows))))
+rows = []
+for rate in {rates}:
+    net, late = Spectral(range({seed}, {seed} + {seeds}), lr=rate), []
+    for step in range({steps} - {every} * ({late} - 1), {steps} + 1, {every}):
+        net.train(step - net.step)
+        for layer in range(net.depth):
+            values = torch.linalg.svdvals(net.parameters[f"weight{{layer}}"].detach())
+            kept = 1 - net.sigma(layer, *net.power(layer, 1)).flatten().detach() / values[:, 0]
+            late.append((float(kept.mean()), float((values[:, 1] / values[:, 0]).mean())))
+    kept, share = np.mean(late, axis=0)
+    rows.append((rate, 100 * kept, share, float(net.error().mean())))
+    if rate == {rate!r}:
+        print("kept =", 100 * kept)
+        print("share_net =", share)
+print("left =", {share!r} ** 4)  # of sigma's error, after each iteration on weights held still
+table(**dict(zip(("rate", "kept", "share", "wrong"), zip(*rows))))
 """
 
 SPREAD_TORCH = """\

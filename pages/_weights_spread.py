@@ -14,13 +14,13 @@ from book.chapter import Choice, Found, Job, Passage, Scene, View
 from book.charts import average, over_seeds, progress
 from book.controls import SEEDS, Control, Values, seeds
 from book.equations import Equation, frac, root, row, told
-from book.figure import BLUE, GREEN, INK, ORANGE, PURPLE, Figure, Trace
+from book.figure import BLUE, GREEN, INK, ORANGE, Figure, Trace
 from book.words import brief
 from pages._weights_parts import SHADES
 from pages._weights_scripts import SPREAD, SPREAD_TORCH
 
 LAYERS, STEPS, RATE, WIDTH = 8, 300, 0.1, 64
-ARMS = {"spectral": ("spectral norm", PURPLE), "none": ("no norm", ORANGE), "batch": ("batch norm", BLUE)}
+ARMS = {"spectral": ("spectral norm", GREEN), "none": ("no norm", ORANGE), "batch": ("batch norm", BLUE)}
 WHEN = {"start": "before training", "later": f"after {STEPS} steps"}
 THEORY = 0.5  # root mean square over largest singular value of a large square Gaussian matrix
 
@@ -124,7 +124,7 @@ def _rms(cells: dict[str, Any], when: int, layer: int, hide: bool) -> Figure:
     if own is not None and not hide and not when:
         law = own["rms"][0].mean(axis=0)[0] * (THEORY / 2**0.5) ** (x - 1.0)
         data.append(fig.line(x, law, "theory", INK, dash="dash", width=1.5, showlegend=False))
-        notes.append(fig.label(4.4, float(np.log10(law[3] / 6)), "theory: × 0.354 a layer", size=12))
+        notes.append(fig.label(3.3, float(np.log10(law[3] / 12)), "theory: × 0.354 a layer", size=12))
     shown = cells["none"] if hide else own
     if shown is not None:
         height = np.maximum(shown["rms"][when].mean(axis=0)[layer - 1], 1e-7)

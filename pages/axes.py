@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from bnlib.experiments.probes.arithmetic import invariances
 from bnlib.lessons import axes
-from book.chapter import Asked, Chapter, Choice, Passage, Scene, Source, View
+from bnlib.lessons import axes_compared as compared
+from book.chapter import Asked, Chapter, Choice, Found, Job, Passage, Scene, Source, View
 from book.controls import Control, Values, cells_control
 from pages._axes_paint import paint
-from pages._axes_parts import CELLS, NORM_NAMES, thumbnail
-from pages._axes_scale import KINDS, WHAT, scale, two
+from pages._axes_parts import CELLS, NORM_NAMES, first, thumbnail
+from pages._axes_scale import KINDS, WHAT, scale, table_jobs, two
 from pages._axes_scripts import pytorch, script
 from pages._axes_views import COMPANY, company, groups
 
@@ -21,7 +22,7 @@ CONTROLS = (
         "no such setting: each of its modules has its own sets.",
     ),
     Control(
-        "groups", "whole", 1, "groups G", "of 6 channels", 1, 6, axes.GROUPS, marks=axes.GROUPS,
+        "groups", "whole", 1, "groups G", "of 6 channels", 1, 6, compared.GROUPS, marks=compared.GROUPS,
         about="Into how many groups the channels are divided: GroupNorm(G, 6). Each group of each image has "
         "its own mean and standard deviation.",
     ),
@@ -59,11 +60,18 @@ CONTROLS = (
     ),
 )  # fmt: skip
 
-VIEWS = {"paint": paint, "groups": groups, "company": company, "scale": scale, "two": two}
+VIEWS = {"paint": paint, "groups": groups, "company": company, "two": two}
 
 
-def compute(values: Values) -> View:
+def jobs(values: Values) -> dict[str, Job]:
+    """Return what a scene needs of the pool: the table of invariances."""
+    return table_jobs(first(values)) if values["scene"] == "scale" else {}
+
+
+def compute(values: Values, found: Found) -> View:
     """Show the scene that is chosen."""
+    if values["scene"] == "scale":
+        return scale(values, found)
     return VIEWS[values["scene"]](values)
 
 
@@ -203,13 +211,14 @@ CHAPTER = Chapter(
     ),
     controls=CONTROLS,
     compute=compute,
+    jobs=jobs,
     scenes=(PAINT, GROUPS, SWAP, SCALE, TWO),
     code=(
         Passage("Which sets follow from a painted one", axes.partition),
         Passage("Each set gets mean 0 and variance 1", axes.normalized),
         Passage("Which norm has such sets", axes.named),
-        Passage("Image 4 is exchanged, and image 1’s gradient", axes.company),
-        Passage("Something is multiplied by a factor", axes.scaled),
+        Passage("Image 4 is exchanged, and image 1’s gradient", compared.company),
+        Passage("Something is multiplied by a factor", compared.scaled),
         Passage("The table of invariances", invariances),
     ),
     pytorch=pytorch,

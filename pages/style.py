@@ -119,14 +119,15 @@ CHAPTER = Chapter(
     group="The relatives",
     answers=(
         Asked("What is AdaIN?", "swap"),
-        Asked("When do I use instance norm?", "light"),
+        Asked("When do I use instance norm?", "wrong"),
         Asked("Why did my classifier get worse with InstanceNorm?", "wrong"),
     ),
     thumbnail=thumbnail,
     lead=(
-        "**Instance norm** takes mean μ and standard deviation σ of each channel of **one image**, over its "
-        "positions: x̂ = (x − μ)/√(σ² + ε). So it knows no batch, and it is the same in train() and eval(). "
-        "What leaves with μ and σ is often called the image’s **style**. Two real photos show what that is."
+        "**Instance norm** takes mean μ and standard deviation σ of each channel, a colour or a filter’s "
+        "answers, of **one image**: x̂ = (x − μ)/√(σ² + ε). So it knows no batch, and it is the same in "
+        "train() and eval(). What leaves with μ and σ is often called the image’s **style**. Two real "
+        "photos show what that is."
     ),
     controls=CONTROLS,
     compute=compute,
@@ -152,33 +153,31 @@ CHAPTER = Chapter(
     experiments=("E18",),
     sources=(
         Source(
-            "Ulyanov, Vedaldi & Lempitsky 2016, Instance Normalization: The Missing Ingredient for Fast "
-            "Stylization"
+            "Ulyanov, Vedaldi & Lempitsky 2016, [Instance Normalization: The Missing Ingredient for Fast "
+            "Stylization](https://arxiv.org/abs/1607.08022)"
         ),
         Source(
-            "Huang & Belongie 2017, Arbitrary Style Transfer in Real-time with Adaptive Instance "
-            "Normalization"
+            "Huang & Belongie 2017, [Arbitrary Style Transfer in Real-time with Adaptive Instance "
+            "Normalization](https://arxiv.org/abs/1703.06868), equation 8"
         ),
         Source(
-            "Dumoulin, Shlens & Kudlur 2017, A Learned Representation for Artistic Style: a γ and a β for "
-            "each"
+            "Dumoulin, Shlens & Kudlur 2017, A Learned Representation for Artistic Style: a row of γ and β "
+            "for each style"
         ),
         Source(
-            "Reinhard et al. 2001, Color Transfer between Images: mean and σ, in channels without "
+            "Reinhard et al. 2001, Color Transfer between Images: mean and σ, in channels with little "
             "correlation"
         ),
         Source(
-            "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN: AdaIN caused "
-            "droplets in generated images and was replaced"
+            "Karras et al. 2020, Analyzing and Improving the Image Quality of StyleGAN: its AdaIN caused "
+            "droplets in generated images, and was replaced by demodulated weights"
         ),
         Source(
-            "Photo of the pagoda: china.jpg of scikit-learn, by danielbuechele, CC BY 2.0, reduced",
-            "https://www.flickr.com/photos/danielbuechele/6061409035/",
-        ),
-        Source(
-            "Photo of the flower: flower.jpg of scikit-learn, CC BY 2.0, reduced. scikit-learn’s text names "
-            "danielbuechele, its link leads to vultilion",
-            "https://www.flickr.com/photos/vultilion/6056698931/",
+            "Photos: [china.jpg](https://www.flickr.com/photos/danielbuechele/6061409035/) by "
+            "danielbuechele, and [flower.jpg](https://www.flickr.com/photos/vultilion/6056698931/), whose "
+            "author scikit-learn’s README calls danielbuechele, while its link leads to vultilion; both "
+            "[CC BY 2.0](https://creativecommons.org/licenses/by/2.0/). They ship with scikit-learn; here "
+            "each pixel is an average over 7 × 7 of theirs"
         ),
     ),
 )  # fmt: skip

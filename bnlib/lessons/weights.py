@@ -98,6 +98,7 @@ def followed(config: RunConfig, steps: int, every: int) -> Found:
     share : second singular value over the first
     turned : the angle in degrees by which the next step turns the first singular vector
     needed : (R, L), iterations on the last weights from a random u until sigma is within 1%
+    error : (R,), validation error at the end in per cent; a GAN has none
     """
     rows: dict[str, list[Array]] = {name: [] for name in ("kept", "fresh", "share", "turned")}
     done = []
@@ -120,7 +121,8 @@ def followed(config: RunConfig, steps: int, every: int) -> Found:
         done.append(run.step)
     found = {name: np.stack(own, axis=1) for name, own in rows.items()}
     needed = [until(config.seed, one.weight) for one in here]
-    return found | {"step": np.array(done), "needed": np.stack(needed, axis=1)}
+    wrong = {} if config.kind.adversarial else {"error": error(run)}
+    return found | {"step": np.array(done), "needed": np.stack(needed, axis=1)} | wrong
 
 
 def until(seed: int, weight: Array, within: float = 0.01, most: int = 400) -> Array:
@@ -145,8 +147,6 @@ def _square(run: Run) -> list[Layer]:
 def spread(config: RunConfig, steps: int) -> Found:
     """Measure how large numbers are, layer by layer, before training and after so many steps: (2, R, L).
 
-    Returns
-    -------
     rms : root mean square of what enters each activation, over validation samples and units; statistics of a
         batch are those of all these samples
     gain : largest change of it over the change of the input, of pairs of validation samples

@@ -75,7 +75,7 @@ def test_v_becomes_longer_and_w_stays(page: Page) -> None:
 
 
 def test_the_share_is_dragged_along_its_curve(page: Page) -> None:
-    open_scene(page, "weights", "ratio", "guesses=ratio:1&net=digits")
+    open_scene(page, "weights", "ratio", "guesses=ratio:2&pace=0.2")
     dot = page.locator("div[data-control=share]")
     dot.focus()
     page.keyboard.press("ArrowRight")

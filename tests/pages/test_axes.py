@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import pytest
 
 from bnlib.lessons import axes
+from bnlib.lessons import axes_compared as compared
 from bnlib.lessons.axes import HOME, SHAPE
 from book.chapter import Numbers, View
 from book.controls import Values
@@ -29,22 +31,41 @@ def settings(name: str, answered: bool = True, **changes: Any) -> Values:
     return CHAPTER.settings(SCENES[name], changes, answered)
 
 
+def viewed(values: Values) -> View:
+    """The view, with what its jobs return."""
+    assert CHAPTER.jobs is not None
+    found = {name: job.function(*job.arguments) for name, job in CHAPTER.jobs(values).items()}
+    return CHAPTER.view(values, found)
+
+
 def view(name: str, answered: bool = True, narrow: bool = False, **changes: Any) -> View:
-    return CHAPTER.view(settings(name, answered, **changes) | {"narrow": narrow})
+    return viewed(settings(name, answered, **changes) | {"narrow": narrow})
+
+
+def printed_by(program: str) -> list[str]:
+    """The lines that a program prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        exec(compile(program, "program", "exec"), {"__name__": "program"})
+    return out.getvalue().splitlines()
 
 
 def check_program(name: str, **changes: Any) -> None:
-    """Run the scene's PyTorch: all that it prints are the view's numbers."""
-    assert CHAPTER.pytorch is not None
+    """Run the scene's PyTorch and its script: numbers and the table are the view's."""
+    assert CHAPTER.pytorch is not None and CHAPTER.script is not None
     values = settings(name, **changes)
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        exec(compile(CHAPTER.pytorch(values), name, "exec"), {"__name__": "program"})
-    numbers = CHAPTER.view(values).numbers
-    printed = [line.split(" = ") for line in out.getvalue().splitlines()]
-    assert printed
-    for key, value in printed:
-        assert float(value) == pytest.approx(numbers[key], rel=1e-4, abs=1e-9), key
+    shown = viewed(values)
+    short, long = printed_by(CHAPTER.pytorch(values)), printed_by(CHAPTER.script(values))
+    said = [line.split(" = ") for line in short + long if " = " in line]
+    assert len(said) > 2
+    for key, value in said:
+        assert float(value) == pytest.approx(shown.numbers[key], rel=1e-4, abs=1e-9), key
+    names, *rows = csv.reader(line for line in long if " = " not in line)
+    assert names == list(shown.table)
+    for cells, (key, column) in zip(zip(*rows, strict=True), shown.table.items(), strict=True):
+        numeric = np.asarray(column).dtype.kind in "if"
+        found = [float(cell) for cell in cells] if numeric else list(cells)
+        assert found == (pytest.approx(list(column), rel=1e-4, abs=1e-9) if numeric else list(column)), key
 
 
 # ---- the painter -----------------------------------------------------------------------------------------
@@ -55,12 +76,12 @@ PATTERNS = (
 
 
 @pytest.mark.parametrize("runs", PATTERNS)
-def test_the_pytorch_of_each_pattern_prints_the_views_numbers(runs: tuple[int, ...]) -> None:
+def test_programs_of_each_pattern_print_the_views_numbers(runs: tuple[int, ...]) -> None:
     check_program("paint", painted=axes.pattern(runs))
 
 
 @pytest.mark.parametrize("cells", [(0,), (3, 7, 200), tuple(range(0, 384, 2)), tuple(range(1, 384))])
-def test_the_pytorch_of_a_set_without_a_pattern_does_too(cells: tuple[int, ...]) -> None:
+def test_programs_of_a_set_without_a_pattern_do_too(cells: tuple[int, ...]) -> None:
     check_program("paint", painted=cells)
 
 
@@ -133,7 +154,7 @@ def test_standard_deviations_stay_in_proportion() -> None:
 
 def test_an_open_question_shows_what_comes_in_and_no_outputs() -> None:
     shown = view("paint", answered=False)
-    assert set(shown.figures) == {"maps", "inside"} and not shown.table
+    assert set(shown.figures) == {"maps", "inside"} and list(shown.table) == ["set", "size", "mean", "std"]
     assert all(":" not in words for words in shown.figures["maps"]["data"][0]["meta"]["says"])
     assert set(view("groups", answered=False, groups=6).figures) == {"outputs", "means"}
     closed = view("groups", answered=False, groups=6).figures["outputs"]["data"][0]["z"]
@@ -152,14 +173,14 @@ def test_the_right_answer_stays_right_for_a_dozen_fresh_seeds(name: str) -> None
     scene, rights = SCENES[name], set()
     for seed in (0, *FRESH):
         start, reveal = measured_states(CHAPTER, scene, seed=seed)
-        before: Numbers = CHAPTER.view(start).numbers
+        before: Numbers = viewed(start).numbers
         there = reveal(before)
-        rights.add(answer(scene, before, there, CHAPTER.view(there).numbers).right)
+        rights.add(answer(scene, before, there, viewed(there).numbers).right)
     assert len(rights) == 1
 
 
-@pytest.mark.parametrize("groups", axes.GROUPS)
-def test_the_pytorch_of_each_number_of_groups(groups: int) -> None:
+@pytest.mark.parametrize("groups", compared.GROUPS)
+def test_programs_of_each_number_of_groups(groups: int) -> None:
     check_program("groups", groups=groups)
 
 
@@ -169,8 +190,13 @@ def test_groups_that_do_not_divide_the_channels_are_the_nearest_that_do() -> Non
 
 
 @pytest.mark.parametrize("norm", views.COMPANY)
-def test_the_pytorch_of_each_norm_in_company(norm: str) -> None:
+def test_programs_of_each_norm_in_company(norm: str) -> None:
     check_program("company", norm=norm, mate=3)
+
+
+@pytest.mark.parametrize("mate", [0, axes.MATES])
+def test_programs_of_the_first_and_the_last_company(mate: int) -> None:
+    check_program("company", mate=mate)
 
 
 def test_the_grid_shows_the_norm_that_is_chosen() -> None:
@@ -190,8 +216,15 @@ def test_nothing_changes_with_the_same_company_or_the_factor_one() -> None:
 
 @pytest.mark.parametrize("what", scaling.WHAT)
 @pytest.mark.parametrize("factor", [0.1, 5.0])
-def test_the_pytorch_of_each_factor(what: str, factor: float) -> None:
+def test_programs_of_each_factor(what: str, factor: float) -> None:
     check_program("scale", what=what, factor=factor)
+
+
+def test_the_table_is_waited_for_and_the_figures_are_not() -> None:
+    values = settings("scale")
+    early, whole = CHAPTER.view(values, dict.fromkeys(scaling.ROWS)), viewed(values)
+    assert early.waiting and early.board is None and not whole.waiting
+    assert list(early.figures) == list(whole.figures)
 
 
 def test_eps_is_what_limits_invariance() -> None:
@@ -216,11 +249,15 @@ def test_the_table_is_that_of_the_paper() -> None:
 
 
 def test_a_cell_that_is_not_as_printed_is_marked_and_counted() -> None:
-    measured = scaling.table_of(0)
+    rows = {name: job.function(*job.arguments) for name, job in scaling.table_jobs(0).items()}
+    measured = {
+        norm: {name: float(row[name].max()) for name in scaling.COLUMNS} for norm, row in rows.items()
+    }
     wrong = measured | {"layer": measured["layer"] | {"data_scaled": 0.5, "data_shifted": 0.0}}
+    wrong["batch"] = measured["batch"] | {"unit_scaled": 1e-6}  # more than rounding
     board, differs = scaling.board_of(wrong)
     marked = [cell.text for row in board.rows for cell in row.cells if cell.level == "warning"]
-    assert differs == 2 and len(marked) == 2 and all("not so in the paper" in text for text in marked)
+    assert differs == 3 and len(marked) == 3 and all("not so in the paper" in text for text in marked)
 
 
 @pytest.mark.parametrize(

@@ -128,12 +128,12 @@ def test_circles_hold_the_share_of_real_points_that_a_gaussian_has_within_three_
 
 
 def test_rates_are_the_best_of_the_sweep() -> None:
-    """Of each sweep the best rate is run again; that a neighbour isn't better is seen in the sweep itself."""
+    """A quarter of the sweep's seeds, at the best rates: their means lie as near as so few seeds can say."""
     assert parts.BEST == BEST
-    for norm, lr in parts.BEST.items():
+    for norm, lr in BEST.items():
+        (scores,) = rings.sweep(parts.swept(norm, replicas=8), parts.STEPS, (lr,))
         place = parts.RATES.index(lr)
-        (scores,) = rings.sweep(parts.swept(norm), parts.STEPS, (lr,))
-        assert scores.mean() == pytest.approx(parts.SWEPT[norm][place], abs=0.02), norm
+        assert scores.mean() == pytest.approx(parts.SWEPT[norm][place], abs=0.1), norm
         assert max(parts.SWEPT[norm]) == parts.SWEPT[norm][place]
 
 

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from bnlib import batch_norm, ghost_batch_norm, group_norm, instance_norm, layer_norm
 from bnlib.lessons import axes
+from bnlib.lessons import axes_compared as compared
 from bnlib.lessons.axes import CHANNELS, EPS, HOME, SHAPE
 
 X = axes.maps(0).x
@@ -151,9 +152,9 @@ def test_as_many_outputs_change_as_share_a_mean(axis: tuple[int, ...], shared: i
 
 
 def test_between_layer_and_instance_norm() -> None:
-    assert axes.grouped(4, 1)[0] == pytest.approx(0, abs=1e-12)
-    assert max(axes.grouped(4, 6)[1:]) == pytest.approx(0, abs=1e-12)
-    assert axes.grouped(4, 1)[1] == pytest.approx(axes.grouped(4, 6)[0], rel=1e-12)
+    assert compared.grouped(4, 1)[0] == pytest.approx(0, abs=1e-12)
+    assert max(compared.grouped(4, 6)[1:]) == pytest.approx(0, abs=1e-12)
+    assert compared.grouped(4, 1)[1] == pytest.approx(compared.grouped(4, 6)[0], rel=1e-12)
 
 
 def test_groups_are_averaged_over_orders_of_the_channels() -> None:
@@ -164,14 +165,14 @@ def test_groups_are_averaged_over_orders_of_the_channels() -> None:
     for order in orders:
         y = F.group_norm(torch.tensor(x[:, order]), 3)
         found.append(y.mean((2, 3)).var(1, correction=0).mean().item())
-    assert axes.grouped(2, 3)[2] == pytest.approx(np.mean(found), rel=1e-9)
+    assert compared.grouped(2, 3)[2] == pytest.approx(np.mean(found), rel=1e-9)
 
 
-@pytest.mark.parametrize("groups", axes.GROUPS)
+@pytest.mark.parametrize("groups", compared.GROUPS)
 def test_of_channels_that_spread_alike_groups_leave_what_counting_says(groups: int) -> None:
     x = np.random.default_rng(7).standard_normal((20_000, CHANNELS, 4, 4))
-    whole = axes.between(group_norm(x, groups=1)[0]).mean()
-    share = axes.between(group_norm(x, groups=groups)[0]).mean() / whole
+    whole = compared.between(group_norm(x, groups=1)[0]).mean()
+    share = compared.between(group_norm(x, groups=groups)[0]).mean() / whole
     assert share == pytest.approx((CHANNELS - groups) / (CHANNELS - 1), abs=0.02)
 
 
@@ -182,13 +183,13 @@ def module(norm: str, seed: int) -> torch.nn.Module:
         "rms": torch.nn.RMSNorm([6, 4, 4], eps=EPS), "eval": torch.nn.BatchNorm2d(6),
     }[norm].double()  # fmt: skip
     if norm == "eval":
-        mean, var = axes.standing(seed)
+        mean, var = compared.standing(seed)
         found.running_mean, found.running_var = torch.tensor(mean), torch.tensor(var)
         found.eval()
     return found
 
 
-@pytest.mark.parametrize("norm", [*axes.NORMS, "eval"])
+@pytest.mark.parametrize("norm", [*compared.NORMS, "eval"])
 def test_company_is_that_of_pytorchs_modules(norm: str) -> None:
     seed, mate = 5, 2
     layer = module(norm, seed)
@@ -199,13 +200,13 @@ def test_company_is_that_of_pytorchs_modules(norm: str) -> None:
     (layer(before)[0] * loss).sum().backward()
     assert before.grad is not None
     pulled = (before.grad[3].abs().max() / before.grad[0].abs().max()).item()
-    found = axes.company(norm, seed, mate)
+    found = compared.company(norm, seed, mate)
     np.testing.assert_allclose(found, (moved, pulled), rtol=1e-9)
     assert (found[0] > 0.01) == (found[1] > 0.01) == (norm == "batch")
 
 
-@pytest.mark.parametrize("what", axes.SCALED)
-@pytest.mark.parametrize("norm", [*axes.NORMS, "weight"])
+@pytest.mark.parametrize("what", compared.SCALED)
+@pytest.mark.parametrize("norm", [*compared.NORMS, "weight"])
 def test_changes_by_a_factor_are_those_of_pytorch(norm: str, what: str) -> None:
     seed, factor = 6, 2.0
     images, weight, _ = axes.maps(seed)
@@ -224,7 +225,7 @@ def test_changes_by_a_factor_are_those_of_pytorch(norm: str, what: str) -> None:
     changed = {"image": pixels[1], "batch": pixels, "channel": filters[2], "weights": filters}
     changed[what] *= factor
     expected = ((output(pixels, filters) - before).abs().max() / before.abs().max()).item()
-    found = axes.scaled(norm, seed, what, factor, EPS)
+    found = compared.scaled(norm, seed, what, factor, EPS)
     assert found == pytest.approx(expected, rel=1e-5, abs=1e-12)
     notices = {
         "image": {"batch", "weight"}, "batch": {"weight"}, "channel": {"layer", "group", "rms"},
