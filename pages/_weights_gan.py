@@ -91,10 +91,10 @@ SCENE = Scene(
     "{score_none:.0%} at {rate_none}, batch norm {score_batch:.0%} at {rate_batch}. At one rate: "
     "{before_score_spectral:.0%}, {before_score_none:.0%}, {before_score_batch:.0%}.",
     "Batch norm centres and scales real and generated points apart. Move all generated points, and no logit "
-    "changes (by {noticed_batch}; without a norm by {noticed_none:.1f}). So the generator isn’t told where "
-    "they belong. With spectral norm no slope exceeds {bound_spectral:.2f}; without a norm slopes grew from "
-    "{steepest_start_none:.1f} to {steepest_none:.1f}. At first they are {gentler:.0f} times smaller with "
-    "spectral norm: it needs larger rates, and stands them.",
+    "changes (mean change {noticed_batch}; without a norm {noticed_none:.1f}). So the generator isn’t told "
+    "where they belong. Spectral norm bounds the slope: by 1, here by {bound_spectral:.2f}, as σ is an "
+    "estimate. Without a norm slopes grew from {steepest_start_none:.1f} to {steepest_none:.1f}. At first they "
+    "are {gentler:.0f} times smaller with spectral norm: it needs larger rates, and stands them.",
     f"Much of this lead is speed. After {LATER:,} steps no norm reaches {LATE['none'][1]:.0%} at a rate of "
     f"{LATE['none'][0]:g}, spectral norm {LATE['spectral'][1]:.0%} at {LATE['spectral'][0]:g}. With AdamW "
     f"instead of plain SGD, none of the three gets beyond {ADAM:.0%} in {STEPS} steps (32 other seeds, best "

@@ -304,5 +304,6 @@ def _slopes(steep: dict[str, Any]) -> Figure:
         f"The steepest slope over steps. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.axis(0, 1.02 * STEPS, "step"), fig.log_axis(0.01, 30, "steepest slope", [0.01, 0.1, 1, 10]),
         showlegend=True, height=340,
-        hint=f"Largest change of the logit per unit of distance, at real and at generated points. {SHADES}",
+        hint="Largest change of its output, a logit, per unit of distance, at real and at generated points. "
+        f"{SHADES}",
     )  # fmt: skip

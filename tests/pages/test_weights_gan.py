@@ -224,8 +224,11 @@ def test_the_lab_has_the_same_race() -> None:
 # ---- what is taken away ----------------------------------------------------------------------------------
 
 
-def test_the_script_finds_the_same_at_one_rate_and_gaps_where_rounding_counts() -> None:
-    values = settings(common_rate=0.3, gan_step=100)
+@pytest.mark.parametrize(("lr", "kept"), [(0.3, ["spectral"]), (0.003, ["none", "batch", "spectral"])])
+def test_the_script_finds_the_same_at_one_rate_and_gaps_where_rounding_counts(
+    lr: float, kept: list[str]
+) -> None:
+    values = settings(common_rate=lr, gan_step=100)
     found = {}
     for norm, config in scene.runs(values).items():
         _, block = extend(config, values["gan_step"] + 1)
@@ -237,14 +240,15 @@ def test_the_script_finds_the_same_at_one_rate_and_gaps_where_rounding_counts() 
     finally:
         torch.set_default_dtype(torch.float32)
     said = dict(line.split(" = ") for line in out.getvalue().splitlines() if " = " in line)
-    assert set(said) == {"leader", "score_spectral"}
+    assert set(said) == {"leader", *(f"score_{norm}" for norm in kept)}
     for name, number in said.items():
         assert shown.numbers[name] == pytest.approx(float(number), rel=1e-6), name
     head, *rows = out.getvalue().splitlines()[len(said) :]
     assert head.split(",") == list(shown.table) and len(rows) == 2
     theirs = [[float(text) if text else np.nan for text in row.split(",")] for row in rows]
     np.testing.assert_allclose(theirs, np.stack(list(shown.table.values()), axis=1), rtol=1e-6)
-    assert np.isnan(shown.table["near_batch"][1]) and np.isfinite(shown.table["near_spectral"]).all()
+    for norm in parts.NORMS:
+        assert np.isfinite(shown.table[f"near_{norm}"]).tolist() == [True, norm in kept]
 
 
 @pytest.mark.parametrize(("norm", "lr"), [("none", 0.1), ("batch", 0.003), ("spectral", 10.0)])
