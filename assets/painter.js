@@ -316,7 +316,8 @@ function drawNote(pen, { x, y, xref = "x", yref = "y", text, font = {}, bgcolor,
 
 /** @param {Pen} pen @param {Figure} figure @param {Geometry} places @param {State["focus"]} focus @param {Look} look */
 function drawFocus(pen, figure, places, focus, { theme }) {
-  if (!focus || !(focus.point < size(figure.data[focus.trace] ?? {}))) return;
+  const trace = focus && figure.data[focus.trace]; // a new figure may have fewer
+  if (!trace || !(focus.point < size(trace))) return;
   const { left, right, top, bottom } = place(figure, places, focus.trace, focus.point);
   Object.assign(pen, { globalAlpha: 1, strokeStyle: theme.primary, lineWidth: 3 });
   pen.beginPath();

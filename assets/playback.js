@@ -2,7 +2,8 @@
 // playhead that plays; and what erases painted cells.
 import { button, choice, element, explained, ICONS, slider } from "./controls.js";
 
-const STEPS_A_SECOND = 30;
+const STEPS_A_SECOND = 30,
+  LONGEST = 12; // seconds that playing takes
 
 /**
  * @typedef {Record<string, any> & {name: string, kind: string, label: string, choices: string[], stops: number[]}} Control
@@ -145,7 +146,8 @@ function playhead(parent, control, { onInput, onChange }) {
     onInput(Math.min(Math.max(value, control.low), control.high), time);
   }
   function frame(/** @type {number} */ time) {
-    const value = Math.min(control.high, from + Math.floor(((time - began) / 1000) * STEPS_A_SECOND));
+    const rate = Math.max(STEPS_A_SECOND, (control.high - control.low) / LONGEST);
+    const value = Math.min(control.high, from + Math.floor(((time - began) / 1000) * rate));
     if (value !== now) go(value, time);
     if (value >= control.high) return stop(true);
     playing = requestAnimationFrame(frame);

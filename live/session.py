@@ -101,11 +101,10 @@ def jobs_of(chapter: Chapter, values: Values) -> dict[str, Job]:
 
 
 def until(chapter: Chapter, values: Values) -> int:
-    """Return how far the recordings are looked at: to the playhead, or as far as it goes."""
-    for control in chapter.controls:
-        if control.kind == "step":
-            return int(values[control.name])
-    return 0
+    """Return how far the recordings are looked at: to the scene's playhead, or to the chapter's first one."""
+    scene, steps = chapter.scene(values), [one.name for one in chapter.controls if one.kind == "step"]
+    own = [name for name in steps if scene and name in scene.controls] or steps
+    return int(values[own[0]]) if own else 0
 
 
 @dataclass

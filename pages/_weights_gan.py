@@ -93,8 +93,8 @@ SCENE = Scene(
     "Batch norm centres and scales real and generated points apart. Move all generated points, and no logit "
     "changes (mean change {noticed_batch}; without a norm {noticed_none:.1f}). So the generator isn’t told "
     "where they belong. Spectral norm bounds the slope: by 1, here by {bound_spectral:.2f}, as σ is an "
-    "estimate. Without a norm slopes grew from {steepest_start_none:.1f} to {steepest_none:.1f}. At first they "
-    "are {gentler:.0f} times smaller with spectral norm: it needs larger rates, and stands them.",
+    "estimate. Without a norm slopes grew from {steepest_start_none:.1f} to {steepest_none:.1f}. At first "
+    "they are {gentler:.0f} times smaller with spectral norm: it needs larger rates, and stands them.",
     f"Much of this lead is speed. After {LATER:,} steps no norm reaches {LATE['none'][1]:.0%} at a rate of "
     f"{LATE['none'][0]:g}, spectral norm {LATE['spectral'][1]:.0%} at {LATE['spectral'][0]:g}. With AdamW "
     f"instead of plain SGD, none of the three gets beyond {ADAM:.0%} in {STEPS} steps (32 other seeds, best "

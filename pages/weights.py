@@ -23,8 +23,6 @@ PLACES: dict[str, Any] = {
     gan.SCENE.name: gan,
 }
 WITH_NETWORKS = tuple(name for name in PLACES if name != "circle")
-# Of the playheads, the one of the GANs comes first: up to there runs are watched.
-ORDER = (gan, circle, ratio, spread, length)
 
 
 def jobs(values: Values) -> dict[str, Job]:
@@ -80,7 +78,7 @@ CHAPTER = Chapter(
         "largest singular value; **weight norm** splits each unit’s weights into a length g and a direction. "
         "What do they do, and what don’t they do?"
     ),
-    controls=(*(control for place in ORDER for control in place.CONTROLS), seed_control()),
+    controls=(*(control for place in PLACES.values() for control in place.CONTROLS), seed_control()),
     compute=compute,
     runs=runs,
     kept=gan.KEPT,
@@ -95,7 +93,7 @@ CHAPTER = Chapter(
         "unit’s v only grows with weight norm.",
         "You can’t say that either of them replaces batch norm: neither looks at the activations. In deep "
         "networks signals fade behind spectral norm, and weight norm lets the scale of the data through.",
-        "Go on to the training lab: choose spectral norm, and give it more power iterations.",
+        "Go on to the training lab: let GANs race there, or give spectral norm more power iterations.",
     ),
     experiments=("E18", "E9"),
     sources=(
@@ -103,6 +101,8 @@ CHAPTER = Chapter(
         Source("Salimans & Kingma 2016, Weight Normalization; they also set g and biases from a first batch"),
         Source("Yoshida & Miyato 2017, Spectral Norm Regularization: the same number as a penalty"),
         Source("Ba et al. 2016, Layer Normalization, Table 1: which norm does not notice which change"),
+        Source("Goodfellow et al. 2014, Generative Adversarial Nets"),
+        Source("Metz et al. 2017, Unrolled Generative Adversarial Networks: Gaussians on a ring"),
     ),
 )  # fmt: skip
 

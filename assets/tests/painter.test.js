@@ -711,6 +711,7 @@ test("the point that keys are at is ringed", () => {
     [[341, 10, LIGHT.primary]],
   );
   drawn(figure([curve()]), { focus: { trace: 0, point: 99 } }); // a figure that has become shorter
+  drawn(figure([curve()]), { focus: { trace: 3, point: 0 } }); // or has fewer traces
 });
 
 test("a point that Python has words for is read in those words", () => {

@@ -213,7 +213,7 @@ def test_every_chapter_has_a_view(name: str) -> None:
         assert (shown["kind"], shown["id"], shown["chapter"]) == ("view", 5, name), shown
         assert shown["figures"] and not shown["growing"] and not shown["waiting"] and not shown["problems"]
         assert "story" not in shown
-        for _, shape in shown["arrays"]:
+        for _, shape, *_ in shown["arrays"]:
             assert all(shape)
 
     played(scenario, Sharing())
@@ -825,3 +825,16 @@ def test_a_page_that_leaves_before_a_refusal_ends_its_session() -> None:
                 await visit.session.handle(text)
 
     played(scenario)
+
+
+def test_recordings_are_watched_up_to_the_playhead_of_the_scene_that_is_shown() -> None:
+    other = Control("iteration", "step", 3, "iteration", low=0, high=40)
+    shown = [Scene("first", "First", controls=("iteration",)), Scene("second", "Second", controls=("step",))]
+    shown.append(Scene("third", "Third", controls=("x",)))
+    chapter = Chapter(
+        "both", "Both", "Which?", controls=(other, X, STEP), compute=broken, scenes=tuple(shown)
+    )
+    at = [sessions.until(chapter, read(chapter.table, {"scene": one.name})[0]) for one in shown]
+    assert at == [3, 9, 3], "where a scene has none, the chapter's first one"
+    alone = replace(chapter, controls=(X,), scenes=())
+    assert sessions.until(alone, read(alone.table, {})[0]) == 0
