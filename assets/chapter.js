@@ -287,6 +287,12 @@ export class Chapter {
     return this.shows.find(({ row, toggle }) => toggle && !row.hidden);
   }
 
+  get paints() {
+    const kind = (/** @type {string} */ name) =>
+      this.data.controls.find((/** @type {any} */ one) => one.name === name)?.kind;
+    return this.shows.some(({ name, row }) => kind(name) === "cells" && !row.hidden);
+  }
+
   /** @returns {[keys: string, what: string][]} */
   keysKnown() {
     const what = this.walk.control ? "operation" : "scene";
@@ -295,6 +301,7 @@ export class Chapter {
       [this.open && `1 – ${this.scene?.choices.length}`, "answer the question"],
       [this.data.story.length > 0 && "← →", `${what} before, next ${what}`],
       [this.playhead !== undefined && "space", "play, pause"],
+      [this.paints && "Shift and arrows, space", "paint the cells between two, or one"],
       ["Tab, ← →, Page Up, Page Down", "reach a figure, a slider; move what is chosen; choose another"],
     ];
     return keys.filter((row) => row[0]).map(([key, what]) => [String(key), what]);

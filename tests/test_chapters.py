@@ -460,7 +460,8 @@ def check_view(chapter: Chapter, values: Values, view: View) -> None:
         go.Figure(figure)
         for trace in figure["data"]:
             meta = trace.get("meta", {})
-            assert {meta[key] for key in ("drag", "click", "brush", "choose") if key in meta} <= controls
+            hands = ("drag", "click", "paint", "brush", "choose")
+            assert {meta[key] for key in hands if key in meta} <= controls
     columns = {name: len(column) for name, column in view.table.items()}
     assert len(set(columns.values())) == 1 or (chapter.is_open(values) and not columns), columns
     figures, arrays = packed_figures(view.figures)

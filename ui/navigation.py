@@ -37,13 +37,15 @@ nav.chapters details { position: relative; }
 nav.chapters details > ul { position: absolute; z-index: 1; min-width: 100%; padding: 4px;
   box-sizing: border-box; background: PAPER;
   border: 1px solid color-mix(in srgb, currentColor 22%, transparent); border-radius: 8px;
-  box-shadow: 0 6px 18px rgba(0, 0, 0, .18); max-height: min(70vh, 34rem); overflow-y: auto; }
+  box-shadow: 0 6px 18px rgba(0, 0, 0, .18); max-height: calc(100dvh - 5.5rem); overflow-y: auto; }
 nav.chapters .row details a { white-space: nowrap; }
 nav.chapters .menu { display: none; }
 nav.chapters .menu summary::before { content: ""; flex: none; width: 16px; height: 12px; margin-right: 4px;
   background: linear-gradient(currentColor 2px, transparent 2px 5px, currentColor 5px 7px,
   transparent 7px 10px, currentColor 10px); }
 nav.chapters .menu .now { opacity: .75; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+nav.chapters .menu li:has(> b) + li:not(:has(> b)) { margin-top: 8px; padding-top: 4px;
+  border-top: 1px solid color-mix(in srgb, currentColor 22%, transparent); }
 nav.chapters .menu b { display: block; padding: 8px 12px 2px; font-size: .85rem; opacity: .75; }
 nav.chapters .skip:not(:focus) { position: absolute; width: 1px; height: 1px; min-height: 0; padding: 0;
   overflow: hidden; clip-path: inset(50%); }
@@ -116,7 +118,11 @@ _SCRIPT = """<script>
     if (link.matches(".skip, [aria-current]")) return read();
     go(link.href);
   });
-  nav.addEventListener("toggle", (event) => { if (event.target.open) close(event.target); }, true);
+  nav.addEventListener("toggle", (event) => {
+    if (!event.target.open) return;
+    close(event.target);
+    event.target.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest" });
+  }, true);
   const listen = (kind, hear) => document.addEventListener(kind, function heard(event) {
     if (nav.isConnected) hear(event);
     else document.removeEventListener(kind, heard);
