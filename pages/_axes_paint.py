@@ -15,7 +15,17 @@ from book.controls import Values
 from book.equations import Equation, bracketed, frac, root, row, told
 from book.figure import BLUE, COLOURS, INK, PAPER, Figure, Trace
 from book.words import brief
-from pages._axes_parts import GRID_HEIGHT, LIMIT, SIGNS_HINT, TINTS, first, grid, tints_of
+from pages._axes_parts import (
+    GREYS_HINT,
+    GRID_HEIGHT,
+    LIMIT,
+    SIGNS_HINT,
+    TINTS,
+    first,
+    grid,
+    repeats,
+    tints_of,
+)
 
 AXES = ("images", "channels", "rows", "columns")
 KNOWN = {  # by runs along N, C, H, W: what the list of patterns calls them
@@ -42,11 +52,13 @@ ABOUT = {
     "position": "The channels at one position share a mean, as in ConvNeXt and in transformers. It was "
     "published as positional normalization, too (Li et al. 2019).",
     "ghost": "Half of the batch shares a mean: what one of two devices does without SyncBatchNorm.",
-    "flat": "BatchNorm1d behind flatten(): each position has its own mean over the images.",
+    "flat": "BatchNorm1d after flatten(): each position has its own mean over the images.",
     "mixed": "A group of channels shares a mean over all images; Summers & Dinneen (2020) combine both.",
-    "everything": "The whole tensor is moved and scaled as one. As a layer this has no name in wide use.",
+    "everything": "The whole tensor is shifted and scaled as one. As a layer this has no name in wide use.",
     "alone": "Each number is its own mean: x̂ is 0 everywhere, and every output is β.",
 }
+# The same for each set: a hint that grows would move the cells away from a finger that paints.
+PAINT_HINT = "Drag to paint; begin on a blue cell to erase."
 
 
 def called(how: Partition) -> str:
@@ -65,15 +77,17 @@ def explained(how: Partition) -> str:
         size, own = int(np.prod(how.runs)), f"What shares a mean: {', '.join(words)}."
         if name:
             own = ABOUT[name].format(size=size, channels=how.runs[1])
-        return f"{own} The other sets are the same pattern, moved." if how.sets.any() else own
+        return f"{own} The other sets are the same pattern, shifted." if how.sets.any() else own
     run = len(np.unique(np.nonzero(how.sets == 0)[how.axis]))
     axis, n = AXES[how.axis], axes.SHAPE[how.axis]
     reason = {
-        "shape": "It is no run of images × channels × rows × columns",
+        "shape": "It is no block of images × channels × rows × columns",
         "length": f"{n} {axis} can’t be divided into runs of {run}",
         "start": f"Its {run} {axis} don’t begin where a run of {run} begins",
     }[how.obstacle]
-    return f"{reason}, so that copies of it don’t fill the tensor. There are two sets: yours and the rest."
+    return (
+        f"{reason}: shifted copies of this set don’t fill the tensor. So there are two: yours and the rest."
+    )
 
 
 def parts(x: Any, how: Partition) -> dict[int, Any]:
@@ -109,16 +123,21 @@ def paint(values: Values) -> View:
     size, sets = int(numbers["size"]), int(numbers["sets"])
     some = f"{sets} set{'s' * (sets > 1)}" + f" of {size}" * (how.runs is not None)
     text = f"{name}: {some}. {explained(how)}"
+    if repeats(how):
+        text += " Neighbouring sets differ in colour; the same colour doesn’t mean the same set."
     tints = tints_of(how)
     if hide:
-        text = f"{name}: the {size} blue numbers share one mean and one standard deviation."
+        text = (
+            f"{name}: the {size} blue numbers share one mean and one standard deviation. {GREYS_HINT} Each "
+            "dot is one of them; the bars are mean ± standard deviation."
+        )
         tints = np.where(tints == 0, 0, -1)
     figures = {
         "maps": grid(
             x, images, f"Painted: {name[0].lower()}{name[1:]}",
             f"4 images, 6 channels of 4 × 4 numbers. {size} numbers are painted. {name}.", narrow,
             tints=tints, paint="painted", told=not hide,
-            hint="" if hide else "Drag to paint; begin on a blue cell to erase.",
+            hint=GREYS_HINT if hide else PAINT_HINT,
         ),
     }  # fmt: skip
     count, mean, std = axes.moments(x, how.sets)
@@ -141,23 +160,24 @@ def paint(values: Values) -> View:
     )  # fmt: skip
     _, mean_after, std_after = axes.moments(y, how.sets)
     table |= {"mean_after": mean_after, "std_after": std_after}
-    return View(numbers, f"{text} {_told(numbers)}", figures, table, (home,))
+    return View(numbers, f"{text} {_told(numbers, count, std_after)}", figures, table, (home,))
 
 
-def _told(numbers: Numbers) -> str:
-    """Say what became of your set."""
+def _told(numbers: Numbers, count: Any, std: Any) -> str:
+    """Say what became of your set, and whether other sets, of so many numbers, have less afterwards."""
     text = (
         f"Your set: mean {brief(numbers['mean'])}, standard deviation {brief(numbers['std'])}; afterwards "
         f"{brief(round(numbers['mean_after'], 6))} and {brief(numbers['std_after'])}."
     )
-    if numbers["std_after"] < 0.99 and numbers["size"] > 1:
-        text += " Where numbers hardly differ, ε is larger than their variance."
+    if ((std < 0.99) & (count > 1)).any():
+        text += " Sets with hardly any spread stay below 1, since ε is added."
     return text
 
 
 def _inside(x: Any, y: Any, how: Partition) -> Figure:
     """Draw the numbers of the painted set, image by image, with mean ± standard deviation as a bar."""
     data: list[Trace] = []
+    over: list[Trace] = []  # the bars, above all dots
     alts = []
     high = max(3.0, float(np.ceil(np.abs(x).max())))
     stages = [("before", x, COLOURS[9], 0.0 if y is None else -0.17)]
@@ -168,22 +188,20 @@ def _inside(x: Any, y: Any, how: Partition) -> Figure:
         rows = {n: n + 1 + shift for n in own}
         values = np.concatenate(list(own.values()))
         places = np.concatenate([np.full(len(part), rows[n]) for n, part in own.items()])
-        data.append(
-            fig.dots(values, places, "", colour, size=5, alpha=0.7, showlegend=False, hoverinfo="skip")
-        )
+        data.append(fig.dots(values, places, name, colour, size=5, alpha=0.7, hoverinfo="skip"))
         ends = [[part.mean() - part.std(), part.mean() + part.std(), np.nan] for part in own.values()]
         lines = [[rows[n], rows[n], np.nan] for n in own]
-        ink = INK if name == "before" and y is None else colour
-        data.append(fig.line(np.ravel(ends), np.ravel(lines), name, ink, width=3, hoverinfo="skip"))
+        look: dict[str, Any] = {"width": 3, "hoverinfo": "skip", "showlegend": False}
+        over.append(fig.line(np.ravel(ends), np.ravel(lines), "", INK, **look))
         spreads = ", ".join(f"image {n + 1}: {brief(float(part.std()))}" for n, part in own.items())
         alts.append(f"Standard deviations {name}, {spreads}.")
     if y is None:
         alts = ["Dots in a row for each image, with a bar."]
     more: dict[str, Any] = {"height": GRID_HEIGHT[False]} if y is None else {"place": "side", "height": 230}
     return fig.figure(
-        data, "Your set, image by image", " ".join(alts), fig.axis(-high, high, "number"),
+        data + over, "Your set, image by image", " ".join(alts), fig.axis(-high, high, "number"),
         fig.axis(4.6, 0.4, "image", [1, 2, 3, 4]), showlegend=y is not None,
-        hint="" if y is None else "Dots: numbers. Bars: mean ± standard deviation.", **more,
+        hint="Dots: numbers. Bars: mean ± standard deviation.", **more,
     )  # fmt: skip
 
 

@@ -15,7 +15,7 @@ from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, PAPER, PURPLE, Figure
 from book.words import brief
 
 CELLS = int(np.prod(SHAPE))
-TINTS = (BLUE, ORANGE, GREEN, PURPLE)  # your set; then other sets in turn
+TINTS = (BLUE, ORANGE, GREEN, PURPLE, COLOURS[7], COLOURS[4])  # your set; then other sets
 SIGNS = ((0.0, ORANGE), (0.5, PAPER), (1.0, BLUE))
 LIMIT = 2.5  # where the colour of an output is strongest
 NORM_NAMES = {
@@ -27,7 +27,9 @@ NORM_COLOURS = {
     "weight": INK, "eval": COLOURS[6],
 }  # fmt: skip
 SIGNS_HINT = f"Blue: above 0. Orange: below 0. Strongest at ±{LIMIT}."
-GRID_HEIGHT = {False: 318, True: 560}  # by narrow
+DIGITS_AT = -5.0  # where on the axis of cells the first pixel of digits is
+GREYS_HINT = "Darker: a larger number."
+GRID_HEIGHT = {False: 290, True: 560}  # by narrow
 
 
 def first(values: Values) -> int:
@@ -67,8 +69,18 @@ def arranged(array: Any, narrow: bool) -> Any:
 
 
 def tints_of(how: axes.Partition) -> Any:
-    """Return which colour each cell has: 0 for the painted set, 1 to 3 in turn for others."""
-    return np.where(how.sets == 0, 0, 1 + how.blocks % 3 if how.runs else 1)
+    """Return which of `TINTS` each cell has: 0 for the painted set only.
+
+    Six sets or fewer have a colour each. Of more, neighbours differ.
+    """
+    if not repeats(how):
+        return how.sets
+    return np.where(how.sets == 0, 0, 1 + how.blocks % (len(TINTS) - 1))
+
+
+def repeats(how: axes.Partition) -> bool:
+    """Say whether there are more sets than colours."""
+    return bool(how.sets.max() >= len(TINTS))
 
 
 def grid(
@@ -114,59 +126,44 @@ def grid(
     shapes += [_divide(channel, rows, columns, narrow) for channel in between]
     if home:
         shapes.append(_frame(narrow))
+    # On a phone a margin on both sides is left to scroll the page: cells take each touch.
+    margin = {"l": 44, "r": 40 if narrow else 6, "t": 6, "b": 44}
     return fig.figure(
         data, title, alt, **_axes(rows, columns, narrow), shapes=shapes, height=GRID_HEIGHT[narrow],
-        margin={"l": 44, "r": 6, "t": 6, "b": 44}, **more,
+        margin=margin, even=True, **more,
     )  # fmt: skip
 
 
 def _digits(images: Any, narrow: bool) -> Trace:
-    """Draw each digit at its row of tiles, or above its column."""
-    half = np.arange(IMAGES * HEIGHT * 2) / 2 - 0.25
-    across = np.arange(8.0)
-    ink = ((0.0, PAPER), (1.0, INK))
-    if narrow:
-        z = images[:, 0].transpose(1, 0, 2).reshape(8, -1)
-        place: dict[str, Any] = {"x": half, "y": across, "yaxis": "y2"}
-    else:
-        z = images[:, 0].reshape(-1, 8)
-        place = {"x": across, "y": half, "xaxis": "x2"}
-    return fig.cells(z, 0, 1, ink, "digits", hoverinfo="skip", **place)
+    """Draw each digit at its row of tiles, or above its column; two pixels are as long as a cell."""
+    along = np.arange(IMAGES * HEIGHT * 2) / 2 - 0.25
+    across = np.arange(8) / 2 + DIGITS_AT
+    z = images[:, 0].transpose(1, 0, 2).reshape(8, -1) if narrow else images[:, 0].reshape(-1, 8)
+    x, y = (along, across) if narrow else (across, along)
+    return fig.cells(z, 0, 1, ((0.0, PAPER), (1.0, INK)), "digits", hoverinfo="skip", x=x, y=y)
 
 
 def _axes(rows: int, columns: int, narrow: bool) -> dict[str, Any]:
-    """Make the grid's axes and, for the digits, a second one."""
-    centres = {count: [4 * k + 1.5 for k in range(count)] for count in (IMAGES, CHANNELS)}
-    hidden: dict[str, Any] = {"visible": False, "showgrid": False}
+    """Make the grid's axes; the digits are at places below 0."""
+    named = {"image": IMAGES, "channel": CHANNELS}
 
-    def tiles(count: int, title: str, low: float, high: float, **more: Any) -> Any:
-        words = [str(k + 1) for k in range(count)]
-        return fig.axis(low, high, title, centres[count], words=words, showgrid=False, **more)
+    def tiles(what: str, low: float, high: float) -> Any:
+        words = [str(k + 1) for k in range(named[what])]
+        centres = [4 * k + 1.5 for k in range(named[what])]
+        return fig.axis(low, high, what, centres, words=words, showgrid=False, showline=False)
 
+    start = DIGITS_AT - 0.25
     if narrow:
-        return {
-            "x": tiles(IMAGES, "image", -0.5, columns - 0.5),
-            "y": tiles(CHANNELS, "channel", rows - 0.5, -0.5, domain=[0, 0.86]),
-            "yaxis2": fig.axis(7.5, -0.5, ticks=[], domain=[0.88, 1], anchor="x", **hidden),
-        }
-    return {
-        "x": tiles(CHANNELS, "channel", -0.5, columns - 0.5, domain=[0.17, 1]),
-        "y": tiles(IMAGES, "image", rows - 0.5, -0.5, anchor="x2"),
-        "xaxis2": fig.axis(-0.5, 7.5, ticks=[], domain=[0, 0.15], anchor="y", **hidden),
-    }
+        return {"x": tiles("image", -0.5, columns - 0.5), "y": tiles("channel", rows - 0.5, start)}
+    return {"x": tiles("channel", start, columns - 0.5), "y": tiles("image", rows - 0.5, -0.5)}
 
 
 def _gaps(rows: int, columns: int, narrow: bool) -> list[dict[str, Any]]:
     """Draw white lines between tiles, and between the digits."""
-    right, bottom = columns - 0.5, rows - 0.5
-    lines = [fig.mark(at - 0.5, -0.5, at - 0.5, bottom, PAPER, 5) for at in range(4, columns, 4)]
-    lines += [fig.mark(-0.5, at - 0.5, right, at - 0.5, PAPER, 5) for at in range(4, rows, 4)]
-    for at in range(4, 4 * IMAGES, 4):
-        if narrow:
-            lines.append(fig.mark(at - 0.5, -0.5, at - 0.5, 7.5, PAPER, 5, yref="y2"))
-        else:
-            lines.append(fig.mark(-0.5, at - 0.5, 7.5, at - 0.5, PAPER, 5, xref="x2"))
-    return lines
+    right, bottom, start = columns - 0.5, rows - 0.5, DIGITS_AT - 0.25
+    left, top = (-0.5, start) if narrow else (start, -0.5)
+    lines = [fig.mark(at - 0.5, top, at - 0.5, bottom, PAPER, 5) for at in range(4, columns, 4)]
+    return lines + [fig.mark(left, at - 0.5, right, at - 0.5, PAPER, 5) for at in range(4, rows, 4)]
 
 
 def _divide(channel: int, rows: int, columns: int, narrow: bool) -> dict[str, Any]:
@@ -209,7 +206,6 @@ SHORTEST = {
     "batch": "BN", "layer": "LN", "group": "GN", "instance": "IN", "rms": "RMS", "weight": "WN",
     "eval": "eval",
 }  # fmt: skip
-LETTERS = "BN, LN, GN, IN, WN: batch, layer, group, instance, weight norm."
 
 
 def changes(
@@ -226,48 +222,58 @@ def changes(
     """
     click, told, called = more.pop("click", ""), more.pop("told", amount), SHORTEST if small else SHORT
     if small:
-        more["hint"] = f"{more.get('hint', '')} {LETTERS}".strip()
+        more["hint"] = f"{more.get('hint', '')} {_letters(list(found))}".strip()
     means = {name: float(np.mean(own)) for name, own in found.items()}
     highest = {name: float(np.max(own)) for name, own in found.items()}
     says = [f"{NORM_NAMES[name]}: {told(mean)}" for name, mean in means.items()]
-    meta: dict[str, Any] = {"says": says}
-    if click:
-        meta |= {"click": click, "values": list(found)}
     floor = 0.0 if steps else FLOOR
     names = [called[name] for name in found]
     tall = [max(mean, floor) for mean in means.values()]
     seen = {called[name]: own[own > max(floor, NOTHING)] for name, own in found.items()}
     x = [name for name, own in seen.items() for _ in own]
+    if steps:
+        high = next((step for step in steps if step > 1.15 * max(highest.values())), steps[-1])
+        y = fig.axis(0, high, what)
+    else:
+        high = 50.0
+        y = fig.log_axis(FLOOR, high, what, [1e-6, 1e-4, 1e-2, 1], words=["0.0001%", "0.01%", "1%", "100%"])
     data = [
         fig.bars(
             names, tall, "mean of 8 seeds", [NORM_COLOURS[name] for name in found], alpha=0.75, width=0.6,
-            meta=meta,
+            meta={"says": says},
         ),
         fig.dots(x, np.concatenate(list(seen.values())), "one seed", INK, size=5, hoverinfo="skip"),
     ]  # fmt: skip
+    if click:  # anywhere in a column: many bars have no height
+        meta = {"says": says, "click": click, "values": list(found)}
+        data.insert(0, fig.bars(names, [high] * len(names), "norms", INK, alpha=0, width=1, meta=meta,
+                                hoverinfo="skip"))  # fmt: skip
     notes = []
     for name, mean in means.items():
         top = max(highest[name], floor)
         text = "0" if mean <= NOTHING else told(mean)
         notes.append(fig.label(called[name], top if steps else float(np.log10(top)), text, yshift=13))
-    if steps:
-        high = next((step for step in steps if step > 1.15 * max(highest.values())), steps[-1])
-        y = fig.axis(0, high, what)
-    else:
-        y = fig.log_axis(FLOOR, 50, what, [1e-6, 1e-4, 1e-2, 1], words=["10⁻⁶", "10⁻⁴", "1%", "100%"])
     alt = f"Bars of {what}. {'; '.join(says)}."
     return fig.figure(
         data, title, alt, fig.category_axis(names), y, annotations=notes, bargap=0, barmode="overlay", **more
     )
 
 
+def _letters(names: Sequence[str]) -> str:
+    """Say what the letters of these norms stand for: BN and its like."""
+    norms = [name for name in names if SHORTEST[name].endswith("N")]
+    return f"{', '.join(SHORTEST[name] for name in norms)}: {', '.join(SHORT[name] for name in norms)} norm."
+
+
 def amount(mean: float) -> str:
-    """Write a relative change: in per cent, or as a power of ten."""
+    """Write a relative change in per cent."""
     if mean <= NOTHING:
         return "not at all"
+    if mean < 1e-6:
+        return "<0.0001%"
     if mean >= 1e-3:
         return f"{100 * mean:.2g}%" if mean < 0.995 else f"{mean:.0%}"
-    return brief(float(f"{mean:.0e}"))
+    return f"{float(f'{100 * mean:.0e}'):.4f}".rstrip("0") + "%"
 
 
 # ---- the first page's small picture ----------------------------------------------------------------------

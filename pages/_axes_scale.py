@@ -18,12 +18,13 @@ from book import figure as fig
 from book.chapter import Board, Cell, Found, Job, Numbers, Row, View
 from book.charts import average
 from book.controls import SEEDS, Values
-from book.figure import BLUE, COLOURS, INK, Figure
+from book.figure import BLUE, COLOURS, INK, PAPER, Figure
 from book.words import brief
 from pages._axes_parts import (
     GRID_HEIGHT,
     LIMIT,
     NORM_NAMES,
+    SIGNS,
     SIGNS_HINT,
     UNNOTICED,
     amount,
@@ -42,9 +43,9 @@ SCALING = (*NORMS, "weight")
 WHAT = {"image": "image 2", "batch": "all images", "channel": "filter 3", "weights": "all filters"}
 ROWS = ("batch", "weight", "layer", "rms")
 COLUMNS = {
-    "weights_scaled": "all weights × a", "weights_shifted": "all weights + a vector",
-    "unit_scaled": "one unit’s weights × a", "data_scaled": "data × a", "data_shifted": "data + a vector",
-    "sample_scaled": "one sample × a",
+    "weights_scaled": "all weights × c", "weights_shifted": "all weights + a vector",
+    "unit_scaled": "one unit’s weights × c", "data_scaled": "data × c", "data_shifted": "data + a vector",
+    "sample_scaled": "one sample × c",
 }  # fmt: skip
 PAPER_TABLE = {  # Ba et al. 2016, Table 1: what is the same as before. RMS norm is not in it
     "batch": {"weights_scaled", "unit_scaled", "data_scaled", "data_shifted"},
@@ -100,13 +101,13 @@ def scale(values: Values, rows: Found) -> View:
     numbers |= {"same": float(len(same)), "factor": factor, "eps": eps, "all": float(len(SCALING))}
     bright = images * _factors(IMAGES, factor, {"image": 1, "batch": None}.get(what, -1))
     long = weight * _factors(CHANNELS, factor, {"channel": 2, "weights": None}.get(what, -1))
-    title = f"In front of the norm: {brief(factor)} × {WHAT[what]}"
+    title = f"Before the norm: {brief(factor)} × {WHAT[what]}"
     figures = {
         "maps": grid(
             axes.maps_of(bright, long), np.clip(bright, 0, 1),
-            "Feature maps in front of the norm" if hide else title,
+            "Feature maps before the norm" if hide else title,
             f"Feature maps; {WHAT[what]} multiplied by {brief(factor)}.", narrow, home=False,
-            limit=2 * float(np.abs(x).max()), hint="" if hide else "Blue: above 0. Orange: below 0.",
+            limit=2 * float(np.abs(x).max()), hint="Blue: above 0. Orange: below 0.",
         ),
     }  # fmt: skip
     if hide:
@@ -114,7 +115,7 @@ def scale(values: Values, rows: Found) -> View:
         figures["digits"] = pixels(
             pair, ("image 2", "2 × image 2"), "Twice the contrast", "A digit, and the same one darker.", 2.0
         )
-        return View(numbers, "Nothing is multiplied yet.", figures)
+        return View(numbers, "Nothing is multiplied yet. Blue: above 0. Orange: below 0.", figures)
     figures["changes"] = changes(
         found, "Largest change of an output", "change / largest output", small=narrow,
         height=GRID_HEIGHT[False], hint="Dots: 8 seeds. Dotted: 1%; less counts as unnoticed.",
@@ -122,7 +123,7 @@ def scale(values: Values, rows: Found) -> View:
     )  # fmt: skip
     names = listed([NORM_NAMES[norm] for norm in same])
     text = f"{brief(factor)} × {WHAT[what]}: "
-    text += "nothing has changed." if factor == 1 else f"the same outputs, to 1%: {names}."
+    text += "nothing has changed." if factor == 1 else f"the same outputs, within 1%: {names}."
     table = {
         "norm": [NORM_NAMES[norm] for norm in SCALING],
         "change": np.array([average(own) for own in found.values()]),
@@ -196,17 +197,18 @@ def two(values: Values) -> View:
         "maps": grid(
             x, images, f"{shared} blue numbers share a mean", f"{KINDS[kind]}: {shared} numbers share.",
             narrow, tints=np.where(lit[kind], 0, -1),
-            hint="" if hide else "Blue: what changes when the framed number does.",
+            hint="Blue: what changes when the framed number does.",
         ),
         "outputs": grid(
             y, images, f"Outputs of {KINDS[kind]}", f"Outputs of {KINDS[kind]}.", narrow, limit=LIMIT,
-            hint="" if hide else SIGNS_HINT,
+            hint=SIGNS_HINT,
         ),
     }  # fmt: skip
     if hide:
-        return View(numbers, text, figures)
+        return View(numbers, f"{text} Outputs: {SIGNS_HINT[0].lower()}{SIGNS_HINT[1:]}", figures)
     text += f" Outputs over the image and at each position differ by {brief(numbers['apart'])} (8 seeds)."
     figures["pairs"] = _pairs(layers(x, "group"), layers(x, "position"))
+    figures["positions"] = _positions(x)
     figures["learned"] = _learned(kind)
     table = {
         "layer": list(KINDS.values()), "share": [int(own.sum()) for own in lit.values()],
@@ -227,7 +229,32 @@ def _pairs(whole: Any, position: Any) -> Figure:
     return fig.figure(
         data, "The same numbers, both ways", f"{len(a)} dots around the diagonal; on it both would be equal.",
         fig.axis(-high, high, "over the image"), fig.axis(-2.6, 2.6, "at each position", [-2, 0, 2]),
-        place="side", height=220, hint="Dashed: where both are equal.",
+        height=230, hint="Dashed: where both are equal.",
+    )  # fmt: skip
+
+
+def _positions(x: Any) -> Figure:
+    """Draw the mean over channels at each position: a row for each of two layer norms, a tile an image."""
+    means = [layers(x, kind).mean(axis=1) for kind in ("group", "position")]
+    z = np.concatenate([own.transpose(1, 0, 2).reshape(4, -1) for own in means])
+    names = ["GroupNorm(1, C)", "LayerNorm(C)"]
+    says = [
+        f"{names[row // 4]}, image {column // 4 + 1}, row {row % 4 + 1}, column {column % 4 + 1}: "
+        + brief(round(float(z[row, column]), 12))
+        for row, column in np.ndindex(*z.shape)
+    ]
+    spreads = [brief(round(float(own.std(axis=(1, 2)).mean()), 12)) for own in means]
+    told = "; ".join(f"{name}: {spread}" for name, spread in zip(names, spreads, strict=True))
+    lines = [fig.mark(at - 0.5, -0.5, at - 0.5, 7.5, PAPER, 5) for at in range(4, 4 * IMAGES, 4)]
+    lines.append(fig.mark(-0.5, 3.5, z.shape[1] - 0.5, 3.5, PAPER, 5))
+    centres = [4 * k + 1.5 for k in range(IMAGES)]
+    y = fig.axis(7.5, -0.5, "", [1.5, 5.5], words=["Group(1, C)", "Layer(C)"], showgrid=False)
+    return fig.figure(
+        [fig.cells(z, -1, 1, SIGNS, "means", xgap=1, ygap=1, meta={"says": says})],
+        "Mean over channels at each position", f"Standard deviations over positions. {told}.",
+        fig.axis(-0.5, z.shape[1] - 0.5, "image", centres, words=["1", "2", "3", "4"], showgrid=False), y,
+        shapes=lines, even=True, height=230, margin={"l": 84, "r": 6, "t": 6, "b": 44},
+        hint=f"White: 0. Colours are strongest at ±1. Here they scatter by {spreads[0]} and {spreads[1]}.",
     )  # fmt: skip
 
 

@@ -19,6 +19,7 @@ from book.equations import Equation, frac, told
 from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, PURPLE, Axis, Figure, Trace
 from book.words import brief
 from pages._axes_parts import (
+    GREYS_HINT,
     GRID_HEIGHT,
     LIMIT,
     NORM_NAMES,
@@ -75,14 +76,14 @@ def groups(values: Values) -> View:
     figures = {
         "outputs": grid(
             y, images, f"Outputs: {sets}", f"Outputs of group norm with {sets}.", narrow, limit=LIMIT,
-            home=False, between=range(size, CHANNELS, size), hint="" if hide else SIGNS_HINT,
+            home=False, between=range(size, CHANNELS, size), hint=SIGNS_HINT,
         ),
-        "means": _means(y, group_norm(x, groups=1)[0], chosen, hide),
+        "means": _means(y, group_norm(x, groups=1)[0], chosen),
     }  # fmt: skip
     if hide:
-        return View(numbers, text, figures)
+        return View(numbers, f"{text} {SIGNS_HINT}", figures)
     text += f" Between channel means {numbers['left']:.0%} of layer norm’s variance is left (8 seeds)."
-    figures["left"] = _left(found["left"], chosen, numbers["left"])
+    figures["remaining"] = _remaining(found["left"], chosen, numbers["left"])
     figures["ends"] = _ends(found, chosen)
     theory = Equation(
         "theory", "share left, if all groups spread alike", frac("C − G", "C − 1"), left(chosen),
@@ -92,7 +93,7 @@ def groups(values: Values) -> View:
     return View(numbers, text, figures, table, (theory,))
 
 
-def _means(y: Any, whole: Any, groups: int, hide: bool) -> Figure:
+def _means(y: Any, whole: Any, groups: int) -> Figure:
     """Draw the mean of each channel, a line for each image; grey: with one group."""
     means, channel = y.mean(axis=(2, 3)), np.arange(1, CHANNELS + 1)
     data: list[Trace] = []
@@ -108,11 +109,11 @@ def _means(y: Any, whole: Any, groups: int, hide: bool) -> Figure:
         data, "Mean of each channel in the outputs", f"Lines over 6 channels, from {low} to {high}.",
         fig.axis(0.7, CHANNELS + 0.3, "channel", list(range(1, CHANNELS + 1))),
         fig.axis(-2, 2, "mean of 16 numbers", [-2, -1, 0, 1, 2]), shapes=shapes, showlegend=True,
-        height=GRID_HEIGHT[False], hint="" if hide else "A line for each image. Dotted: between groups.",
+        height=GRID_HEIGHT[False], hint="A line for each image." + " Dotted: between groups." * (groups > 1),
     )  # fmt: skip
 
 
-def _left(lefts: Any, groups: int, now: float) -> Figure:
+def _remaining(lefts: Any, groups: int, now: float) -> Figure:
     """Draw what is left between channels, over the number of groups; the dot can be dragged."""
     theory = [left(size) for size in GROUPS]
     data = over_seeds(GROUPS, lefts, "measured", BLUE)
@@ -170,10 +171,10 @@ def company(values: Values) -> View:
     if hide:
         other = axes.maps(seed, 1).images
         digits, names = np.stack([images[-1, 0], other[-1, 0]]), ("image 4", "the other digit")
-        return View(numbers, "Four digits go through a norm together.", {
+        return View(numbers, f"Four digits go through a norm together. {GREYS_HINT}", {
             "maps": grid(
-                x, images, "Feature maps in front of the norm", "4 images, 6 channels of 4 × 4 numbers.",
-                narrow, home=False,
+                x, images, "Feature maps before the norm", "4 images, 6 channels of 4 × 4 numbers.",
+                narrow, home=False, hint=GREYS_HINT,
             ),
             "digits": pixels(digits, names, "Image 4 is exchanged", "Two digits side by side."),
         })  # fmt: skip
@@ -192,7 +193,7 @@ def company(values: Values) -> View:
         "moved": changes(
             moved, "Image 1: largest change of an output", "largest change", click="norm", small=narrow,
             steps=(0.4, 0.8, 1.6, 3.2), height=GRID_HEIGHT[False], told=brief,
-            hint="Click a bar for its grid. eval(): statistics of 500 digits.",
+            hint="Click a column for its grid. eval(): statistics of 500 digits.",
         ),
         "pulled": changes(
             pulled, "Image 4’s gradient, of image 1’s loss", "share", steps=(0.2, 0.4, 0.8, 1.6), small=True,

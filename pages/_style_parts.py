@@ -25,6 +25,7 @@ FILTER_NAMES = tuple(
     for size in ("fine", "coarse")
     for way in ("vertical |", "rising /", "horizontal —", "falling \\")
 )
+TICKS = ("fine |", "/", "—", "\\", "coarse |", "/", "—", "\\")  # what fits below eight columns
 SHORT = tuple(f"{size} {LINES[angle]}" for size in ("fine", "coarse") for angle in style.ANGLES)
 SIGNED = ((0.0, ORANGE), (0.5, PAPER), (1.0, BLUE))
 LEFT = ((0.0, PAPER), (1.0, ORANGE))
@@ -53,9 +54,9 @@ def left_edge(middle: float) -> int:
 
 
 @lru_cache(maxsize=2)
-def answers(photo: int) -> Any:
-    """Return what each filter answers at each pixel of a photo, (8, rows, columns)."""
-    return style.answers(photos.PHOTOS[photo])
+def responses(photo: int) -> Any:
+    """Return each filter’s response at each pixel of a photo, (8, rows, columns)."""
+    return style.responses(photos.PHOTOS[photo])
 
 
 @lru_cache(maxsize=4)
@@ -93,14 +94,14 @@ def _small() -> tuple[Any, Any]:
 
 
 def thumbnail(values: Values) -> Figure:
-    """Draw a photo, and behind it what instance norm makes of it with the first page's gamma and beta."""
+    """Draw a photo, and beside it what instance norm makes of it with the first page's gamma and beta."""
     before, x_hat = _small()
     after = photos.output_levels(values["gamma"] * x_hat + values["beta"])
     data = [photos.photo(before, "photo"), photos.photo(after, "output", photos.WIDE + photos.GAP)]
     alt = (
-        "A photo of a pagoda, and its output behind instance norm with "
+        "A photo of a pagoda, and its output after instance norm with "
         f"γ = {values['gamma']:g} and β = {values['beta']:g}."
     )
     width = 2 * photos.WIDE + photos.GAP
-    made = fig.thumbnail(data, "A photo behind instance norm", alt, (0, width), (photos.TALL, 0), even=True)
+    made = fig.thumbnail(data, "A photo after instance norm", alt, (0, width), (photos.TALL, 0), even=True)
     return made

@@ -5,7 +5,18 @@ from __future__ import annotations
 from bnlib.lessons import style, style_digits
 from book import photos
 from book.controls import SEEDS, Values
-from pages._style_parts import FILTERS, INKS, MOVED, TOP, WINDOW, answers, left_edge, light_of, near, photo_of
+from pages._style_parts import (
+    FILTERS,
+    INKS,
+    MOVED,
+    TOP,
+    WINDOW,
+    left_edge,
+    light_of,
+    near,
+    photo_of,
+    responses,
+)
 
 SMALL = f"""\
 import numpy as np
@@ -66,10 +77,10 @@ for wave, width in {waves}:
         kernels.append(kernel / np.sqrt(np.square(kernel).sum()))
 grey = torch.tensor(small("{file}").mean(2))[None, None]
 padded = F.pad(grey, 4 * [{kernel} // 2], mode="replicate")
-answers = F.conv2d(padded, torch.tensor(np.stack(kernels))[:, None])[0].numpy()
+responses = F.conv2d(padded, torch.tensor(np.stack(kernels))[:, None])[0].numpy()
 found = []
 for edge in {edges}:
-    window = answers[:, {top} : {top} + {window}, edge : edge + {window}]
+    window = responses[:, {top} : {top} + {window}, edge : edge + {window}]
     found.append((window.std((1, 2)), norm(window, (1, 2)).std((1, 2))))
 (first, first_after), (second, second_after) = found
 print("ratio =", first[{at}] / second[{at}])
@@ -266,7 +277,7 @@ TEXTURE_TORCH = """\
 norm = torch.nn.InstanceNorm2d(2)
 x = torch.randn(1, 2, 24, 24, dtype=torch.float64)
 x = (x - x.mean((2, 3), keepdim=True)) / x.std((2, 3), correction=0, keepdim=True)
-x = x * torch.tensor([{first!r}, {second!r}])[:, None, None]  # as strong as the filter's answers here
+x = x * torch.tensor([{first!r}, {second!r}])[:, None, None]  # as strong as the filter's responses here
 std = norm(x).std((2, 3), correction=0)[0]
 print("first_after =", std[0].item())
 print("second_after =", std[1].item())
@@ -320,7 +331,7 @@ def pytorch(values: Values) -> str:
 
 
 def _strengths(values: Values) -> dict[str, float]:
-    """Return the spread of the chosen filter's answers in both windows."""
-    own = answers(photo_of(values))[FILTERS.index(values["filter"]), TOP : TOP + WINDOW]
+    """Return the spread of the chosen filter's responses in both windows."""
+    own = responses(photo_of(values))[FILTERS.index(values["filter"]), TOP : TOP + WINDOW]
     edges = {name: left_edge(values[name]) for name in ("first", "second")}
     return {name: float(own[:, edge : edge + WINDOW].std()) for name, edge in edges.items()}

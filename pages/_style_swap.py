@@ -43,7 +43,8 @@ def swap(values: Values) -> View:
         "edges_scales": _measured(content, "scales", 1.0)["edges"],
     }  # fmt: skip
     text = (
-        f"γ and β are {values['mix']}% of the way from the {name}’s to the {style_name}’s. Red: "
+        f"γ and β are t = {values['mix']}% of the way from the {name}’s σ, μ to the {style_name}’s σ′, μ′. "
+        f"Red: "
         f"γ = {brief(numbers['gamma_red'])}, β = {brief(numbers['beta_red'])}."
     )
     pictures = [(f"the {name}", photos.levels(own)), (f"the {style_name}", photos.levels(other))]
@@ -53,11 +54,11 @@ def swap(values: Values) -> View:
             f" Edges agree with the {name}’s by {measured['edges']:.3f}, with the {style_name}’s by "
             f"{measured['edges_other']:.2f}."
         )
-    more: dict[str, Any] = {}
+    more: dict[str, Any] = {"height": 300 if hide else 270}
     if values.get("narrow", False):
         more = {"height": 170 if hide else 300, "across": 2}
     figures = {
-        "pictures": photos.panels(pictures, "Content and style", f"{len(pictures)} pictures. {text}", **more),
+        "blend": photos.panels(pictures, "Content and style", f"{len(pictures)} pictures. {text}", **more),
         "course": _course(content, space, values["mix"], hide),
     }
     equations = tuple(
@@ -77,8 +78,9 @@ def swap(values: Values) -> View:
     if not hide:
         table |= {"made_gamma": made.std(axis=(0, 1)), "made_beta": made.mean(axis=(0, 1))}
         notes["course"] = (
-            "Agreement: the correlation of how steep each channel is, pixel by pixel, before the picture is "
-            f"clipped for the screen ({numbers['clipped']:.0%} of its numbers are)."
+            f"Green: 0 where mean and σ are the {name}’s, 1 where they are the {style_name}’s. Edges: the "
+            "correlation of gradient magnitudes, pixel by pixel, mean of the channels; before the picture "
+            f"is clipped for the screen ({numbers['clipped']:.0%} of its numbers are)."
         )
     return View(numbers, text, figures, table, equations, notes=notes)
 
@@ -124,7 +126,7 @@ def _course(content: int, space: str, mix: float, hide: bool) -> Figure:
     x = fig.axis(-2, 102, "the other’s γ and β", ticks, words=[f"{tick}%" for tick in ticks])
     return fig.figure(
         data, "From one style to the other", f"Lines over the mixture. {told_}.", x,
-        fig.axis(-0.05, 1.08, "share, agreement", [0, 0.5, 1]), showlegend=True,
+        fig.axis(-0.05, 1.08, "way; correlation", [0, 0.5, 1]), showlegend=True,
         hint="Drag the large dot.", place="side", height=270,
     )  # fmt: skip
 
@@ -165,13 +167,30 @@ def batch(values: Values) -> View:
     text = "Both photos are as they were."
     if change:
         text = f"The flower has changed by {brief(change)} σ; the pagoda is as it was."
-    second = "the flower, relit" if change else "the flower"
-    inputs = [("the pagoda", photos.levels(photos.PHOTOS[0])), (second, photos.levels(lit))]
-    room = {"height": 170} if values.get("narrow", False) else {}
-    figures = {"inputs": photos.panels(inputs, "A batch of two photos", f"Two pictures. {text}", **room)}
+    # A row for each photo: before and now.
+    inputs = [
+        (f"{photo}, {when}", photos.levels(pixels[k]))
+        for k, photo in enumerate(photos.NAMES)
+        for when, pixels in (("before", photos.PHOTOS), ("now", now))
+    ]
+    figures = {
+        "inputs": photos.panels(
+            inputs,
+            "Inputs: a batch of two photos",
+            f"Four pictures. {text}",
+            across=2,
+            height=320,
+            hint="A row for each photo, before and now.",
+        )
+    }
     before, after = outputs["train" if hide else norm]
     called = BATCH_NORMS["train" if hide else norm]
-    shown = [(f"{photo}, before", photos.output_levels(before[k])) for k, photo in enumerate(photos.NAMES)]
+    shown = [
+        (f"{photo}, {when}", photos.output_levels(pixels[k]))
+        for k, photo in enumerate(photos.NAMES)
+        for when, pixels in (("before", before), ("now", after))
+        if when == "before" or not hide
+    ]
     table: dict[str, Any] = {"norm": list(BATCH_NORMS)}
     table |= {
         f"{photo}_mean": np.array([outputs[one][0][k].mean() for one in BATCH_NORMS])
@@ -179,16 +198,16 @@ def batch(values: Values) -> View:
     }
     if hide:
         figures["outputs"] = photos.panels(
-            shown, f"Outputs before the flower changed: {called}", "Two pictures.", **room
-        )
+            shown, f"Outputs before the flower changed: {called}", "Two pictures.", across=1, height=320,
+            hint=photos.SHOWN,
+        )  # fmt: skip
         return View(numbers, text, figures, table)
-    shown += [(f"{photo}, now", photos.output_levels(after[k])) for k, photo in enumerate(photos.NAMES)]
     words = ", ".join(
         f"the {photo} by {brief(size)} σ" for photo, size in zip(photos.NAMES, moved[norm], strict=True)
     )
     text += f" With {called}, outputs change: {words}."
     figures["outputs"] = photos.panels(
-        shown, f"Outputs: {called}", f"Four pictures. Changes: {words}.", across=2, height=300,
+        shown, f"Outputs: {called}", f"Four pictures. Changes: {words}.", across=2, height=320,
         hint=photos.SHOWN,
     )  # fmt: skip
     figures["moved"] = _moved(moved, norm)
@@ -197,27 +216,43 @@ def batch(values: Values) -> View:
     return View(numbers, text, figures, table)
 
 
+def _short(size: float) -> str:
+    """Write what stands above a bar: 0 exactly, or two decimals."""
+    return "0" if size == 0 else f"{size:.2f}" if size >= 0.005 else "<0.01"
+
+
 def _moved(moved: dict[str, list[float]], chosen: str) -> Figure:
     """Draw how far each photo's output changed, for each norm; a click shows that norm's pictures."""
     names = list(BATCH_NORMS)
-    data: list[Trace] = []
+    high = max(0.5, 1.2 * max(max(sizes) for sizes in moved.values()))
+    says = [
+        f"{BATCH_NORMS[one]}: the pagoda by {brief(a)} σ, the flower by {brief(b)} σ"
+        for one, (a, b) in moved.items()
+    ]
+    meta = {"click": "norm", "values": names, "says": says}
+    # Anywhere in a column: many bars have no height.
+    columns = fig.bars(
+        np.arange(3), [high] * 3, "norms", INK, width=1, alpha=0, showlegend=False, hoverinfo="skip",
+        meta=meta,
+    )  # fmt: skip
+    data: list[Trace] = [columns]
+    above = []
     for k, photo in enumerate(photos.NAMES):
         sizes = [moved[one][k] for one in names]
-        says = [
-            f"{BATCH_NORMS[one]}: the {photo} by {brief(size)} σ"
-            for one, size in zip(names, sizes, strict=True)
+        places = np.arange(3) + 0.23 * (2 * k - 1)
+        data.append(fig.bars(places, sizes, f"the {photo}", TINTS[k], alpha=0.8, width=0.36))
+        above += [
+            fig.label(x, size, _short(size), size=11, yshift=9) for x, size in zip(places, sizes, strict=True)
         ]
-        places = np.arange(3) + 0.2 * (2 * k - 1)
-        meta = {"click": "norm", "values": names, "says": says}
-        data.append(fig.bars(places, sizes, f"the {photo}", TINTS[k], alpha=0.8, width=0.36, meta=meta))
-    high = max(0.5, 1.15 * max(max(sizes) for sizes in moved.values()))
     at = names.index(chosen)
     shapes = [fig.area(at - 0.5, 0, at + 0.5, 1, fig.faded(INK, 0.08), yref="y domain", layer="below")]
     told_ = "; ".join(f"{BATCH_NORMS[one]}: {brief(a)} and {brief(b)} σ" for one, (a, b) in moved.items())
-    words = ["instance", "train()", "eval()"]
+    words = ["instance", "batch", "batch"]  # and below them, as there is little room:
+    above += [fig.label(k, 0, word, yshift=-31) for k, word in enumerate(("norm", "train()", "eval()"))]
     return fig.figure(
         data, "How far outputs changed", f"Bars for the pagoda and the flower. {told_}.",
-        fig.axis(-0.5, 2.5, "instance norm; batch norm", [0, 1, 2], words=words, showgrid=False),
+        fig.axis(-0.5, 2.5, "", [0, 1, 2], words=words, showgrid=False),
         fig.axis(0, high, "change in σ"),
         place="side", showlegend=True, bargap=0, barmode="overlay", shapes=shapes, height=220,
+        annotations=above, hint="Click a column to see its outputs.",
     )  # fmt: skip

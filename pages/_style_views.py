@@ -21,16 +21,18 @@ from pages._style_parts import (
     LEFT,
     SHORT,
     SIGNED,
+    TICKS,
     TOP,
     WINDOW,
-    answers,
     left_edge,
     light_of,
     photo_of,
+    responses,
 )
 
 FAR = 1.5  # σ: where the colour of a difference ends
-DEEP = 3.0  # σ: where the colour of an answer ends
+DEEP = 3.0  # σ: where the colour of a response ends
+WEAK, STRONG = 0.0005, 3.0  # σ of responses: the ends of an axis
 
 # ---- light -----------------------------------------------------------------------------------------------
 
@@ -62,17 +64,17 @@ def light(values: Values) -> View:
     text = f"The relit {name} differs from the {name} by {brief(before)} σ of the {name}’s channels."
     if clipped:
         text += f" {clipped:.1%} of its numbers are clipped to black or full colour."
-    figures = {"photos": _relit(values, own, lit, text)}
+    figures = {"photos": _relit(values, own, lit, text, 300 if hide else 240)}
     shown, what = (pixels, "photos") if hide else (left, "outputs")
     if not hide:
-        text += f" The outputs differ by {brief(after)} σ: {numbers['kept']:.2%} of it."
+        text += f" The outputs differ by {_tiny(after)} σ: {numbers['kept']:.2%} of it."
         pictures = [("output of the photo", photos.output_levels(out[0]))]
         pictures.append(("output of the relit photo", photos.output_levels(out[1])))
         figures["outputs"] = photos.panels(
-            pictures, "Behind instance norm", f"Two pictures. They differ by {brief(after)} σ.",
-            hint=photos.SHOWN, **_tall(values),
+            pictures, "After instance norm", f"Two pictures. They differ by {_tiny(after)} σ.",
+            hint=photos.SHOWN, height=_tall(values, 240),
         )  # fmt: skip
-    figures["left"] = _difference(shown, what)
+    figures["differences"] = _difference(shown, what)
     table: dict[str, Any] = {"channel": list(photos.CHANNEL_NAMES)}
     for row, which in enumerate(("photo", "relit")):
         table |= {f"{which}_mean": mean[row], f"{which}_std": std[row]}
@@ -82,12 +84,17 @@ def light(values: Values) -> View:
     return View(numbers, text, figures, table)
 
 
-def _tall(values: Values, narrow: int = 170) -> dict[str, Any]:
-    """Return the height of pictures side by side where there is little room."""
-    return {"height": narrow} if values.get("narrow", False) else {}
+def _tiny(number: float) -> str:
+    """Write a difference with four decimals at most, unless all of them were 0."""
+    return brief(round(number, 4) or number)
 
 
-def _relit(values: Values, own: Any, lit: Any, text: str) -> Figure:
+def _tall(values: Values, height: int) -> int:
+    """Return the height of two pictures side by side, which is less where there is little room."""
+    return 170 if values.get("narrow", False) else height
+
+
+def _relit(values: Values, own: Any, lit: Any, text: str, height: int) -> Figure:
     """Draw both photos; the shadow's edge can be dragged."""
     edge = values["shadow"]
     says = [f"the shadow’s edge, at {edge:g}% of the width"]
@@ -99,7 +106,7 @@ def _relit(values: Values, own: Any, lit: Any, text: str) -> Figure:
     return photos.panels(
         [("the photo", photos.levels(own)), ("relit", photos.levels(lit))],
         "A photo in two lights", f"Two pictures. {text}", before=1, traces=[handle], shapes=[line],
-        hint="Drag the dot: a shadow falls from the left.", **_tall(values),
+        hint="Drag the dot: a shadow falls from the left.", height=_tall(values, height),
     )  # fmt: skip
 
 
@@ -114,7 +121,7 @@ def _difference(difference: Any, what: str) -> Figure:
     corners = [(0, 0), (photos.WIDE, 0), (photos.WIDE, photos.TALL), (0, photos.TALL), (0, 0)]
     frame = [fig.mark(*a, *b, GRID, 1) for a, b in pairwise(corners)]
     return fig.figure(
-        [trace], f"Where the {what} differ: by {brief(total)} σ",
+        [trace], f"Where the {what} differ: by {_tiny(total)} σ",
         f"A map of the difference, {brief(float(z.min()))} to {brief(float(z.max()))} σ.", *ends,
         hint=f"Blank: not at all. Orange: {FAR:g} σ and more.", place="side", even=True, height=160,
         shapes=frame, margin={"l": 4, "r": 4, "t": 4, "b": 4},
@@ -127,9 +134,9 @@ TINTS = {"first": ORANGE, "second": BLUE}
 
 
 def texture(values: Values) -> View:
-    """Show how strongly eight filters answer in two windows; once answered, behind instance norm, too."""
+    """Show eight filters’ responses in two windows; once answered, after instance norm, too."""
     hide, photo = values["open"], photo_of(values)
-    found = answers(photo)
+    found = responses(photo)
     edges = {name: left_edge(values[name]) for name in TINTS}
     raw = np.stack([found[:, TOP : TOP + WINDOW, e : e + WINDOW] for e in edges.values()])  # (2, 8, 24, 24)
     out = np.moveaxis(style.normed(np.moveaxis(raw, 1, -1)), -1, 1)
@@ -148,9 +155,11 @@ def texture(values: Values) -> View:
         "together": float(np.abs(alike[1] - alike[0]).max()), "lost": 2.0 * len(FILTERS),
         "tied": float(np.abs(alike[0][0] - alike[0][1]).max()),
     }  # fmt: skip
+    # The two filters whose correlation differs most between both windows.
+    pair = divmod(int(np.abs(alike[0][0] - alike[0][1]).argmax()), len(FILTERS))
     name = FILTER_NAMES[at]
     text = (
-        f"Filter “{name}”: its answers spread by {brief(numbers['first'])} in the first window and by "
+        f"Filter “{name}”: its responses spread by {brief(numbers['first'])} in the first window and by "
         f"{brief(numbers['second'])} in the second, {brief(ratio)} times as much."
     )
     figures = {
@@ -161,13 +170,20 @@ def texture(values: Values) -> View:
     table: dict[str, Any] = {"filter": list(FILTERS), "first": before[0], "second": before[1]}
     if hide:
         return View(numbers, text, figures, table)
-    text += f" Behind instance norm: {brief(numbers['first_after'])} and {brief(numbers['second_after'])}."
+    text += f" After instance norm: {brief(numbers['first_after'])} and {brief(numbers['second_after'])}."
     table |= {"first_after": after[0], "second_after": after[1]}
     notes = {
-        "maps": "Both windows in the colours of one scale. Where a filter answers stays: the correlation of "
-        f"answers before and behind the norm is {numbers['same']:.3f} for every filter.",
+        "maps": "Both windows in the colours of one scale. Where a filter responds stays: the correlation of "
+        f"responses before and after the norm is {numbers['same']:.3f} for every filter. Responses of "
+        f"“{FILTER_NAMES[pair[0]]}” and “{FILTER_NAMES[pair[1]]}” correlate by {_two(alike[0][0][pair])} in "
+        f"the first window and by {_two(alike[0][1][pair])} in the second; after the norm by "
+        f"{_two(alike[1][0][pair])} and {_two(alike[1][1][pair])}.",
     }
     return View(numbers, text, figures, table, notes=notes)
+
+
+def _two(number: float) -> str:
+    return f"{number:.2f}".replace("-", "−")
 
 
 def _windows(values: Values, photo: int, edges: dict[str, int], text: str) -> Figure:
@@ -187,30 +203,34 @@ def _windows(values: Values, photo: int, edges: dict[str, int], text: str) -> Fi
         says = [f"the {name} window, {left:.0f}% to {right:.0f}% of the width"]
         meta = {"drag": name, "axis": "x", "says": says}
         # Each has a height of its own: where windows overlap, both dots can be taken.
-        height = high - (2 + 9 * number)
+        height = (low + high) / 2 + 10 * number - 5
         traces.append(
             fig.dots([values[name]], [height], f"{name} window", TINTS[name], size=16, edge=PAPER, meta=meta)
         )
     return photos.panels(
         [(photos.NAMES[photo], photos.levels(photos.PHOTOS[photo]))], "Two windows", text, traces=traces,
         shapes=shapes, hint="Drag the dots: each moves its window.",
+        height=250 if values.get("narrow", False) else 320,
     )  # fmt: skip
 
 
 def _strengths(before: Any, after: Any, chosen: str) -> Figure:
-    """Draw the spread of each filter's answers in both windows; a click chooses a filter."""
-    data: list[Trace] = []
+    """Draw the spread of each filter's responses in both windows; a click in its column chooses a filter."""
+    says = [f"{what}: {brief(a)} and {brief(b)}" for what, a, b in zip(FILTER_NAMES, *before, strict=True)]
+    count = len(SHORT)
+    meta = {"click": "filter", "values": list(FILTERS), "says": says}
+    columns = fig.bars(
+        list(SHORT), [STRONG - WEAK] * count, "filters", INK, base=[WEAK] * count, width=1, alpha=0,
+        showlegend=False, hoverinfo="skip", meta=meta,
+    )  # fmt: skip
+    data: list[Trace] = [columns]
     for row, (name, tint) in enumerate(TINTS.items()):
-        says = [f"{what}: {brief(value)}" for what, value in zip(FILTER_NAMES, before[row], strict=True)]
-        meta = {"click": "filter", "values": list(FILTERS), "says": says}
         faint = 1 if after is None else 0.35
-        data.append(
-            fig.dots(list(SHORT), before[row], f"{name} window", tint, size=11, alpha=faint, meta=meta)
-        )
+        data.append(fig.dots(list(SHORT), before[row], f"{name} window", tint, size=11, alpha=faint))
         if after is not None:
             data.append(
                 fig.dots(
-                    list(SHORT), after[row], f"{name}, behind the norm", tint, size=11, symbol="diamond",
+                    list(SHORT), after[row], f"{name}, after the norm", tint, size=11, symbol="diamond",
                     hoverinfo="skip",
                 )
             )  # fmt: skip
@@ -219,15 +239,17 @@ def _strengths(before: Any, after: Any, chosen: str) -> Figure:
     told = "; ".join(f"{name}: {brief(a)} and {brief(b)}" for name, a, b in zip(SHORT, *before, strict=True))
     ticks = [0.001, 0.01, 0.1, 1.0]
     return fig.figure(
-        data, "How strongly filters answer: σ in each window",
+        data, "How strongly filters respond: σ in each window",
         f"Dots by filter, in the first and the second window. {told}.",
-        fig.category_axis(SHORT), fig.log_axis(0.0005, 3, "σ of a filter’s answers", ticks),
-        showlegend=True, shapes=shapes, hint="Click a dot to choose its filter.",
+        fig.category_axis(SHORT, "filter", ticktext=list(TICKS)),
+        fig.log_axis(WEAK, STRONG, "σ of a filter’s responses", ticks),
+        showlegend=True, shapes=shapes, bargap=0, barmode="overlay", height=320,
+        hint="Click a column to choose its filter: fine or coarse lines in four directions.",
     )  # fmt: skip
 
 
 def _maps(shown: Any, at: int, hide: bool) -> Figure:
-    """Draw a filter, and its answers in both windows, on one scale of colours."""
+    """Draw a filter, and its responses in both windows, on one scale of colours."""
     kernel = style.filters()[at]
     most = float(np.abs(shown).max()) if hide else DEEP
     data, words = [], []
@@ -248,8 +270,8 @@ def _maps(shown: Any, at: int, hide: bool) -> Figure:
         words.append(fig.label(left + size / 2, -2, name, INK, 12, yanchor="bottom"))
     hidden: dict[str, Any] = {"ticks": (), "visible": False, "showgrid": False}
     ends = fig.axis(-2, 3 * size + 2 * gap + 2, **hidden), fig.axis(size + 2, -24, **hidden)
-    which = "Answers" if hide else "Answers behind instance norm"
-    alt = f"The filter “{FILTER_NAMES[at]}” and maps of its answers, from {-most:.2g} to {most:.2g}."
+    which = "Responses" if hide else "Responses after instance norm"
+    alt = f"The filter “{FILTER_NAMES[at]}” and maps of its responses, from {-most:.2g} to {most:.2g}."
     return fig.figure(
         data, f"{which}: {FILTER_NAMES[at]}", alt.replace("-", "−"), *ends, place="side", even=True,
         height=130, annotations=words, margin={"l": 4, "r": 4, "t": 4, "b": 4},

@@ -52,7 +52,7 @@ def wrong(values: Values, found: Found) -> View:
         "samples": _samples(ink),
     }
     if any(one is None for one in found.values()) or not found:
-        return View(figures=figures, waiting=progress(found))
+        return View(figures=figures, waiting=progress(found, f"trainings are done ({SEEDS} networks each)"))
     at = INKS.index(ink)
     digit = ink * load("digits").x_val[0]
     share = {norm: average(_of(asked[norm], "right")) for norm in NORMS}
@@ -138,7 +138,8 @@ def _samples(ink: float) -> Figure:
             data.append(fig.cells(factor * digit, 0, 1, GREYS, "digit", x=x, y=y, hoverinfo="skip"))
     hidden: dict[str, Any] = {"ticks": (), "visible": False, "showgrid": False}
     return fig.figure(
-        data, f"Digits in full ink, and in {ink:.0%} of it", "Two rows of the same handwritten digits.",
+        data, f"Digits in full ink, and below in the test’s: {ink:.0%}",
+        "Two rows of the same handwritten digits.",
         fig.axis(-1, 9 * SHOWN - 1, **hidden), fig.axis(17, -1, **hidden), place="side", even=True,
         height=150, margin={"l": 4, "r": 4, "t": 4, "b": 4},
     )  # fmt: skip

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 
@@ -16,7 +17,6 @@ from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, Figure
 from book.words import brief
 from pages._weights_parts import (
     CIRCLE,
-    TALL,
     TURN_IN,
     TURN_OUT,
     arrow,
@@ -24,12 +24,14 @@ from pages._weights_parts import (
     matrix,
     plane_axes,
     ring,
+    size_of,
 )  # fmt: skip
 
 ITERATIONS = 30
 LISTED = 10  # iterations in the table
 STRETCHES = even_stops(0.1, 2.5, 24)
 ANGLE, FIRST, SECOND = 100.0, 2.0, 0.5
+FINEST = 0.001  # degrees: what is less is rounding
 
 CONTROLS = (
     Control(
@@ -60,6 +62,17 @@ CONTROLS = (
         "is made length 1 again. In PyTorch: n_power_iterations.",
     ),
 )  # fmt: skip
+
+
+class Angle(Equation):
+    """An angle in degrees; where it is tiny the formula says so instead of showing rounding."""
+
+    def describe(self) -> dict[str, Any]:
+        """Return it as plain JSON."""
+        tiny = self.value is not None and self.value < FINEST
+        said = {"sign": "<", "shown": f"{FINEST}°"} if tiny else {}
+        found = super().describe()
+        return found | {"shown": f"{found['shown']}°"} | said
 
 
 @lru_cache(maxsize=64)
@@ -95,14 +108,14 @@ def view(values: Values) -> View:
     if hide:
         return View(numbers, text, figures)
     text += (
-        f" After {k} iteration{'' if k == 1 else 's'} v is {brief(numbers['off'])}° away from the direction "
-        f"that W stretches most, and |W v| is {brief(numbers['below'])}% below σ = {brief(sigma)}."
+        f" After {k} iteration{'' if k == 1 else 's'} v is {_degrees(numbers['off'])} away from the "
+        f"direction that W stretches most, and |W v| is {brief(numbers['below'])}% below σ = {brief(sigma)}."
     )
-    equation = Equation(
-        "tangent", "angle φₙ in degrees between v and the direction stretched most, after n iterations",
+    equation = Angle(
+        "tangent", "angle φₙ between v and the direction stretched most, after n iterations",
         row("φₙ = arctan((s₂/s₁)²ⁿ tan φ₀)"), numbers["off_law"],
         (row("arctan(", told(share), f"²·{k}" if k else "⁰", " · tan ", told(float(off[0])), "°)"),
-         row(told(numbers["off_law"]), "°")),
+         *([row(told(numbers["off_law"]), "°")] if numbers["off_law"] >= FINEST else [])),
     )  # fmt: skip
     n = LISTED + 1
     table = {
@@ -111,12 +124,17 @@ def view(values: Values) -> View:
     }  # fmt: skip
     note = (
         "σ is the longest radius of the ellipse, the largest singular value of W. |W v| comes within 1% of "
-        f"it after {numbers['needed']:.0f} iterations from this start. It is never above σ."
+        f"it after {numbers['needed']:.0f} iteration{'' if numbers['needed'] == 1 else 's'} from this start. "
+        "It is never above σ."
         if numbers["needed"] <= ITERATIONS
         else f"From this start |W v| isn’t within 1% of σ after {ITERATIONS} iterations: v starts at right "
         "angles to the long direction."
     )
     return View(numbers, text, figures, table, (equation,), notes={"ellipse": note})
+
+
+def _degrees(angle: float) -> str:
+    return f"{brief(angle)}°" if angle >= FINEST else f"less than {FINEST}°"
 
 
 def _off(found: weights.Path, first: float, second: float) -> np.ndarray:
@@ -137,13 +155,20 @@ def _needed(found: weights.Path, sigma: float) -> float:
 
 def _circle(found: weights.Path, k: int, hide: bool, values: Values) -> Figure:
     """Draw v on the unit circle, where it came from, and the direction that is stretched most."""
-    data = [ring(1, "unit circle", COLOURS[9])]
+    data, notes, narrow = [ring(1, "unit circle", COLOURS[9])], list[dict[str, Any]](), values.get("narrow")
+    tip = found.v[k]
     first, second = values["first"], values["second"]
     if not hide and first != second:
         long = at_angle(TURN_IN if first > second else TURN_IN + 90)
         data.append(fig.line(
             [-1.25 * long[0], 1.25 * long[0]], [-1.25 * long[1], 1.25 * long[1]], "stretched most", ORANGE,
             dash="dash", width=1.5, hoverinfo="skip",
+        ))  # fmt: skip
+        end = (-1.3 if long @ tip > 0 else 1.3) * long  # away from v
+        right, up = end[0] > 0, end[1] > 0
+        notes.append(fig.label(
+            (1.5 if right else -1.5) if narrow else end[0], end[1], "stretched most", ORANGE, 12,
+            xanchor="left" if right != bool(narrow) else "right", yshift=10 if up else -10,
         ))  # fmt: skip
     start = found.v[0]
     if k:
@@ -155,19 +180,18 @@ def _circle(found: weights.Path, k: int, hide: bool, values: Values) -> Figure:
         start, "start" if k else "v", colour, width=1.5 if k else 3, size=14,
         meta={"drag": "angle", "axis": "angle", "says": [f"v at {values['angle']:g} degrees"]},
     )  # fmt: skip
-    tip = found.v[k]
-    notes = [fig.label(1.22 * tip[0], 1.22 * tip[1], "v", BLUE, 14)]
+    notes.append(fig.label(1.22 * tip[0], 1.22 * tip[1], "v", BLUE, 14))
     title = f"v, after {k} iteration{'' if k == 1 else 's'}" if k else "v, of length 1"
     alt = f"A circle with the arrow v at ({brief(tip[0])}, {brief(tip[1])})."
     return fig.figure(
-        data, title, alt, *plane_axes(1.4, values.get("narrow", False)),
-        annotations=notes, height=TALL, even=True,
+        data, title, alt, *plane_axes(1.4, bool(narrow)), annotations=notes, **size_of(values),
         hint="Drag the tip of v.",
     )  # fmt: skip
 
 
 def _ellipse(values: Values, image: np.ndarray, divisor: float, name: str) -> Figure:
     """Draw what W makes of the unit circle; the ends of its two radii can be dragged while W is in use."""
+    most = 2.8 if divisor == 1 and name == "W" else 1.4
     first, second = values["first"], values["second"]
     across = matrix(first, second) @ CIRCLE / divisor
     long = at_angle(TURN_OUT if first >= second else TURN_OUT + 90) * max(first, second) / divisor
@@ -179,32 +203,28 @@ def _ellipse(values: Values, image: np.ndarray, divisor: float, name: str) -> Fi
                  hoverinfo="skip"),
         *arrow(image, f"{name} v", BLUE, width=3, size=8),
     ]  # fmt: skip
-    for control, turn in (("first", TURN_OUT), ("second", TURN_OUT + 90)):
-        end = at_angle(turn) * values[control] / divisor
+    for control, turn in (("first", TURN_OUT), ("second", TURN_OUT + 90)) if name == "W" else ():
+        end = at_angle(turn) * values[control]
         meta = {"drag": control, "axis": "radius", "says": [f"the {control} radius: {values[control]:g}"]}
-        more = {"meta": meta} if divisor == 1 else {"hoverinfo": "skip"}
-        data.append(
-            fig.dots(
-                [end[0]], [end[1]], f"{control} radius", INK, size=13, symbol="square", alpha=0.7, **more
-            )
-        )
+        more: dict[str, Any] = {"size": 13, "symbol": "square", "alpha": 0.7, "meta": meta}
+        data.append(fig.dots([end[0]], [end[1]], f"{control} radius", INK, **more))
     longest, least = max(first, second) / divisor, min(first, second) / divisor
     alt = (
         f"An ellipse with radii {brief(longest)} and {brief(least)}, and the arrow {name} v, "
         f"{brief(float(np.linalg.norm(image)))} long."
     )
-    side = 1 if image[0] >= 0 else -1
+    out = image / max(float(np.linalg.norm(image)), 1e-12)
+    wide = 22 if name == "W" else 34  # pixels from the tip to the middle of the words
     notes = [
         fig.label(
             long[0], long[1], f"longest: {brief(longest)}", ORANGE, 13, yshift=14 if long[1] > 0 else -14
         ),
-        fig.label(image[0], image[1], f"{name} v", BLUE, 14, xshift=side * (20 if divisor == 1 else 32)),
+        fig.label(image[0], image[1], f"{name} v", BLUE, 14, xshift=wide * out[0], yshift=20 * out[1]),
     ]
-    hint = "Drag the squares, the ends of the radii." if divisor == 1 else "Choose W to drag its radii again."
+    hint = "Drag the squares, the ends of the radii." if name == "W" else "Choose W to drag its radii again."
     return fig.figure(
-        data, f"{name} times the circle", alt, *plane_axes(2.8, values.get("narrow", False)),
-        annotations=notes, height=TALL, even=True,
-        hint=hint,
+        data, f"{name} times the circle", alt, *plane_axes(most, values.get("narrow", False)),
+        annotations=notes, hint=hint, **size_of(values),
     )  # fmt: skip
 
 
@@ -215,7 +235,7 @@ SCENE = Scene(
     (
         Choice("a circle: every direction keeps its length", 1.0,
                "That is what “normalized” sounds like. But one number divides all directions alike."),
-        Choice("an ellipse as large as the circle", "area_kept",
+        Choice("an ellipse with the circle’s area", "area_kept",
                "Some norms keep a size on average. This one looks at one direction only."),
         Choice("an ellipse whose longest radius is 1", 0.25),
     ),
@@ -223,10 +243,11 @@ SCENE = Scene(
     "The radii became {longest} and {thinnest}: the longest is 1, the other one shrank, too.",
     "σ is the most that W stretches any direction. Divided by it, none is stretched by more than 1. The "
     "ellipse keeps its shape: {before_second} / {before_first} = {share}.",
-    "σ has to be found first. A power iteration multiplies the tangent of v’s angle by (s₂/s₁)² = {left}; "
-    "after one |W v| is {after_1:.1f}% below σ, after two {after_2:.1g}%. Where both radii are alike, v "
-    "hardly turns; but then any v gives nearly σ.",
-    "Press play: v settles where W stretches most. Choose W, make the radii alike and play again.",
+    "σ has to be found first. A power iteration sends v through W and back through Wᵀ, and makes its length "
+    "1 again; on the way W v has a direction, called u. The tangent of v’s angle to the direction stretched "
+    "most falls to (s₂/s₁)² = {left} of itself. After one iteration |W v| is {after_1:.1f}% below σ, after "
+    "two {after_2:.1g}%. If the radii are equal, v doesn’t turn; but then any v gives σ.",
+    "Press play: v settles where W stretches most. Choose W, make the radii equal and play again.",
     ("angle", "first", "second", "divided", "iteration"),
 )  # fmt: skip
 

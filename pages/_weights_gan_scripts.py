@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from book.controls import SEEDS, Values
-from pages._weights_gan_parts import BEST, JUDGED, NOISE, STEPS, rates_of
+from pages._weights_gan_parts import BEST, JUDGED, LOOKS, NOISE, STEPS, rates_of
 from pages._weights_gan_views import repeated
 
 GAN = '''\
@@ -13,7 +13,8 @@ from torch.nn import functional as F
 
 torch.set_num_threads(1)
 torch.set_default_dtype(torch.float64)
-SEEDS, STEPS, EVERY, RATES = range({seed}, {seed} + {seeds}), {step}, {every}, {rates}
+SEEDS, STEPS, EVERY, LOOK = range({seed}, {seed} + {seeds}), {step}, {every}, {look}
+RATES = {rates}  # and whether another program finds the same
 NOISE, SIZES = {noise}, [(2, 32), (32, 32), (32, 32), (32, 1)]  # of the discriminator's layers
 
 # The ring: eight Gaussians, 1,024 samples.
@@ -75,7 +76,7 @@ class Discriminator:
     def logits(self, x, w):
         for k in range(4):
             x = x @ w[k]
-            if k < 3 and self.norm == "batch":  # real and generated points come apart
+            if k < 3 and self.norm == "batch":  # real and generated points separately
                 x = x - x.mean(1, keepdim=True)
                 x = self.gamma[k] * x / (x.square().mean(1, keepdim=True) + 1e-5).sqrt() + self.beta[k]
             else:
@@ -100,14 +101,16 @@ def descend(parameters, loss, lr, alive):
 
 
 def train(norm, lr):
-    """Rows (step, near, covered), shares of each seed, at each EVERY steps; and both networks"""
+    """Rows (step, near, covered), shares of each seed, at each EVERY steps; what is measured at LOOK"""
     net, generator, rows = Discriminator(norm), weights([(8, 32), *SIZES[1:3], (32, 2)], 5), []
-    alive = torch.ones(len(SEEDS))
+    alive, seen = torch.ones(len(SEEDS)), None
     for step in range(STEPS + 1):
         if step % EVERY == 0 or step == STEPS:
             rows.append((step, *(alive * share for share in shares(generator))))
+        if step == LOOK:
+            seen = measured(net, generator)
         if step == STEPS:
-            return rows, net, generator
+            return rows, seen
         epoch, start = divmod(64 * step, 1024)
         order = np.stack([np.random.default_rng((seed, 1, epoch)).permutation(1024) for seed in SEEDS])
         z = drawn((2, 64, 8), 6, step)
@@ -136,7 +139,7 @@ def measured(net, generator):
 
 scores, columns = {}, {}
 for norm, (lr, kept) in RATES.items():
-    rows, net, generator = train(norm, lr)
+    rows, seen = train(norm, lr)
     near, covered = (torch.stack([row[k] for row in rows]) for k in (1, 2))
     scores[norm] = (near * covered)[-1].numpy()
     columns["step"] = [row[0] for row in rows if row[0] % EVERY == 0]
@@ -148,8 +151,8 @@ for norm, (lr, kept) in RATES.items():
         print(f"score_{norm} =", scores[norm].mean())
 '''
 SLOPES = """\
-    if norm != "batch":
-        steepest, bound = measured(net, generator)
+    if norm != "batch" and seen:
+        steepest, bound = seen
         print(f"steepest_{norm} =", steepest)
         print(f"bound_{norm} =", bound)
 """
@@ -184,7 +187,7 @@ def script(values: Values) -> str:
     rates = {norm: (lr, repeated(norm, lr)) for norm, lr in own.items()}
     given = {
         "seed": SEEDS * values["seed"], "seeds": SEEDS, "step": values["gan_step"] // JUDGED * JUDGED,
-        "every": STEPS // 10, "rates": rates, "noise": NOISE,
+        "every": STEPS // 10, "look": LOOKS[-1], "rates": rates, "noise": NOISE,
     }  # fmt: skip
     return GAN.format(**given) + TRAINED + (SLOPES if own == BEST else "") + LEADER
 

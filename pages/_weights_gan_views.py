@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from math import log10
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from bnlib.training.recordings import SHOWN
 from book import figure as fig
 from book.chapter import Found, Numbers, View
 from book.charts import WAITING, average, over_seeds, percent
-from book.controls import SEEDS, Values
+from book.controls import Values
 from book.figure import COLOURS, INK, Figure, Trace
 from book.words import brief
 from pages._weights_gan_parts import (
@@ -35,20 +36,22 @@ from pages._weights_gan_parts import (
 )
 
 EDGE = 1.9  # of the square that points are drawn in
-SHADES = "Lines: mean of 8 seeds. Shades: lowest to highest."
+BANDS = "Lines: mean of 8 seeds. Bands: lowest to highest."
 Own = dict[str, dict[str, Any] | None]  # what was judged, by norm
 
 
 def view(values: Values, found: Found) -> View:
     """Show the three GANs at the playhead, and once the question is answered, why they differ."""
     hide, rates, step = hidden(values), rates_of(values), int(values["gan_step"])
+    narrow = bool(values.get("narrow"))
     own: Own = {norm: judged(found.get(norm), step) for norm in NORMS}
     steep = {norm: found.get(f"slope {norm}") for norm in NORMS}
-    figures = {"points": _points(own, rates, bool(values.get("narrow"))), "curves": _curves(own, step)}
+    figures = {"points": _points(own, rates, narrow), "curves": _curves(own, step, narrow)}
     if not hide:
-        figures["over_rates"] = _over_rates(own, values)
-    if not hide and values["rates"] == "own":
-        figures["slopes"] = _slopes(steep)
+        figures["over_rates"] = _over_rates(own, values, narrow)
+        figures["slopes"] = _slopes(steep, values["rates"] == "own", narrow)
+    if not any(norm in found for norm in NORMS):
+        return View({}, _drafted(values), figures)
     waiting = _unfinished(found, step)
     if waiting:
         return View(figures=figures, waiting=waiting)
@@ -129,7 +132,7 @@ def _told(own: Own, rates: dict[str, float], hide: bool) -> str:
         cell = own[norm]
         assert cell is not None
         lost = int(cell["lost"].sum())
-        gone = f" ({lost} of {SEEDS} diverged)" if lost else ""
+        gone = f" ({lost} of {len(cell['lost'])} diverged)" if lost else ""
         parts.append(
             f"{NORMS[norm]} (rate {brief(lr)}) {average(last(cell, 'near')):.0%} and "
             f"{average(last(cell, 'covered')):.0%}{gone}"
@@ -137,12 +140,40 @@ def _told(own: Own, rates: dict[str, float], hide: bool) -> str:
     cell = own["none"]
     assert cell is not None
     text = f"Step {int(cell['step'][-1])}. Points near a Gaussian, and Gaussians covered: {'; '.join(parts)}."
-    if hide:
-        return text
+    if hide:  # hints of figures aren't shown yet
+        return f"{text} Until you answer, all three have this one learning rate."
+    return f"{text} {_compared(own)}"
+
+
+def _compared(own: Own) -> str:
+    """Say which score is ahead, unless none of them is better than before training."""
     first, second, gap = lead(own)
+    cell = own[first]
+    assert cell is not None
+    scores = cell["score"]
+    if scores.shape[1] == 1:
+        return "All three are the same before training."
+    gained = paired(100 * (scores[:, -1] - scores[:, 0]))
+    if gained.mean <= 0:
+        return "All three failed: none scores better than before training."
+    if not gained.clear:
+        return "No score is clearly better than before training."
     clear = "clearly ahead of" if gap.clear else "not clearly ahead of"
     name = NORMS[first][0].upper() + NORMS[first][1:]
-    return f"{text} {name} is {clear} {NORMS[second]}: score {gap.text()}."
+    return f"{name} is {clear} {NORMS[second]}: score {gap.text()}."
+
+
+def _drafted(values: Values) -> str:
+    """Say what the sweep found at a rate that a finger passes."""
+    there = _swept(values["common_rate"])
+    scores = ", ".join(f"{NORMS[norm]} {score:.0%}" for norm, score in there.items())
+    told = f"Scores of 32 other seeds after {STEPS} steps: {scores}. " if there else ""
+    return f"Rate {brief(values['common_rate'])}. {told}Let go to train these GANs."
+
+
+def _swept(lr: float) -> dict[str, float]:
+    """Return each norm's mean score at a rate of the sweep; nothing at others."""
+    return {norm: means[RATES.index(lr)] for norm, means in SWEPT.items()} if lr in RATES else {}
 
 
 def _table(own: Own, rates: dict[str, float]) -> dict[str, Any]:
@@ -180,10 +211,10 @@ def _rings() -> tuple[Any, Any]:
 
 def _points(own: Own, rates: dict[str, float], narrow: bool) -> Figure:
     """Draw real points, and those of the first seed that hasn't diverged, a square for each discriminator."""
-    real = real_points()
-    squares = [("real points", COLOURS[9], "", real)]
+    squares = [("real points", COLOURS[9], "", real_points())]
     for norm, name in NORMS.items():
-        squares.append((f"{name} · rate {brief(rates[norm])}", TINTS[norm], *_drawn(own[norm])))
+        called = name if narrow else f"{name} · {brief(rates[norm])}"
+        squares.append((called, TINTS[norm], *_drawn(own[norm])))
     data: list[Trace] = []
     axes: dict[str, Any] = {}
     notes, told = [], []
@@ -197,20 +228,21 @@ def _points(own: Own, rates: dict[str, float], narrow: bool) -> Figure:
         on = {"xaxis": f"x{number}", "yaxis": f"y{number}"}
         data.append(fig.line(*_rings(), "", COLOURS[9], width=1.5, hoverinfo="skip", **on))
         data.append(fig.dots(points[:, 0], points[:, 1], name, colour, size=3, alpha=0.7, **on))
-        on_paper: dict[str, Any] = {"xref": "paper", "yref": "paper", "yanchor": "bottom"}
-        tint = INK if place == 0 else colour
-        size, middle = 11 if narrow else 13, sum(across) / 2
-        notes.append(fig.label(middle, down[1], name, tint, size, xanchor="center", **on_paper))
+        above: dict[str, Any] = {"xref": on["xaxis"], "yref": on["yaxis"], "yanchor": "bottom"}
+        size = 11 if narrow else 13
+        tint = colour if place else INK
+        notes.append(fig.label(-EDGE, EDGE, name, tint, size, xanchor="left", **above))
         if words:
-            notes.append(fig.label(across[1], down[0], words, INK, 11, xanchor="right", **on_paper))
-        told.append(f"{name}: {words or 'all in sight'}")
+            notes.append(fig.label(EDGE, EDGE, words, INK, 10 if narrow else 11, xanchor="right", **above))
+        told.append(f"{name[0].upper()}{name[1:]}: {words or 'all in sight'}.")
     x, y = axes.pop("xaxis"), axes.pop("yaxis")
     return fig.figure(
         data, "Real and generated points",
-        f"Four squares with eight circles on a ring, and points in them. {'; '.join(told)}.",
-        x, y, **axes, annotations=notes, height=390 if narrow else 480,
+        f"Four squares with eight circles on a ring, and points in them. {' '.join(told)}",
+        x, y, **axes, annotations=notes, height=370 if narrow else 480, even=True,
         margin={"l": 4, "r": 4, "t": 4, "b": 4},
-        hint=f"{SHOWN} points of one seed. Circles: within 3 σ of a Gaussian, where a point counts as near.",
+        hint=f"{SHOWN} points of one seed{'' if narrow else ' each, and the learning rate'}. Circles: within "
+        f"3 σ of a Gaussian, where a point counts as near.",
     )  # fmt: skip
 
 
@@ -223,7 +255,7 @@ def real_points() -> Any:
 def _drawn(cell: dict[str, Any] | None) -> tuple[str, Any]:
     """Return the points of a seed (n, 2) that are in the square, and what is said of the others."""
     if cell is None:
-        return "not computed yet", np.zeros((0, 2))
+        return "to come", np.zeros((0, 2))
     if cell["lost"].all():
         return "diverged", np.zeros((0, 2))
     points = cell["points"]
@@ -232,7 +264,7 @@ def _drawn(cell: dict[str, Any] | None) -> tuple[str, Any]:
     return f"{outside} outside" if outside else "", points[inside]
 
 
-def _curves(own: Own, step: int) -> Figure:
+def _curves(own: Own, step: int, narrow: bool) -> Figure:
     """Draw the shares of near points and of covered Gaussians up to the playhead, one above the other."""
     data: list[Trace] = []
     told = []
@@ -250,19 +282,18 @@ def _curves(own: Own, step: int) -> Figure:
         data, "Points near a Gaussian, Gaussians covered",
         f"Curves over steps. Near and covered: {'; '.join(told) or 'nothing is computed yet'}.",
         fig.axis(0, 1.02 * STEPS, "step", anchor="y2"), upper | {"domain": [0.54, 1]},
-        yaxis2=lower | {"domain": [0, 0.46], "anchor": "x"}, showlegend=True, height=480,
+        yaxis2=lower | {"domain": [0, 0.46], "anchor": "x"}, showlegend=True, height=300 if narrow else 480,
         shapes=[fig.mark(step, 0, step, 1, INK, 1, dash="dot", yref="paper")],
-        hint=f"A Gaussian is covered if at least 8 of {SHOWN} points are near it. {SHADES}",
+        hint=f"A Gaussian is covered if at least 8 of {SHOWN} points are near it. {BANDS}",
     )  # fmt: skip
 
 
-def _over_rates(own: Own, values: Values) -> Figure:
+def _over_rates(own: Own, values: Values, narrow: bool) -> Figure:
     """Draw the score over the learning rate: as it was swept, and of the networks shown here."""
-    rates, common = rates_of(values), values["rates"] == "common"
+    rates, common, lr = rates_of(values), values["rates"] == "common", values["common_rate"]
     data: list[Trace] = []
     told, shapes = [], []
     if common:  # it comes first: what has the focus of the keyboard keeps its place while others come in
-        lr = values["common_rate"]
         shapes = [fig.mark(lr, 0, lr, 1, INK, 1, dash="dot")]
         meta = {"drag": "common_rate", "axis": "x"}
         data.append(
@@ -271,6 +302,10 @@ def _over_rates(own: Own, values: Values) -> Figure:
     for norm, name in NORMS.items():
         data.append(fig.line(RATES, SWEPT[norm], name, TINTS[norm], width=1.5, dash="dash"))
         cell = own[norm]
+        if cell is None and common and lr in RATES:  # until these seeds are there
+            data.append(fig.dots([lr], [_swept(lr)[norm]], f"{name}, 32 other seeds", TINTS[norm], size=8,
+                                 showlegend=False))  # fmt: skip
+            told.append(f"{name} at {brief(lr)}: {_swept(lr)[norm]:.0%} of 32 other seeds")
         if cell is not None:
             scores = last(cell, "score")
             data.append(fig.dots([rates[norm]] * len(scores), scores, "one seed", TINTS[norm], size=5,
@@ -282,14 +317,15 @@ def _over_rates(own: Own, values: Values) -> Figure:
         data, "Score: share near × share covered",
         f"Score over learning rate. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.log_axis(RATES[0] / 1.5, RATES[-1] * 1.5, "learning rate", [0.001, 0.01, 0.1, 1, 10]),
-        percent(title="score"), showlegend=True, shapes=shapes, height=340,
+        percent(title="score"), showlegend=True, shapes=shapes, height=280 if narrow else 340,
         hint=("Drag the grey dot. " if common else "")
         + f"Dashed: 32 other seeds after {STEPS} steps; they chose the best rate. Dots: these seeds.",
     )  # fmt: skip
 
 
-def _slopes(steep: dict[str, Any]) -> Figure:
+def _slopes(steep: dict[str, Any], own_rates: bool, narrow: bool) -> Figure:
     """Draw how steep each discriminator is at its steepest, over steps, and spectral norm's bound."""
+    nothing = "Nothing is computed yet" if own_rates else "Measured with each at its own best rate"
     data: list[Trace] = []
     told = []
     for norm in ("none", "spectral"):
@@ -298,12 +334,13 @@ def _slopes(steep: dict[str, Any]) -> Figure:
             data += over_seeds(LOOKS, cell["steepest"], name, TINTS[norm])
             told.append(f"{name} from {brief(average(cell['steepest'][:, 0]))} "
                         f"to {brief(average(cell['steepest'][:, -1]))}")  # fmt: skip
-    data.append(fig.line([0, STEPS], [1, 1], "bound with spectral norm", INK, dash="dash", width=1.5))
+    empty = [] if own_rates else [fig.label(LOOKS[-1] / 2, log10(0.1), nothing, INK, 13)]
+    data.append(fig.line([0, LOOKS[-1]], [1, 1], "bound, if σ were exact", INK, dash="dash", width=1.5))
     return fig.figure(
         data, "How steep is the discriminator?",
-        f"The steepest slope over steps. {'; '.join(told) or 'Nothing is computed yet'}.",
-        fig.axis(0, 1.02 * STEPS, "step"), fig.log_axis(0.01, 30, "steepest slope", [0.01, 0.1, 1, 10]),
-        showlegend=True, height=340,
+        f"The steepest slope over steps. {'; '.join(told) or nothing}.",
+        fig.axis(0, 1.02 * LOOKS[-1], "step"), fig.log_axis(0.01, 30, "steepest slope", [0.01, 0.1, 1, 10]),
+        showlegend=True, height=280 if narrow else 340, annotations=empty,
         hint="Largest change of its output, a logit, per unit of distance, at real and at generated points. "
-        f"{SHADES}",
+        f"{BANDS}",
     )  # fmt: skip

@@ -18,13 +18,14 @@ from book.controls import SEEDS, Control, Values, even_stops, seeds
 from book.equations import Equation, frac, root, row, told
 from book.figure import BLUE, COLOURS, INK, ORANGE, PURPLE, Figure, Trace
 from book.words import brief
-from pages._weights_parts import SHADES, TALL, arrow, at_angle, near, plane_axes, ring
+from pages._weights_parts import SHADES, arrow, at_angle, near, placed, plane_axes, ring, size_of
 from pages._weights_scripts import LENGTH, LENGTH_TORCH
 
 RATES = (0.05, 0.1, 0.2, 0.3)
 STEPS, EVERY = 300, 10
 ARMS = {"weight": ("weight norm", PURPLE), "none": ("no norm", ORANGE), "batch": ("batch norm", BLUE)}
 GAIN = 1.0  # g of the unit in the plane
+MOST = 2.5  # how far the plane reaches up and down
 TARGET = np.array([1.6, 1.2])  # the loss of the unit is half the squared distance of w from here
 
 CONTROLS = (
@@ -34,7 +35,7 @@ CONTROLS = (
         about="Where v points. It alone sets the direction of w = g v / |v|.",
     ),
     Control(
-        "length", "number", 1.5, "length of v", "", 1.2, 3, even_stops(1.2, 3.0, 18), marks=(1.2, 2, 3),
+        "length", "number", 1.5, "length of v", "", 1.2, 2.2, even_stops(1.2, 2.2, 10), marks=(1.2, 1.5, 2),
         about="How long v is. It cancels in w = g v / |v|. In PyTorch v is "
         "parametrizations.weight.original1, and g is original0.",
     ),
@@ -54,17 +55,17 @@ def config_of(values: Values, rate: float, norm: str = "weight") -> RunConfig:
 
 
 def jobs(values: Values) -> dict[str, Job]:
-    """Return the trainings; nothing of them depends on what is dragged."""
-    found = {}
-    for rate in sorted(RATES, key=lambda rate: abs(rate - 0.2)):
+    """Return the trainings: weight norm at every rate, the others at the chosen one."""
+    found, chosen = {}, near(values["rate"], RATES)
+    for rate in sorted(RATES, key=lambda rate: abs(rate - chosen)):
         found[f"weight {rate:g}"] = Job(weights.lengthened, (config_of(values, rate), STEPS, EVERY))
-        for norm in ("none", "batch"):
+        for norm in ("none", "batch") if rate == chosen else ():
             found[f"{norm} {rate:g}"] = Job(weights.learned, (config_of(values, rate, norm), STEPS, EVERY))
     return found
 
 
 class Unit(NamedTuple):
-    """One unit with weight norm: v, w = g v / |v|, the loss's gradients by w and by v, and v after a step."""
+    """One unit with weight norm: v, w = g v / |v|, the gradients for w and for v, and v after a step."""
 
     v: Any
     w: Any
@@ -114,17 +115,23 @@ def view(values: Values, found: Found) -> View:
     if hide:
         return View(numbers, text, figures)
     text += (
-        f" The gradient by v is {brief(numbers['gradient'])} long and at right angles to v: after a step v "
-        f"is {brief(numbers['longer'])} long. Networks at learning rate {rate:g}: |v| goes from "
-        f"{numbers['start']:.3f} to {numbers['end']:.3f}; a step turns v by "
+        f" The gradient with respect to v is {brief(numbers['gradient'])} long and at right angles to v: "
+        f"after a step of learning rate 1 v is {brief(numbers['longer'])} long. Networks at learning rate "
+        f"{rate:g}: |v| goes from {numbers['start']:.3f} to {numbers['end']:.3f}; a step turns v by "
         f"{numbers['turned_first']:.2f}° at first and by {numbers['turned_last']:.2f}° at the end."
     )
+    if numbers["turned_last"] < numbers["turned_first"]:
+        fell = 1 - numbers["turned_last"] / numbers["turned_first"]
+        text += (
+            f" That is {fell:.0%} less. The longer v alone would make it {1 - 1 / numbers['times']:.1%} "
+            "less; the rest is a smaller gradient."
+        )
     equation = Equation(
         "longer", "|v| after a step of learning rate 1", root(row("|v|² + |∂L/∂v|²")), numbers["longer"],
         (root(row(told(numbers["size"]), "² + ", told(numbers["gradient"]), "²")), told(numbers["longer"])),
     )  # fmt: skip
     size = Equation(
-        "gradient", "length of the gradient by v",
+        "gradient", "length of the gradient with respect to v",
         row(frac("g", "|v|"), " · |part of ∂L/∂w at right angles to v|"), numbers["gradient"],
         (row(frac(brief(GAIN), told(numbers["size"])), " · ", told(numbers["gradient"] * numbers["size"])),
          told(numbers["gradient"])),
@@ -152,14 +159,13 @@ def _plane(here: Unit, values: Values, hide: bool) -> Figure:
     """Draw v, whose tip sets its length, w, whose tip turns both, and after the answer a step."""
     size = float(np.linalg.norm(here.v))
     data: list[Trace] = [ring(GAIN, "|w| = g", COLOURS[9], dash="dot", width=1.5)]
-    notes = []
+    scale = (size_of(values)["height"] - 60) / (2 * MOST)  # pixels of a unit, about
+    notes = _words(here, scale, hide)
     if not hide:
         data.append(ring(size, "as long as v", fig.faded(BLUE, 0.45), width=1))
         data += arrow(here.after, "after a step", ORANGE, here.v, width=3, size=8)
         data.append(fig.line([0, here.after[0]], [0, here.after[1]], "v after a step", ORANGE, dash="dash",
                              width=1.5, hoverinfo="skip"))  # fmt: skip
-        tip = here.after
-        notes.append(fig.label(tip[0], tip[1], "− ∂L/∂v", ORANGE, 13, xshift=34))
     data += arrow(
         here.v, "v", BLUE, width=3, size=14,
         meta={"drag": "length", "axis": "radius", "says": [f"v is {values['length']:g} long"]},
@@ -169,17 +175,38 @@ def _plane(here: Unit, values: Values, hide: bool) -> Figure:
         meta={"drag": "direction", "axis": "angle", "says": [f"w at {values['direction']:g} degrees"]},
     )  # fmt: skip
     data.append(fig.dots([TARGET[0]], [TARGET[1]], "target of w", INK, symbol="x", size=10))
-    notes.append(fig.label(TARGET[0], TARGET[1], "target of w", INK, 12, xshift=42, yshift=-10))
-    notes.append(fig.label(here.v[0], here.v[1], "v", BLUE, 14, xshift=14, yshift=8))
-    notes.append(fig.label(here.w[0], here.w[1], "w", PURPLE, 14, xshift=-14))
     alt = f"v is {brief(size)} long at {values['direction']:g} degrees; w has this direction and length 1."
     if not hide:
         alt += f" A step at right angles to v, {brief(float(np.linalg.norm(here.dv)))} long."
     return fig.figure(
-        data, "One unit: w = g v / |v|", alt, *plane_axes(3.2, values.get("narrow", False)),
-        annotations=notes, height=TALL, even=True,
+        data, "One unit: w = g v / |v|", alt, *plane_axes(MOST, values.get("narrow", False)),
+        annotations=notes, **size_of(values),
         hint="Drag the tip of v to change its length, the tip of w to turn both.",
     )  # fmt: skip
+
+
+def _words(here: Unit, scale: float, hide: bool) -> list[dict[str, Any]]:
+    """Name what is in the plane, where there is room; a unit is so many pixels long."""
+    names = {"v": BLUE, "w": PURPLE, "target of w": INK} | ({} if hide else {"− ∂L/∂v": ORANGE})
+    out = here.v / np.linalg.norm(here.v)
+    aside = np.array([-out[1], out[0]]) * (1 if here.dv @ [-out[1], out[0]] > 0 else -1)  # where no step goes
+    middle, away = (here.v + here.after) / 2 * scale, np.array([36.0, 16.0])
+    target, after = TARGET * scale, here.after * scale
+    places: dict[str, list[Any]] = {
+        "v": [here.v * scale + 16 * out, here.v * scale + 16 * aside],
+        "w": [here.w * scale + 16 * aside],
+        "target of w": [target + move for move in ((0, 16), (0, -16), (-50, 0), (0, 24), (0, -24))],
+        "− ∂L/∂v": [
+            after - away * aside, *(one + k * away * out for one in (after, middle) for k in (1, -1, 1.6)),
+        ],
+    }  # fmt: skip
+    tips = [here.v, here.w, here.w / 3, here.w * 2 / 3, TARGET, *([] if hide else [here.after])]
+    taken = [(float(tip[0]) * scale, float(tip[1]) * scale, 1) for tip in tips]
+    choices = [[(float(x), float(y), len(name)) for x, y in places[name]] for name in names]
+    return [
+        fig.label(x / scale, y / scale, name, names[name], 13)
+        for name, (x, y, _) in zip(names, placed(taken, *choices), strict=True)
+    ]
 
 
 def _lengths(runs: dict[float, Any], rate: float) -> Figure:
@@ -201,8 +228,8 @@ def _lengths(runs: dict[float, Any], rate: float) -> Figure:
     return fig.figure(
         data, "Length of v / length at the start",
         f"Rising curves over training. {'; '.join(said) or 'Nothing is computed yet'}.",
-        fig.axis(0, STEPS * 1.02, "training step"), fig.axis(0.995, 1.12, "start = 1"), showlegend=True,
-        hint=SHADES,
+        fig.axis(0, STEPS * 1.02, "training step"), fig.axis(0.995, 1.12, "|v| / |v| at the start"),
+        showlegend=True, hint=SHADES,
     )  # fmt: skip
 
 
@@ -227,7 +254,7 @@ def _errors(runs: dict[str, Any], rate: float) -> Figure:
 SCENE = Scene(
     "length", "Length and direction",
     "Weight norm learns each unit’s weights as w = g v / |v|: g is the length of w, v its direction. "
-    "Networks train by SGD without weight decay. In how many of its steps does v become longer?",
+    "Networks train by SGD without weight decay. In how many steps does |v| grow?",
     (
         Choice("in none: g is the length", 0.0,
                "g is the length of w. But v is a parameter like any other, and its own length is free."),
@@ -239,11 +266,12 @@ SCENE = Scene(
     "v became longer in {grew:.2%} of all steps of all units (the rest is rounding).",
     "|v| cancels in w, so the loss doesn’t change along v: its gradient is at right angles to v. Such a step "
     "makes v longer: |v|² grows by the square of the step. Added up over {steps:.0f} steps this gives "
-    "{law:.3f}; measured {end:.3f}.",
-    "The gradient is g/|v| times that by w, so a longer v turns less: a smaller step in all but name. "
+    "|v| = {law:.3f}; measured {end:.3f}.",
+    "The gradient is g/|v| times the part of ∂L/∂w at right angles to v. So a longer v turns less, as if the "
+    "learning rate were smaller. "
     "Weight decay keeps |v| down. After {steps:.0f} steps (rate {rate}) weight norm had {error_weight:.1f}% "
     "wrong, no norm {error_none:.1f}%, batch norm {error_batch:.1f}%.",
-    "Make v twice as long: what becomes of w, and of the gradient?",
+    "Make v longer, from 1.2 to 2.2: what becomes of w, and of the gradient?",
     ("direction", "length", "rate", "seed"),
 )  # fmt: skip
 

@@ -1,7 +1,8 @@
-"""What the scenes of "Normalize the weights instead" share: plane, arrows, and the first page's picture."""
+"""What the scenes of "Weight and spectral norm" share: plane, arrows, and the first page's picture."""
 
 from __future__ import annotations
 
+import itertools
 from functools import lru_cache
 from typing import Any
 
@@ -12,9 +13,11 @@ from book import figure as fig
 from book.controls import Values
 from book.figure import BLUE, COLOURS, INK, ORANGE, Axis, Figure, Trace
 
-SHADES = "Lines: mean of 8 seeds. Shades: lowest to highest."
+SHADES = "Lines: mean of 8 seeds. Bands: lowest to highest."
 TURN_IN, TURN_OUT = 25.0, 65.0  # degrees: which direction W stretches most, and where that one arrives
-TALL = 310  # pixels, of figures in the plane
+TALL, LOW = 310, 240  # pixels, of figures in the plane; on a phone
+Words = tuple[float, float, int]  # where words are, in pixels, and how many letters they have
+
 ROUND = np.radians(np.arange(0, 361, 3))
 CIRCLE = np.stack([np.cos(ROUND), np.sin(ROUND)])
 
@@ -45,9 +48,31 @@ def arrow(tip: Any, name: str, colour: str, start: Any = (0.0, 0.0), **more: Any
 
 def plane_axes(most: float, narrow: bool = False) -> tuple[Axis, Axis]:
     """Make axes around 0 for a figure with even scales; where there is room, the one across is longer."""
-    wide = most * (1.1 if narrow else 1.6)
+    wide = most * (1.1 if narrow else 1.45)
     axes = [fig.axis(-end, end, "", range(-int(end), int(end) + 1)) for end in (wide, most)]
     return axes[0], axes[1]
+
+
+def size_of(values: Values) -> dict[str, Any]:
+    """Return what figures in the plane share; on a phone they are low, for Play is below them."""
+    return {"height": LOW if values.get("narrow", False) else TALL, "even": True}
+
+
+def apart(one: Words, other: Words) -> float:
+    """Return how far apart two words are drawn, in pixels; 0 or less where they overlap."""
+    across = abs(one[0] - other[0]) - 3.5 * (one[2] + other[2])
+    return max(across, abs(one[1] - other[1]) - 12)
+
+
+def placed(taken: list[Words], *choices: list[Words]) -> tuple[Words, ...]:
+    """Choose one of each list's places: no words on each other first, then as far as can be from the rest."""
+
+    def clear(chosen: tuple[Words, ...]) -> tuple[float, float]:
+        among = min(apart(one, other) for one, other in itertools.combinations(chosen, 2))
+        rest = min(apart(one, other) for one in chosen for other in taken)
+        return min(among, 1), min(among, rest)
+
+    return max(itertools.product(*choices), key=clear)
 
 
 def near(value: float, stops: tuple[float, ...]) -> float:
@@ -77,4 +102,4 @@ def thumbnail(values: Values) -> Figure:
         fig.line([0, 2 * at_angle(TURN_OUT)[0]], [0, 2 * at_angle(TURN_OUT)[1]], "σ", ORANGE, width=2.5),
     ]
     alt = "A dashed circle, and the ellipse that a matrix makes of it: twice as long one way, 0.7 the other."
-    return fig.thumbnail(data, "A circle becomes an ellipse", alt, (-3.6, 3.6), (-2.1, 2.1))
+    return fig.thumbnail(data, "A circle becomes an ellipse", alt, (-3.6, 3.6), (-2.1, 2.1), even=True)

@@ -60,10 +60,11 @@ def config_of(values: Values, rate: float, count: int = 1) -> RunConfig:
 
 
 def jobs(values: Values) -> dict[str, Job]:
-    """Return what the scene needs of the pool; nothing of it depends on what is dragged."""
+    """Return what the scene needs of the pool; more iterations a step only once they are chosen."""
     found = {"settled": Job(settled, (SHARES,), light=True)}
-    pairs = [(rate, count) for count in COUNTS for rate in sorted(RATES, key=lambda rate: -abs(rate - 0.1))]
-    for rate, count in pairs:
+    pairs = [(rate, 1) for rate in (SMALL, LARGE, *RATES[1:-1])]
+    chosen = (near(values["pace"], RATES), _count(values))
+    for rate, count in (*pairs, chosen):
         found[f"{rate:g} {count}"] = Job(weights.followed, (config_of(values, rate, count), STEPS, EVERY))
     discriminators = networks("spectral", GAN, **seeds(values))
     return found | {"gan": Job(weights.followed, (discriminators, GAN_STEPS, GAN_STEPS // 10))}
@@ -103,21 +104,19 @@ def view(values: Values, found: Found) -> View:
     own = weights.settling(share, MOST)
     runs: dict[tuple[float, int], Any] = {(lr, k): found.get(f"{lr:g} {k}") for lr in RATES for k in COUNTS}
     run, gan = runs[rate, count], found.get("gan")
-    trained = {} if hide else {f"classifier, rate {rate:g}": run, "discriminator of scene 5": gan}
+    trained = {} if hide else {"classifier, from a random u": run, "discriminator, from a random u": gan}
     figures = {
         "training": _training(runs, rate, count, hide),
         "needed": _needed(found.get("settled"), own, share, trained),
         "errors": _errors(own, share),
     }
-    if any(one is None for one in found.values()):
-        return View(figures=figures, waiting=progress(found, "computations are made"))
-    most = runs[rate, COUNTS[-1]]
+    if run is None or any(one is None for one in found.values()):
+        return View(figures=figures, waiting=progress(found, "computations done"))
     numbers = {
         "rate": rate, "kept": 100 * average(late(run, "kept")), "fresh": 100 * average(late(run, "fresh")),
         "tenfold": 1000 * average(late(run, "kept")), "error": average(run["error"]),
         "share_net": average(late(run, "share")), "stretch": average(1 / (1 - late(run, "kept"))),
         "turned": _turned(run), "left_vector": average(late(run, "share")) ** 2,
-        "kept_5": 100 * average(late(most, "kept")), "share_5": average(late(most, "share")),
         "kept_gan": 100 * average(late(gan, "kept")), "turned_gan": _turned(gan), "rate_gan": GAN,
         "share": share, "left": theory.power_iteration_ratio(1.0, share),
         "left_measured": _left(own), "needed": until(own), "largest": 1.0,
@@ -133,8 +132,11 @@ def view(values: Values, found: Found) -> View:
         f"weights in use is {numbers['stretch']:.3f} instead of 1. {numbers['error']:.0f}% of the validation "
         "digits are wrong."
     )
+    if count > 1:
+        text += f" s₂/s₁ is {numbers['share_net']:.2f}: near 1 even {count} iterations a step leave an error."
     equation = Equation(
-        "left", "what an iteration leaves of σ’s error", row("(s₂/s₁)⁴"), numbers["left"],
+        "left", f"left of σ̂’s error by an iteration, at s₂/s₁ = {brief(share)}", row("(s₂/s₁)⁴"),
+        numbers["left"],
         (row(told(share), "⁴"), told(numbers["left"])),
     )  # fmt: skip
     note = (
@@ -174,10 +176,10 @@ def _training(runs: Any, rate: float, count: int, hide: bool) -> Figure:
     data: list[Trace] = []
     said = []
     for lr in () if hide else RATES:
-        one = runs[lr, count]
+        one = runs[lr, 1]
         if one is not None and lr != rate:
             y = np.maximum(100 * one["kept"].mean(axis=(0, 2)), FLOOR)
-            words = f"u kept, rate {lr:g}"
+            words = f"u kept, 1 iteration a step, rate {lr:g}"
             data.append(fig.line(one["step"], y, words, fig.faded(INK, 0.4), width=1.2, showlegend=False))
     run, single = runs[rate, count], runs[rate, 1] if count > 1 else None
     each = f"{count} iteration{'' if count == 1 else 's'} a step"
@@ -189,11 +191,13 @@ def _training(runs: Any, rate: float, count: int, hide: bool) -> Figure:
         if one is not None:
             y = np.maximum(100 * one[name].mean(axis=2), FLOOR)
             data += over_seeds(one["step"], y, words, colour, dash=dash)
-            said.append(f"{words}: {_small(100 * average(late(one, name)))} at the end")
-    others = "" if hide else " Thin: the other learning rates."
+            said.append(
+                f"{words}: {_small(100 * average(late(one, name)))}, mean of the last {LATE * EVERY} steps"
+            )
+    others = "" if hide else " Thin: other learning rates, 1 iteration a step."
     return fig.figure(
         data, f"How far σ̂ is below σ, learning rate {rate:g}",
-        f"Curves over training. {'; '.join(said) or 'Nothing is computed yet'}.",
+        f"Curves over training. Means of the last {LATE * EVERY} steps: {'; '.join(said) or 'nothing yet'}.",
         fig.axis(0, STEPS, "training step"), log_percent(FLOOR / 2, 100, "below σ"), showlegend=True,
         hint=f"{SHADES}{others} At the bottom: less than {FLOOR:g}%.",
     )  # fmt: skip
@@ -212,7 +216,7 @@ def _needed(grid: Any, own: Any, share: float, runs: Any) -> Figure:
         if run is not None:
             x, y = run["share"][:, -1].mean(), average(run["needed"])
             data.append(fig.dots([x], [y], name, colour, size=11, symbol=symbol))
-            said.append(f"{name}, after training, from a random u: {y:.0f}")
+            said.append(f"{name}, after training: {y:.0f}")
     data.append(
         fig.dots([share], [here], "s₂/s₁", INK, size=15, alpha=0.55, showlegend=False,
                  meta={"drag": "share", "axis": "x"})
@@ -222,7 +226,8 @@ def _needed(grid: Any, own: Any, share: float, runs: Any) -> Figure:
         f"A curve over s₂/s₁ that rises up to 0.97 and falls again. {'; '.join(said)}.",
         fig.axis(0.48, 1.0, "s₂/s₁", [0.5, 0.6, 0.7, 0.8, 0.9, 1.0]),
         fig.axis(0, 32, "iterations", [1, 5, 10, 20, 30]), showlegend=True,
-        hint="Drag the large dot. u starts halfway between the first two singular vectors.",
+        hint="Drag the large dot. There u starts halfway between the first two singular vectors. "
+        "A random u is nearly at right angles to the first: it needs longer.",
     )  # fmt: skip
 
 
@@ -260,14 +265,14 @@ SCENE = Scene(
                "u is kept: it is better than a random one."),
     ),
     "kept", {}, {"pace": LARGE},
-    "σ̂ was {kept:.1f}% below σ; at the small rate {before_kept}%.",
+    f"σ̂ was {{kept:.1f}}% below σ, mean of the last {LATE * EVERY} steps; at the small rate "
+    "{before_kept:.2g}%.",
     "u has to follow the first singular vector. At rate {rate} this one turns by {turned:.1f}° a step, at "
-    "the small rate by {before_turned}°. An iteration leaves (s₂/s₁)² = {left_vector:.2f} of u’s error.",
-    "So these weights stretch by {stretch:.2f}, not by 1. With 5 iterations a step it is {kept_5:.1f}%, as "
-    "s₂/s₁ rises to {share_5:.2f}. At the small rate little is learned: {before_error:.0f}% wrong, here "
-    "{error:.0f}%. In the discriminator of scene 5, at its best rate, σ̂ is only {kept_gan:.1f}% low.",
-    "Drag s₂/s₁: where does σ̂ need the most iterations? Where are the trained layers, which start from a "
-    "random u?",
+    "the small rate by {before_turned:.2g}°. An iteration leaves (s₂/s₁)² = {left_vector:.2f} of u’s error.",
+    "These weights stretch by {stretch:.2f}, not by 1. At the small rate little is learned: "
+    "{before_error:.0f}% wrong, here {error:.0f}%. In the discriminator of scene 5, at its best "
+    "rate, σ̂ is only {kept_gan:.1f}% low.",
+    "Choose 5 iterations a step: is σ̂ exact then? Drag s₂/s₁: where does σ̂ need the most iterations?",
     ("share", "pace", "count", "seed"),
 )  # fmt: skip
 

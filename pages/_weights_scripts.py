@@ -1,4 +1,4 @@
-"""What is taken away from "Normalize the weights instead": scripts and a few lines of PyTorch."""
+"""What is taken away from "Weight and spectral norm": scripts and a few lines of PyTorch."""
 
 from __future__ import annotations
 
@@ -186,7 +186,7 @@ table(**dict(zip(("rate", "start", "end", "law"), zip(*rows))))
 
 
 class Program:
-    """A script with places to fill in, behind classes that have none."""
+    """A script with places to fill in, after classes that have none."""
 
     def __init__(self, head: str, body: str) -> None:
         self.head, self.body = head, body

@@ -1,4 +1,4 @@
-"""The scene "What it does not do": how large numbers are behind eight layers with spectral norm."""
+"""The scene "What it does not do": how large numbers are after eight layers with spectral norm."""
 
 from __future__ import annotations
 
@@ -98,13 +98,32 @@ def view(values: Values, found: Found) -> View:
         frac(row("rms singular value / σ"), root("2")), numbers["factor"],
         (frac(told(share), root("2")), told(numbers["factor"])),
     )  # fmt: skip
-    note = (
-        "A network whose layers all have a largest singular value of at most 1 brings no two inputs further "
-        f"apart. σ̂ is a little too small, so the product of the {LAYERS} largest ones is up to "
-        f"{numbers['bound']:.2f} here. The largest change among the pairs: {brief(numbers['gain_spectral'])}."
-    )
+    note = "If no layer has a singular value above 1, the network moves no two inputs further apart."
+    if numbers["bound"] >= 1.005:
+        note += (
+            f" σ̂ is a little too small, so the product of the {LAYERS} largest ones is up to "
+            f"{numbers['bound']:.2f} here."
+        )
+    gain = own["gain"][when]
+    note += f" The largest change among the pairs in layer {layer}: {brief(float(gain[:, at].max()))}."
+    risen = _risen(sizes["spectral"], gain.mean(axis=0)) if when else ""
+    notes = {"gain": note} | ({"rms": risen} if risen else {})
     table = {"layer": np.arange(1, LAYERS + 1)} | {arm: sizes[arm] for arm in ARMS}
-    return View(numbers, text, figures, table, (equation,), notes={"gain": note})
+    return View(numbers, text, figures, table, (equation,), notes=notes)
+
+
+def _risen(sizes: Any, gain: Any) -> str:
+    """Say in which layers the numbers (L,) are larger than one before, and why; gains (L,) fall there."""
+    after = np.flatnonzero(np.diff(sizes) > 0) + 2
+    if not len(after):
+        return ""
+    layers = f"layer {after[0]}" if len(after) == 1 else f"layers {after[0]} to {after[-1]}"
+    said = (
+        f"Spectral norm’s numbers grow again in {layers}. W / σ can’t do that; the biases do, which were 0 "
+        "before training. They are the same for all digits."
+    )
+    falls = bool((np.diff(gain)[after - 2] < 0).all())
+    return said + (" What differs between digits still shrinks." if falls else "")
 
 
 def _rms(cells: dict[str, Any], when: int, layer: int, hide: bool) -> Figure:
@@ -152,13 +171,13 @@ def _gain(cells: dict[str, Any], when: int, layer: int) -> Figure:
             data += over_seeds(x, y, name, colour)
             said.append(f"{name}: {brief(float(y[:, -1].max()))} in layer {LAYERS}")
     more: dict[str, Any] = {"dash": "dash", "width": 1.5, "showlegend": False}
-    data.append(fig.line([0.5, LAYERS + 0.5], [1, 1], "bound of spectral norm", INK, **more))
+    data.append(fig.line([0.5, LAYERS + 0.5], [1, 1], "bound, if σ̂ were exact", INK, **more))
     return fig.figure(
         data, "Largest change / change of the input, of pairs of digits",
         f"Largest ratios over layers. {'; '.join(said) or 'Nothing is computed yet'}.",
         fig.axis(0.5, LAYERS + 0.5, "layer", list(range(1, LAYERS + 1))),
         fig.log_axis(1e-4, 100, "largest gain", [1e-4, 1e-3, 1e-2, 0.1, 1, 10, 100]), showlegend=True,
-        annotations=[fig.label(6.6, 0, "bound of spectral norm", yshift=-12)],
+        annotations=[fig.label(6.4, 0, "bound, if σ̂ were exact", yshift=-12)],
         hint=SHADES,
     )  # fmt: skip
 
@@ -185,7 +204,7 @@ def _values(own: Any, when: int, layer: int) -> Figure:
 SCENE = Scene(
     "spread", "What it does not do",
     f"Digits pass {LAYERS} layers of ReLU units. Each matrix is divided by its largest singular value. How "
-    "large are the numbers that enter ReLU in layer 8, beside those in layer 1?",
+    "large are the numbers that enter ReLU in layer 8, compared with those in layer 1?",
     (
         Choice("as large: that is what a norm is for", 1.0,
                "Batch norm does that. It looks at the activations; spectral norm looks at the weights only."),
@@ -197,10 +216,10 @@ SCENE = Scene(
     "ratio", {}, {},
     "They were {times:,.0f} times smaller in layer 8 than in layer 1.",
     "One direction keeps its length; the root mean square of all stretches is {share:.2f} (theory for large "
-    "Gaussian matrices: 1/2). ReLU takes half of the squares. So a layer leaves {share:.2f} / √2 = "
+    "Gaussian matrices: 1/2). ReLU removes half of the squares. So a layer leaves {share:.2f} / √2 = "
     "{factor:.2f} of the size, and seven leave 1/{power_times:,.0f}.",
-    "What it does give is a bound: no change of the input grows by more than {bound:.2f} (1 if σ̂ were "
-    "exact). Without a norm it grew up to {gain_none:.1f} times among pairs of digits, with batch norm "
+    "What it does give is a bound: a change of the input grows at most {bound:.2f}-fold (1-fold if σ̂ "
+    "were exact). Without a norm it grew up to {gain_none:.1f} times among pairs of digits, with batch norm "
     "{gain_batch:.0f} times. But where signals fade, nothing is learned: after 300 steps "
     "{error_spectral:.0f}% are wrong, without a norm {error_none:.0f}%, with batch norm {error_batch:.0f}%.",
     "Drag the layer: how many of its 64 stretches are above one half?",

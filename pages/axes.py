@@ -17,9 +17,9 @@ FACTORS = (0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0)
 
 CONTROLS = (
     cells_control(
-        "painted", "your set", CELLS,
-        "The cells that share one mean and one standard deviation; the framed one always does. PyTorch has "
-        "no such setting: each of its modules has its own sets.",
+        "painted", "painted", CELLS,
+        "Painted cells share one mean and one standard deviation: your set. The framed cell always belongs "
+        "to it, painted or not. PyTorch has no such setting: each of its modules has its own sets.",
     ),
     Control(
         "groups", "whole", 1, "groups G", "of 6 channels", 1, 6, compared.GROUPS, marks=compared.GROUPS,
@@ -91,10 +91,10 @@ PAINT = Scene(
     ),
     "ratio", {"painted": axes.pattern((4, 1, 4, 4))}, {},
     "The largest was {before_times:.2f} times the smallest, and it still is {ratio:.2f} times as large.",
-    "All 64 numbers lose the same μ = {mean} and are divided by the same σ = {std}. Only what a set has in "
-    "common goes; what differs inside it stays in proportion. Images had {low} to {high}, now they have "
+    "All 64 numbers lose the same μ = {mean} and are divided by the same σ = {std}. A norm removes only the "
+    "set’s own μ and σ; ratios of spreads inside the set stay. Images had {low} to {high}, now they have "
     "{low_after} to {high_after}.",
-    "These are random filters and four digits. After training, the images of a channel may differ more.",
+    "The factor depends on the filters and the digits; that it stays doesn’t.",
     "Erase all, then paint layer norm. Then instance norm. Then a set that nobody has named.",
     ("painted", "seed"),
 )  # fmt: skip
@@ -109,10 +109,11 @@ GROUPS = Scene(
         Choice("nothing", 0.0, "Each group’s mean is 0: of its channels together, not of each."),
     ),
     "left", {}, {"groups": 3},
-    "{left:.0%} was left, a mean of 8 seeds and of 16 orders of the channels.",
-    "Six channel means have {differences:.0f} differences. Each group has mean 0, so that {remain:.0f} of "
-    "them remain: {theory:.0%}, if all groups spread alike. With 6 groups, instance norm, {left_6:.0%} is "
-    "left.",
+    "Of {differences:.0f} differences between six channel means, {remain:.0f} remain: {theory:.0%} expected, "
+    "{left:.0%} measured (8 seeds).",
+    "Each group’s mean is 0: what groups differed by is gone, what channels of a group differ by stays. "
+    "{theory:.0%} holds if all groups spread alike. Which channels form a group is arbitrary, so 16 orders "
+    "are averaged. With 6 groups, instance norm, {left_6:.0%} is left.",
     "Random filters don’t say which G is best. ResNet-50 on ImageNet had 24.1% errors with 32 groups, 25.3% "
     "with one and 28.4% with instance norm (Wu & He 2018).",
     "Drag the large dot. At which G are the outputs about as far from layer norm as from instance norm?",
@@ -122,7 +123,7 @@ GROUPS = Scene(
 SWAP = Scene(
     "company", "Swap one batch-mate",
     "Four digits go through a norm in train(). Image 4 is exchanged for another digit. Which of these norms "
-    "give image 1 other outputs: batch, layer, group, instance, RMS?",
+    "change the outputs of image 1: batch, layer, group, instance, RMS?",
     (
         Choice("batch norm only", 1.0),
         Choice("batch and layer norm", 2.0,
@@ -132,21 +133,22 @@ SWAP = Scene(
         Choice("all five", 5.0, "All five compute statistics. But four of them take those of image 1 alone."),
     ),
     "changed", {}, {"mate": 1},
-    "{changed:.0f} of the 5 did. With batch norm an output of image 1 moved by up to {moved_batch:.2f}, with "
-    "layer norm by {moved_layer:.0f} (mean of 8 seeds).",
-    "Batch norm’s sets alone have numbers of both images. So the gradient crosses, too: from a loss of image "
-    "1, image 4 gets a gradient, {pulled_batch:.0%} as large as image 1’s own. With layer norm it is "
+    "Only batch norm, {changed:.0f} of the 5: an output of image 1 moved by up to {moved_batch:.2f}. With "
+    "layer norm it moved by {moved_layer:.0f} (mean of 8 seeds).",
+    "Only batch norm’s sets contain numbers of both images. So the gradient crosses, too: from a loss of "
+    "image 1, image 4 gets a gradient, {pulled_batch:.0%} as large as image 1’s own. With layer norm it is "
     "{pulled_layer:.0f}.",
     "In eval(), batch norm uses running statistics: image 1 moves by {moved_eval:.0f}. What differs between "
     "train() and eval() has a chapter of its own: Training and inference.",
-    "Click the bars. Then exchange image 4 several times: how large does batch norm’s bar get?",
+    "Click the columns. Then exchange image 4 several times: how large does batch norm’s bar get?",
     ("mate", "norm", "seed"),
 )  # fmt: skip
 
 SCALE = Scene(
-    "scale", "Who doesn’t notice?",
-    "Image 2 gets twice the contrast: its pixels × 2. Which of these norms give the same outputs as before: "
-    "batch, layer, group, instance, RMS, weight?",
+    "scale", "Which norms don’t notice?",
+    "Image 2 gets twice the contrast: its pixels × 2. Five norms divide outputs; weight norm divides each "
+    "filter by its length. Which give the same outputs as before: batch, layer, group, instance, RMS or "
+    "weight norm?",
     (
         Choice("all six: norms remove scale", 6.0, "Each does remove the scale of its own sets."),
         Choice("layer, group, instance and RMS norm", 4.0),
@@ -156,13 +158,13 @@ SCALE = Scene(
                "It is known for removing contrast. Other norms of single images do that, too."),
     ),
     "same", {}, {"factor": 2.0},
-    "{same:.0f} of {all:.0f} did, to 1%. Batch norm’s outputs changed by up to {batch:.0%} of the largest, "
-    "weight norm’s by {weight:.0%}.",
+    "{same:.0f} of {all:.0f} did, within 1%. Batch norm’s outputs changed by up to {batch:.0%} of the "
+    "largest, weight norm’s by {weight:.0%}.",
     "A norm doesn’t notice a factor that all numbers of a set have. The sets of these four lie inside one "
     "image. Batch norm’s sets have other images, too. Weight norm divides weights; data keep their scale.",
-    "Not exactly: ε is a scale of its own and moved instance norm by {instance}. The text of Ba et al. "
-    "(2016) calls all norms invariant to scaled data. Their table doesn’t, nor does the one below: weight "
-    "norm is the exception.",
+    "Not exactly: ε isn’t scaled along. It moved instance norm’s outputs by {instance:.4%}. The text of "
+    "Ba et al. (2016) calls all norms invariant to scaled data. Their table doesn’t, nor does the one below: "
+    "weight norm is the exception.",
     "Take the factor 0.1, then ε = 10⁻¹². Then multiply filter 3: which norms notice that?",
     ("what", "factor", "eps", "seed"),
 )  # fmt: skip
@@ -178,14 +180,15 @@ TWO = Scene(
         Choice("384: the tensor", 384.0, "No layer norm mixes images. That is what it is for."),
     ),
     "shared", {}, {"layer": "position"},
-    "{shared:.0f} do. The outputs of both layer norms differ by {apart:.2f} (root mean square, 8 seeds).",
+    "In LayerNorm(C) only {shared:.0f} share a mean. The outputs of both layer norms differ by {apart:.2f} "
+    "(root mean square, 8 seeds).",
     "LayerNorm(C) takes the mean over the last axis alone. So it removes what positions differ by: their "
-    "means over channels scatter by {whole_spread:.2f} behind GroupNorm(1, C), here by "
-    "{position_spread:.2f}.",
+    "means over channels scatter by {whole_spread:.2f} after GroupNorm(1, C), after LayerNorm(C) by "
+    "{position_spread:.2f} (8 seeds).",
     "Both are called layer norm, and it is open which is better: ConvNeXt uses LayerNorm(C), PoolFormer "
     "GroupNorm(1, C). LayerNorm([C, H, W]) normalizes as GroupNorm(1, C) does, but learns {per_element:.0f} "
     "numbers, not {per_channel:.0f}.",
-    "Choose LayerNorm([C, H, W]): which numbers change, and which don’t?",
+    "Choose LayerNorm([C, H, W]). What changes: the outputs, or how many γ and β there are?",
     ("layer", "seed"),
 )  # fmt: skip
 
@@ -195,7 +198,7 @@ CHAPTER = Chapter(
     question="Which numbers share a mean?",
     icon=":material/grid_on:",
     order=82,
-    group="The relatives",
+    group="Other norms",
     answers=(
         Asked("What do batch, layer, instance and group norm have in common?", "paint"),
         Asked("Does my output depend on the other images in the batch?", "company"),
@@ -204,10 +207,10 @@ CHAPTER = Chapter(
     ),
     thumbnail=thumbnail,
     lead=(
-        "LayerNorm or GroupNorm(1, C)? [Scene 5](/axes?scene=two). Batch, layer, instance and group norm "
-        "compute the same; they differ in which numbers share a mean μ and a standard deviation σ. Here are "
-        "the feature maps of four handwritten digits behind one convolution: six random 3 × 3 filters (He "
-        "initialization), stride 2."
+        "Batch, layer, instance and group norm use the same formula; they differ in which numbers share a "
+        "mean μ and a standard deviation σ. Here are the feature maps of four handwritten digits after one "
+        "convolution: six random 3 × 3 filters (He initialization), stride 2. Here for LayerNorm or "
+        "GroupNorm(1, C)? Go to [scene 5](/axes?scene=two)."
     ),
     controls=CONTROLS,
     compute=compute,

@@ -67,8 +67,8 @@ CONTROLS = (
     Control(
         "mix", "whole", 0, "other’s γ and β", "in %", 0, 100, even_stops(0, 100, 100),
         marks=(0, 50, 100),
-        about="How far γ and β of each channel are from this photo’s own σ and mean (0%) to the other "
-        "photo’s (100%).",
+        about="How far γ and β of each channel are from this photo’s own σ and μ (0%) to the other photo’s, "
+        "σ′ and μ′ (100%). The share is called t.",
     ),
     Control(
         "space", "choice", "rgb", "channels", choices=("rgb", "scales"),
@@ -116,7 +116,7 @@ CHAPTER = Chapter(
     question="What does instance norm do to an image?",
     icon=":material/palette:",
     order=84,
-    group="The relatives",
+    group="Other norms",
     answers=(
         Asked("What is AdaIN?", "swap"),
         Asked("When do I use instance norm?", "wrong"),
@@ -125,9 +125,9 @@ CHAPTER = Chapter(
     thumbnail=thumbnail,
     lead=(
         "**Instance norm** takes mean μ and standard deviation σ of each channel, a colour or a filter’s "
-        "answers, of **one image**: x̂ = (x − μ)/√(σ² + ε). So it knows no batch, and it is the same in "
-        "train() and eval(). What leaves with μ and σ is often called the image’s **style**. Two real "
-        "photos show what that is."
+        "responses, of **one image**: x̂ = (x − μ)/√(σ² + ε). It doesn’t use the batch, and is the same in "
+        "train() and eval(). What is removed with μ and σ is often called the image’s **style**. Two photos, "
+        "of a pagoda and a flower, show it."
     ),
     controls=CONTROLS,
     compute=compute,
@@ -150,7 +150,6 @@ CHAPTER = Chapter(
         "contrast or the strength of a texture is part of your signal.",
         "Go on to the norms of weights, or let instance norm and batch norm race in the training lab.",
     ),
-    experiments=("E18",),
     sources=(
         Source(
             "Ulyanov, Vedaldi & Lempitsky 2016, [Instance Normalization: The Missing Ingredient for Fast "

@@ -1,4 +1,4 @@
-"""Normalize the weights instead: spectral norm and weight norm, which never look at the activations."""
+"""Weight and spectral norm: spectral norm and weight norm, which never look at the activations."""
 
 from __future__ import annotations
 
@@ -61,11 +61,11 @@ def script(values: Values) -> str:
 
 CHAPTER = Chapter(
     name="weights",
-    title="Normalize the weights instead",
+    title="Weight and spectral norm",
     question="What if the weights are normalized, not the activations?",
     icon=":material/straighten:",
     order=86,
-    group="The relatives",
+    group="Other norms",
     answers=(
         Asked("Does spectral norm replace batch norm?", "spread"),
         Asked("Is one power iteration enough?", "ratio"),
@@ -92,7 +92,7 @@ CHAPTER = Chapter(
         "You can say what dividing by the largest singular value does to a layer, how it is found, and why a "
         "unit’s v only grows with weight norm.",
         "You can’t say that either of them replaces batch norm: neither looks at the activations. In deep "
-        "networks signals fade behind spectral norm, and weight norm lets the scale of the data through.",
+        "networks signals fade under spectral norm, and weight norm lets the scale of the data through.",
         "Go on to the training lab: let GANs race there, or give spectral norm more power iterations.",
     ),
     experiments=("E18", "E9"),

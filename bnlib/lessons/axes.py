@@ -33,7 +33,7 @@ class Maps(NamedTuple):
 
 @lru_cache(maxsize=256)
 def maps(seed: int, mate: int = 0) -> Maps:
-    """Return the feature maps of four validation digits behind a convolution of stride 2; read-only.
+    """Return the feature maps of four validation digits after a convolution of stride 2; read-only.
 
     Digits and He et al.'s weights are drawn from ``(seed, 11)``. mate : the last digit is exchanged for the
     mate-th of the others.
@@ -59,7 +59,7 @@ def maps_of(images: Array, weight: Array) -> Array:
 class Partition(NamedTuple):
     """How a painted set divides a tensor.
 
-    runs : lengths along N, C, H, W of a pattern that can be moved, or None
+    runs : lengths along N, C, H, W of a pattern that can be shifted, or None
     obstacle : why it can't be: "shape", no run along each axis; "length", a run's doesn't divide its axis;
         "start", a run doesn't begin at a multiple of its length; "" where it can
     axis : which axis that is about
@@ -79,7 +79,7 @@ def partition(cells: tuple[int, ...]) -> Partition:
     """Divide the tensor by the painted ``cells``, to which `HOME` always belongs.
 
     Where they are a run along each axis that begins at a multiple of its length, and the length divides the
-    axis, the other sets are the same pattern, moved. Else the second set is the rest.
+    axis, the other sets are the same pattern, shifted. Else the second set is the rest.
     """
     mask = np.zeros(SHAPE, dtype=bool)
     mask.flat[list(cells)] = True

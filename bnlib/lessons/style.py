@@ -94,15 +94,15 @@ def filters() -> Array:
     return np.stack(found)
 
 
-def answers(photo: Array) -> Array:
-    """Return what each filter answers at each pixel of a photo's grey levels, (8, H, W)."""
+def responses(photo: Array) -> Array:
+    """Return each filter’s response at each pixel of a photo's grey levels, (8, H, W)."""
     grey = np.pad(photo.mean(axis=-1), KERNEL // 2, mode="edge")
     found: Array = convolve(grey[None, None], filters()[:, None])[0][0]
     return found
 
 
 def edges(photo: Array) -> Array:
-    """Return how steep each channel of a photo (H, W, C) is, (H - 1, W - 1, C)."""
+    """Return the gradient magnitude of each channel of a photo (H, W, C), (H - 1, W - 1, C)."""
     down, across = np.diff(photo, axis=0)[:, :-1], np.diff(photo, axis=1)[:-1]
     steep: Array = np.hypot(down, across)
     return steep

@@ -236,7 +236,7 @@ def differs(run: Run, factor: float = 2.0) -> Array:
 
 
 def _pairs(config: RunConfig, steps: int) -> Iterator[tuple[Run, Run]]:
-    """Yield the run before and after each step, the one behind the last too."""
+    """Yield the run before and after each step, the one after the last too."""
     before = start(config)
     for _ in range(steps + 1):
         after = advance(before, 1)

@@ -32,12 +32,14 @@ def open_answered(page: Page, painted: str = "") -> None:
 
 
 def middle(page: Page, row: int, column: int, rows: int = 16, columns: int = 24) -> tuple[float, float]:
-    """Where the middle of a cell of the grid is on the screen."""
+    """Where the middle of a cell of the grid is on the screen; digits are left of it, or above."""
     grid = page.locator(GRID)
     grid.scroll_into_view_if_needed()
     box = grid.bounding_box()
     assert box is not None
-    return box["x"] + (column + 0.5) / columns * box["width"], box["y"] + (row + 0.5) / rows * box["height"]
+    size = min(box["width"] / columns, box["height"] / rows)  # of a cell, which is square
+    right, bottom = box["x"] + box["width"], box["y"] + box["height"]
+    return right - (columns - column - 0.5) * size, bottom - (rows - row - 0.5) * size
 
 
 def stroke(page: Page, start: tuple[int, int], end: tuple[int, int]) -> None:
@@ -127,14 +129,19 @@ def test_a_finger_paints_and_the_page_stays(phone: Page) -> None:
 def test_groups_are_dragged_and_bars_choose_their_norm(page: Page) -> None:
     open_scene(page, "axes", "groups", "guesses=groups:1&groups=3")
     expect(verdict(page)).to_contain_text("3 groups of 2 channels")
-    dot = page.locator("figure[data-figure=left] [role=slider]")
+    dot = page.locator("figure[data-figure=remaining] [role=slider]")
     dot.focus()
     page.keyboard.press("ArrowRight")
     wait_for_address(page, "groups=6")
     expect(verdict(page)).to_contain_text("Instance norm: 6 groups of 1 channel.")
     open_scene(page, "axes", "company", "guesses=company:0&mate=1")
     bars = page.locator("figure[data-figure=moved] .handle.click")
+    box = bars.bounding_box()
+    assert box is not None
+    page.mouse.click(box["x"] + 2.5 / 6 * box["width"], box["y"] + box["height"] / 3)  # no bar is here
+    wait_for_address(page, "norm=group")
     bars.focus()
+    page.keyboard.press("Home")
     for key in ("ArrowRight", "Enter"):
         page.keyboard.press(key)
     wait_for_address(page, "norm=layer")

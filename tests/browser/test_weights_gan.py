@@ -41,8 +41,17 @@ def test_each_gets_its_own_rate_and_one_in_common_is_moved(page: Page) -> None:
     wait_for_address(page, "rates=own")
     expect(words).to_contain_text(f"spectral norm (rate {BEST['spectral']:g})")
     expect(page.locator("canvas.slopes")).to_be_visible()
-    page.get_by_role("radio", name="one in common").click()
+    # The slider chooses a rate in common by itself.
+    page.locator("input[data-control=common_rate]").press("Home")
+    wait_for_address(page, r"common_rate=0\.001")
     settled(page)
+    expect(words).to_contain_text("spectral norm (rate 0.001)")
+    expect(page.get_by_role("radio", name="one in common")).to_be_checked()
+    expect(page.locator("canvas.slopes")).to_be_visible()
+    for _ in range(4):
+        page.locator("input[data-control=common_rate]").press("ArrowRight")
+    settled(page)
+    expect(words).to_contain_text("no norm (rate 0.1)")
     dot = page.locator("div[data-control=common_rate]")
     dot.focus()
     page.keyboard.press("ArrowRight")

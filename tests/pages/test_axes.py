@@ -132,11 +132,24 @@ def test_what_is_painted_is_the_cell_that_is_seen(narrow: bool) -> None:
     assert (np.diff(tall[wide[1]], axis=1) % 4 == 1).all() and (np.diff(tall[wide[0]], axis=0) % 4 == 1).all()
 
 
-@pytest.mark.parametrize("cells", [axes.pattern((4, 1, 4, 4)), axes.pattern((1, 1, 1, 1)), (0, 9)])
+def test_what_is_said_of_a_figure_that_is_painted_stays_as_long() -> None:
+    said = {
+        view("paint", painted=axes.pattern(runs)).figures["maps"]["layout"]["meta"]["hint"]
+        for runs in PATTERNS
+    }
+    assert len(said) == 1, "or cells move while a finger paints"
+
+
+@pytest.mark.parametrize("cells", [*(axes.pattern(runs) for runs in PATTERNS), (0, 9)])
 def test_every_cell_has_the_colour_of_its_set(cells: tuple[int, ...]) -> None:
     how = axes.partition(cells)
     tints = parts.tints_of(how)
     assert np.array_equal(tints == 0, how.sets == 0) and tints.max() < len(parts.TINTS)
+    pairs = set(zip(tints.ravel(), how.sets.ravel(), strict=True))
+    assert parts.repeats(how) == (len(pairs) > len(set(tints.ravel()))), "as many colours as sets, if they do"
+    for axis in range(4):
+        differ, changed = np.diff(how.sets, axis=axis) != 0, np.diff(tints, axis=axis) != 0
+        assert np.array_equal(differ, changed), "neighbours"
     layers = view("paint", painted=cells).figures["maps"]["data"][1:-1]
     seen = sum(np.isfinite(layer["z"]).astype(int) for layer in layers)
     assert np.array_equal(seen, np.ones_like(seen)), "each cell has one colour"
@@ -205,6 +218,7 @@ def test_the_grid_shows_the_norm_that_is_chosen() -> None:
         assert (np.abs(change[:12]).max() > 0.01) == (norm == "batch"), "images 1 to 3"
         assert np.abs(change[12:]).max() > 0.1, "image 4 is another one"
     bars = view("company", mate=1).figures["moved"]["data"][0]
+    assert min(bars["y"]) > 0.3, "a norm that changes nothing can be clicked, too"
     assert bars["meta"] | {"says": 0} == {"click": "norm", "values": list(views.COMPANY), "says": 0}
 
 
@@ -271,7 +285,15 @@ def test_the_three_layer_norms(kind: str, shared: int, learned: int) -> None:
 
 @pytest.mark.parametrize(
     ("change", "words"),
-    [(0.0, "not at all"), (9.26e-6, "9×10⁻⁶"), (0.0012, "0.12%"), (0.48, "48%"), (3.68, "368%")],
+    [
+        (0.0, "not at all"),
+        (9e-9, "<0.0001%"),
+        (9.26e-6, "0.0009%"),
+        (0.0002, "0.02%"),
+        (0.0012, "0.12%"),
+        (0.48, "48%"),
+        (3.68, "368%"),
+    ],
 )
 def test_how_a_change_is_written(change: float, words: str) -> None:
     assert parts.amount(change) == words

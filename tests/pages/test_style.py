@@ -102,37 +102,37 @@ def test_an_open_question_shows_no_output() -> None:
     assert "left" not in view("light", answered=False).table
     for answered, pictures in ((False, 2), (True, 3)):
         shown = view("swap", answered=answered, mix=100)
-        assert len(shown.figures["pictures"]["data"]) == pictures
+        assert len(shown.figures["blend"]["data"]) == pictures
         assert ("made_gamma" in shown.table) == answered
     assert "moved" not in view("batch", answered=False, contrast=0.4).figures
     strengths = view("texture", answered=False).figures["strength"]["data"]
-    assert not [trace for trace in strengths if "behind" in trace["name"]]
+    assert not [trace for trace in strengths if "after" in trace["name"]]
 
 
 # ---- filters ---------------------------------------------------------------------------------------------
 
 
-def test_filters_answer_to_lines_and_to_nothing_flat() -> None:
+def test_filters_respond_to_lines_and_to_nothing_flat() -> None:
     kernels = style.filters()
     assert kernels.shape == (8, 7, 7)
     assert kernels.sum(axis=(1, 2)) == pytest.approx(np.zeros(8), abs=1e-12)
     assert np.square(kernels).sum(axis=(1, 2)) == pytest.approx(np.ones(8))
     padded = F.pad(torch.tensor(PAGODA.mean(axis=2))[None, None], (3, 3, 3, 3), mode="replicate")
     found = F.conv2d(padded, torch.tensor(kernels)[:, None])[0].numpy()
-    np.testing.assert_allclose(style.answers(PAGODA), found, atol=1e-12)
-    # Horizontal lines, and those that run down from left to right: which filter answers most strongly?
+    np.testing.assert_allclose(style.responses(PAGODA), found, atol=1e-12)
+    # Horizontal lines, and those that run down from left to right: which filter responds most strongly?
     rows, columns = np.indices((40, 40))
     for lines, name in ((rows, "coarse, horizontal —"), (columns, "coarse, vertical |"),
                         ((rows - columns) / np.sqrt(2), "coarse, falling \\"),
                         ((rows + columns) / np.sqrt(2), "coarse, rising /")):  # fmt: skip
         wave = np.sin(2 * np.pi * lines / 6)[..., None].repeat(3, 2)
-        strongest = int(style.answers(wave)[:, 8:-8, 8:-8].std(axis=(1, 2)).argmax())
+        strongest = int(style.responses(wave)[:, 8:-8, 8:-8].std(axis=(1, 2)).argmax())
         assert parts.FILTER_NAMES[strongest] == name
 
 
 def test_windows_are_normalized_each_by_itself() -> None:
     shown = view("texture", first=20, second=70, filter="fine_0")
-    found = style.answers(PAGODA)[:, 2:26]
+    found = style.responses(PAGODA)[:, 2:26]
     for name, at in (("first", 20), ("second", 70)):
         edge = parts.left_edge(at)
         window = found[:, :, edge : edge + 24]
@@ -167,7 +167,7 @@ def test_scales_add_up_and_are_averages() -> None:
         reach = size // 2
         padded = F.pad(tensor(FLOWER[None]), (reach, reach, reach, reach), mode="replicate")
         coarse = back(F.avg_pool2d(padded, size, stride=1))[0]
-        # Each average is of the photo itself, so what is left are the bands behind it.
+        # Each average is of the photo itself, so what is left are the coarser bands.
         assert found[band + 1 :].sum(axis=0) == pytest.approx(coarse)
 
 
@@ -266,7 +266,7 @@ def test_what_is_said_of_the_digits_follows_the_networks() -> None:
     assert "at 8% of the ink: +60.0 points" in wrong(ink=0.08).notes["faint"]
     assert wrong(ink=1.0).numbers["gap"] == pytest.approx(-5)
     assert wrong(ink=0.3).numbers["ink"] == 0.35  # the tested one that is nearest
-    assert wrong(ink=0.3).figures["samples"]["layout"]["meta"]["title"].endswith("in 35% of it")
+    assert wrong(ink=0.3).figures["samples"]["layout"]["meta"]["title"].endswith("in the test’s: 35%")
 
 
 def test_an_open_question_shows_no_network_with_instance_norm() -> None:
@@ -274,6 +274,37 @@ def test_an_open_question_shows_no_network_with_instance_norm() -> None:
     assert not [t for t in shown.figures["faint"]["data"] if "instance" in t.get("name", "")]
     assert np.isnan(shown.figures["ink"]["data"][0]["y"][2]) and "instance" not in shown.text
     assert not wrong(answered=False).table
+
+
+def test_whoever_waits_reads_what_is_trained() -> None:
+    found = {f"{asked}_{norm}": None for asked in ("ink", "digits") for norm in parts.NORMS}
+    waiting = CHAPTER.view(settings("wrong"), found).waiting
+    assert waiting == "0 of 6 trainings are done (8 networks each)."
+    grey = next(scene for scene in CHAPTER.scenes if scene.name == "wrong").but
+    assert "{paper_instance" in grey and "{paper_batch" in grey
+
+
+def test_columns_can_be_clicked_at_any_height() -> None:
+    for name, figure in (("batch", "moved"), ("texture", "strength")):
+        shown = view(name).figures[figure]
+        column = shown["data"][0]
+        ends = np.array([column.get("base", 0), np.add(column.get("base", 0), column["y"])], dtype=object)
+        low, high = shown["layout"]["yaxis"]["range"]
+        if shown["layout"]["yaxis"]["type"] == "log":
+            low, high = 10**low, 10**high
+        assert np.min(ends[0]) == pytest.approx(low) and np.max(ends[1]) == pytest.approx(high)
+        assert column["width"] == 1 and len(column["meta"]["values"]) == len(column["x"])
+
+
+def test_both_filters_that_are_named_correlate_as_is_said() -> None:
+    shown = view("texture")
+    windows = [style.responses(PAGODA)[:, 2:26, e : e + 24] for e in map(parts.left_edge, (32, 68))]
+    tied = [np.corrcoef(window.reshape(8, -1)) for window in windows]
+    most = np.unravel_index(np.abs(tied[0] - tied[1]).argmax(), (8, 8))
+    first, second = (one[most] for one in tied)
+    assert shown.numbers["tied"] == pytest.approx(abs(first - second))
+    words = f"correlate by {first:.2f} in the first window and by {second:.2f} in the second"
+    assert words.replace("-", "−") in shown.notes["maps"]
 
 
 def test_dragging_needs_nothing_new() -> None:

@@ -1,7 +1,8 @@
-"""What is particular about "Normalize the weights instead": laws, bounds and torch's own norms of weights."""
+"""What is particular about "Weight and spectral norm": laws, bounds and torch's own norms of weights."""
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 from typing import Any
 
@@ -12,7 +13,8 @@ from torch.nn.utils import parametrizations
 
 from bnlib import RunConfig
 from bnlib.lessons import weights
-from bnlib.training.train import advance, start
+from bnlib.networks.parameters import plan
+from bnlib.training.train import Run, advance, start
 from book.chapter import View
 from book.controls import Values
 from book.registry import chapters
@@ -77,6 +79,15 @@ def test_what_is_divided_by_sigma_has_a_longest_radius_of_1_and_keeps_its_shape(
         assert numbers["thinnest"] == pytest.approx(min(first, second) / max(first, second))
         plain = CHAPTER.view(settings("circle", first=first, second=second)).numbers
         assert plain["longest"] == max(first, second) and plain["below"] >= -1e-12
+
+
+def without_biases(run: Run) -> Run:
+    """Return the run with biases of 0."""
+    flat = run.flat.copy()
+    for name, own in plan(run.config).views(flat).items():
+        if name.startswith("bias"):
+            own[...] = 0
+    return replace(run, flat=flat)
 
 
 def drags(view: View) -> set[str]:
@@ -185,7 +196,7 @@ def test_while_the_question_is_open_only_the_small_rate_is_shown() -> None:
     assert max(float(np.max(t["y"])) for t in view.figures["training"]["data"]) == pytest.approx(30)
     kept = [t for t in view.figures["training"]["data"] if t["name"].startswith("u kept")]
     assert len(kept) == 1 and float(np.max(kept[0]["y"])) < 1
-    assert not [t for t in view.figures["needed"]["data"] if "scene 5" in t["name"]]
+    assert not [t for t in view.figures["needed"]["data"] if "discriminator" in t["name"]]
 
 
 # ---- sizes -----------------------------------------------------------------------------------------------
@@ -218,6 +229,21 @@ def test_sizes_are_those_of_a_forward_pass_in_torch() -> None:
         h = torch.relu(z)
     np.testing.assert_allclose(found["rms"][0, 1], sizes)
     np.testing.assert_allclose(found["gain"][0, 1], gains)
+
+
+def test_where_numbers_grow_again_under_spectral_norm_it_is_by_the_biases() -> None:
+    config = spread.config_of(settings("spread"), "spectral")
+    run = advance(start(weights.quiet(replace(config, replicas=2))), spread.STEPS)
+    sizes = weights._sizes(run)["rms"].mean(axis=0)
+    assert sizes[-1] > 2 * sizes[-2]
+    last = f"bias{spread.LAYERS - 1}"
+    bias = np.sqrt(np.square(run.parameters[last]).mean())
+    assert bias == pytest.approx(sizes[-1], rel=0.15)
+    assert (np.diff(weights._sizes(without_biases(run))["rms"].mean(axis=0)) < 0).all()
+    assert spread._risen(np.array([3.0, 2, 1, 1.5]), np.array([4.0, 3, 2, 1])).startswith(
+        "Spectral norm’s numbers grow again in layer 4."
+    )
+    assert spread._risen(np.array([3.0, 2, 1]), np.array([3.0, 2, 1])) == ""
 
 
 def test_the_stretches_of_a_gaussian_matrix_are_half_the_largest_in_the_root_mean_square() -> None:
@@ -284,10 +310,51 @@ def test_the_first_pages_picture_is_the_ellipse() -> None:
         assert np.hypot(longest["x"], longest["y"]).max() == pytest.approx(2)
 
 
+def test_angles_that_are_rounding_are_not_written_out() -> None:
+    view = CHAPTER.view(settings("circle", first=1.0, second=2.0, iteration=30))
+    assert "v is less than 0.001° away" in view.text and "10⁻" not in view.text
+    told = view.equations[0].describe()
+    assert (told["sign"], told["shown"]) == ("<", "0.001°") and "10⁻" not in str(told)
+    plain = CHAPTER.view(settings("circle", iteration=1)).equations[0].describe()
+    assert plain["shown"].endswith("°") and plain["sign"] in "=≈"
+
+
+def test_what_makes_v_turn_less_is_shared_out() -> None:
+    names = CHAPTER.jobs(settings("length")) if CHAPTER.jobs else {}
+    curves: dict[str, Any] = {"step": np.array([0, 300]), "val": np.full((8, 2), 5.0), "differs": np.zeros(8)}
+    own = {"length": [1.0, 1.25], "law": [1.0, 1.25], "turned": [2.0, 0.5], "gain": [1.0, 1.0]}
+    grown = curves | {name: np.tile(ends, (8, 1)) for name, ends in own.items()} | {"grew": np.ones(8)}
+    found = {name: grown if name.startswith("weight") else curves for name in names}
+    text = CHAPTER.view(settings("length"), found).text
+    assert "That is 75% less. The longer v alone would make it 20.0% less" in text
+
+
+def test_more_iterations_and_other_norms_are_trained_only_where_they_are_chosen() -> None:
+    assert CHAPTER.jobs is not None
+    ratios = CHAPTER.jobs(settings("ratio", pace=0.1))
+    assert not [name for name in ratios if name.endswith(" 5")]
+    assert set(CHAPTER.jobs(settings("ratio", pace=0.1, count=5))) - set(ratios) == {"0.1 5"}
+    lengths = set(CHAPTER.jobs(settings("length", rate=0.1)))
+    assert {"none 0.1", "batch 0.1"} <= lengths and not {"none 0.2", "batch 0.3"} & lengths
+
+
+def test_words_in_the_plane_keep_clear_of_each_other() -> None:
+    for narrow in (False, True):
+        for direction in range(0, 360, 5):
+            for size in (1.2, 1.3, 1.7, 2.2):
+                values = settings("length", direction=float(direction), length=size) | {"narrow": narrow}
+                drawn = length._plane(length.unit(direction, size), values, False)
+                unit = (drawn["layout"]["height"] - 60) / (2 * length.MOST)  # pixels
+                notes = drawn["layout"]["annotations"]
+                places = [(note["x"] * unit, note["y"] * unit, len(note["text"])) for note in notes]
+                gaps = [parts.apart(one, other) for one, other in itertools.combinations(places, 2)]
+                assert len(gaps) == 6 and min(gaps) > 0, (narrow, direction, size)
+
+
 def test_dragging_needs_nothing_new() -> None:
     moved: dict[str, dict[str, Any]] = {
-        "circle": {"angle": 5.0, "first": 1.0}, "ratio": {"share": 0.61, "pace": 0.1, "count": 5},
-        "spread": {"layer": 2, "when": "later"}, "length": {"direction": 5.0, "length": 2.0, "rate": 0.1},
+        "circle": {"angle": 5.0, "first": 1.0}, "ratio": {"share": 0.61, "pace": 0.1},
+        "spread": {"layer": 2, "when": "later"}, "length": {"direction": 5.0, "length": 2.0},
     }  # fmt: skip
     assert CHAPTER.jobs is not None
     for name, changes in moved.items():

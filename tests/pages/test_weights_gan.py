@@ -42,6 +42,8 @@ def cell(near: Any, covered: Any, steps: int = parts.STEPS) -> dict[str, Any]:
     """A recording whose eight networks all along have these shares, (8,) or a number."""
     at = np.arange(0, steps + 1, parts.EVERY)
     shares = [np.tile(np.reshape(np.broadcast_to(share, 8), (8, 1)), len(at)) for share in (near, covered)]
+    for share in shares:
+        share[:, 0] *= 0.1 if steps else 1.0  # before training
     return {"step": at, "cloud": np.zeros((1, len(at), 256, 2)), "val_accuracy": shares[0],
             "val_accuracy_batch": shares[1]}  # fmt: skip
 
@@ -172,7 +174,7 @@ def test_points_and_curves_are_those_of_the_playhead() -> None:
     run["cloud"][0, :, :, 0] = 0.001 * run["step"][:, None]
     shown = view(equal() | {"none": run}, gan_step=45)
     points = shown.figures["points"]["data"][3]
-    assert points["name"] == "no norm · rate 0.1" and np.allclose(points["x"], 0.040)
+    assert points["name"] == "no norm · 0.1" and np.allclose(points["x"], 0.040)
     assert max(max(trace["x"]) for trace in shown.figures["curves"]["data"]) == 40
     assert "Step 40." in shown.text and shown.table["step"].tolist() == [0]
 
@@ -185,6 +187,43 @@ def test_a_run_that_grows_is_shown_as_far_as_it_has_come() -> None:
     assert shown.waiting == f"100 of {parts.STEPS} steps are computed."
     shown = view(equal() | {"slope none": None}, rates="own")
     assert "slopes" in shown.waiting and "slopes" in shown.figures
+
+
+def test_no_leader_is_named_where_nobody_has_learned() -> None:
+    assert view(equal(), gan_step=0).text.endswith("All three are the same before training.")
+    lost, hardly = cell(np.nan, np.nan), cell(np.linspace(0, 0.2, 8), 0.5)
+    for run, before in ((lost, 0.3), (hardly, 0.2)):
+        for key in ("val_accuracy", "val_accuracy_batch"):
+            run[key][:, 0] = before
+    everywhere = dict.fromkeys(parts.NORMS, lost)
+    assert "All three failed" in view(everywhere).text and "ahead" not in view(everywhere).text
+    shown = view(everywhere | {"none": hardly})
+    assert "No score is clearly better" in shown.text and "ahead" not in shown.text
+
+
+def test_a_dragged_rate_is_drafted_by_the_sweep_and_a_playhead_leaves_what_is_seen() -> None:
+    values = settings(common_rate=0.3, seed=991)
+    assert not scene.runs(values | {"draft": True})
+    shown = CHAPTER.view(values | {"draft": True}, {})
+    assert "Rate 0.3." in shown.text and "spectral norm 17%" in shown.text and "Let go" in shown.text
+    assert set(shown.figures) == FIGURES and not shown.waiting
+    between = CHAPTER.view(values | {"draft": True, "common_rate": 0.2}, {})
+    assert between.text == "Rate 0.2. Let go to train these GANs."
+    whole = scene.runs(values)
+    assert [config.replicas for config in whole.values()] == [8, 8, 8]
+    assert scene.runs(values | {"draft": True, "gan_step": 40}) == whole
+
+
+FIGURES = {"points", "curves", "over_rates", "slopes"}
+
+
+def test_no_figure_goes_where_rates_are_in_common() -> None:
+    for rates, words in (("own", "no norm from"), ("common", "Measured with each at its own best rate")):
+        shown = view(equal(), rates=rates)
+        assert set(shown.figures) == FIGURES
+        assert words in shown.figures["slopes"]["layout"]["meta"]["alt"]
+    (control,) = (one for one in scene.CONTROLS if one.name == "common_rate")
+    assert control.resets == ("rates",) and settings()["rates"] == "common"
 
 
 def test_diverged_networks_are_counted_and_their_points_left_out() -> None:
@@ -218,7 +257,9 @@ def test_the_lab_has_the_same_race() -> None:
     for changes in ({"rates": "own"}, {"common_rate": 0.3}):
         race = scene.lab(settings(**changes))
         assert race is not None and race_address(race)
-        assert [config.norm for config in race.configs] == list(parts.NORMS)
+        assert [config.norm for config in race.configs[:3]] == list(parts.NORMS)
+        later = [config.lr for config in race.configs[3:]]
+        assert later == ([parts.LATE["none"][0]] if "rates" in changes else [])
 
 
 # ---- what is taken away ----------------------------------------------------------------------------------
