@@ -346,6 +346,7 @@ export class Chapter {
       values: this.asked,
       narrow: this.stage.narrow,
       draft: this.dragging,
+      ...(this.dragging && { moves: this.touched }),
     });
   }
 

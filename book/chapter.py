@@ -215,6 +215,7 @@ class Chapter(Page):
     compute : values -> View; with ``runs`` or ``jobs``, (values, found) -> View, where what isn't there
         yet is None. ``values["open"]``: the scene's question is unanswered, and nothing shown may answer it;
         ``values["narrow"]``: there is little room; ``values["draft"]``: a finger is moving
+        the control ``values["moves"]``
     runs : values -> training runs by name; their recordings are shared, streamed and replayed
     kept : which of the recorded arrays `compute` looks at
     jobs : values -> `Job` by name, for the pool. While a finger moves (``values["draft"]``) only light ones,

@@ -4,8 +4,9 @@ Messages, browser to server (JSON text, at most MAX_MESSAGE characters)::
 
     {"kind": "view", "id": n, "chapter": name,                  answered by one "view", or by several while
      "values": {...}, "narrow": bool, "draft": bool}            what it needs is computed; "draft": recordings
-                                                                of every tenth step; an answer that takes
-                                                                time is told by a "story"
+                                                                of every tenth step, with "moves", the name
+                                                                of the control that moves; an answer that
+                                                                takes time is told by a "story"
     {"kind": "lab", "id": n, "values": {...}, "until": step,    answered by "lab", then "frames" and "cost" as
      "draft": bool, "narrow": bool}                             they come; "draft": every DRAFT_EVERYth step
                                                                 only, without the ghost
@@ -24,8 +25,8 @@ whatever is asked for; a verdict says nothing, and files and checks are refused.
 
 Messages, server to browser: JSON text for "story", "cost", "line", "verdict", "check" and "problem"; else
 binary: the header's length as uint32 (little endian), the header as JSON padded with blanks to a multiple of
-4, then float32 numbers. Headers list their arrays as [name, shape] in order. In figures {"$": k} stands for
-array k.
+4, then float32 numbers, or bytes. Headers list their arrays in order as [name, shape], bytes as [name, shape,
+"u1"]. In figures {"$": k} stands for array k.
 
     "lab"      lanes (name, norm, depth, colour, dash, layout), ghosts, every, validate_every, network,
                measured, notes, settings, problems, scene, open, until, heading, panels (title, hint, about,

@@ -183,6 +183,8 @@ class Session:
             raise ValueError(f"chapter={shown(name)} must be one of {', '.join(self.shelf.chapters)}")
         values, problems = read(chapter.table, settings(message))
         values["narrow"], values["draft"] = (message.get(name) is True for name in ("narrow", "draft"))
+        moves = message.get("moves")
+        values["moves"] = next((one.name for one in chapter.table if one.name == moves), "")
         return _Request(chapter, values, whole(message, "id"), values["draft"], problems)
 
     async def _guarded(self, request: _Request, work: Awaitable[None]) -> None:

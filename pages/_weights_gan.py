@@ -1,4 +1,4 @@
-"""Scene 5 of "Normalize the weights instead": a small GAN whose discriminator has spectral norm, or not."""
+"""Scene 5 of "Weight and spectral norm": a small GAN whose discriminator has spectral norm, or not."""
 
 from __future__ import annotations
 

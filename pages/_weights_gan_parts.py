@@ -1,8 +1,7 @@
-"""What the GAN's scene of "Normalize the weights instead" trains, and how its learning rates were chosen."""
+"""What the GAN's scene of "Weight and spectral norm" trains, and how its learning rates were chosen."""
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import numpy as np
@@ -60,22 +59,11 @@ def rates_of(values: Values) -> dict[str, float]:
     return dict(BEST) if values["rates"] == "own" else dict.fromkeys(NORMS, common)
 
 
-_asked: OrderedDict[tuple[RunConfig, ...], None] = OrderedDict()  # the latest that a reader has stopped at
-MOST_ASKED = 64
-
-
 def runs(values: Values) -> dict[str, RunConfig]:
     """Return the three GANs that are watched, by the discriminator's norm.
 
-    While a finger moves over rates that nobody has stopped at, nothing is trained, and the picture follows at
-    once. A playhead moves over what is there or on its way: that stays.
+    While a finger moves over rates nothing is trained, and the picture follows at once.
     """
-    found = {norm: networks(norm, lr, **seeds(values)) for norm, lr in rates_of(values).items()}
-    key = tuple(found.values())
-    if values.get("draft") and key not in _asked:
+    if values.get("draft") and values.get("moves") == "common_rate":
         return {}
-    _asked[key] = None
-    _asked.move_to_end(key)
-    if len(_asked) > MOST_ASKED:
-        _asked.popitem(last=False)
-    return found
+    return {norm: networks(norm, lr, **seeds(values)) for norm, lr in rates_of(values).items()}

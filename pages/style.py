@@ -112,7 +112,7 @@ def lab(values: Values) -> Race | None:
 
 CHAPTER = Chapter(
     name="style",
-    title="Style",
+    title="Instance norm and style",
     question="What does instance norm do to an image?",
     icon=":material/palette:",
     order=84,

@@ -1,4 +1,4 @@
-"""Weight and spectral norm: spectral norm and weight norm, which never look at the activations."""
+"""Weight and spectral norm: what norms of weights do, which never look at the activations."""
 
 from __future__ import annotations
 

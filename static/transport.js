@@ -93,7 +93,7 @@ export class Transport {
     const { recorded } = this;
     const found = recorded?.find(message, this.race);
     if (found || !message.draft || message.kind !== "view" || this.session.ready) return found;
-    return recorded?.find({ ...message, draft: false });
+    return recorded?.find({ ...message, draft: false, moves: undefined });
   }
 
   /** @param {Asked} message @param {Reply} reply */

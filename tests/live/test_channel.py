@@ -530,7 +530,9 @@ def test_broken_settings_of_a_chapter_are_named_and_a_file_is_refused(client, ch
 DEEP = (100, 500, 900, 950, 980, 990, 995, 1990)
 
 
-@pytest.mark.parametrize("place", ["values", "setting", "id", "chapter", "what", "narrow", "draft", "more"])
+@pytest.mark.parametrize(
+    "place", ["values", "setting", "id", "chapter", "what", "narrow", "draft", "moves", "more"]
+)
 @pytest.mark.parametrize("kind", ["view", "take"])
 def test_deep_messages_are_told_and_the_socket_lives_on(client, kind, place):
     for depth in DEEP:

@@ -252,6 +252,26 @@ def test_a_chapter_is_told_how_wide_it_is_drawn(narrow: Any, seen: bool) -> None
     played(scenario)
 
 
+@pytest.mark.parametrize(
+    ("moves", "seen"), [("x", "x"), ("scene", ""), ("", ""), (["x"], ""), (None, ""), (7, "")]
+)
+def test_a_chapter_is_told_which_of_its_controls_moves(moves: Any, seen: str) -> None:
+    async def scenario(pool: Inline, visit: Visit) -> None:
+        told: list[Any] = []
+
+        def compute(values: Values) -> View:
+            told.append((values["draft"], values["moves"]))
+            return View()
+
+        moved = replace(CHAPTERS["broken"], compute=compute)
+        visit.session.shelf.chapters = visit.session.shelf.chapters | {"broken": moved}
+        await visit.ask("broken", draft=True, moves=moves)
+        await visit.page.next()
+        assert told == [(True, seen)]
+
+    played(scenario)
+
+
 @pytest.mark.parametrize("name", ["broken", "slow", "bad_settings"])
 def test_a_view_that_fails_is_told_and_the_next_one_comes(
     name: str, failing: None, monkeypatch: pytest.MonkeyPatch

@@ -1,4 +1,4 @@
-"""The GAN's scene of "Normalize the weights instead": what is measured, and what is said of it."""
+"""The GAN's scene of "Weight and spectral norm": what is measured, and what is said of it."""
 
 from __future__ import annotations
 
@@ -203,15 +203,16 @@ def test_no_leader_is_named_where_nobody_has_learned() -> None:
 
 def test_a_dragged_rate_is_drafted_by_the_sweep_and_a_playhead_leaves_what_is_seen() -> None:
     values = settings(common_rate=0.3, seed=991)
-    assert not scene.runs(values | {"draft": True})
-    shown = CHAPTER.view(values | {"draft": True}, {})
+    dragged = {"draft": True, "moves": "common_rate"}
+    assert not scene.runs(values | dragged)
+    shown = CHAPTER.view(values | dragged, {})
     assert "Rate 0.3." in shown.text and "spectral norm 17%" in shown.text and "Let go" in shown.text
     assert set(shown.figures) == FIGURES and not shown.waiting
-    between = CHAPTER.view(values | {"draft": True, "common_rate": 0.2}, {})
+    between = CHAPTER.view(values | dragged | {"common_rate": 0.2}, {})
     assert between.text == "Rate 0.2. Let go to train these GANs."
     whole = scene.runs(values)
     assert [config.replicas for config in whole.values()] == [8, 8, 8]
-    assert scene.runs(values | {"draft": True, "gan_step": 40}) == whole
+    assert scene.runs(values | {"draft": True, "moves": "gan_step", "gan_step": 40}) == whole
 
 
 FIGURES = {"points", "curves", "over_rates", "slopes"}
