@@ -54,12 +54,13 @@ class Reader:
         self.socket = socket
         self.number = 0
 
-    def ask(self, chapter: Chapter, values: Values, draft: bool = False) -> Seen:
+    def ask(self, chapter: Chapter, values: Values, draft: bool = False, moves: str = "") -> Seen:
         """Ask for a view; return once it is there without gaps, and judged where it has a question."""
         time.sleep(FRAME)
         self.number += 1
         said = {name: values[name] for name in (control.name for control in chapter.table)}
         message = {"kind": "view", "id": self.number, "chapter": chapter.name, "values": said, "draft": draft}
+        message |= {"moves": moves} if draft else {}
         scene, began = chapter.scene(values), time.monotonic()
         self.socket.send(json.dumps(message))
         first = whole = judged = 0.0
@@ -109,7 +110,7 @@ def visit(reader: Reader, chapter: Chapter, scene: Scene, count: int, usual: flo
     print(f"{line}whole {seen.whole:.2f}{judged}; {seen.size / 1000:.0f} kB", flush=True)
     for control in sliders(chapter, scene):
         states = [values | {control.name: control.parse(stop)} for stop in some(control, count)]
-        drafts = [1000 * reader.ask(chapter, state, draft=True).whole for state in states]
+        drafts = [1000 * reader.ask(chapter, state, True, control.name).whole for state in states]
         rest = 1000 * reader.ask(chapter, states[-1]).whole
         told = f"dragged {median(drafts):.0f} ms, at most {max(drafts):.0f}; then at rest {rest:.0f}"
         print(f"    {control.name}: {told}", flush=True)
