@@ -472,7 +472,7 @@ test("a stroke paints the rectangle from its first cell, also beyond the edge, a
   const page = play(canvasOfCells({ ids: [10, 11, 12, 20, 21, 22] }), { mask: [12] });
   assert.ok(page.canvas.fire("pointerdown", place(page, -4, 0.25)), "the page isn't scrolled or selected");
   assert.equal(page.canvas.captured, 3);
-  page.canvas.fire("pointermove", place(page, 900, 0.75));
+  page.canvas.fire("pointermove", place(page, 900, 40));
   page.canvas.fire("pointermove", place(page, 0, 0.75));
   page.canvas.fire("pointerup", place(page, 0, 0.75));
   assert.deepEqual(page.drain(), [
@@ -529,6 +529,11 @@ test("keys paint: arrows go from cell to cell, with Shift they take along what l
   page.key("ArrowLeft");
   page.key("Enter");
   assert.deepEqual(page.values.mask, [1, 3, 4]);
+  page.key("ArrowRight", { shiftKey: true });
+  assert.deepEqual(page.values.mask, [0, 1, 3, 4]);
+  page.key("ArrowUp");
+  page.key("ArrowRight", { shiftKey: true });
+  assert.deepEqual(page.values.mask, [0, 1, 3], "a new stroke begins where the keys are, here on a painted cell");
 });
 
 test("what can be painted is a list in which several are chosen, in Python's words", () => {
