@@ -237,8 +237,8 @@ def cells_control(name: str, label: str, count: int, about: str = "") -> Control
         try:
             if isinstance(raw, str):
                 runs = [part.split("-", 1) for part in raw.split(",") if part]
-                ends = [(int(run[0]), int(run[-1])) for run in runs if len(run[0] + run[-1]) < 20]
-                if len(ends) < len(runs) or any(not 0 <= low <= high < count for low, high in ends):
+                ends = [(int(run[0]), int(run[-1])) for run in runs]
+                if any(not 0 <= low <= high < count for low, high in ends):
                     raise ValueError
                 raw = [cell for low, high in ends for cell in range(low, high + 1)]
             cells = sorted({_index(cell) for cell in raw})
