@@ -249,8 +249,9 @@ def cells_control(name: str, label: str, count: int, about: str = "") -> Control
         return tuple(cells)
 
     def write(cells: tuple[int, ...]) -> str:
-        starts = [cell for cell in cells if cell - 1 not in cells]
-        ends = [cell for cell in cells if cell + 1 not in cells]
+        there = set(cells)
+        starts = [cell for cell in cells if cell - 1 not in there]
+        ends = [cell for cell in cells if cell + 1 not in there]
         return ",".join(
             f"{low}-{high}" if high > low else f"{low}" for low, high in zip(starts, ends, strict=True)
         )

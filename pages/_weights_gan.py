@@ -33,7 +33,6 @@ KEPT = ("cloud", "val_accuracy", "val_accuracy_batch")
 
 BRIEFLY = (0, 20)  # steps
 
-# The playhead comes first: how far runs are watched is the first one of a chapter.
 CONTROLS = (
     Control(
         "gan_step", "step", STEPS, "step", "", 0, STEPS,
