@@ -93,7 +93,8 @@ export class Transport {
     const { recorded } = this;
     const found = recorded?.find(message, this.race);
     if (found || !message.draft || message.kind !== "view" || this.session.ready) return found;
-    return recorded?.find({ ...message, draft: false, moves: undefined });
+    const { moves, ...full } = message;
+    return recorded?.find({ ...full, draft: false });
   }
 
   /** @param {Asked} message @param {Reply} reply */

@@ -73,7 +73,7 @@ test("a recorded answer comes without Python, never within the question itself",
 
 test("a draft is answered by the picture in full, but for the small figures of other pages", async () => {
   const { transport, heard, shown } = opened();
-  transport.send(view({ id: 4, draft: true }));
+  transport.send(view({ id: 4, draft: true, moves: "draw" }));
   transport.send(view({ id: 5 }));
   await soon();
   assert.equal(heard.at(-1).text, "recorded");
