@@ -15,15 +15,16 @@ from .norms.statistics import Array
 
 PLANE = ("circles", "moons", "spirals", "xor", "blobs", "ring")  # the two-dimensional sets
 DIGIT = (8, 8, 1)  # height, width and channels of an image
-DATASETS = ("digits", *PLANE, "groups")
-TRAIN_SIZES = dict.fromkeys(DATASETS, 1024) | {"digits": 1297, "groups": 2000}
+DATASETS = ("digits", *PLANE, "groups", "pauses")
+TRAIN_SIZES = dict.fromkeys(DATASETS, 1024) | {"digits": 1297, "groups": 2000, "pauses": 1297}
+LONGEST = 16  # steps of a sequence of "pauses"
 ORDERS = ("shuffled", "sorted", "pairs", "grouped")  # what RunConfig's batch_order can be
 LAST_BATCHES = ("straddle", "drop", "keep")  # what RunConfig's last_batch can be
 
 MODES = 8  # Gaussians of the ring
 
 _SPLIT_SEED = 123
-_VALIDATION = dict.fromkeys(DATASETS, 512) | {"digits": 500, "groups": 2000}
+_VALIDATION = dict.fromkeys(DATASETS, 512) | {"digits": 500, "groups": 2000, "pauses": 500}
 _GROUP, _GROUP_FEATURES, _GROUP_OFFSET, _GROUP_SIGNAL = 8, 16, 2.4, 2.6
 _BLOCK = 2048  # samples fetched at once
 
@@ -57,7 +58,8 @@ def load(
     deviation of the Gaussian added to each of their coordinates, in units of the figure's radius. The
     figure and the direction of each sample's noise don't depend on it. "groups" are 16 Gaussian features in
     groups of eight neighbours that share an offset of standard deviation 2.4; one of each eight, class 1, is
-    moved by 2.6 along one direction (after the leakage of Wu & Johnson 2021).
+    moved by 2.6 along one direction (after the leakage of Wu & Johnson 2021). "pauses" are the digits as
+    sequences of 8 to LONGEST steps (see `paused`).
 
     ``label_noise`` is the share of training labels that are replaced by another class, the same ones at
     every call; ``samples``: so many of the training samples, 0: all. ``standardized``: every feature has
@@ -80,10 +82,13 @@ def _load(
 ) -> Dataset:
     rng = np.random.default_rng(_SPLIT_SEED)
     train = TRAIN_SIZES[name]
-    if name == "digits":
+    if name in ("digits", "pauses"):
         table = _digits()
         table = table[rng.permutation(len(table))]
         x, y = table[:, :64] / 16.0, table[:, 64]
+        if name == "pauses":
+            lengths = rng.integers(DIGIT[0], LONGEST + 1, len(x))
+            x = paused(x, lengths, LONGEST, rng)
     elif name == "groups":
         x, y = _groups(rng, train + _VALIDATION[name])
     else:
@@ -105,6 +110,20 @@ def _load(
     for array in (x, y):
         array.setflags(write=False)
     return Dataset(x[:kept], y[:kept], x[train:], y[train:], classes)
+
+
+def paused(images: Array, lengths: Array, steps: int, rng: np.random.Generator) -> Array:
+    """Return images (N, 64) as sequences of rows with pauses between them, (N, steps * 8).
+
+    A sequence of length L, 8 to ``steps``, has the image's rows at 8 of its steps, drawn at random, in order,
+    and zeros at the others. Behind its end there is padding: NaN.
+    """
+    rows, columns, _ = DIGIT
+    place = np.where(np.arange(steps) < lengths[:, None], rng.random((len(images), steps)), np.inf)
+    place = np.sort(np.argsort(place, axis=1)[:, :rows], axis=1)
+    found = np.where(np.arange(steps) < lengths[:, None], 0.0, np.nan)[:, :, None].repeat(columns, axis=2)
+    np.put_along_axis(found, place[:, :, None], images.reshape(-1, rows, columns), axis=1)
+    return found.reshape(len(images), -1)
 
 
 @lru_cache(maxsize=1)

@@ -323,7 +323,7 @@ def test_app_stays_small():
 # Folders of bnlib that have a budget together: the library, to be read beside the papers; jobs and the check
 # against PyTorch; the evidence; its declarations; what single chapters have measured; what is in no folder.
 MOST_LINES = {
-    "norms networks training": 4850,
+    "norms networks training": 4920,
     "jobs torch_check": 1950,
     "experiments": 2350,
     "experiments/claims": 3600,

@@ -24,6 +24,7 @@ from ..training.telemetry import BLOCK
 SIZES = {
     "digits": (64, 10, 500), "groups": (16, 2, 2000), "circles": (2, 2, 512), "moons": (2, 2, 512),
     "spirals": (2, 3, 512), "xor": (2, 2, 512), "blobs": (2, 3, 512), "ring": (2, 8, 512),
+    "pauses": (128, 10, 500),
 }  # fmt: skip
 MOMENTS = {"sgd": 0, "momentum": 1, "adamw": 2}
 CELLS = (len(SURFACE_EDGES) - 1) ** 2

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..data import DATASETS, LAST_BATCHES, ORDERS, TRAIN_SIZES, Dataset, load
+from ..data import DATASETS, LAST_BATCHES, LONGEST, ORDERS, TRAIN_SIZES, Dataset, load
 from ..norms.checks import is_number, is_whole
 from ..norms.table import NORMS, Norm
 from ..norms.weights import WEIGHT_NORMS
@@ -56,6 +56,9 @@ class RunConfig:
     alpha : of dynamic tanh; the value that training starts from
     norm_batch : batch norm takes the statistics of so many samples of a batch at a time; 0: of all together,
         ghost batch norm: of 8
+    padding : of sequences of unequal length, whether batch norm's statistics at a step are those of the
+        sequences that are still going on, "masked", or of all, "counted"; a sequence that has ended keeps its
+        state
     norm_noise : strength of the noise behind each norm in training; 1 is Santurkar et al.'s (`train.noise`)
     gradient_penalty : factor of half the mean squared gradient of a GAN's discriminator at real points,
         added to its loss: R1 of Mescheder et al. 2018
@@ -104,6 +107,7 @@ class RunConfig:
     d_max: float = _number(5.0, 0.0, 1000.0, edit=True)
     alpha: float = _number(0.5, -100.0, 100.0, edit=True)
     norm_batch: int = _number(0, 0, 2000)
+    padding: str = _choice("masked", "masked", "counted")
     norm_noise: float = _number(0.0, 0.0, 10.0)
     gradient_penalty: float = _number(0.0, 0.0, 1000.0)
     batch_size: int = _number(32, 1, 2000, edit=True)
@@ -177,9 +181,20 @@ class RunConfig:
         return self.norm_batch or norm.together if norm and "norm_batch" in norm.options else 0
 
     @property
+    def padded(self) -> bool:
+        """Whether samples are sequences of unequal length, padded with NaN."""
+        return self.dataset == "pauses"
+
+    @property
+    def masks(self) -> bool:
+        """Whether the norm's statistics leave padding out; those of single samples never see another's."""
+        return self.padded and self.padding == "masked" and self.trains_as == "batch"
+
+    @property
     def shapes(self) -> tuple[tuple[int, ...], ...]:
         """The shape of each hidden layer's activations for one sample, the channels last."""
-        return self.kind.shapes(self.depth, self.width)
+        shapes = self.kind.shapes(self.depth, self.width)
+        return tuple((LONGEST, *shape[1:]) for shape in shapes) if self.padded else shapes
 
     def data(self) -> Dataset:
         """Load what is learned: the training and validation samples."""
@@ -254,7 +269,15 @@ def conflicts(config: RunConfig) -> Iterator[str]:
         ("frozen", norm and norm.running,
          f"holds running statistics, and norm={config.norm!r} has none; choose norm='batch'"),
         ("batch_order", config.norm_batch > 0, "says who meets in a norm batch; set norm_batch"),
-        ("network", kind.data in ("", config.dataset), f"{kind.why}; choose dataset={kind.data!r}"),
+        ("network", not kind.data or config.dataset in kind.data,
+         f"{kind.why}; choose dataset={' or '.join(map(repr, kind.data))}"),
+        ("dataset", kind.recurrent or not config.padded,
+         "has sequences of unequal length; choose network='rnn'"),
+        ("norm", not config.padded or config.padding == "counted" or not norm or not norm.running,
+         "can't leave padding out; choose norm='batch', or padding='counted'"),
+        ("norm_batch", not config.masks, "can't leave padding out; choose padding='counted'"),
+        ("inputs", not config.padded, "would count the padding of dataset='pauses'; choose inputs='raw'"),
+        ("padding", config.padded, "concerns sequences of unequal length; choose dataset='pauses'"),
         ("residual", config.residual == "pre" or config.placement == "before",
          "keeps what leaves the norm, not phi; choose placement='before'"),
     )  # fmt: skip

@@ -7,16 +7,18 @@ from typing import Any
 
 import numpy as np
 
+from ..norms.core import Cache
 from ..norms.running import RunningStats
 from ..norms.statistics import Array, averager
 from .config import RunConfig
 from .parameters import Layer, features, plan
-from .units import Trace
+from .units import Masked, Trace
 
 
 def caches_of(layer: Trace) -> tuple[Any, ...]:
     """Return the caches that a layer's norm left: one, or in recurrent layers one a step."""
-    return layer.norm if type(layer.norm) is tuple else (layer.norm,)
+    every = layer.norm if type(layer.norm) is tuple else (layer.norm,)
+    return tuple(_known(one) if isinstance(one, Masked) else one for one in every)
 
 
 def batch_moments(trace: list[Trace]) -> Array:
@@ -31,6 +33,18 @@ def batch_moments(trace: list[Trace]) -> Array:
         moments = [m.reshape(len(m), 1, -1, m.shape[-1]) for m in moments]
         moments = [averager(m.shape, (2,), m.dtype)(m) for m in moments]
     return np.concatenate(moments, axis=-1).reshape(len(moments[0]), 2, -1)
+
+
+def _known(masked: Masked) -> Cache:
+    """Return the cache with NaN for the mean of no sample, and for the variance of fewer than two.
+
+    A variance is scaled for `averaging_weights`, which take it for one of the whole batch.
+    """
+    cache, keep, counts = masked
+    whole = keep.size // counts.size
+    unbiased = counts / np.maximum(counts - 1, 1) * ((whole - 1) / whole)
+    mean, var = np.where(counts > 0, cache.mean, np.nan), np.where(counts > 1, cache.var * unbiased, np.nan)
+    return cache._replace(mean=mean.astype(cache.mean.dtype), var=var.astype(cache.var.dtype))
 
 
 def averaging_weights(config: RunConfig, samples: int = 0) -> tuple[Array, Array]:

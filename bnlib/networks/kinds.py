@@ -33,7 +33,7 @@ class Network(NamedTuple):
     back: Callable[..., Array | None] = linear_backward
     top: Callable[[Array], tuple[Array, Any]] = lambda x: (x, None)
     top_back: Callable[[Array, Any], Array] = lambda dy, cache: dy
-    data: str = ""  # the data set that it needs, and in ``why`` the reason; "": any
+    data: tuple[str, ...] = ()  # the data sets that it takes, and in ``why`` the reason; (): any of vectors
     why: str = ""
     branches: bool = False  # it can have residual branches, and noise behind its norms
     convolves: bool = False  # its maps are convolutions, padded with zeros
@@ -69,12 +69,13 @@ NETWORKS: dict[str, Network] = {
         "convolutional", seen=lambda features: DIGIT, shapes=_images,
         rows=lambda before, own: KERNEL**2 * before, connect=_convolve, back=conv.conv_backward,
         top=conv.pool, top_back=conv.pool_backward,
-        data="digits", why="needs images", convolves=True,
+        data=("digits",), why="needs images", convolves=True,
     ),
     "rnn": Network(
-        "recurrent", seen=lambda features: (DIGIT[0], features // DIGIT[0]),
+        "recurrent", seen=lambda features: (features // DIGIT[1], DIGIT[1]),
         shapes=lambda depth, width: ((DIGIT[0], width),) * depth, rows=lambda before, own: before + own,
-        top=_last_step, top_back=_last_step_back, data="digits", why="needs images", recurrent=True,
+        top=_last_step, top_back=_last_step_back, data=("digits", "pauses"), why="reads an image row by row",
+        recurrent=True,
     ),
-    "gan": Network("GAN", data="ring", why="draws points of the ring", adversarial=True),
+    "gan": Network("GAN", data=("ring",), why="draws points of the ring", adversarial=True),
 }  # fmt: skip

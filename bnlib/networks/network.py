@@ -45,11 +45,15 @@ def forward(
     seen = kind.seen(x.shape[-1])
     if len(seen) > 1:
         x = np.broadcast_to(x.reshape(*x.shape[:-1], *seen), (len(layers[0].weight), x.shape[-2], *seen))
+    going = None
+    if config.padded:
+        going = ~np.isnan(x[..., 0])
+        x = np.where(going[..., None], x, 0)
     traces = []
     stream = None
     for number, layer in enumerate(layers[:-1]):
         if kind.recurrent:
-            x, trace = unroll(config, x, layer, norm_batch, phi)
+            x, trace = unroll(config, x, layer, norm_batch, phi, going)
         else:
             z, cache = kind.connect(x, layer.weight, layer.bias, shapes[number])
             if stream is not None:

@@ -14,29 +14,35 @@ from .units import Trace, unit, unit_backward, write
 
 
 def unroll(
-    config: RunConfig, x: Array, layer: Layer, norm_batch: int, phi: Activation
+    config: RunConfig, x: Array, layer: Layer, norm_batch: int, phi: Activation, going: Array | None = None
 ) -> tuple[Array, Trace]:
     """Apply a recurrent layer to x (R, N, T, I): a step's linear map gets its x and the state before it.
 
     The norm is on their sum, with statistics of its own at each step, and one gamma and beta for all steps
-    (Cooijmans et al. 2017, who normalize what comes from input and state apart).
+    (Cooijmans et al. 2017, who normalize what comes from input and state apart). Running statistics of the
+    last step serve at later ones, too, as theirs do.
+
+    going : (R, N, T), where a sequence has not ended; one that has keeps its state. None: all go on
     """
     replicas, samples, steps, _ = x.shape
     state = np.zeros((replicas, samples, layer.weight.shape[2]), x.dtype)
     seen, caches = [], []
     for step in range(steps):
-        now = layer
+        now, here = layer, None if going is None else going[:, :, step, None]
         if layer.running is not None:
-            now = layer._replace(running=tuple(array[:, step : step + 1] for array in layer.running))
+            known = min(step, layer.running[0].shape[1] - 1)
+            now = layer._replace(running=tuple(array[:, known : known + 1] for array in layer.running))
         elif layer.settled:
-            now = layer._replace(gamma=layer.gamma[:, step], beta=layer.beta[:, step])  # (R, C)
+            known = min(step, layer.gamma.shape[1] - 1)
+            now = layer._replace(gamma=layer.gamma[:, known], beta=layer.beta[:, known])  # (R, C)
         s, cache = linear(np.concatenate([x[:, :, step], state], axis=2), layer.weight, layer.bias)
-        z, a, state, norm_cache = unit(config, s, now, norm_batch, phi)
+        z, a, y, norm_cache = unit(config, s, now, norm_batch, phi, keep=here if config.masks else None)
+        state = y if here is None else np.where(here, y, state)
         seen.append((z, a, state))
         caches.append((cache, norm_cache))
     z, a, out = (np.stack(parts, axis=2) for parts in zip(*seen, strict=True))
     linears, norms = zip(*caches, strict=True)
-    return out, Trace(z, a, linears, norms if norms[0] is not None else None, None)
+    return out, Trace(z, a, linears, norms if norms[0] is not None else None, None, going)
 
 
 def unroll_backward(
@@ -49,14 +55,19 @@ def unroll_backward(
     dx = np.empty((replicas, samples, steps, inputs), dy.dtype)
     dz, ds = np.empty((2, *dy.shape), dy.dtype)
     dstate: Any = 0
+    kept: Any = 0  # the gradient that passes sequences which have ended
     total: dict[str, Array] = {}
     for step in reversed(range(steps)):
         now = Trace(layer.z[:, :, step], layer.a[:, :, step], None, layer.norm and layer.norm[step], None)
-        dz[:, :, step], here, affine = unit_backward(config, dy[:, :, step] + dstate, now, phi)
+        dout = dy[:, :, step] + dstate
+        if layer.going is not None:
+            going = layer.going[:, :, step, None]
+            dout, kept = np.where(going, dout, 0), np.where(going, 0, dout)
+        dz[:, :, step], here, affine = unit_backward(config, dout, now, phi)
         ds[:, :, step] = here
         total = {name: array + total.get(name, 0) for name, array in affine.items()}
         both = np.matmul(here, weight.mT)
-        dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:]
+        dx[:, :, step], dstate = both[:, :, :inputs], both[:, :, inputs:] + kept
     write(gradient, total)
     x = np.stack([x for x, _ in layer.linear], axis=2).reshape(replicas, samples * steps, -1)
     ds = ds.reshape(replicas, samples * steps, outputs)

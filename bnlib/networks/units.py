@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from ..norms.axes import in_training
 from ..norms.core import Cache, normalize, normalize_backward
+from ..norms.given import masked, masked_backward
 from ..norms.statistics import Array
 from ..norms.table import NORMS
 from .config import RunConfig
@@ -24,6 +27,15 @@ class Trace(NamedTuple):
     linear: Any
     norm: Any
     noise: Any  # what the norm's output was multiplied by
+    going: Any = None  # of sequences of unequal length, where each has not ended (R, N, T)
+
+
+class Masked(NamedTuple):
+    """What a norm leaves behind whose statistics leave padding out: also what it keeps, and of how many."""
+
+    cache: Cache
+    keep: Array
+    counts: Array
 
 
 def unit(
@@ -33,19 +45,28 @@ def unit(
     norm_batch: int,
     phi: Activation,
     noise: tuple[Array, Array] | None = None,
+    keep: Array | None = None,
 ) -> tuple[Array, Array, Array, Any]:
-    """Apply norm and activation to s: return what enters and leaves the activation, the output, a cache."""
+    """Apply norm and activation to s: return what enters and leaves the activation, the output, a cache.
+
+    keep : (R, N, 1), the samples whose statistics count; None: all
+    """
     if config.placement == "before":
-        z, cache = normed(config, s, layer, norm_batch, noise)
+        z, cache = normed(config, s, layer, norm_batch, noise, keep)
         a = phi.forward(z)
         return z, a, a, cache
     a = phi.forward(s)
-    y, cache = normed(config, a, layer, norm_batch, noise)
+    y, cache = normed(config, a, layer, norm_batch, noise, keep)
     return s, a, y, cache
 
 
 def normed(
-    config: RunConfig, x: Array, layer: Layer, norm_batch: int, noise: tuple[Array, Array] | None
+    config: RunConfig,
+    x: Array,
+    layer: Layer,
+    norm_batch: int,
+    noise: tuple[Array, Array] | None,
+    keep: Array | None = None,
 ) -> tuple[Array, Any]:
     """Apply the layer's norm, then the injected noise; either may be absent."""
     y, cache = x, None
@@ -53,13 +74,15 @@ def normed(
         shape = (len(x), *(1,) * (x.ndim - 2), -1)
         y = x * layer.gamma.reshape(shape) + layer.beta.reshape(shape)
     elif layer.gamma is not None:
-        y, cache = _normalize(config, x, layer, norm_batch)
+        y, cache = _normalize(config, x, layer, norm_batch, keep)
     if noise is not None:
         y = y * noise[0] + noise[1]
     return y, cache
 
 
-def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tuple[Array, Any]:
+def _normalize(
+    config: RunConfig, x: Array, layer: Layer, norm_batch: int, keep: Array | None
+) -> tuple[Array, Any]:
     norm = NORMS[config.trains_as]
     if norm.pair is not None:
         replicas, samples, channels = *x.shape[:2], x.shape[-1]
@@ -70,10 +93,14 @@ def _normalize(config: RunConfig, x: Array, layer: Layer, norm_batch: int) -> tu
         y, cache = norm.pair[0](seen, learned, config, running)
         return y.reshape(x.shape), cache
     how = in_training(config.norm, x.shape, config.groups, norm_batch)
-    if how.shape == x.shape:
+    if how.shape == x.shape and keep is None:
         return normalize(x, how.reduced, layer.gamma, layer.beta, config.eps, norm.centre, guarded=False)
     gamma, beta = (a if a is None else a.reshape(len(x), *how.affine[1:]) for a in (layer.gamma, layer.beta))
     seen = x.reshape(how.shape)
+    if keep is not None:
+        keep = np.broadcast_to(keep, x.shape).reshape(how.shape)
+        y, cache, counts = masked(seen, how.reduced, gamma, beta, config.eps, norm.centre, keep)
+        return y.reshape(x.shape), Masked(cache, keep, counts)
     y, cache = normalize(seen, how.reduced, gamma, beta, config.eps, norm.centre, guarded=False)
     return y.reshape(x.shape), cache
 
@@ -111,6 +138,10 @@ def _norm_backward(
         dy = dy * layer.noise
     if layer.norm is None:
         return dy, {}
+    if isinstance(layer.norm, Masked):
+        cache, keep, counts = layer.norm
+        dx, dgamma, dbeta = masked_backward(dy.reshape(cache.xhat.shape), cache, keep, counts)
+        return dx.reshape(dy.shape), {"gamma": dgamma, "beta": dbeta}
     if not isinstance(layer.norm, Cache):
         dx, affine = NORMS[config.trains_as].pair[1](dy.reshape(*dy.shape[:2], -1, dy.shape[-1]), layer.norm)
         return dx.reshape(dy.shape), affine

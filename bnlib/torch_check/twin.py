@@ -117,11 +117,14 @@ class Twin:
                 weight = _standardized(weight, (1,), config.eps) * self.own[number]["gain"]
             behind = noise and noise[number]
             if config.kind.recurrent:
-                x = x if number else x.unflatten(1, (DIGIT[0], -1))
+                if not number:
+                    x = x.unflatten(1, (-1, DIGIT[1]))
+                    going, x = ~x[..., :1].isnan(), x.nan_to_num()
                 state, seen = x.new_zeros(len(x), config.width), []
-                for step in range(DIGIT[0]):
-                    both = self.torch.cat([x[:, step], state], 1)
-                    z, state = self._unit(F.linear(both, weight, linear.bias), number, step)
+                for step in range(x.shape[1]):
+                    both, keep = self.torch.cat([x[:, step], state], 1), going[:, step]
+                    z, y = self._unit(F.linear(both, weight, linear.bias), number, step, keep=keep)
+                    state = y.where(keep, state)
                     seen.append((z, state))
                 z, x = (self.torch.stack(part, 1) for part in zip(*seen, strict=True))
             elif config.kind.convolves:
@@ -139,16 +142,27 @@ class Twin:
             x = F.adaptive_avg_pool2d(x, 1).flatten(1)
         return self.linears[-1](x[:, -1] if config.kind.recurrent else x)
 
-    def _unit(self, s: Tensor, number: int, step: int = 0, noise: Any = None) -> tuple[Tensor, Tensor]:
+    def _unit(
+        self, s: Tensor, number: int, step: int = 0, noise: Any = None, keep: Any = None
+    ) -> tuple[Tensor, Tensor]:
         """Return what enters the activation, and what the layer puts out."""
         scale, shift = noise or (1, 0)
         if self.config.placement == "before":
-            z = self._norm(s, number, step) * scale + shift
+            z = self._norm(s, number, step, keep) * scale + shift
             return z, self.phi(z)
-        return s, self._norm(self.phi(s), number, step) * scale + shift
+        return s, self._norm(self.phi(s), number, step, keep) * scale + shift
 
-    def _norm(self, x: Tensor, number: int, step: int) -> Tensor:
-        """Apply the norm of hidden layer ``number`` to x (N, C) or (N, C, H, W)."""
+    def _norm(self, x: Tensor, number: int, step: int, keep: Any = None) -> Tensor:
+        """Apply the norm of hidden layer ``number`` to x (N, C) or (N, C, H, W).
+
+        keep : (N, 1), which samples count where padding is masked; the others come out as 0
+        """
+        if self.config.masks and self.training:
+            y, kept = self.torch.zeros_like(x), keep[:, 0]
+            return y.index_put((kept,), self._norm_of(x[kept], number, step)) if kept.any() else y
+        return self._norm_of(x, number, step)
+
+    def _norm_of(self, x: Tensor, number: int, step: int) -> Tensor:
         F, own, name, eps = self.F, self.own[number], self.config.norm, self.config.eps
         if self.config.on_activations is None:
             return x
@@ -181,7 +195,7 @@ class Twin:
         F, config, eps, take = self.F, self.config, self.config.eps, 1 - self.config.momentum
         if (
             config.norm == "batch"
-            and not (config.norm_batch or config.frozen)
+            and not (config.norm_batch or config.frozen or config.masks)
             and x.numel() > x.shape[1]
             and eps >= TINY
         ):

@@ -22,7 +22,8 @@ def precise(run: Run) -> Run:
     ``var_B + mean_B^2`` minus its square, over batches as large as those of training; the variance of the
     batch means counts (an average of batch variances alone leaves it out). Norms that train with running
     statistics, "running" and frozen ones, get mean and variance of all training samples as they then
-    enter each norm in inference. Other norms stay as they are.
+    enter each norm in inference; those that leave padding out get them of one batch of all. Other norms stay
+    as they are.
     """
     config, norm = run.config.at(run.step), run.config.on_activations
     if norm is None or not norm.running:
@@ -31,6 +32,7 @@ def precise(run: Run) -> Run:
     if norm.weighted or config.frozen:  # with one batch of all samples, each layer gets what it will get
         config = replace(config, norm="batch", norm_batch=0, batch_order="shuffled", frozen=False)
         size = len(x)
+    size = len(x) if config.masks else size
     x = x[: len(x) // size * size]
     _, trace, _ = forward(config, run.layers, x, norm_batch=size)
     moments = []

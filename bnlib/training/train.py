@@ -233,7 +233,12 @@ class Classifier(Learner):
 
     def moments(self) -> Array:
         """Return the means and variances (R, 2, features) that norms with running statistics used."""
-        return batch_moments(self.trace)
+        moments = batch_moments(self.trace)
+        if self.config.masks:  # what no sequence has seen stays as it is
+            keep, take = averaging_weights(self.config, self.logits.shape[1])
+            same = np.divide(1 - keep, take, out=np.zeros_like(take), where=take > 0)
+            moments = np.where(np.isnan(moments), self.state.statistics * same, moments)
+        return moments
 
     def validate(self) -> recordings.Frame:
         """Return loss and accuracy on the validation samples, and the decision surface."""

@@ -270,7 +270,7 @@ def _concerns(name: str) -> list[str]:
     return [norm for norm, row in NORMS.items() if name in (*row.options, *row.learned)]
 
 
-# What data a network needs.
-NEEDS = {name: kind.data for name, kind in NETWORKS.items() if kind.data}
+# What data a network needs here.
+NEEDS = {name: kind.data[0] for name, kind in NETWORKS.items() if kind.data}
 # By setting, the norms of which one must be in a lane for the setting to do anything.
 CONCERNS = {name: norms for name in RUN if (norms := _concerns(name))}

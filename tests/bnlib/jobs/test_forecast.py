@@ -28,6 +28,7 @@ NETWORKS = {
     "one convolution": {"network": "cnn", "depth": 1, "width": 16, "batch_size": 6},
     "convolutions": {"network": "cnn", "depth": 5, "width": 12, "batch_size": 5, "norm": "layer"},
     "recurrent": {"network": "rnn", "depth": 2, "width": 12, "batch_size": 7},
+    "sequences": {"network": "rnn", "dataset": "pauses", "depth": 2, "width": 12, "batch_size": 7},
     "gan": {"network": "gan", "dataset": "ring", "depth": 3, "width": 16, "batch_size": 9},
     "penalty": {
         **{"network": "gan", "dataset": "ring", "depth": 3, "width": 16, "batch_size": 9, "norm": "none"},

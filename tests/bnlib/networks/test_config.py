@@ -16,11 +16,12 @@ from hypothesis import strategies as st
 
 import bnlib
 from bnlib import NORMS, RunConfig
-from bnlib.data import DATASETS, load
+from bnlib.data import DATASETS, LONGEST, load
 from bnlib.networks.config import EDITABLE, FIELDS, LAST_STEP, TRAIN_SIZES, check_field, conflicts
 from bnlib.networks.layers import ACTIVATIONS
 
 HERE = Path(bnlib.__file__).parent
+PAUSES = {"network": "rnn", "dataset": "pauses"}
 NUMBERS = {name: rule.metadata for name, rule in FIELDS.items() if "low" in rule.metadata}
 CHOICES = {name: rule.metadata["choices"] for name, rule in FIELDS.items() if "choices" in rule.metadata}
 
@@ -199,6 +200,7 @@ def test_groups_must_divide_the_channels_of_every_convolution():
     assert RunConfig(network="cnn", width=1).shapes == ((8, 8, 1), (4, 4, 1), (4, 4, 1))
     assert RunConfig(network="cnn", depth=1, width=8).shapes == ((8, 8, 4),)
     assert RunConfig(network="rnn", depth=2, width=8).shapes == ((8, 8), (8, 8))
+    assert RunConfig(**PAUSES, depth=2, width=8).shapes == ((LONGEST, 8), (LONGEST, 8))
     assert RunConfig(depth=2, width=9).shapes == ((9,), (9,))
 
 
@@ -206,7 +208,15 @@ def test_groups_must_divide_the_channels_of_every_convolution():
     ("fields", "message"),
     [
         ({"network": "cnn", "dataset": "moons"}, "network='cnn' needs images; choose dataset='digits'"),
-        ({"network": "rnn", "dataset": "groups"}, "network='rnn' needs images"),
+        ({"network": "rnn", "dataset": "groups"}, "reads .* row by row; choose dataset='digits' or 'pauses'"),
+        ({"dataset": "pauses"}, "dataset='pauses' has sequences of unequal length; choose network='rnn'"),
+        ({**PAUSES, "inputs": "standardized"}, "inputs='standardized' would count the padding of .*'raw'"),
+        ({"network": "rnn", "padding": "counted"}, "padding='counted' concerns .*; choose dataset='pauses'"),
+        (
+            {**PAUSES, "norm": "renorm"},
+            "norm='renorm' can't leave padding out; choose norm='batch', or padding",
+        ),
+        ({**PAUSES, "norm_batch": 4}, "norm_batch=4 can't leave padding out; choose padding='counted'"),
         ({"network": "gan"}, "network='gan' draws points of the .*; choose dataset='ring'"),
         ({"network": "cnn", "residual": "pre"}, "residual='pre' is for dense networks; choose network='mlp'"),
         ({"residual": "post", "placement": "after"}, "residual='post' keeps .*; choose placement='before'"),
@@ -246,9 +256,10 @@ def test_a_norm_is_of_activations_or_of_weights():
 def test_a_batch_fits_the_training_samples(dataset):
     available = len(load(dataset).y_train)
     assert TRAIN_SIZES[dataset] == available
-    assert RunConfig(dataset=dataset, batch_size=available).batch_size == available
+    network = "rnn" if dataset == "pauses" else "mlp"
+    assert RunConfig(dataset=dataset, network=network, batch_size=available).batch_size == available
     with pytest.raises(ValueError, match=f"batch_size={available + 1}"):
-        RunConfig(dataset=dataset, batch_size=available + 1)
+        RunConfig(dataset=dataset, network=network, batch_size=available + 1)
 
 
 def test_conflicts_are_sentences():
