@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, Playwright, expect, sync_playwright
+from playwright.sync_api import Error as PlaywrightError
 
 from book.registry import pages
 from tests.browser.gestures import address
@@ -16,6 +18,20 @@ from tests.server import CHROMIUM_FLAGS, Server, chromium_path
 # States are waited for, and a busy machine may take its time to reach them.
 PATIENCE = 120_000  # milliseconds
 expect.set_options(timeout=PATIENCE)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Say with a failure what its page showed."""
+    report = yield
+    page = item.funcargs.get("page") if isinstance(item, pytest.Function) else None
+    if report.when == "call" and report.failed and isinstance(page, Page):
+        with suppress(PlaywrightError):
+            seen = f"{page.url}\n{page.locator('body').aria_snapshot(timeout=5000)}"
+            report.sections.append(("the page", seen[:6000]))
+    return report
 
 
 @pytest.fixture(scope="session")
