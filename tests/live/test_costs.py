@@ -59,7 +59,7 @@ NO_MATTER = {
     "record_every": 2, "validate_every": 7, "edits": ((5, "lr", 0.1), (9, "batch_size", 4)),
     "decay_affine": True, "last_batch": "drop", "learn_affine": False, "rest_lr": 0.1,
 }  # fmt: skip
-BESIDES = {"skip_init", "gradient_penalty"}  # which need a residual network, and a GAN
+BESIDES = {"skip_init", "gradient_penalty", "padding"}  # of a residual network, a GAN, and sequences
 
 
 def test_each_field_matters_or_does_not():
