@@ -106,6 +106,8 @@ class View:
     notes : by the name of a figure, meter or lamp, a sentence below it
     board : findings side by side in words, below the figures
     waiting : what is still being computed, in words; empty when all is there
+    clocked : which numbers and columns a clock has measured: no script computes them again, but it measures
+        where it runs and prints them, too. A scene's `measured` is never one of them
     """
 
     numbers: Numbers = field(default_factory=dict)
@@ -118,6 +120,7 @@ class View:
     notes: Mapping[str, str] = field(default_factory=dict)
     board: Board | None = None
     waiting: str = ""
+    clocked: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

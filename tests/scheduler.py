@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -13,7 +13,7 @@ from live.check import Checks
 from live.crew import Crew, Hand
 from live.desk import Desk
 from live.hand import ProcessHand
-from live.scheduler import Viewer
+from live.scheduler import Viewer, joined
 from live.track import Track
 from static import inline
 from tests.once import once
@@ -37,12 +37,22 @@ class Inline(inline.Inline):
 
 
 class Sharing(Inline):
-    """Does each job of a chapter once in a run of tests."""
+    """Does each job and each recording of a chapter once in a run of tests."""
+
+    async def frames(self, config: RunConfig, numbers: range, names: Collection[str]) -> Frame:
+        """Return some arrays of some frames, all from the first one on."""
+        assert numbers.start == 0 and numbers.step == 1
+        return once(frames_of, config, numbers.stop, tuple(names))
 
     async def run(self, function: Callable[..., Any], *arguments: Any, heavy: bool = False) -> Any:
         """Call the function, unless somebody has, and keep what it returns."""
         self.ran.append((function, arguments))
         return once(function, *arguments)
+
+
+def frames_of(config: RunConfig, stop: int, names: tuple[str, ...]) -> Frame:
+    """Record a run's frames below number ``stop``."""
+    return joined([Inline().recorded(config, stop)], names)
 
 
 class Puppet(inline.Inline):

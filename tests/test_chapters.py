@@ -24,7 +24,7 @@ import plotly.graph_objects as go
 import pytest
 
 from bnlib.experiments import EXPERIMENTS
-from book.chapter import Board, Cell, Chapter, Choice, Job, Light, Meter, Row, Scene, View, packed_figures
+from book.chapter import Board, Cell, Chapter, Choice, Light, Meter, Row, Scene, View, packed_figures
 from book.controls import Control, Values, describe, read, write
 from book.equations import Equation, Term
 from book.export import csv_text, script_text
@@ -37,8 +37,7 @@ from book.words import brief
 from live.session import Shelf
 from live.wire import pack
 from tests.figures import problems_of, words_of
-from tests.once import once
-from tests.scheduler import Inline
+from tests.scheduler import Sharing
 
 CHAPTERS = chapters()
 
@@ -57,13 +56,6 @@ def scene_of(chapter: Chapter, name: str) -> Scene | None:
     return next((scene for scene in chapter.scenes if scene.name == name), None)
 
 
-class Sharing(Shelf):
-    """A shelf for which each job is done once in a run of tests."""
-
-    async def job(self, job: Job) -> Any:
-        return once(job.function, *job.arguments)
-
-
 class Reader:
     """Computes views and answers, each once: what chapters ask of a pool is done here and kept."""
 
@@ -72,7 +64,7 @@ class Reader:
         self.views: dict[str, View] = {}
 
         async def shelf() -> Shelf:
-            return Sharing(Inline())
+            return Shelf(Sharing())
 
         self.shelf = self.run(shelf())
 
@@ -471,6 +463,9 @@ def check_view(chapter: Chapter, values: Values, view: View) -> None:
         assert 0 <= meter.value <= 1 and 0 <= meter.expected <= 1, meter
     assert all(light.level in ("good", "warning") for light in view.lights)
     assert len({equation.key for equation in view.equations}) == len(view.equations)
+    assert set(view.clocked) <= {*view.numbers, *view.table}
+    scene = chapter.scene(values)
+    assert scene is None or scene.measured not in view.clocked, "another machine might answer otherwise"
     if view.board:
         cells = [cell for row in view.board.rows for cell in row.cells]
         assert all(len(row.cells) == len(view.board.columns) for row in view.board.rows)
@@ -556,12 +551,18 @@ def cells(text: str) -> tuple[list[str], list[list[str]]]:
 
 
 def check_table(rows: list[list[str]], view: View, **how: float) -> None:
-    """Compare the rows of a CSV with a view's table; an empty cell is a gap."""
+    """Compare the rows of a CSV with a view's table; an empty cell is a gap.
+
+    With a relative tolerance above 0 the rows were computed elsewhere: of what a clock has measured there,
+    only that it is there.
+    """
     assert len(rows) == len(next(iter(view.table.values())))
     for place, (name, column) in enumerate(view.table.items()):
         here = [row[place] for row in rows]
         array = np.asarray(column)
-        if array.dtype.kind in "USO":
+        if how["rtol"] and name in view.clocked:
+            assert all(ticked(float(text)) for text in here), f"{name}: {here}"
+        elif array.dtype.kind in "USO":
             assert here == [str(value) for value in array.tolist()], name
         else:
             numbers = [float(text) if text else np.nan for text in here]
@@ -640,8 +641,16 @@ def check_numbers(printed: str, view: View, where: str) -> dict[str, float]:
         f"{where}: {sorted(set(found) - set(view.numbers))} aren't the view's"
     )
     for name, number in found.items():
-        np.testing.assert_allclose(number, view.numbers[name], **SAME, err_msg=f"{where}: {name}")
+        if name in view.clocked:
+            assert ticked(number), f"{where}: {name} = {number}"
+        else:
+            np.testing.assert_allclose(number, view.numbers[name], **SAME, err_msg=f"{where}: {name}")
     return found
+
+
+def ticked(number: float) -> bool:
+    """Whether a number may be a time."""
+    return bool(np.isfinite(number)) and number > 0
 
 
 @pytest.mark.parametrize("name", CHAPTERS)
@@ -685,6 +694,17 @@ def test_a_program_that_says_something_else_is_noticed(tmp_path: Path) -> None:
         check_numbers(printed["bad"], view, "bad")
     with pytest.raises(AssertionError, match="prints no number"):
         check_numbers("mean: 2", view, "silent")
+    timed = View({"mean": 2.0, "seconds": 1.0}, table={"ms": [1.0], "m": [2]}, clocked=("seconds", "ms"))
+    assert check_numbers("seconds = 3\nmean = 2", timed, "timed") == {"seconds": 3.0, "mean": 2.0}
+    check_table([["7", "2"]], timed, **SAME)
+    for printed_there in ("seconds = 0", "seconds = nan", "mean = 3"):
+        with pytest.raises(AssertionError, match="timed: "):
+            check_numbers(printed_there, timed, "timed")
+    for row in (["-1", "2"], ["inf", "2"], ["1", "3"]):
+        with pytest.raises(AssertionError):
+            check_table([row], timed, **SAME)
+    with pytest.raises(AssertionError):  # its own CSV has the view's very numbers
+        check_table([["7", "2"]], timed, rtol=0)
     with pytest.raises(AssertionError, match="aren't the view's"):
         check_numbers("average = 2", view, "strange")
 

@@ -1,0 +1,99 @@
+"""Sequences and streams: norms where samples come step by step, or one at a time."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bnlib.experiments.model import Race
+from book.chapter import Asked, Chapter, Found, Job, Source, View
+from book.controls import Values, seed_control
+from pages import _sequences_drift as drift
+from pages import _sequences_longer as longer
+from pages import _sequences_padding as padding
+from pages import _sequences_sample as sample
+from pages import _sequences_steps as steps
+from pages import _sequences_stream as stream
+from pages._sequences_parts import thumbnail
+
+PLACES: dict[str, Any] = {
+    place.SCENE.name: place for place in (padding, steps, longer, sample, stream, drift)
+}
+
+
+def jobs(values: Values) -> dict[str, Job]:
+    """Return what a scene needs of the pool."""
+    found: dict[str, Job] = PLACES[values["scene"]].jobs(values)
+    return found
+
+
+def compute(values: Values, found: Found) -> View:
+    """Show the scene that is chosen."""
+    view: View = PLACES[values["scene"]].view(values, found)
+    return view
+
+
+def lab(values: Values) -> Race | None:
+    """Return the same networks as lanes of the training lab."""
+    race: Race | None = PLACES[values["scene"]].lab(values)
+    return race
+
+
+def pytorch(values: Values) -> str:
+    """Write a scene's few lines of PyTorch."""
+    return str(PLACES[values["scene"]].pytorch(values))
+
+
+def script(values: Values) -> str:
+    """Write a script that computes the scene's numbers and its table again."""
+    return str(PLACES[values["scene"]].script(values))
+
+
+CHAPTER = Chapter(
+    name="sequences",
+    title="Sequences and streams",
+    question="What if samples have many steps, or come one at a time?",
+    icon=":material/timeline:",
+    order=87,
+    group="Other norms",
+    answers=(
+        Asked("Should batch norm’s statistics leave padding out?", "padding"),
+        Asked("Can one BatchNorm1d serve all steps of a recurrent network?", "steps"),
+        Asked("What if a sequence is longer than any in training?", "longer"),
+        Asked("Why does PyTorch expect more than 1 value per channel?", "sample"),
+        Asked("Can batch norm learn online, one sample at a time?", "stream"),
+        Asked("Should running averages go on in use?", "drift"),
+    ),
+    thumbnail=thumbnail,
+    lead=(
+        "Batch norm compares samples that are there at the same time. A **sequence** has many steps, and not "
+        "all sequences are equally long. In a **stream** each sample comes alone. What can a norm compare "
+        "there?"
+    ),
+    controls=(*(control for place in PLACES.values() for control in place.CONTROLS), seed_control()),
+    compute=compute,
+    jobs=jobs,
+    scenes=tuple(place.SCENE for place in PLACES.values()),
+    code=tuple(passage for place in PLACES.values() for passage in place.PASSAGES),
+    pytorch=pytorch,
+    script=script,
+    lab=lab,
+    ending=(
+        "You can say how many values share a mean in any layer and at any step of a sequence, and what batch "
+        "norm makes of one.",
+        "You can’t say that one norm is best for all streams: that depends on what changes in them.",
+        "Go on to the training lab: set the batch size to 1 there.",
+    ),
+    experiments=("E20",),
+    sources=(
+        Source("Ioffe & Szegedy 2015, Batch Normalization, Algorithm 1 with m = 1"),
+        Source("Ba et al. 2016, Layer Normalization"),
+        Source("Cooijmans et al. 2017, Recurrent Batch Normalization: each step has its own statistics, and "
+               "the last step’s serve later ones"),
+        Source("Laurent et al. 2016, Batch Normalized Recurrent Neural Networks: of the input it helped"),
+    ),
+)  # fmt: skip
+
+if __name__ == "__main__":
+    from ui.page import show
+
+    show(CHAPTER)
