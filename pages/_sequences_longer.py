@@ -11,7 +11,7 @@ from bnlib.data import LONGEST
 from bnlib.experiments.intervals import Interval, paired
 from bnlib.experiments.model import Race
 from bnlib.lessons import sequences
-from bnlib.lessons.sequences import LENGTHS
+from bnlib.lessons.sequences import ASKED, LENGTHS
 from book import figure as fig
 from book.chapter import Choice, Found, Job, Passage, Scene, View
 from book.charts import average, over_seeds, progress
@@ -24,12 +24,12 @@ from pages._sequences_rscripts import LONGER, LONGER_TORCH, RECURRENT
 
 ORDER = ("none", "layer", "counted", "eased")
 MARGIN = 10.0  # points, from which on a difference is called one
-TRAINED = LENGTHS.index(LONGEST)
+TRAINED, END = LENGTHS.index(LONGEST), LENGTHS.index(ASKED)
 DIGITS = 6  # that are drawn
 
 CONTROLS = (
     Control(
-        "length", "whole", LENGTHS[-1], "length", "steps", LENGTHS[0], LENGTHS[-1],
+        "length", "whole", ASKED, "length", "steps", LENGTHS[0], LENGTHS[-1],
         tuple(float(length) for length in LENGTHS), marks=LENGTHS,
         about="How many steps every test sequence has: the 8 rows of a digit, and blank rows between them. "
         "In training no sequence had more than 16.",
@@ -66,9 +66,9 @@ def view(values: Values, found: Found) -> View:
     at = LENGTHS.index(length)
     errors = {arm: found[arm]["longer"] for arm in ORDER}
     gap = paired(errors["counted"][:, at] - errors["layer"][:, at])
-    end = paired(errors["counted"][:, -1] - errors["layer"][:, -1])
-    anew = paired(found["counted"]["longer"][:, -1] - found["counted"]["anew"])
-    masked = paired(errors["eased"][:, -1] - errors["counted"][:, -1])
+    end = paired(errors["counted"][:, END] - errors["layer"][:, END])
+    anew = paired(errors["counted"][:, END] - found["counted"]["anew"])
+    masked = paired(errors["eased"][:, END] - errors["counted"][:, END])
     numbers = {"length": float(length), "side": side(end), "gap": end.mean, "masked": masked.mean,
                "gap_low": end.low, "gap_high": end.high, "anew": average(found["counted"]["anew"]),
                "spread": average(found["counted"]["spread"][:, LONGEST:]),
@@ -77,16 +77,16 @@ def view(values: Values, found: Found) -> View:
                "offset_eased": average(found["eased"]["offset"][:, LONGEST:])}  # fmt: skip
     for arm in ORDER:
         numbers |= {
-            f"error_{arm}": average(errors[arm][:, at]), f"end_{arm}": average(errors[arm][:, -1]),
+            f"error_{arm}": average(errors[arm][:, at]), f"end_{arm}": average(errors[arm][:, END]),
             f"trained_{arm}": average(errors[arm][:, TRAINED]),
         }  # fmt: skip
     if hide:
         return View(numbers, text, figures)
     text += f" Batch norm − layer norm: {nets.said(gap)}."
     notes = {
-        "longer": f"At {LENGTHS[-1]} steps, padding masked (eps = 0.1) − counted: {nets.said(masked)}.",
-        "fit": f"At steps 17 to 32: mean {numbers['offset']:.2f} and deviation {numbers['spread']:.2f} with "
-        f"padding counted, {numbers['offset_eased']:.2f} and {numbers['spread_eased']:.2f} with padding "
+        "longer": f"At {ASKED} steps, padding masked (eps = 0.1) − counted: {nets.said(masked)}.",
+        "fit": f"At steps 17 to {ASKED}: mean {numbers['offset']:.2f} and deviation {numbers['spread']:.2f} "
+        f"with padding counted, {numbers['offset_eased']:.2f} and {numbers['spread_eased']:.2f} with padding "
         f"masked. Errors with statistics of step 16 − with those of these very sequences: {nets.said(anew)}.",
     }  # fmt: skip
     seen = [int(step <= LONGEST) for step in LENGTHS]
@@ -111,7 +111,7 @@ def _samples(length: int, narrow: bool) -> Figure:
     last = LENGTHS[-1] + 0.7
     return fig.figure(
         data, f"Digits as sequences of {length} steps", f"{DIGITS} digits, each over {length} steps.",
-        fig.axis(0.3, last, "step", [1, 8, 16, 24, 32]),
+        fig.axis(0.3, last, "step", [1, 8, 16, 24, 32], showgrid=False),
         fig.axis(len(grid) + 0.5, -6, "", [], visible=False, showgrid=False), shapes=marks, annotations=notes,
         height=190 if narrow else 230, margin={"l": 8, "r": 8, "t": 4, "b": 40},
         hint="A column is one row of a digit; blank columns are pauses.",
@@ -141,30 +141,30 @@ def _longer(found: dict[str, Any], length: int) -> Figure:
 
 
 def _fit(found: dict[str, Any]) -> Figure:
-    """Draw for sequences of 32 steps how well the statistics fit that inference takes."""
+    """Draw for sequences of ASKED steps how well the statistics fit that inference takes."""
     data, said = list[Trace](), []
-    x = np.arange(1, LENGTHS[-1] + 1)
+    x = np.arange(1, ASKED + 1)
     for arm, run in found.items():
         if run is not None:
             name, colour, _ = ARMS[arm]
             data += over_seeds(x, run["spread"], f"deviation, {name.removeprefix('batch norm, ')}", colour)
             data.append(fig.line(x, run["offset"].mean(axis=0), "size of the mean", colour, dash="dash",
                                  width=1.5, showlegend=False))  # fmt: skip
-            said.append(f"{name}: deviation {run['spread'][:, -1].mean():.2f} at step 32")
-    shade = fig.area(LONGEST + 0.5, 0, LENGTHS[-1] + 0.5, 2, fig.faded(COLOURS[9], 0.2), layer="below")
+            said.append(f"{name}: deviation {run['spread'][:, -1].mean():.2f} at step {ASKED}")
+    shade = fig.area(LONGEST + 0.5, 0, ASKED + 0.5, 2, fig.faded(COLOURS[9], 0.2), layer="below")
     return fig.figure(
-        data, "x̂ in inference, sequences of 32 steps",
+        data, f"x̂ in inference, {ASKED} steps",
         f"Deviations near 1 fit. {'; '.join(said) or 'Nothing is computed yet'}.",
-        fig.axis(0.5, LENGTHS[-1] + 0.5, "step", [1, 8, 16, 24, 32]), fig.axis(0, 2, "of x̂"),
+        fig.axis(0.5, ASKED + 0.5, "step", [1, 8, 16, 24]), fig.axis(0, 2, "of x̂"),
         shapes=[shade], showlegend=True, place="side", height=230,
         hint="Statistics that fit give 1 (lines) and 0 (dashed: size of the mean). Means over seeds.",
     )  # fmt: skip
 
 
 SCENE = Scene(
-    "longer", "Longer than any seen",
+    "longer", "Longer",
     f"In training no sequence has more than {LONGEST} steps, so batch norm has no statistics for step 17; "
-    "those of step 16 serve. Sequences of 32 steps: how does it err, compared with layer norm?",
+    f"those of step 16 serve. Test sequences have {ASKED}. How often is it wrong, compared with layer norm?",
     (
         Choice("far more often", 1.0,
                "Statistics of step 16 could be wrong at step 17. They fit as long as the state has settled."),
@@ -172,14 +172,14 @@ SCENE = Scene(
         Choice("far less often", -1.0,
                "Its fixed averages can’t be upset by a blank row. But the state is what forgets."),
     ),
-    "side", {}, {"length": LENGTHS[-1]},
+    "side", {}, {"length": ASKED},
     "Batch norm (padding counted): {end_counted:.0f}% wrong. Layer norm: {end_layer:.0f}%. Difference "
     "{gap:+.1f} points (95% interval {gap_low:+.1f} to {gap_high:+.1f}).",
-    "At steps 17 to 32 x̂ has a deviation of {spread:.2f} (1 would fit). With the statistics of these very "
-    "sequences at each step {anew:.0f}% would be wrong. Forgetting is the trouble: without any norm "
-    "{end_none:.0f}% are wrong, after {trained_none:.0f}% at 16 steps.",
+    f"At steps 17 to {ASKED} x̂ has a deviation of {{spread:.2f}} (1 would fit). With the statistics of these "
+    "very sequences at each step {anew:.0f}% would be wrong. The task itself is harder: without any norm "
+    "{end_none:.0f}% are wrong, at 16 steps {trained_none:.0f}%.",
     "Step 16’s statistics must be good ones. With padding masked they come from few sequences: "
-    "{trained_eased:.0f}% wrong at 16 steps, {end_eased:.0f}% at 32 (eps = 0.1).",
+    f"{{trained_eased:.0f}}% wrong at 16 steps, {{end_eased:.0f}}% at {ASKED} (eps = 0.1).",
     "Drag the length from 8 to 32: where do the curves part?",
     ("length", "sequences", "rate", "seed"),
 )  # fmt: skip

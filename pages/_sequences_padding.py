@@ -80,7 +80,7 @@ def view(values: Values, found: Found) -> View:
         return View(numbers, text, figures, waiting=progress(found))
     ends = {arm: found[arm]["val"][:, -1] for arm in ORDER}
     gap, eased = paired(ends["masked"] - ends["counted"]), paired(ends["masked"] - ends["eased"])
-    best = paired(np.minimum(ends["counted"], ends["masked"]) - ends["none"])
+    plain = paired(ends["counted"] - ends["none"])
     numbers |= {f"error_{arm}": average(end) for arm, end in ends.items()}
     numbers |= {
         "ahead": ahead(gap), "gap": gap.mean, "gap_low": gap.low, "gap_high": gap.high, "eased": eased.mean,
@@ -89,8 +89,8 @@ def view(values: Values, found: Found) -> View:
         return View(numbers, text, figures)
     text += f" Batch norm, masked − counted: {nets.said(gap)}."
     notes = {
-        "errors": f"Masked with eps = 1e-5 − with eps = {EASED:g}: {nets.said(eased)}. The better batch norm "
-        f"of the first two − no norm: {nets.said(best)}. All arms have the same sequences and learning rate.",
+        "errors": f"Masked with eps = 1e-5 − with eps = {EASED:g}: {nets.said(eased)}. Counted "
+        f"− no norm: {nets.said(plain)}. All arms have the same sequences and learning rate.",
         "padded": _note(int(here[moment - 1]), size, untrained(first(values), size)[:, moment - 1]),
     }  # fmt: skip
     table = {"step": np.arange(1, LONGEST + 1), "left": counts.mean(axis=(0, 1)), "few": few}
@@ -141,7 +141,7 @@ def _padded(batch: sequences.Padded, here: Any, values: Values, hide: bool, narr
     grid = np.full((tall, LONGEST), np.nan)
     for k, n in enumerate(shown):
         grid[9 * k : 9 * k + 8] = np.nan_to_num(batch.sequences[n].T, nan=-1.0)
-    scale = ((0.0, COLOURS[6]), (0.499, COLOURS[6]), (0.5, PAPER), (1.0, INK))
+    scale = ((0.0, COLOURS[9]), (0.499, COLOURS[9]), (0.5, PAPER), (1.0, INK))
     data: list[Trace] = [
         fig.cells(grid, -1, 1, scale, "sequences", x=np.arange(1, LONGEST + 1), hoverinfo="skip")
     ]
@@ -149,7 +149,7 @@ def _padded(batch: sequences.Padded, here: Any, values: Values, hide: bool, narr
         fig.mark(moment - 0.5, -1, moment - 0.5, tall, BLUE, 2.0),
         fig.mark(moment + 0.5, -1, moment + 0.5, tall, BLUE, 2.0),
     ]
-    notes = [fig.label(8.5, -5, "steps; a column is one row of a digit")]
+    notes = [fig.label(8.5, -5, "steps" if narrow else "steps; a column is one row of a digit")]
     wide = LONGEST + 0.8
     if not hide:
         xhat = untrained(first(values), size)[:, moment - 1]
@@ -159,19 +159,24 @@ def _padded(batch: sequences.Padded, here: Any, values: Values, hide: bool, narr
                 grid[9 * k : 9 * k + 8] = xhat[n]
         x = LONGEST + 2 + 0.5 * np.arange(WIDTH)
         data.append(fig.cells(grid, -2, 2, SIGNS, "x-hat", x=x, hoverinfo="skip"))
-        notes.append(fig.label(LONGEST + 10, -5, f"x̂ of {WIDTH} units at step {moment}"))
+        notes.append(
+            fig.label(
+                LONGEST + 10, -5, f"x̂ at step {moment}" if narrow else f"x̂ of {WIDTH} units at step {moment}"
+            )
+        )
         wide = LONGEST + 18.5
     alt = (
         f"{len(shown)} sequences of 8 to 16 steps, the longest on top; behind their ends there is padding. "
         f"At step {moment} {int(here[moment - 1])} of {size} go on."
     )
-    hint = "Light blue: padding. "
+    hint = "Grey bars: padding; a column is one row of a digit. " if narrow else "Grey bars: padding. "
     hint += "" if size <= SHOWN else f"Every {size // SHOWN}th sequence is drawn. "
     hint += "" if hide else "Right: x̂ before training, masked. Blue: above 0. Orange: below. Strongest at ±2."
     ticks = [1, 4, 8, 12, 16]
     return fig.figure(
         data, "A padded batch: digits on their side, with pauses", alt,
-        fig.axis(0.3, wide, "", ticks), fig.axis(tall + 0.5, -9, "", [], visible=False, showgrid=False),
+        fig.axis(0.3, wide, "", ticks, showgrid=False),
+        fig.axis(tall + 0.5, -9, "", [], visible=False, showgrid=False),
         shapes=marks, annotations=notes, hint=hint, height=260 if narrow else 330,
         margin={"l": 8, "r": 8, "t": 4, "b": 26},
     )  # fmt: skip

@@ -12,7 +12,7 @@ from book import figure as fig
 from book.chapter import Job
 from book.charts import over_seeds
 from book.controls import SEEDS, Control, Values, seeds
-from book.figure import BLUE, COLOURS, GREEN, ORANGE, PURPLE, Figure, Trace
+from book.figure import BLUE, GREEN, INK, ORANGE, PURPLE, Figure, Trace
 from pages._sequences_parts import SHADES, near
 
 STEPS, EVERY, WIDTH, SCALE = 400, 50, 32, 0.7
@@ -23,7 +23,7 @@ ARMS: dict[str, tuple[str, str, dict[str, Any]]] = {  # by name: words, colour, 
     "layer": ("layer norm", GREEN, {"norm": "layer"}),
     "counted": ("batch norm, padding counted", BLUE, {"norm": "batch", "padding": "counted"}),
     "masked": ("batch norm, padding masked", PURPLE, {"norm": "batch", "padding": "masked"}),
-    "eased": ("masked, eps = 0.1", COLOURS[5], {"norm": "batch", "padding": "masked", "eps": EASED}),
+    "eased": ("masked, eps = 0.1", INK, {"norm": "batch", "padding": "masked", "eps": EASED}),
 }
 
 CONTROLS = (

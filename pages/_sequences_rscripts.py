@@ -205,7 +205,8 @@ for norm in ("layer", "counted"):
         x = paused(images[1297:], np.full(500, length), length, stream)
         found[norm].append(100 * net.wrong(x).mean(1).numpy())
     print("#", norm, [one.mean().round(1) for one in found[norm]], "% wrong")  # rounding grows
-gap = (found["counted"][-1] - found["layer"][-1]).mean()
+at = LENGTHS.index(24)
+gap = (found["counted"][at] - found["layer"][at]).mean()
 print("side =", float(np.sign(gap) * (abs(gap) >= 10)))
 table(length=LENGTHS, seen_in_training=[int(length <= 16) for length in LENGTHS])
 """

@@ -17,20 +17,20 @@ from book.chapter import Choice, Found, Job, Passage, Scene, View
 from book.charts import average, over_seeds, progress
 from book.controls import Control, Values
 from book.equations import Equation, frac, row, told
-from book.figure import BLUE, COLOURS, GREEN, GREYS, INK, PURPLE, Figure, Trace
+from book.figure import BLUE, GREEN, GREYS, INK, PURPLE, Figure, Trace
 from pages import _sequences_recurrent as nets
 from pages._sequences_parts import SHADES, SIGNS
 from pages._sequences_recurrent import WIDTH
 from pages._sequences_rscripts import RECURRENT, STEPS_END, STEPS_TORCH
 
-NAMES = {"own": "each step its own", "module": "one module", "first": "step 1’s", "last": "step 16’s"}
+NAMES = {"own": "own", "module": "module", "first": "step 1", "last": "step 16"}
 LONG = {
     "own": "own mean and variance at each step",
     "module": "one BatchNorm1d called at every step",
     "first": "those of step 1 at all steps",
     "last": "those of step 16 at all steps",
 }
-SHADE = {"own": BLUE, "module": PURPLE, "first": COLOURS[5], "last": GREEN}
+SHADE = {"own": BLUE, "module": PURPLE, "first": INK, "last": GREEN}
 
 # One module's running mean from 0, once steps 1 to 16 have had the means 1 to 16.
 MODULE_MEAN = float(sum(0.1 * 0.9 ** (LONGEST - step) * step for step in range(1, LONGEST + 1)))
@@ -39,8 +39,8 @@ CONTROLS = (
     Control(
         "instead", "choice", "own", "in inference", choices=INSTEAD, names=tuple(NAMES.values()),
         look="buttons",
-        about="Which running mean and variance inference takes. “One module” is what a single "
-        "torch.nn.BatchNorm1d has kept that was called at every step of the loop in training.",
+        about="Which running mean and variance inference takes: each step’s own; “module”: what one "
+        "torch.nn.BatchNorm1d has kept that was called at every step; or one step’s, at all steps.",
     ),
 )  # fmt: skip
 
@@ -75,7 +75,7 @@ def view(values: Values, found: Found) -> View:
         {NAMES[name]: own for name, own in errors.items()}, "Wrong validation sequences",
         nets.percents(0, 100, (0, 20, 40, 60, 80, 100)),
         [SHADE[name] if name == values["instead"] else fig.faded(SHADE[name], 0.45) for name in INSTEAD],
-        narrow, form=".0f", what="errors in per cent", place="side", height=230,
+        narrow, form=".0f", what="errors in per cent", height=230,
         hint="In inference, with these means and variances. Bars: mean of 8 seeds. Dots: seeds.",
     )  # fmt: skip
     chosen = values["instead"]
@@ -116,7 +116,7 @@ def _numbers(run: Any, moment: int) -> dict[str, float]:
     gap = paired(errors["module"] - errors["own"])
     return {
         "first": float(std[0]), "second": float(std[1]), "last": float(std[-1]),
-        "here": float(std[moment - 1]), "module_mean": MODULE_MEAN,
+        "here": float(std[moment - 1]), "module_mean": MODULE_MEAN, "blank": sequences.blank(1),
         "ratio": float(std[-1] / std[0]), "rest": float(std[1:].max() / std[1:].min()),
         "gap": gap.mean, "gap_low": gap.low, "gap_high": gap.high,
     } | {f"error_{name}": average(own) for name, own in errors.items()}  # fmt: skip
@@ -125,16 +125,16 @@ def _numbers(run: Any, moment: int) -> dict[str, float]:
 def _map(values: Any, moment: int, what: str, when: str, narrow: bool) -> Figure:
     """Draw a statistic (T, C) of every unit at every step."""
     order = np.argsort(values[-1])
-    low, high, colours = (-2.0, 2.0, SIGNS) if what == "mean" else (0.0, 1.6, GREYS)
+    low, high, colours = (-0.6, 0.6, SIGNS) if what == "mean" else (0.0, 1.6, GREYS)
     data: list[Trace] = [
         fig.cells(values[:, order].T, low, high, colours, what, x=np.arange(1, LONGEST + 1), hoverinfo="skip")
     ]
     edges = [fig.mark(moment + side, -0.5, moment + side, WIDTH - 0.5, PURPLE, 2.0) for side in (-0.5, 0.5)]
     end = np.abs(values).mean(axis=1)
     hint = (
-        "Blue: above 0. Orange: below 0. Strongest at ±2."
+        "Blue: above 0. Orange: below 0. Strongest at ±0.6."
         if what == "mean"
-        else "White: 0. Darkest: 1.6 or more."
+        else "Faint: near 0. Strong: 1.6 or more."
     )
     return fig.figure(
         data, f"{what.capitalize()} at each step, {when}",
@@ -166,7 +166,7 @@ def _spread(run: Any, moment: int) -> Figure:
 
 
 SCENE = Scene(
-    "steps", "A mean for each step",
+    "steps", "Mean per step",
     "A recurrent network has the same weights at all 16 steps. Batch norm keeps a running mean and variance "
     "for each step. How large is a unit’s standard deviation at step 16, compared with step 1?",
     (
@@ -177,7 +177,7 @@ SCENE = Scene(
     ),
     "ratio", {}, {},
     "It was {ratio:.1f} times as large: {last:.2f} instead of {first:.2f}.",
-    "At step 1 there is no state, and the row is often blank. From step 2 on the state comes in: "
+    "At step 1 there is no state, and {blank:.0f}% of the rows are blank. From step 2 on the state comes in: "
     "{second:.2f}. With step 1’s statistics at all steps {error_first:.0f}% would be wrong, instead of "
     "{error_own:.0f}%.",
     "From step 2 on the largest is only {rest:.2f} times the smallest. One BatchNorm1d called at every step "

@@ -22,6 +22,7 @@ Found = dict[str, Array]
 QUIET = 10**6  # record nothing
 ROWS = 8  # of a digit, which is read row by row
 LENGTHS = (8, 12, 16, 20, 24, 28, 32)  # steps of sequences that are tested
+ASKED = 24  # steps of the sequences that statistics of training are held against
 INSTEAD = ("own", "module", "first", "last")  # statistics in inference, see `statistics_of`
 
 
@@ -79,7 +80,7 @@ def learned(config: RunConfig, steps: int, every: int) -> Found:
     by_length : (R, T), validation error of the sequences of each length in per cent, NaN where there is none
     longer : (R, len(LENGTHS)), error once every validation digit is a sequence of this length
     mean, var : (R, T, C), running statistics of each step; instead : (R, len(INSTEAD)), error with those of
-        INSTEAD; fit, anew : see `fit`. All of norms with running statistics only
+        INSTEAD; offset, spread, anew : see `fit`. All of norms with running statistics only
     """
     rows, done = [], []
     quiet = replace(config, record_every=QUIET, validate_every=QUIET)
@@ -135,7 +136,7 @@ def longer(run: Run) -> Array:
 
 
 def fit(run: Run) -> Found:
-    """Measure how well running statistics fit sequences of LENGTHS[-1] steps, and what better ones change.
+    """Measure how well running statistics fit sequences of ASKED steps, and what better ones change.
 
     Returns
     -------
@@ -143,7 +144,7 @@ def fit(run: Run) -> Found:
         sequences, root mean squares over units; statistics that fit make them 0 and 1
     anew : (R,), error in per cent with statistics of these very sequences at each step
     """
-    config, x, labels = run.config, all_of(LENGTHS[-1], run.config.dtype), load("digits").y_val
+    config, x, labels = run.config, all_of(ASKED, run.config.dtype), load("digits").y_val
     layers = inference_layers(config, run.layers, run.running)
     z, own = forward(config, layers, x)[1][0].z, run.layers[0]
     xhat = (z - own.beta[:, :, None]) / own.gamma[:, :, None]  # (R, N, T, C)
@@ -153,6 +154,12 @@ def fit(run: Run) -> Found:
         "spread": np.sqrt(xhat.var(axis=1).mean(axis=2)),
         "anew": 100 * anew.mean(axis=1),
     }
+
+
+def blank(step: int) -> float:
+    """Return of the validation sequences the share in per cent whose row at a step, from 1 on, is blank."""
+    rows = load("pauses").x_val.reshape(-1, LONGEST, ROWS)[:, step - 1]
+    return 100 * float((rows == 0).all(axis=1).mean())
 
 
 # ---- statistics of each step -----------------------------------------------------------------------------

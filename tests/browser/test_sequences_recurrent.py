@@ -29,6 +29,6 @@ def test_a_length_that_training_never_had_is_chosen(page: Page) -> None:
     open_scene(page, "sequences", "longer", "guesses=longer:1")
     slider = page.locator("input[data-control=length]")
     slider.press("ArrowLeft")
-    wait_for_address(page, "length=28")
+    wait_for_address(page, "length=20")
     settled(page)
-    expect(page.locator(".verdict")).to_contain_text("28 steps")
+    expect(page.locator(".verdict")).to_contain_text("20 steps")
