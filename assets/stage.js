@@ -62,6 +62,11 @@ export class Stage {
       delete this.plots[name];
     }
     for (const [name, figure] of own) this.plots[name] ??= this.build(name, figure);
+    const main = own.filter(([, { layout }]) => layout.meta.place !== "side").map(([name]) => this.plots[name].figure);
+    for (const [at, figure] of main.entries()) {
+      const there = this.main.children[at] ?? null;
+      if (there !== figure) this.main.insertBefore(figure, there); // one that an answer brings may be the first
+    }
     this.draw();
     this.showMeters();
     this.telling ??= setTimeout(() => {
