@@ -80,7 +80,8 @@ def learned(config: RunConfig, steps: int, every: int) -> Found:
     by_length : (R, T), validation error of the sequences of each length in per cent, NaN where there is none
     longer : (R, len(LENGTHS)), error once every validation digit is a sequence of this length
     mean, var : (R, T, C), running statistics of each step; instead : (R, len(INSTEAD)), error with those of
-        INSTEAD; offset, spread, anew : see `fit`. All of norms with running statistics only
+        INSTEAD; precise : (R,), error with statistics computed anew; offset, spread, anew : see `fit`. All
+        of norms with running statistics only
     """
     rows, done = [], []
     quiet = replace(config, record_every=QUIET, validate_every=QUIET)
@@ -95,7 +96,7 @@ def learned(config: RunConfig, steps: int, every: int) -> Found:
         mean, var = (a.reshape(shape) for a in (run.running.mean, run.running.var))
         found |= {"mean": mean, "var": var}
         found["instead"] = np.stack([error(with_statistics(run, name)) for name in INSTEAD], axis=1)
-        found |= fit(run)
+        found |= {"precise": error(run, statistics="precise")} | fit(run)
     return found
 
 

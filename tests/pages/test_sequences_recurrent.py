@@ -160,7 +160,6 @@ def test_what_counts_as_a_difference() -> None:
 def test_shares_of_batches_with_few_are_those_of_batches_with_any() -> None:
     counts = np.array([[[3, 2, 1, 0], [4, 4, 2, 1]]])
     np.testing.assert_allclose(padding._few(counts), [0, 0.5, 1, 1])
-    assert padding._alone(counts) == 1
 
 
 def test_one_modules_mean_of_1_to_16_is_pytorchs() -> None:
