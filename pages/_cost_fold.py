@@ -192,7 +192,7 @@ def _board(found: tuple[bool, ...]) -> Board:
 SCENE = Scene(
     "fold", "Folded away",
     "In inference, batch norm multiplies each unit by a fixed number and adds another one: two operations "
-    "a unit. Before it stands a linear layer. At best, how many of the two are left?",
+    "a unit. A linear layer comes before it. At best, how many of the two are left?",
     (
         Choice("both", 2.0, "In eval() PyTorch does compute both: by itself it folds nothing."),
         Choice("one: the factor goes into the weights", 1.0, "It does. And the shift goes into the bias."),

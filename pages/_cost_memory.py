@@ -42,12 +42,11 @@ def view(values: Values, found: Found) -> View:
     text = f"A layer of {width:,} units, {batch} samples: an activation is {activation:,} numbers."
     if hide:
         return View(numbers, text, figures, waiting=waiting)
-    name = NAMES[norm][0].upper() + NAMES[norm][1:]
-    text += f" {name} has a step hold {own:,} numbers more, {own / activation:.2f} activations"
+    text += f" With {NAMES[norm]} a step holds {own:,} numbers more, {own / activation:.2f} activations"
     if not values["draft"] and found.get(norm) is not None:
         numbers["extra"] = found[norm] / BYTES / activation
         text += f"; counted in a step: {found[norm] / BYTES:,.0f}"
-    text += f". PyTorch’s holds {torch:,}."
+    text += f". In PyTorch it holds {torch:,} more."
     equation = Equation(
         "law", f"activations that {NAMES[norm]} adds", row("(N · W + 3 · means) / (N · W)"), numbers["law"],
         (

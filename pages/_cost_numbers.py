@@ -122,7 +122,7 @@ SCENE = Scene(
     (
         Choice("about half: half of its layers are norms", 50.0,
                "53 of its 107 layers are. But a convolution has thousands of weights for each channel."),
-        Choice("about 5%", 5.0, "In a network with 16 units a layer it is so."),
+        Choice("about 5%", 5.0, "That is right for layers of 16 units."),
         Choice("about 1%", 1.0, "In three layers of 256 units it is about 1%. ResNet-50 is wider."),
         Choice("about 0.2%", 0.2),
     ),

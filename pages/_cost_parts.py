@@ -30,7 +30,7 @@ NAMES = {
 
 NORM = Control(
     "norm", "choice", "batch", "norm", choices=COMMON, names=tuple(NAMES[name] for name in COMMON),
-    about="Which norm stands before each activation. All four subtract a mean, or divide by a root mean "
+    about="Which norm comes before each activation. All four subtract a mean, or divide by a root mean "
     "square, or both; they differ in which numbers share them. Group norm has 8 groups.",
 )  # fmt: skip
 WIDTH = Control(

@@ -48,7 +48,7 @@ CONTROLS = (
     Control(
         "batch", "whole", 32, "batch per device", "samples", 1, 64, BATCHES,
         marks=(1, 2, 8, 64),
-        about="How many samples of a step are on one device; 64 stands for more. Only they share "
+        about="How many samples of a step are on one device; 64 means 64 or more. Only they share "
         "statistics: accumulating gradients over steps, or over devices, doesn’t change that.",
     ),
     Control(
@@ -156,7 +156,7 @@ def _judged(rule: Rule, kind: str, batch: int, cells: dict[str, Any]) -> str:
     own = {"layer / RMS": "layer"}.get(rule.norm, rule.norm)
     if own not in cells:
         return (
-            "No small network here stands for fine-tuning: the bars show networks that are trained from "
+            "No small network here is fine-tuned: the bars show networks that are trained from "
             f"the start with batches of {batch}."
         )
     what = {"style": "contrast left", "gan": "short of the best score"}.get(kind, "wrong")

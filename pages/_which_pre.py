@@ -197,7 +197,7 @@ SCENE = Scene(
     "transformers need a warm-up.",
     "These blocks have one dense layer and no attention. After training with {most:.0f} blocks, pre-norm "
     "errs {error_pre:.0f}%, post-norm {error_post:.0f}%, warmed up {error_warm:.0f}%: that is more "
-    "than the last gradient. Here, too, a last norm stands before the output layer.",
+    "than the last gradient. Here, too, a last norm comes before the output layer.",
     "Drag blocks. From how many on does post-norm fall behind? Then choose batch norm.",
     ("blocks", "block_norm", "seed"),
 )  # fmt: skip

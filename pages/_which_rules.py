@@ -8,7 +8,7 @@ KINDS = {
     "dense": "dense", "conv": "convolution", "rnn": "recurrent", "transformer": "transformer", "gan": "GAN",
     "style": "style",
 }  # fmt: skip
-BATCHES = (1, 2, 4, 8, 16, 32, 64)  # samples on one device; the last stands for more, too
+BATCHES = (1, 2, 4, 8, 16, 32, 64)  # samples on one device; the last means more, too
 DATA = {
     "shuffled": "shuffled", "online": "one by one", "grouped": "of one kind", "tuned": "fine-tuning",
 }  # fmt: skip
@@ -91,7 +91,7 @@ INSTANCE = START + (
     "# adaptive instance norm: affine=False, and gamma and beta come from the style\n"
 ) + PRINT  # fmt: skip
 FROZEN = START + (
-    "norm = nn.BatchNorm2d(128)  # stands for the pretrained model\n"
+    "norm = nn.BatchNorm2d(128)  # in place of a pretrained model\n"
     "for part in norm.modules():\n"
     "    if isinstance(part, nn.modules.batchnorm._BatchNorm):\n"
     "        part.eval()  # again after each model.train()\n"
