@@ -80,8 +80,8 @@ CHAPTER = Chapter(
     ending=(
         "You can say how many values share a mean in any layer and at any step of a sequence, and what batch "
         "norm makes of one.",
-        "You can’t say that a mask is always right, nor that one norm is best for all streams: it depends on how "
-        "many values share a mean, and on what changes.",
+        "You can’t say that a mask is always right, nor that one norm is best for all streams: it depends "
+        "on how many values share a mean, and on what changes.",
         "Go on to the training lab: choose its recurrent network, or set the batch size to 1.",
     ),
     experiments=("E20", "E22"),
@@ -90,8 +90,8 @@ CHAPTER = Chapter(
         Source("Ba et al. 2016, Layer Normalization"),
         Source("Cooijmans et al. 2017, Recurrent Batch Normalization: each step has its own statistics, and "
                "the last step’s serve later ones"),
-        Source("Laurent et al. 2016, Batch Normalized Recurrent Neural Networks: normalizing the input helped, "
-               "normalizing the recurrent part did not"),
+        Source("Laurent et al. 2016, Batch Normalized Recurrent Neural Networks: normalizing the input "
+               "helped; normalizing the recurrent part did not"),
         Source("Schneider et al. 2020, Improving Robustness against Common Corruptions by Covariate Shift "
                "Adaptation: statistics of the new data"),
         Source("Gong et al. 2022, NOTE: adaptation to streams whose samples are not mixed"),
