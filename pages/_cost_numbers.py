@@ -5,7 +5,7 @@ from __future__ import annotations
 from bnlib.experiments.model import Race
 from bnlib.lessons import costs
 from book import figure as fig
-from book.chapter import Board, Cell, Choice, Passage, Row, Scene, View
+from book.chapter import Board, Cell, Choice, Found, Passage, Row, Scene, View
 from book.controls import Values
 from book.equations import Equation, row, told
 from book.figure import BLUE, INK, ORANGE, Figure
@@ -28,7 +28,7 @@ def part(found: dict[str, int]) -> float:
     return 100 * found["affine"] / (found["weights"] + found["biases"] + found["affine"])
 
 
-def view(values: Values) -> View:
+def view(values: Values, _: Found) -> View:
     """Count what is learned and what is kept, at the chosen width."""
     hide, width = values["open"], values["width"]
     own, bare = counted(values, "batch", width), counted(values, "none", width)

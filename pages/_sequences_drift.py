@@ -8,7 +8,6 @@ import numpy as np
 
 from bnlib import RunConfig
 from bnlib.experiments.intervals import paired
-from bnlib.experiments.model import Race
 from bnlib.lessons import streams
 from bnlib.norms.running import RunningStats
 from book import figure as fig
@@ -277,11 +276,6 @@ def script(values: Values) -> str:
         change=CHANGES[values["change"]], by_class=values["order"] == "sorted",
         momentum=near(values["momentum"], MOMENTA),
     )  # fmt: skip
-
-
-def lab(values: Values) -> Race | None:
-    """Return nothing: the lab's data stay as they are."""
-    return None
 
 
 PASSAGES = (

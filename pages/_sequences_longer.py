@@ -9,7 +9,6 @@ import numpy as np
 
 from bnlib.data import LONGEST
 from bnlib.experiments.intervals import Interval, paired
-from bnlib.experiments.model import Race
 from bnlib.lessons import sequences
 from bnlib.lessons.sequences import ASKED, LENGTHS
 from book import figure as fig
@@ -195,11 +194,6 @@ def pytorch(values: Values) -> str:
 def script(values: Values) -> str:
     """Train batch norm and layer norm again, and test them on longer sequences."""
     return RECURRENT + nets.given(values) + LONGER.replace("LENGTHS", str(LENGTHS))
-
-
-def lab(values: Values) -> Race | None:
-    """Return nothing: the training lab doesn't have these sequences."""
-    return None
 
 
 PASSAGES = (

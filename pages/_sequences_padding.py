@@ -10,7 +10,6 @@ import numpy as np
 from bnlib import RunConfig
 from bnlib.data import LONGEST
 from bnlib.experiments.intervals import Interval, paired
-from bnlib.experiments.model import Race
 from bnlib.lessons import sequences
 from bnlib.norms import given as norms
 from book import figure as fig
@@ -256,11 +255,6 @@ def pytorch(values: Values) -> str:
 def script(values: Values) -> str:
     """Train both batch norms again, and count who is left."""
     return RECURRENT + nets.given(values) + PADDING.replace("MOMENT", str(values["moment"]))
-
-
-def lab(values: Values) -> Race | None:
-    """Return nothing: the training lab doesn't have these sequences."""
-    return None
 
 
 PASSAGES = (

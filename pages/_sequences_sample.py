@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 
 from bnlib import theory
-from bnlib.experiments.model import Race
 from bnlib.lessons import streams
 from bnlib.lessons.streams import CHANNELS, MOST, POSITIONS, SIDES
 from book import figure as fig
@@ -268,11 +267,6 @@ def script(values: Values) -> str:
         seed=first(values), images=values["images"], side=near(values["side"], SIDES), channels=CHANNELS,
         most=MOST, layers=LAYERS,
     )  # fmt: skip
-
-
-def lab(values: Values) -> Race | None:
-    """Return nothing: no network is trained here."""
-    return None
 
 
 PASSAGES = (

@@ -8,7 +8,6 @@ import numpy as np
 
 from bnlib.data import LONGEST
 from bnlib.experiments.intervals import paired
-from bnlib.experiments.model import Race
 from bnlib.lessons import sequences
 from bnlib.lessons.sequences import INSTEAD
 from book import charts
@@ -196,11 +195,6 @@ def pytorch(values: Values) -> str:
 def script(values: Values) -> str:
     """Train batch norm again, and look at its running statistics."""
     return RECURRENT + nets.given(values) + STEPS_END
-
-
-def lab(values: Values) -> Race | None:
-    """Return nothing: the training lab doesn't have these sequences."""
-    return None
 
 
 PASSAGES = (Passage("Which statistics inference takes", sequences.statistics_of),)

@@ -10,7 +10,7 @@ import numpy as np
 from bnlib.lessons import weights
 from bnlib.norms import weights as norms
 from book import figure as fig
-from book.chapter import Choice, Passage, Scene, View
+from book.chapter import Choice, Found, Passage, Scene, View
 from book.controls import Control, Values, even_stops
 from book.equations import Equation, row, told
 from book.figure import BLUE, COLOURS, GREEN, INK, ORANGE, Figure
@@ -81,7 +81,7 @@ def path(first: float, second: float, angle: float) -> weights.Path:
     return weights.iterated(matrix(first, second), at_angle(angle), ITERATIONS)
 
 
-def view(values: Values) -> View:
+def view(values: Values, _: Found) -> View:
     """Show v on the unit circle, and where W takes circle and v."""
     hide = values["open"]
     first, second, k = values["first"], values["second"], values["iteration"]

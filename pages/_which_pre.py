@@ -74,10 +74,6 @@ def jobs(values: Values) -> dict[str, Job]:
     return found | {f"{p} {d}": Job(which.ended, (trained(values, p, d), STEPS)) for p, d in every}
 
 
-def lab(values: Values) -> None:
-    """Return no race: the lab has no skip connections."""
-
-
 def view(values: Values, found: Found) -> View:
     """Show each block's gradient before training, and which depths train."""
     hide, narrow, blocks = values["open"], bool(values.get("narrow")), blocks_of(values)

@@ -51,10 +51,6 @@ def jobs(values: Values) -> dict[str, Job]:
     return {norm: Job(which.shifted, (config_of(values, norm), STEPS, OFFSETS)) for norm in ARMS}
 
 
-def lab(values: Values) -> None:
-    """Return no race: the lab has no skip connections."""
-
-
 @lru_cache(maxsize=64)
 def sample(seed: int) -> Any:
     """Return 64 Gaussian features of one sample."""

@@ -82,10 +82,6 @@ def jobs(values: Values) -> dict[str, Job]:
     return {norm: Job(which.traits, (norm, SEEDS * values["seed"])) for norm in EVERY}
 
 
-def lab(values: Values) -> None:
-    """Return no race: nothing is compared by training."""
-
-
 def learned(norm: str) -> str:
     """Say what a norm learns: numbers per channel, and those that a layer has one of."""
     if norm not in NORMS:

@@ -2,49 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bnlib.experiments.model import Race
-from book.chapter import Asked, Chapter, Found, Job, Source, View
-from book.controls import Values, seed_control
+from book.chapter import Asked, Chapter, Source
+from book.controls import seed_control
+from book.scenes import of_scenes
 from pages import _cost_fold as fold
 from pages import _cost_memory as memory
 from pages import _cost_numbers as numbers
 from pages import _cost_share as share
 from pages import _cost_table as table
 from pages._cost_parts import AGAIN, BATCH, NORM, WIDTH, thumbnail
-
-PLACES: dict[str, Any] = {"share": share, "numbers": numbers, "memory": memory, "fold": fold, "table": table}
-
-
-def jobs(values: Values) -> dict[str, Job]:
-    """Return what a scene needs of the pool; parameters are counted at once."""
-    place = PLACES[values["scene"]]
-    return {} if place is numbers else dict(place.jobs({"draft": False, **values}))
-
-
-def compute(values: Values, found: Found) -> View:
-    """Show the scene that is chosen."""
-    place = PLACES[values["scene"]]
-    view: View = numbers.view(values) if place is numbers else place.view(values, found)
-    return view
-
-
-def lab(values: Values) -> Race | None:
-    """Return the same networks as lanes of the training lab."""
-    race: Race | None = PLACES[values["scene"]].lab(values)
-    return race
-
-
-def pytorch(values: Values) -> str:
-    """Write a scene's few lines of PyTorch."""
-    return str(PLACES[values["scene"]].pytorch(values))
-
-
-def script(values: Values) -> str:
-    """Write a script that computes the scene's numbers and its table again."""
-    return str(PLACES[values["scene"]].script(values))
-
 
 CHAPTER = Chapter(
     name="cost",
@@ -66,14 +32,7 @@ CHAPTER = Chapter(
         "Times are **measured**, with one thread, in NumPy and in PyTorch, and the page says on which "
         "processor: ratios carry over to other machines, milliseconds don’t."
     ),
-    controls=(NORM, WIDTH, BATCH, *fold.CONTROLS, *table.CONTROLS, AGAIN, seed_control()),
-    compute=compute,
-    jobs=jobs,
-    scenes=tuple(place.SCENE for place in PLACES.values()),
-    code=tuple(passage for place in PLACES.values() for passage in place.PASSAGES),
-    pytorch=pytorch,
-    script=script,
-    lab=lab,
+    **of_scenes(share, numbers, memory, fold, table, more=(NORM, WIDTH, BATCH, AGAIN, seed_control())),
     ending=(
         "You can say what a norm adds to a step, why its share shrinks in wide layers, and how batch norm "
         "becomes part of the weights in inference.",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bnlib.experiments.model import Race
-from book.chapter import Asked, Chapter, Found, Job, Source, View
-from book.controls import Values, seed_control
+from book.chapter import Asked, Chapter, Source
+from book.controls import seed_control
+from book.scenes import of_scenes
 from pages import _sequences_drift as drift
 from pages import _sequences_longer as longer
 from pages import _sequences_padding as padding
@@ -14,39 +12,6 @@ from pages import _sequences_sample as sample
 from pages import _sequences_steps as steps
 from pages import _sequences_stream as stream
 from pages._sequences_parts import thumbnail
-
-PLACES: dict[str, Any] = {
-    place.SCENE.name: place for place in (padding, steps, longer, sample, stream, drift)
-}
-
-
-def jobs(values: Values) -> dict[str, Job]:
-    """Return what a scene needs of the pool."""
-    found: dict[str, Job] = PLACES[values["scene"]].jobs(values)
-    return found
-
-
-def compute(values: Values, found: Found) -> View:
-    """Show the scene that is chosen."""
-    view: View = PLACES[values["scene"]].view(values, found)
-    return view
-
-
-def lab(values: Values) -> Race | None:
-    """Return the same networks as lanes of the training lab."""
-    race: Race | None = PLACES[values["scene"]].lab(values)
-    return race
-
-
-def pytorch(values: Values) -> str:
-    """Write a scene's few lines of PyTorch."""
-    return str(PLACES[values["scene"]].pytorch(values))
-
-
-def script(values: Values) -> str:
-    """Write a script that computes the scene's numbers and its table again."""
-    return str(PLACES[values["scene"]].script(values))
-
 
 CHAPTER = Chapter(
     name="sequences",
@@ -69,14 +34,7 @@ CHAPTER = Chapter(
         "all sequences are equally long. In a **stream** each sample comes alone. What can a norm compare "
         "there?"
     ),
-    controls=(*(control for place in PLACES.values() for control in place.CONTROLS), seed_control()),
-    compute=compute,
-    jobs=jobs,
-    scenes=tuple(place.SCENE for place in PLACES.values()),
-    code=tuple(passage for place in PLACES.values() for passage in place.PASSAGES),
-    pytorch=pytorch,
-    script=script,
-    lab=lab,
+    **of_scenes(padding, steps, longer, sample, stream, drift, more=(seed_control(),)),
     ending=(
         "You can say how many values share a mean in any layer and at any step of a sequence, and what batch "
         "norm makes of one.",

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from bnlib import RunConfig
-from bnlib.experiments.model import Race
-from book.chapter import Asked, Chapter, Found, Job, Source, View
+from book.chapter import Asked, Chapter, Source
 from book.controls import Values, seed_control
+from book.scenes import of_scenes
 from pages import _weights_circle as circle
 from pages import _weights_gan as gan
 from pages import _weights_length as length
@@ -15,48 +13,10 @@ from pages import _weights_ratio as ratio
 from pages import _weights_spread as spread
 from pages._weights_parts import thumbnail
 
-PLACES: dict[str, Any] = {
-    "circle": circle,
-    "ratio": ratio,
-    "spread": spread,
-    "length": length,
-    gan.SCENE.name: gan,
-}
-WITH_NETWORKS = tuple(name for name in PLACES if name != "circle")
-
-
-def jobs(values: Values) -> dict[str, Job]:
-    """Return what a scene needs of the pool; the first one needs nothing."""
-    found: dict[str, Job] = PLACES[values["scene"]].jobs(values) if values["scene"] in WITH_NETWORKS else {}
-    return found
-
 
 def runs(values: Values) -> dict[str, RunConfig]:
     """Return the GANs, which are watched while they train; other scenes have jobs alone."""
     return dict(gan.runs(values)) if values["scene"] == gan.SCENE.name else {}
-
-
-def compute(values: Values, found: Found) -> View:
-    """Show the scene that is chosen."""
-    if values["scene"] == "circle":
-        return circle.view(values)
-    view: View = PLACES[values["scene"]].view(values, found)
-    return view
-
-
-def lab(values: Values) -> Race | None:
-    """Return the same networks as lanes of the training lab."""
-    return PLACES[values["scene"]].lab(values) if values["scene"] in WITH_NETWORKS else None
-
-
-def pytorch(values: Values) -> str:
-    """Write a scene's few lines of PyTorch."""
-    return str(PLACES[values["scene"]].pytorch(values))
-
-
-def script(values: Values) -> str:
-    """Write a script that computes the scene's numbers and its table again."""
-    return str(PLACES[values["scene"]].script(values))
 
 
 CHAPTER = Chapter(
@@ -78,16 +38,9 @@ CHAPTER = Chapter(
         "largest singular value; **weight norm** splits each unit’s weights into a length g and a direction. "
         "What do they do, and what don’t they do?"
     ),
-    controls=(*(control for place in PLACES.values() for control in place.CONTROLS), seed_control()),
-    compute=compute,
+    **of_scenes(circle, ratio, spread, length, gan, more=(seed_control(),)),
     runs=runs,
     kept=gan.KEPT,
-    jobs=jobs,
-    scenes=tuple(place.SCENE for place in PLACES.values()),
-    code=tuple(passage for place in PLACES.values() for passage in place.PASSAGES),
-    pytorch=pytorch,
-    script=script,
-    lab=lab,
     ending=(
         "You can say what dividing by the largest singular value does to a layer, how it is found, and why a "
         "unit’s v only grows with weight norm.",

@@ -2,50 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from bnlib.experiments.model import Race
 from book import figure as fig
-from book.chapter import Asked, Chapter, Found, Job, Source, View
+from book.chapter import Asked, Chapter, Source
 from book.controls import Values, seed_control
 from book.figure import INK, PAPER, Figure
+from book.scenes import of_scenes
 from pages import _which_guide as guide
 from pages import _which_pre as pre
 from pages import _which_rms as rms
 from pages import _which_table as table
 from pages._which_rules import BATCHES, KINDS, rule_of
-
-PLACES: dict[str, Any] = {"guide": guide, "pre": pre, "rms": rms, "table": table}
-
-
-def jobs(values: Values) -> dict[str, Job]:
-    """Return what a scene needs of the pool."""
-    found: dict[str, Job] = PLACES[values["scene"]].jobs(values)
-    if values.get("draft"):
-        return {name: job for name, job in found.items() if job.light}
-    return found
-
-
-def compute(values: Values, found: Found) -> View:
-    """Show the scene that is chosen."""
-    view: View = PLACES[values["scene"]].view(values, found)
-    return view
-
-
-def lab(values: Values) -> Race | None:
-    """Return the same networks as lanes of the training lab, where it has them."""
-    race: Race | None = PLACES[values["scene"]].lab(values)
-    return race
-
-
-def pytorch(values: Values) -> str:
-    """Write a scene's few lines of PyTorch."""
-    return str(PLACES[values["scene"]].pytorch(values))
-
-
-def script(values: Values) -> str:
-    """Write a script that computes the scene's numbers and its table again."""
-    return str(PLACES[values["scene"]].script(values))
 
 
 def thumbnail(values: Values) -> Figure:
@@ -83,14 +49,7 @@ CHAPTER = Chapter(
         "reason, the limit, and links to what shows them. Small networks in your situation are trained "
         "beside it: they need not agree."
     ),
-    controls=(*(control for place in PLACES.values() for control in place.CONTROLS), seed_control()),
-    compute=compute,
-    jobs=jobs,
-    scenes=tuple(place.SCENE for place in PLACES.values()),
-    code=tuple(passage for place in PLACES.values() for passage in place.PASSAGES),
-    pytorch=pytorch,
-    script=script,
-    lab=lab,
+    **of_scenes(guide, pre, rms, table, more=(seed_control(),), light=True),
     ending=(
         "You can say which norm to begin with, why, and what would make you choose another one.",
         "You can’t say that it is best in your network: these are rules and small networks. Try two norms "
