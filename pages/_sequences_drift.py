@@ -34,7 +34,7 @@ NAMES = {momentum: f"{momentum:g}" for momentum in MOMENTA} | {1.0: "eval()"}
 CONTROLS = (
     Control(
         "momentum", "number", 1.0, "momentum ρ", "weight of the old average", MOMENTA[0], 1, MOMENTA,
-        marks=(0.8, 0.9, 0.99, 1),
+        marks=(0.8, 0.9, 0.99, 0.999),
         about="How much of the old average each new digit leaves: ρ = 0.99 takes 1% of the new one. 1 leaves "
         "the averages as they are, as eval() does. In PyTorch: momentum = 1 − ρ.",
     ),
@@ -87,7 +87,10 @@ def view(values: Values, found: Found) -> View:
     momentum = near(values["momentum"], MOMENTA)
     batch: Any = found.get("batch")
     layer: Any = found.get("layer")
-    figures = {"lag": _lag(batch, momentum), "errors": _errors(batch, layer, momentum, hide)}
+    figures = {
+        "lag": _lag(batch, momentum, values["change"] != "none", hide),
+        "errors": _errors(batch, layer, momentum, hide),
+    }
     if not hide:
         figures["momenta"] = _momenta(batch, layer, momentum)
     figures["light"] = _light(values)
@@ -104,10 +107,10 @@ def view(values: Values, found: Found) -> View:
         "half_99": np.log(0.5) / np.log(0.99), "half_999": np.log(0.5) / np.log(0.999),
         "kept": momentum**SAMPLES, "momentum": momentum,
     }  # fmt: skip
-    text = f"Before the change {numbers['before']:.1f}% were wrong. "
-    text += f"Pixels {CHANGED[values['change']]}, digits {ORDERS[values['order']]}: "
+    text = f"Before the change {numbers['before']:.1f}% of the digits were wrong. "
+    text += f"Now ({CHANGED[values['change']]}; digits {ORDERS[values['order']]}) "
     if hide:
-        return View(numbers, f"{text}in eval() {every[1.0]:.1f}% of {SAMPLES} are wrong.", figures)
+        return View(numbers, f"{text}{every[1.0]:.1f}% of {SAMPLES} are wrong in eval().", figures)
     text += (
         f"{numbers['wrong']:.1f}% of {SAMPLES} are wrong "
         + ("in eval()" if momentum == 1 else f"with momentum {momentum:g}")
@@ -125,26 +128,30 @@ def view(values: Values, found: Found) -> View:
     return View(numbers, text, figures, table, (equation,), notes={"momenta": note})
 
 
-def _lag(run: Any, momentum: float) -> Figure:
-    """Draw how far the averages are from those of the changed stream."""
-    n = np.arange(SAMPLES)
+def _lag(run: Any, momentum: float, law: bool, hide: bool) -> Figure:
+    """Draw how far the averages are from those of the changed stream; without a change there is no law."""
+    n, top = np.arange(SAMPLES), 1.6
     data: list[Trace] = []
     alt = "Nothing is computed yet."
     if run is not None:
         for one, own in zip(MOMENTA, run["left"], strict=True):
             if one != momentum:
                 colour = fig.faded(INK, 0.25)
-                data.append(fig.line(n, own.mean(axis=0), "other momenta", colour, width=1, showlegend=False))
+                name = "other momenta" if hide else f"ρ = {one:g}"
+                data.append(fig.line(n, own.mean(axis=0), name, colour, width=1, showlegend=False))
         own = run["left"][MOMENTA.index(momentum)]
         data += over_seeds(n, own, f"measured, ρ = {momentum:g}", PURPLE)
         alt = f"A curve from 1 to {brief(float(own[:, -1].mean()))} after {SAMPLES} digits."
-    law = {"dash": "dash", "width": 1.5}
-    data.append(fig.line(n, momentum ** n.astype(float), "law ρⁿ", INK, **law))
+        top = max(top, 1.05 * float(own.mean(axis=0).max()))
+    if law:
+        look = {"dash": "dash", "width": 1.5}
+        data.append(fig.line(n, momentum ** n.astype(float), "law ρⁿ", INK, **look))
     return fig.figure(
         data, "How far the running means are from the new ones", alt,
         fig.axis(0, SAMPLES, "digits of the stream"),
-        fig.axis(0, 1.6, "distance / distance at the start", [0, 0.5, 1, 1.5]), showlegend=True,
-        hint=f"First layer. Grey: the other momenta. {SHADES}",
+        fig.axis(0, top, "distance / distance at the start", [0, 0.5, 1, 1.5] if top <= 1.6 else None),
+        showlegend=True, hint=f"First layer. Grey: the other momenta. {SHADES}"
+        + ("" if law else " Without a change the distance at the start is small, and chance."),
     )  # fmt: skip
 
 
@@ -238,9 +245,9 @@ def _light(values: Values) -> Figure:
 
 SCENE = Scene(
     "drift", "The light changes",
-    "A network was trained with batch norm; in eval() about 4% are wrong. Then the light changes: all pixels "
-    "+ 0.5. No weight changes any more, but the running averages may go on with each digit. With which "
-    f"momentum are the fewest of the next {SAMPLES} digits wrong?",
+    "A network was trained with batch norm; in eval() about 4% of the digits are wrong. Then the light "
+    "changes: all pixels + 0.5. No weight changes any more, but the running averages may go on with each "
+    f"digit. With which momentum are the fewest of the next {SAMPLES} digits wrong?",
     (
         Choice("0.9: it follows fastest", 0.9,
                "It does. But an average of about ten digits is noisy, and the noise never ends."),
@@ -256,9 +263,10 @@ SCENE = Scene(
     "After n digits ρⁿ of the old averages is left. Half of them is gone after {half_99:.0f} digits with "
     "0.99, after {half_999:.0f} with 0.999. With 0.9 the lag is soon over. But about ten digits share a mean "
     "then: among the last 100 still {late_90:.0f}% were wrong.",
-    "If the digits come sorted by class, the averages follow the class: {sorted:.0f}% wrong with 0.99. If "
-    "they are inverted, no mean and variance helps: {inverted:.0f}% wrong. Layer norm keeps no averages: "
-    "{wrong_layer:.0f}% wrong. Whether averages should go on in use is contested.",
+    "If the digits come sorted by class, the averages follow the class: {sorted:.0f}% wrong with 0.99. "
+    "Inverted digits have every x̂ with the other sign, which no average mends: {inverted:.0f}%. Layer norm "
+    "keeps no averages: {wrong_layer:.0f}%. It is contested: Schneider et al. 2020 gain from statistics of "
+    "new data, Gong et al. 2022 show that they mislead where samples are not mixed.",
     "Choose “no change” and “by class”: what do averages that go on do there?",
     ("momentum", "change", "order", "seed"),
 )  # fmt: skip

@@ -165,7 +165,7 @@ def _padded(batch: sequences.Padded, here: Any, values: Values, hide: bool, narr
         f"At step {moment} {int(here[moment - 1])} of {size} go on."
     )
     hint = "Grey bars: padding; a column is one row of a digit. " if narrow else "Grey bars: padding. "
-    hint += "" if size <= SHOWN else f"Every {size // SHOWN}th sequence is drawn. "
+    hint += "" if size <= SHOWN else f"One sequence of {size // SHOWN} is drawn. "
     hint += "" if hide else "Right: x̂ before training, masked. Blue: above 0. Orange: below. Strongest at ±2."
     ticks = [1, 4, 8, 12, 16]
     return fig.figure(
@@ -238,8 +238,9 @@ SCENE = Scene(
     "have one or two. Of one, x̂ is 0; of two it is ±1, and most units get no gradient. Where the two are "
     "alike, the divisor is almost 0 and the gradient is huge. With eps = 0.1, which limits that, masked "
     "batch norm has {error_eased:.0f}% wrong.",
-    "Layer norm needs no other sequence: {error_layer:.0f}%. This network is shallow, and without a norm it "
-    "has {error_none:.0f}% wrong. Batches of equal length need no mask at all.",
+    "Where many sequences are left at every step, a mask is right. Where few are, raise eps, sort sequences "
+    "by length, or take layer norm, which needs no other sequence: {error_layer:.0f}%. This network is "
+    "shallow: without a norm {error_none:.0f}% are wrong.",
     "Drag the step from 8 to 16 and watch x̂. Then choose batches of 32: how far do both come?",
     ("sequences", "moment", "rate", "seed"),
 )  # fmt: skip

@@ -233,9 +233,9 @@ def _gradient(shares: Any, images: int, side: int) -> Figure:
 
 SCENE = Scene(
     "sample", "A batch of one",
-    "A batch has one sample. Four batch norms in train() get 64 numbers from a linear layer, 16 channels of "
-    "6 × 6 from a convolution, 16 of 1 × 1 from global pooling, and 16 of 10 time steps. How many of these "
-    "does PyTorch refuse?",
+    "A batch has one sample. In train(), four batch norms see it behind: a linear layer (1 × 64), a "
+    "convolution (1 × 16 × 6 × 6), global pooling (1 × 16 × 1 × 1), and as a time series (1 × 16 × 10). How "
+    "many raise an error in PyTorch?",
     (
         Choice("none: the formula gives β", 0.0,
                "The formula does give β. Some libraries return it without a word; PyTorch stops."),
@@ -249,8 +249,8 @@ SCENE = Scene(
     "What counts is m, the values per channel: images × positions. At m = {m:.0f} the mean is the value: "
     "x̂ = 0 and y = β, so another digit changes the outputs by {changed_one:.0f}, and {share:.0%} of the "
     "gradient passes. On 6 × 6 positions another digit changes them by {changed_map:.2f}.",
-    "m = 2 raises no error, and is hardly better: x̂ is ±1 whatever comes in, and (m − 2) / m = 0 of the "
-    "gradient passes. In eval() any batch is fine.",
+    "m = 2 raises no error, and is hardly better: x̂ is about ±1 whatever comes in, and almost no gradient "
+    "passes. In eval() any batch is fine.",
     "Choose 2 images at 1 × 1. Then one image at 6 × 6, and drag its contrast: what leaves batch norm?",
     ("images", "side", "contrast", "digit", "seed"),
 )  # fmt: skip

@@ -212,7 +212,7 @@ SCENE = Scene(
     "stream", "One sample at a time",
     "Networks learn from a stream: a digit comes, is predicted, learned from, and gone. Of the last "
     f"{LATE} batch norm gets about 90% wrong. Now it normalizes with running averages of the earlier digits, "
-    "in training, too (momentum 0.99, PyTorch’s 0.01). How many are wrong?",
+    "in training, too (weight of the old average 0.99; in PyTorch momentum=0.01). How many are wrong?",
     (
         Choice("about 90%: no gradient passes averages", 90.0,
                "None goes into the averages. But they are constants: it goes past them, to the weights."),
@@ -226,9 +226,9 @@ SCENE = Scene(
     "Of one sample batch norm leaves β, and no gradient: {moved:.0f} of {total:,.0f} parameters moved, the "
     "biases of the output. Running averages come from other digits, so x̂ isn’t 0. After "
     f"{SAMPLES - LATE} digits {{filled:.0%}} of them is from the stream.",
-    "Without any norm {wrong_none:.0f}% are wrong: nobody needs a norm to learn from a stream. The averages "
-    "count as constants in the gradient, so a step can undo what they do; at rate 0.1 {fast:.0f}% are wrong. "
-    "PyTorch has no such layer.",
+    "This small network also learns without a norm: {wrong_none:.0f}% wrong. The averages count as constants "
+    "in the gradient, so a step can undo what they do: at rate 0.1 {fast:.0f}% are wrong. PyTorch has no "
+    "such layer; “In PyTorch” below writes one.",
     "Drag the learning rate. Which curve is lowest where? Then play the stream.",
     ("pace", "seen", "seed"),
 )  # fmt: skip

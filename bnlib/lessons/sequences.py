@@ -21,6 +21,7 @@ Found = dict[str, Array]
 
 QUIET = 10**6  # record nothing
 ROWS = 8  # of a digit, which is read row by row
+LOOKED = 400  # batches among which `padded` looks for one
 LENGTHS = (8, 12, 16, 20, 24, 28, 32)  # steps of sequences that are tested
 ASKED = 24  # steps of the sequences that statistics of training are held against
 INSTEAD = ("own", "module", "first", "last")  # statistics in inference, see `statistics_of`
@@ -43,8 +44,14 @@ class Padded(NamedTuple):
 
 @lru_cache(maxsize=64)
 def padded(seed: int, size: int) -> Padded:
-    """Return the first batch of a seed's training, the longest sequences first."""
-    x, labels = next(batches(load("pauses"), (seed,), 0, size, 1))
+    """Return a batch of a seed's training, the longest sequences first.
+
+    It is the first one of which two sequences are left at the last step but one and one at the last; if there
+    is none among `LOOKED`, the first of all.
+    """
+    every = list(batches(load("pauses"), (seed,), 0, size, LOOKED))
+    ends = [going(x[0])[:, -2:].sum(axis=0).tolist() for x, _ in every]
+    x, labels = every[ends.index([2, 1]) if [2, 1] in ends else 0]
     order = np.argsort(-going(x[0]).sum(axis=1), kind="stable")
     return Padded(x[0].reshape(size, -1, ROWS)[order], labels[0][order])
 

@@ -123,8 +123,11 @@ def test_who_is_left_is_counted_from_the_lengths() -> None:
     batch = sequences.padded(3, 16)
     lengths = (~np.isnan(batch.sequences[:, :, 0])).sum(axis=1)
     assert (np.diff(lengths) <= 0).all() and lengths.min() >= 8
-    found = sequences.left((3,), 16, 2)[0, 0]
-    np.testing.assert_array_equal(found, [(lengths >= step).sum() for step in range(1, 17)])
+    counts = [int((lengths >= step).sum()) for step in range(1, 17)]
+    every = sequences.left((3,), 16, sequences.LOOKED)[0].tolist()
+    assert counts[-2:] == [2, 1] and counts == next(one for one in every if one[-2:] == [2, 1])
+    whole = sequences.padded(3, len(load("pauses").x_train)).sequences
+    assert len(whole) == 1297, "where no batch ends so, it is the first"
     # Every length from 8 to 16 is as frequent: at step 8 + k the share 1 - k/9 goes on.
     mean = sequences.left(tuple(range(8)), 16, 400).mean(axis=(0, 1))
     np.testing.assert_allclose(mean[7:], 16 * (1 - np.arange(9) / 9), atol=0.7)
@@ -138,7 +141,8 @@ def test_who_is_left_is_counted_from_the_lengths() -> None:
 def test_of_one_sequence_nothing_is_left_and_of_two_only_signs() -> None:
     seen = set()
     for seed in range(12):
-        counts = sequences.left((seed,), 16, 1)[0, 0]
+        counts = sequences.going(sequences.padded(seed, 16).sequences.reshape(16, -1)).sum(axis=0)
+        assert counts[-2:].tolist() == [2, 1], "the gesture meets both"
         xhat = padding.untrained(seed, 16)
         for step, count in enumerate(counts):
             if count == 1:
