@@ -108,7 +108,7 @@ def view(values: Values, found: Found) -> View:
         f": {brief(numbers['left'])} operations a unit are left of them. A batch takes "
         f"{numbers['ratio']:.2f} times as long as without a norm. The largest change of a "
         f"logit is {brief(float(f'{largest[0]:.1g}'))} in float32, {brief(float(f'{largest[1]:.1g}'))} in "
-        f"float64; {changed} of {2 * 500 * SEEDS:,} answers changed."
+        f"float64; {changed} of {2 * 500 * SEEDS:,} answers changed in both together."
     )
     equation = Equation(
         "left", "operations left for a unit, mean of the layers", row("2 · (layers − folded) / layers"),
@@ -202,11 +202,11 @@ SCENE = Scene(
     "Neither is left: s multiplies the weights, t becomes the bias. The network is as large as one without "
     "norms.",
     "gamma · (W x − mean) / √(var + eps) + beta is linear in x: (s W) x + t. {changed:.0f} of "
-    "{answers:,.0f} answers changed, and the largest change of a logit, {double} in float64, is rounding.",
+    "{answers:,.0f} answers changed in float64, and the largest change of a logit, {double}, is rounding.",
     "Only {vanish:.0f} of the {cases:.0f} networks in the table can be folded. And folded weights are for "
     "inference: to train on, keep the unfolded ones.",
-    "Fold one layer after another: what does each save? Then measure again: how sure are the last "
-    "microseconds?",
+    "Fold one layer after another: what does each save? Then measure again: how much do the "
+    "times vary?",
     ("folded", "again", "seed"),
 )  # fmt: skip
 

@@ -176,10 +176,10 @@ SCENE = Scene(
     "trend", {}, {"width": WIDE},
     "It shrank: in NumPy the norm took {before_share:.0%} of a step at width 64, {share:.0%} at width 1,024.",
     "With {wider:.0f} times the width the norm has {wider:.0f} times as many numbers, but the matrix "
-    "products have {products:.0f} times as many operations: weights have two sides.",
+    "products have {products:.0f} times as many operations: a weight matrix grows with inputs × outputs.",
     "Counting operations alone misleads: at width 64 the norm has {before_operations:.0%} of them and took "
-    "{before_share:.0%} of the time. It does little with each number that it loads, and small layers pay "
-    "mostly for calls. GPUs have other ratios.",
+    "{before_share:.0%} of the time. It does little with each number that it loads, and in small layers "
+    "most time is the overhead of calls. GPUs have other ratios.",
     "Which norm has the largest share at width 64? Does the batch size change that? Then measure again.",
     ("norm", "width", "batch", "again"),
 )  # fmt: skip

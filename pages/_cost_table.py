@@ -100,6 +100,7 @@ def view(values: Values, found: Found) -> View:
     if hide:
         return View(numbers, text, figures, notes=notes, board=board, clocked=clocked)
     text += f" In inference {numbers['free']:.0f} of {len(shown)} leave the network as it is without a norm."
+    text += " RMS norm learns β here, too, in PyTorch only γ; there it is several operations on a processor."
     table: dict[str, Any] = {"norm": list(shown)}
     for kind in ("parameters", "kept", "free"):
         table[kind] = [one[kind] for one in counts.values()]

@@ -123,7 +123,7 @@ def view(values: Values, found: Found) -> View:
         numbers["leader"] = float(np.argmin([average(cells[norm]) for norm in ASKED]))
         numbers["behind"] = min(average(cells[n]) for n in ASKED[:3]) - average(cells["layer"])
         numbers["fed"] = float(batch)
-    text = _told(kind, batch, cells) if hide else f"{rule.answer} {_judged(rule, kind, batch, cells)}"
+    text = _told(kind, batch, cells) if hide else f"{rule.answer} {_judged(rule, kind, batch, data, cells)}"
     return View(numbers, text, figures, _table(kind, batch, cells), board=board)
 
 
@@ -151,10 +151,10 @@ def _told(kind: str, batch: int, cells: dict[str, Any]) -> str:
     return f"{what} with batches of {batch}: {parts}. A smaller batch is shown once you have answered."
 
 
-def _judged(rule: Rule, kind: str, batch: int, cells: dict[str, Any]) -> str:
+def _judged(rule: Rule, kind: str, batch: int, data: str, cells: dict[str, Any]) -> str:
     """Say whether the small networks support the rule: against batch norm, and against the best other arm."""
     own = {"layer / RMS": "layer"}.get(rule.norm, rule.norm)
-    if own not in cells:
+    if own not in cells or data == "tuned":
         return (
             "No small network here is fine-tuned: the bars show networks that are trained from "
             f"the start with batches of {batch}."
@@ -162,8 +162,11 @@ def _judged(rule: Rule, kind: str, batch: int, cells: dict[str, Any]) -> str:
     what = {"style": "contrast left", "gan": "short of the best score"}.get(kind, "wrong")
     who = "Feature maps of digits" if kind == "style" else "Small networks"
     said = f"{who}, batches of {batch}: {NAMES[own]} {average(cells[own]):.1f}% {what}"
-    others = sorted((norm for norm in cells if norm != own), key=lambda norm: average(cells[norm]))
+    named = (own, "rms") if rule.norm == "layer / RMS" else (own,)
+    others = sorted((norm for norm in cells if norm not in named), key=lambda norm: average(cells[norm]))
     rivals = dict.fromkeys(norm for norm in ("batch", others[0]) if norm in others)
+    if "rms" in named and "rms" in cells:
+        said += f", {NAMES['rms']} {average(cells['rms']):.1f}%"
     for rival in rivals:
         lead = paired(cells[rival] - cells[own])
         said += f"; {NAMES[rival]} {average(cells[rival]):.1f}%, {_compared(lead)}"
@@ -176,6 +179,8 @@ def _compared(lead: Interval) -> str:
     if not lead.clear:
         return f"no clear difference ({lead.low:+.1f} to {lead.high:+.1f} points)".replace("-", "−")
     low, high = sorted((abs(lead.low), abs(lead.high)))
+    if high - low < 0.1:
+        return "which supports the rule" if lead.mean > 0 else "which speaks against it"
     side = "which supports the rule" if lead.mean > 0 else "which speaks against it"
     return f"{side} (by {low:.1f} to {high:.1f} points)"
 
@@ -245,7 +250,7 @@ def _map(kind: str, batch: int, data: str, narrow: bool) -> Figure:
     )  # fmt: skip
     words = [KINDS[name] for name in rows]
     return fig.figure(
-        [here], f"The answers, batches: {DATA[data]}", f"A map. {'; '.join(told)}.",
+        [here], f"Map of answers, batches: {DATA[data]}", f"A map. {'; '.join(told)}.",
         fig.log_axis(1 / half, 64 * half, "samples per device", BATCHES),
         fig.axis(-0.55, len(KINDS) - 0.45, "", list(rows.values()), words=words, showgrid=False),
         shapes=shapes, annotations=notes, height=250 if narrow else 280,
@@ -285,22 +290,22 @@ def script(values: Values) -> str:
 SCENE = Scene(
     "guide", "Your network",
     "A dense network with batch norm and batches of 32 does well. Now only 2 samples fit on the device. "
-    "Which change errs least?",
+    "Which change gives the fewest wrong answers?",
     (
         Choice("none: noise averages out over the steps", 0.0,
                "Noise in a gradient does average out. Here the gradient is missing, not noisy."),
-        Choice("batch norm at a tenth of the rate", 1.0,
+        Choice("batch norm at a tenth of the learning rate", 1.0,
                "Smaller steps do average over more batches. Each mean is still of 2 samples."),
-        Choice("gradients of 8 batches, then a step", 2.0,
+        Choice("gradients of 8 batches added up, then a step", 2.0,
                "A step then sees 16 samples. Each mean and variance is still of 2."),
         Choice("a layer norm in its place", 3.0),
     ),
     "leader", {"batch": 32}, {"built": "dense", "batch": 2, "data": "shuffled"},
     "Wrong with batches of 2: layer norm {error_layer:.1f}%, batch norm {error_batch:.0f}%, at a tenth of "
     "its rate {error_lower:.0f}%, with 8 batches a step {error_accumulated:.0f}%.",
-    "Two samples are normalized to about −1 and 1, wherever they are: almost no gradient passes. A lower "
-    "rate or accumulated gradients don’t change how many samples share a mean. In layer norm it is features "
-    "that share it.",
+    "Two samples are normalized to about −1 and 1, whatever they are: almost no gradient passes. A lower "
+    "rate or accumulated gradients don’t change how many samples share a mean. In layer norm the features of "
+    "one sample share it.",
     "The map is a rule of thumb from papers and this lab. Small networks can’t settle what large ones "
     "need: the bars say where they support it and where not.",
     "Set your own network. Then find a place where the bars speak against the map.",

@@ -85,8 +85,8 @@ def view(values: Values, found: Found) -> View:
         figures["ends"] = _ends(ended, blocks, narrow)
     if any(own is None for own in cells.values()) or any(own is None for own in ended.values()):
         return View(figures=figures, waiting=progress(dict(found)))
-    squares = {place: np.square(own["gradient"]) / (WIDTH / 2) for place, own in cells.items() if own}
-    last = {place: average(np.sqrt(own[:, -1])) for place, own in squares.items()}
+    lengths = {place: own["gradient"] / (WIDTH / 2) ** 0.5 for place, own in cells.items() if own}
+    last = {place: average(own[:, -1]) for place, own in lengths.items()}
     law = {place: theory.block_gradient(blocks, place == "pre") ** 0.5 for place in PLACES}
     numbers = {
         "blocks": float(blocks), "ratio": last["pre"] / last["post"], "theory": law["pre"] / law["post"],
@@ -110,27 +110,27 @@ def view(values: Values, found: Found) -> View:
         )  # fmt: skip
         between = few.text().replace("-", "−")
         text += f" With {DEPTHS[0]} blocks: post-norm minus pre-norm {between}."
-    table = {"block": np.arange(1, blocks + 1)} | {place: own.mean(axis=0) for place, own in squares.items()}
+    table = {"block": np.arange(1, blocks + 1)} | {place: own.mean(axis=0) for place, own in lengths.items()}
     return View(numbers, text, figures, table)
 
 
 def _along(cells: dict[str, Any], norm: str, blocks: int, narrow: bool) -> Figure:
-    """Draw over blocks the squared gradient of their weights."""
+    """Draw over blocks how long the gradient of their weights is."""
     x, data, told = np.arange(1, blocks + 1), list[Trace](), []
     for place, (name, tint) in PLACES.items():
         if norm != "batch":
-            law = [theory.block_gradient(int(block), place == "pre") for block in x]
+            law = [theory.block_gradient(int(block), place == "pre") ** 0.5 for block in x]
             data.append(fig.line(x, law, f"theory, {name}", tint, width=1.5, dash="dash", showlegend=False))
         own = cells[place]
         if own is not None:
-            y = np.square(own["gradient"]) / (WIDTH / 2)
+            y = own["gradient"] / (WIDTH / 2) ** 0.5
             data += over_seeds(x, y, name, tint)
             told.append(f"{name} {brief(average(y[:, 0]))} in the first block")
     return fig.figure(
         data, f"Gradient of each block’s weights, {ROWS[norm]}, {blocks} blocks",
         f"Curves over blocks. {'; '.join(told) or 'Nothing is computed yet'}.",
         fig.axis(0.5, blocks + 0.5, "block; 1 is next to the input"),
-        fig.log_axis(0.003, 3e4 if norm == "batch" else 30, "squared length / (width / 2)"), showlegend=True,
+        fig.log_axis(0.05, 170 if norm == "batch" else 5, "length / √(width / 2)"), showlegend=True,
         height=250 if narrow else 300,
         hint="Before training, random inputs, a random gradient of length 1 at the logits. Lines: mean of 8 "
         f"seeds, bands: lowest to highest.{' Dashed: theory.' if norm != 'batch' else ''}",
@@ -192,9 +192,10 @@ SCENE = Scene(
     "With post-norm each sum is brought back to 1. Xiong et al. 2020 explain by this why post-norm "
     "transformers need a warm-up.",
     "These blocks have one dense layer and no attention. After training with {most:.0f} blocks, pre-norm "
-    "errs {error_pre:.0f}%, post-norm {error_post:.0f}%, warmed up {error_warm:.0f}%: that is more "
-    "than the last gradient. Here, too, a last norm comes before the output layer.",
-    "Drag blocks. From how many on does post-norm fall behind? Then choose batch norm.",
+    "has {error_pre:.0f}% wrong, post-norm {error_post:.0f}%, warmed up {error_warm:.0f}%: so the last "
+    "gradient alone doesn’t explain the failure. Here, too, a last norm comes before the output layer.",
+    "Drag blocks. From how many on does post-norm fall behind? Then choose batch norm: how fast does its "
+    "gradient grow towards the input?",
     ("blocks", "block_norm", "seed"),
 )  # fmt: skip
 

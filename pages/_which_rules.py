@@ -131,7 +131,7 @@ RULES = (
         "Statistics are of one token: batch size, length and padding don’t matter. Inside the branch the "
         "stream is never divided.",
         "Behind the sum (post-norm) few blocks train as well; many need a warm-up or more.",
-        "RMS norm: it computes less, and leaves the mean in.",
+        "RMS norm: it leaves the mean in, which is less to compute; how long it takes depends on the kernel.",
         "Networks that come with post-norm keep it; their weights are made for it.",
         (("pre-norm and post-norm", "which?scene=pre"), ("what trains", "training-lab?experiment=E30"),
          ("layer or RMS norm", "which?scene=rms"), ("pre-norm and post-norm", "which?scene=pre")),

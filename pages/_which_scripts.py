@@ -150,11 +150,11 @@ def lengths(seed, inside):
         stream = z if inside else normalize(z)
         x = torch.relu(normalize(z))
     grads = torch.autograd.grad((x @ w[-1] * top / top.norm()).sum(), w)
-    return [g.square().sum().item() / (WIDTH / 2) for g in grads[1:-1]]
+    return [(g.square().sum().item() / (WIDTH / 2)) ** 0.5 for g in grads[1:-1]]
 
 
 found = {{name: np.array([lengths(seed, name == "pre") for seed in SEEDS]) for name in ("pre", "post")}}
-last = {{name: np.sqrt(own[:, -1]).mean() for name, own in found.items()}}
+last = {{name: own[:, -1].mean() for name, own in found.items()}}
 print("ratio =", last["pre"] / last["post"])
 print("block,pre,post")
 for row in zip(range(1, BLOCKS + 1), found["pre"].mean(0), found["post"].mean(0)):

@@ -35,21 +35,22 @@ LINKS = {
     "ghost": Linked("axes?scene=paint", "regularization?scene=labels",
                     "Without wrong labels there is no clear gain.", "regularization?scene=clean"),
     "renorm": Linked("training-lab?experiment=E29", "small-batches?scene=mend",
-                     "Its two limits have to be chosen.", "small-batches?scene=mend"),
+                     "Its two limits must be chosen.", "small-batches?scene=mend"),
     "running": Linked("inference?scene=lag", "training-lab?experiment=E20",
-                      "A step can undo the normalization.", "training-lab?experiment=E20"),
+                      "A training step can undo the normalization.", "training-lab?experiment=E20"),
     "layer": Linked(AXES, "which?scene=pre", "It removes a sample’s own size.", SCALE),
-    "rms": Linked("which?scene=rms", "which?scene=pre", "An offset of all features passes.",
+    "rms": Linked("which?scene=rms", "which?scene=pre", "It doesn’t remove an offset of all features.",
                   "which?scene=rms"),
     "group": Linked(GROUPS, "small-batches?scene=mend", "Groups must divide the channels.", GROUPS),
     "instance": Linked(AXES, "style?scene=light", "It removes contrast that a class may need.",
                        "style?scene=wrong"),
     "frn": Linked("axes?scene=paint", "small-batches?scene=conv",
-                  "Without positions little more than signs is left.", "training-lab"),
-    "dyt": Linked("training-lab", "which?scene=pre", "The start of α has to suit.", "training-lab"),
+                  "Without positions it leaves little more than signs.", "training-lab"),
+    "dyt": Linked("training-lab", "which?scene=pre", "α needs a suitable initial value.", "training-lab"),
     "spectral": Linked("weights?scene=circle", "weights?scene=gan", "Signals fade in deep networks.",
                        "weights?scene=spread"),
-    "weight": Linked("weights?scene=length", "weights?scene=length", "The scale of the data passes.", SCALE),
+    "weight": Linked("weights?scene=length", "weights?scene=length",
+                     "It doesn’t remove the scale of the data.", SCALE),
     "standard": Linked("weights?scene=length", "small-batches?scene=conv",
                        "Activations stay without a norm.", "weights?scene=spread"),
     "none": Linked("gradients?scene=depth", "gradients?scene=trains",
@@ -113,7 +114,8 @@ def view(values: Values, found: Found) -> View:
     differ = ", ".join(label(norm) for norm in EVERY if norm not in same)
     text = (
         f"{len(same)} of {len(EVERY)} put out the same in training and in inference. Not the same: {differ}. "
-        f"{len(shown)} rows are shown. SyncBatchNorm is batch norm over all devices."
+        f"{len(shown)} rows are shown, in per cent for the worst of 8 seeds. SyncBatchNorm is batch norm "
+        "over all devices. RMS norm has β here; nn.RMSNorm of PyTorch learns one number per channel."
     )
     table = {
         "norm": [label(norm) for norm in EVERY],
@@ -215,7 +217,8 @@ SCENE = Scene(
     "In {same:.0f} of {every:.0f}.",
     "What takes its statistics from the batch must replace them in inference, by running averages. What "
     "takes them from the sample, from the weights, or from running averages already in training, need not.",
-    "The same in inference does not mean better: batch norm’s output moved by {gap_batch:.0%} after 5 steps, "
+    "The same in inference does not mean better: batch norm’s output moved by {gap_batch:.0%} after 5 steps "
+    "(mean of 8 seeds), "
     "and convolutional networks are usually trained with it. A norm by running averages needs no "
     "batch-mates, but samples of earlier steps count.",
     "Show only what needs no batch-mates. Which of these would fit your network?",

@@ -30,7 +30,7 @@ CHAPTER = Chapter(
     lead=(
         "A norm adds parameters, memory and time. Numbers are **counted** and follow a slider at once. "
         "Times are **measured**, with one thread, in NumPy and in PyTorch, and the page says on which "
-        "processor: ratios carry over to other machines, milliseconds don’t."
+        "processor: trends carry over to other processors, milliseconds and the ratios of GPUs don’t."
     ),
     **of_scenes(share, numbers, memory, fold, table, more=(NORM, WIDTH, BATCH, AGAIN, seed_control())),
     ending=(

@@ -46,8 +46,8 @@ CHAPTER = Chapter(
     thumbnail=thumbnail,
     lead=(
         "Say what you build, how many samples a device has, and where they come from. You get a norm, the "
-        "reason, the limit, and links to what shows them. Small networks in your situation are trained "
-        "beside it: they need not agree."
+        "reason, the limit, and links to what shows them. Small networks in your situation are trained, "
+        "too; they may disagree with the rule."
     ),
     **of_scenes(guide, pre, rms, table, more=(seed_control(),), light=True),
     ending=(

@@ -318,8 +318,8 @@ NORMS |= {
     "rms": Norm(
         rms_norm, "RMS norm", "each sample, over all its features, uncentred", "PC", centre=False,
         about="Each sample is divided by the root mean square of all its features; no mean is subtracted.",
-        use="Use it in transformers instead of layer norm: it computes less. It doesn’t undo a shift that "
-        "all features share.",
+        use="Use it in transformers instead of layer norm: there is no mean to take. It doesn’t undo a shift "
+        "that all features share.",
     ),
     "ghost": Norm(
         ghost_batch_norm, "ghost batch norm", "each channel, over a part of the batch and all positions",
