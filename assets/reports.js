@@ -2,15 +2,40 @@
 
 /**
  * @typedef {Record<string, any>} Values
- * @typedef {{session?: string, arrival: number, values: Values}} Handed session: of the page on the server; arrival:
- *   how often the address changed otherwise than by the picture
+ * @typedef {{session?: string, arrival: number, values: Values, query?: Record<string, string>, page?: string}} Handed
+ *   session: of the page on the server; arrival: how often the address changed otherwise than by the picture; query: of
+ *   the address that the settings were read from
  */
 
+/** @type {{handed?: Handed, values?: Values}} */
+let kept = {}; // what the last picture on this page was handed, and what it reported since
+
+/**
+ * Return the settings that a picture begins with. One that is put on the page anew, while nothing came from elsewhere,
+ * goes on where the last one was: what the page hands over then may be older than its last report.
+ *
+ * @param {Handed} handed
+ * @returns {Values}
+ */
+export function beginning(handed) {
+  const { handed: last, values } = kept;
+  const same = last?.session === handed.session && last?.arrival === handed.arrival && last?.page === handed.page;
+  return last?.session && same && values ? values : handed.values;
+}
+
 export class Reports {
-  /** @param {Handed} handed what came with the picture @param {(values: Values) => void} send */
-  constructor(handed, send) {
+  /**
+   * @param {Handed} handed what came with the picture
+   * @param {(values: Values) => void} send
+   * @param {() => string} [search] the query of the browser's address
+   */
+  constructor(handed, send, search = () => location.search) {
     this.handed = handed;
     this.send = send;
+    this.search = search;
+    /** @type {Values | undefined} */
+    this.last = undefined; // what was reported last, unless other settings have come since
+    kept = { handed };
     /** @type {Values | undefined} */
     this.said = undefined; // what was reported last, until the page hands it over
     this.revision = 0;
@@ -19,6 +44,8 @@ export class Reports {
   /** @param {Values} values */
   report(values) {
     this.said = structuredClone(values);
+    this.last = this.said;
+    kept = { handed: this.handed, values: this.last };
     this.tell();
   }
 
@@ -38,6 +65,7 @@ export class Reports {
     const { handed } = this;
     const another = next.session !== handed.session;
     this.handed = next;
+    kept = { handed: next, values: this.last };
     if (equal(next.values, this.said)) this.said = undefined;
     if (another && equal(next.values, handed.values)) {
       // The server was restarted and knows the address alone: what was reported meanwhile is told again.
@@ -45,8 +73,25 @@ export class Reports {
       return undefined;
     }
     if (!another && next.arrival === handed.arrival) return undefined;
+    if (!another && this.last && !this.isHere(next.query)) {
+      // The page was run with an address that the browser has left meanwhile: it is told what is shown.
+      this.said = this.last;
+      this.tell();
+      return undefined;
+    }
     this.said = undefined;
+    this.last = undefined;
+    kept = { handed: next };
     return next.values;
+  }
+
+  // Whether the browser's address has this query; how the page is embedded is not for the server.
+  /** @param {Record<string, string>} [query] */
+  isHere(query) {
+    if (!query) return true;
+    const here = Object.fromEntries(new URLSearchParams(this.search()));
+    const names = Object.keys(here).filter((name) => !name.startsWith("embed"));
+    return names.length === Object.keys(query).length && names.every((name) => here[name] === query[name]);
   }
 }
 

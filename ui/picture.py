@@ -70,6 +70,7 @@ def picture(name: str, *, title: str, page: str = "") -> Values:
             "paused": come.paused,
             "session": st.session_state.setdefault("session", secrets.token_hex(8)),
             "arrival": arrival,
+            "query": st.query_params.to_dict(),
             "page": page or name,
             "base": assets.base(),
             "assets": assets.base() + assets.MOUNT,

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { Reports } from "../reports.js";
+import { beginning, Reports } from "../reports.js";
 
 /** @param {number} gamma @param {number} [arrival] @param {string} [session] */
 const handed = (gamma, arrival = 0, session = "one") => ({ values: { gamma }, arrival, session });
@@ -65,6 +65,42 @@ test("the way back while the server was away is news", () => {
   reports.report({ gamma: 2 });
   reports.hear(handed(2));
   assert.deepEqual(reports.hear(handed(1, 0, "two")), { gamma: 1 });
+});
+
+test("settings of an address that the browser has left are no news, and the page is told what is shown", () => {
+  /** @type {any[]} */
+  const sent = [];
+  let search = "?gamma=1";
+  const reports = new Reports(
+    handed(1),
+    (values) => sent.push(values),
+    () => search,
+  );
+  reports.report({ gamma: 2 });
+  reports.hear(handed(2));
+  search = "?gamma=2&embed=true";
+  assert.equal(reports.hear({ ...handed(1, 1), query: { gamma: "1" } }), undefined);
+  assert.deepEqual(sent[1], { gamma: 2, revision: 2 });
+  assert.equal(reports.hear({ ...handed(1, 2), query: {} }), undefined);
+  assert.equal(sent.length, 3);
+  search = "?gamma=5";
+  assert.deepEqual(reports.hear({ ...handed(5, 3), query: { gamma: "5" } }), { gamma: 5 });
+  search = "?gamma=6"; // nothing was reported since
+  assert.deepEqual(reports.hear({ ...handed(5, 4), query: { gamma: "5" } }), { gamma: 5 });
+});
+
+test("a picture that is put on the page anew goes on where the last one was, unless other settings have come", () => {
+  const { reports } = opened();
+  assert.deepEqual(beginning(handed(1)), { gamma: 1 });
+  reports.report({ gamma: 2 });
+  assert.deepEqual(beginning(handed(1)), { gamma: 2 });
+  reports.hear(handed(2));
+  assert.deepEqual(beginning(handed(1)), { gamma: 2 });
+  assert.deepEqual(beginning(handed(7, 1)), { gamma: 7 }, "a link");
+  assert.deepEqual(beginning(handed(7, 0, "two")), { gamma: 7 }, "another session");
+  assert.deepEqual(beginning({ ...handed(7), page: "another" }), { gamma: 7 });
+  reports.hear(handed(5, 1));
+  assert.deepEqual(beginning(handed(1, 1)), { gamma: 1 }, "nothing was reported since");
 });
 
 test("what was said before another link isn't told again", () => {
