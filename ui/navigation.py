@@ -37,7 +37,7 @@ nav.chapters details { position: relative; }
 nav.chapters details > ul { position: absolute; z-index: 1; min-width: 100%; padding: 4px;
   box-sizing: border-box; background: PAPER;
   border: 1px solid color-mix(in srgb, currentColor 22%, transparent); border-radius: 8px;
-  box-shadow: 0 6px 18px rgba(0, 0, 0, .18); max-height: calc(100dvh - 5.5rem); overflow-y: auto; }
+  box-shadow: 0 6px 18px rgba(0, 0, 0, .18); max-height: calc(100dvh - 8.5rem); overflow-y: auto; }
 nav.chapters .row details a { white-space: nowrap; }
 nav.chapters .menu { display: none; }
 nav.chapters .menu summary::before { content: ""; flex: none; width: 16px; height: 12px; margin-right: 4px;
