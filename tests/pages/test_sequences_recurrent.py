@@ -170,3 +170,12 @@ def test_one_modules_mean_of_1_to_16_is_pytorchs() -> None:
     names: dict[str, Any] = {}
     exec(steps.pytorch({}), names)
     assert pytest.approx(names["one"].running_mean.item(), rel=1e-6) == steps.MODULE_MEAN
+
+
+def test_nothing_is_trained_while_a_finger_moves_over_what_trainings_depend_on() -> None:
+    values = {"sequences": 16, "rate": 0.01, "seed": 0, "draft": True}
+    for moves in ("sequences", "rate"):
+        assert padding.jobs(values | {"moves": moves}) == {}
+    assert (
+        len(padding.jobs(values | {"moves": "moment"})) == len(padding.jobs(values | {"draft": False})) == 5
+    )
