@@ -4,7 +4,7 @@ import { openChannel } from "./channel.js";
 import { Chapter } from "./chapter.js";
 import { element } from "./controls.js";
 import { Race } from "./race.js";
-import { beginning, Reports } from "./reports.js";
+import { Reports } from "./reports.js";
 import { watchContrast } from "./theme.js";
 
 /**
@@ -17,15 +17,18 @@ export function mount(root, data, connect = openChannel) {
   const status = element(container, "p", "status", { role: "status" });
   /** @type {(name: string, value: any) => void} */
   let report = () => {};
-  const begun = { ...data, values: beginning(/** @type {any} */ (data)) };
   const reports = new Reports(/** @type {any} */ (data), (values) => report("values", values));
 
   const Frame = data.picture === "lab" ? Race : Chapter;
-  const picture = new Frame(container, begun, {
-    // The gesture has ended: Python hears of it, and so the address.
-    commit: (/** @type {any} */ values) => reports.report(values),
-    ask: (/** @type {any} */ message) => channel.send(message),
-  });
+  const picture = new Frame(
+    container,
+    { ...data, values: reports.begun },
+    {
+      // The gesture has ended: Python hears of it, and so the address.
+      commit: (/** @type {any} */ values) => reports.report(values),
+      ask: (/** @type {any} */ message) => channel.send(message),
+    },
+  );
   const channel = connect(data.channel, {
     onOpen: () => picture.connected(),
     onMessage: (/** @type {any} */ message) => picture.receive(message),

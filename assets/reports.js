@@ -10,19 +10,6 @@
 /** @type {{handed?: Handed, values?: Values}} */
 let kept = {}; // what the last picture on this page was handed, and what it reported since
 
-/**
- * Return the settings that a picture begins with. One that is put on the page anew, while nothing came from elsewhere,
- * goes on where the last one was: what the page hands over then may be older than its last report.
- *
- * @param {Handed} handed
- * @returns {Values}
- */
-export function beginning(handed) {
-  const { handed: last, values } = kept;
-  const same = last?.session === handed.session && last?.arrival === handed.arrival && last?.page === handed.page;
-  return last?.session && same && values ? values : handed.values;
-}
-
 export class Reports {
   /**
    * @param {Handed} handed what came with the picture
@@ -30,12 +17,18 @@ export class Reports {
    * @param {() => string} [search] the query of the browser's address
    */
   constructor(handed, send, search = () => location.search) {
-    this.handed = handed;
+    const { handed: before, values } = kept;
+    // What the page hands a picture that it puts up anew may be older than the last report: where nothing has come from
+    // elsewhere, the picture goes on where the one before was.
+    const origin = ({ session, arrival, page } = handed) => JSON.stringify([session, arrival, page]);
+    const anew = handed.session && origin(before) === origin();
     this.send = send;
     this.search = search;
     /** @type {Values | undefined} */
-    this.last = undefined; // what was reported last, unless other settings have come since
-    kept = { handed };
+    this.last = anew ? values : undefined; // what was reported last, unless other settings have come since
+    this.begun = this.last ?? handed.values;
+    this.handed = handed;
+    this.keep();
     /** @type {Values | undefined} */
     this.said = undefined; // what was reported last, until the page hands it over
     this.revision = 0;
@@ -45,8 +38,12 @@ export class Reports {
   report(values) {
     this.said = structuredClone(values);
     this.last = this.said;
-    kept = { handed: this.handed, values: this.last };
+    this.keep();
     this.tell();
+  }
+
+  keep() {
+    kept = { handed: this.handed, values: this.last };
   }
 
   // Each has a number of its own: the page is told of changes only.
@@ -65,7 +62,7 @@ export class Reports {
     const { handed } = this;
     const another = next.session !== handed.session;
     this.handed = next;
-    kept = { handed: next, values: this.last };
+    this.keep();
     if (equal(next.values, this.said)) this.said = undefined;
     if (another && equal(next.values, handed.values)) {
       // The server was restarted and knows the address alone: what was reported meanwhile is told again.
@@ -81,7 +78,7 @@ export class Reports {
     }
     this.said = undefined;
     this.last = undefined;
-    kept = { handed: next };
+    this.keep();
     return next.values;
   }
 

@@ -54,8 +54,8 @@ def view(values: Values, _: Found) -> View:
     if hide:
         return View(numbers, text, figures, board=board)
     text += (
-        f" Instead of {numbers['biases']:,.0f} biases: {numbers['more']:,.0f} parameters more than without a "
-        f"norm. {own['kept']:,} running means and variances are kept beside them."
+        f" They replace {numbers['biases']:,.0f} biases: {numbers['more']:,.0f} parameters more than without "
+        f"a norm. {own['kept']:,} running means and variances are kept beside them."
     )
     equation = Equation(
         "part", "gammas and betas among the parameters, %", row("100 (gammas + betas) / parameters"),
@@ -95,9 +95,8 @@ def _parts(values: Values, width: int, resnet: tuple[float, float] | None) -> Fi
         fig.log_axis(7, 1400, "width of the hidden layers", [16, 64, 256, 1024]),
         fig.log_axis(0.08, 15, "of the parameters", ticks, words=[f"{tick:g}%" for tick in ticks]),
         showlegend=True, shapes=marks,
-        hint="Drag the dot. Twice as wide, there are twice as many gammas and betas, but up to four times "
-             "as many "
-        "weights.",
+        hint="Drag the dot. Twice as wide, there are twice as many gammas and betas, but up to four times as "
+        "many weights.",
     )  # fmt: skip
 
 
@@ -133,7 +132,7 @@ SCENE = Scene(
     "As many numbers again, {resnet_kept:,.0f} running means and variances, are kept and not learned: "
     "buffers in PyTorch. They are in the state_dict. An optimizer doesn’t see them, and EMA code that "
     "loops over parameters() misses them.",
-    "At which width are gammas and betas 1% of the parameters? Which norm in the table keeps nothing "
+    "At which width are gammas and betas 1% of the parameters? Which norms in the table keep nothing "
     "beside them?",
     ("width",),
 )  # fmt: skip

@@ -1,5 +1,4 @@
-"""What the scenes of "What it costs" share: settings, networks, the clock's words, and the first page's "
-"picture."""
+"""What the scenes of "What it costs" share: settings, networks, the clock's words, a small picture."""
 
 from __future__ import annotations
 

@@ -165,13 +165,13 @@ def _step(values: Values, own: Any, width: int) -> Figure:
 SCENE = Scene(
     "share", "The norm’s share",
     f"A network of three hidden layers, {NARROW} units each, trains with batch norm. You make the layers 16 "
-    "times wider. The norm’s share of a step’s time …?",
+    "times wider. What becomes of the norm’s share of a step’s time?",
     (
-        Choice("grows: it has 16 times as many numbers to normalize", 2.0,
+        Choice("it grows: there are 16 times as many numbers to normalize", 2.0,
                "It has, and its own time does grow. But a share is a comparison."),
-        Choice("stays: everything is 16 times as large", 1.0,
+        Choice("it stays: everything is 16 times as large", 1.0,
                "The activations are. The weight matrices grow both ways."),
-        Choice("shrinks", 0.0),
+        Choice("it shrinks", 0.0),
     ),
     "trend", {}, {"width": WIDE},
     "It shrank: in NumPy the norm took {before_share:.0%} of a step at width 64, {share:.0%} at width 1,024.",
@@ -196,8 +196,7 @@ def script(values: Values) -> str:
     """Time the same networks in NumPy and PyTorch where the script runs."""
     return SHARE.format(
         norm=values["norm"], batch=values["batch"], width=values["width"], grid=GRID, narrow=NARROW,
-        wide=WIDE,
-        depth=parts.DEPTH, operations=costs.NORM_OPERATIONS,
+        wide=WIDE, depth=parts.DEPTH, operations=costs.NORM_OPERATIONS,
     )  # fmt: skip
 
 

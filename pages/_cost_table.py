@@ -30,8 +30,8 @@ CONTROLS = (
         "network", "choice", "mlp", "network", choices=("mlp", "cnn"), names=("dense", "convolutional"),
         look="buttons",
         about=f"Three hidden layers: dense ones of {UNITS['mlp']} units, or convolutions of "
-              f"{UNITS['cnn'] // 2} and "
-        f"{UNITS['cnn']} channels with 64 and 16 positions. Instance norm needs positions.",
+        f"{UNITS['cnn'] // 2} and {UNITS['cnn']} channels with 64 and 16 positions. Instance norm needs "
+        "positions.",
     ),
 )  # fmt: skip
 

@@ -223,16 +223,16 @@ def _lengths(found: dict[str, Any]) -> Figure:
 SCENE = Scene(
     "padding", "Padding",
     "Sequences of 8 to 16 steps are padded to 16. A recurrent network with batch norm takes a mean and a "
-    "variance at each step, in batches of 16. Should ended sequences count?",
+    "variance at each step, in batches of 16. Should sequences that have ended count?",
     (
-        Choice("no: mask them, and it errs less", -1.0,
+        Choice("no: masked, fewer answers are wrong", -1.0,
                "In attention, in the loss, and where all steps share one mean, a mask is right. Here it "
                "leaves the last steps with very few sequences."),
-        Choice("no matter: the errors don’t differ", 0.0,
+        Choice("it makes no difference", 0.0,
                "Inference uses running averages either way. But the networks were trained differently."),
-        Choice("yes: counting them, it errs less", 1.0),
+        Choice("yes: counted, fewer answers are wrong", 1.0),
     ),
-    "ahead", {}, {"sequences": 16, "rate": 0.01},
+    "ahead", {}, {"sequences": 16, "rate": 0.01, "moment": LONGEST - 1},
     "Counted: {error_counted:.0f}% wrong. Masked: {error_masked:.0f}%.",
     "At step 16 a batch has {left_last:.1f} sequences left on average; of the batches with any, {few:.0f}% "
     "have one or two. Of one, x̂ is 0; of two it is ±1, and most units get no gradient. Where the two are "
@@ -241,7 +241,8 @@ SCENE = Scene(
     "Where many sequences are left at every step, a mask is right. Where few are, raise eps, sort sequences "
     "by length, or take layer norm, which needs no other sequence: {error_layer:.0f}%. This network is "
     "shallow: without a norm {error_none:.0f}% are wrong.",
-    "Drag the step from 8 to 16 and watch x̂. Then choose batches of 32: how far do both come?",
+    "Drag the step: what is x̂ of two sequences, of one, of ten? Then choose batches of 32: how far do both "
+    "come?",
     ("sequences", "moment", "rate", "seed"),
 )  # fmt: skip
 

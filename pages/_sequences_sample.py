@@ -11,7 +11,7 @@ from bnlib import theory
 from bnlib.lessons import streams
 from bnlib.lessons.streams import CHANNELS, MOST, POSITIONS, SIDES
 from book import figure as fig
-from book.chapter import Board, Cell, Choice, Found, Job, Passage, Row, Scene, View
+from book.chapter import Board, Cell, Choice, Found, Passage, Row, Scene, View
 from book.controls import SEEDS, Control, Values, log_stops
 from book.equations import Equation, frac, row, told
 from book.figure import BLUE, GREEN, INK, PAPER, Figure, Trace
@@ -21,6 +21,7 @@ from pages._sequences_scripts import SAMPLE, SAMPLE_TORCH
 
 COUNTS = tuple(range(1, MOST + 1))
 TILES, ROWS = 4, 3  # channels and images that are drawn
+BEHIND = "behind it: y = x̂ + β"
 LIMITS = (1.0, 2.0)  # where colours are strongest: before and after the norm
 LAYERS = {  # what a batch of one is, in four layers of a network
     "BatchNorm1d behind Linear": (1, 64),
@@ -50,11 +51,6 @@ CONTROLS = (
         about="Exchanges the first digit for another one. The filters and the other digits stay.",
     ),
 )  # fmt: skip
-
-
-def jobs(values: Values) -> dict[str, Job]:
-    """Return nothing: the scene is computed at once."""
-    return {}
 
 
 def per_channel(shape: tuple[int, ...]) -> int:
@@ -175,7 +171,7 @@ def _maps(now: streams.Passed, hide: bool, narrow: bool) -> Figure:
     ]
     notes = [fig.label(3.5, -1.3, "digit" if shown == 1 else "digits")]
     start, wide = 10, 7 * tiles - 1
-    for name, maps, limit in (("before the norm", now.x, LIMITS[0]), ("behind it", now.y, LIMITS[1])):
+    for name, maps, limit in (("before the norm", now.x, LIMITS[0]), (BEHIND, now.y, LIMITS[1])):
         grid = np.full((high, wide), np.nan)
         for k in range(shown):
             for c in range(tiles):
@@ -195,7 +191,8 @@ def _maps(now: streams.Passed, hide: bool, narrow: bool) -> Figure:
     hint = (
         f"{tiles} of {CHANNELS} channels. Blue: above 0. Orange: below 0. Strongest at ±{LIMITS[0]:g} before "
     )
-    hint += f"the norm.{more}" if hide else f"the norm, at ±{LIMITS[1]:g} behind it.{more}"
+    hint += "the norm." if hide else f"the norm, at ±{LIMITS[1]:g} behind it. β is 1, −1, 0.5, −0.5 in turn."
+    hint += more
     return fig.figure(
         data, "A digit goes through a convolution" + ("" if hide else " and batch norm in train()"),
         alt, fig.axis(-0.5, start - 3.5, ticks=[], **hidden),

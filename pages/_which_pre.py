@@ -68,7 +68,7 @@ def jobs(values: Values) -> dict[str, Job]:
         place: Job(block_gradients, (config_of(values, place, values["block_norm"], blocks), 0), light=True)
         for place in PLACES
     }
-    if values.get("draft") or "pre" not in dict(values.get("guesses", ())):
+    if "pre" not in dict(values.get("guesses", ())):
         return found
     every = [(place, depth) for depth in DEPTHS for place in PLACES] + [("warm", DEPTHS[-1])]
     return found | {f"{p} {d}": Job(which.ended, (trained(values, p, d), STEPS)) for p, d in every}

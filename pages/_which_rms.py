@@ -64,7 +64,7 @@ def outputs(x: Any, norm: str) -> Any:
 
 
 def view(values: Values, found: Found) -> View:
-    """Show one sample with an offset behind either norm, and how trained networks bear it."""
+    """Show one sample with an offset behind either norm, and how trained networks take it."""
     hide, narrow, offset = values["open"], bool(values.get("narrow")), offset_of(values)
     shown = float(values["offset"]) if hide else offset
     cells: dict[str, Any] = {norm: found.get(norm) for norm in ARMS}
@@ -149,7 +149,7 @@ def _shares(cells: dict[str, Any]) -> Figure:
         data, "What there is to centre", f"Shares over norms. {'; '.join(told) or 'Nothing computed yet'}.",
         fig.axis(0.5, DEPTH + 0.5, "norm", [1, 5, 9, 13, 17]),
         fig.axis(0, 30, "share, %", [0, 10, 20, 30]), showlegend=True, place="side",
-        height=230, 
+        height=230,
         hint="Squared mean over features / mean square, of what enters each norm; after training, no offset.",
     )  # fmt: skip
 
@@ -172,17 +172,17 @@ SCENE = Scene(
     "RMS norm leaves the mean in: it divides by the root mean square. Two sets of pre-norm networks train on "
     "digits, 16 blocks, one with layer norm, one with RMS norm. How do their errors compare?",
     (
-        Choice("RMS norm errs 5 points more", 5.0,
-               "It does lack something: it notices an offset that all features share."),
+        Choice("RMS norm has 5 points more wrong", 5.0,
+               "It does lack something: it doesn’t remove an offset that all features share."),
         Choice("within 2 points of each other", 0.0),
-        Choice("RMS norm errs 5 points less", -5.0,
+        Choice("RMS norm has 5 points fewer wrong", -5.0,
                "It does keep one number more of each sample, its mean."),
     ),
     "gap", {"offset": 0.0}, {"offset": 1.0},
     "RMS norm {rms:.1f}% wrong, layer norm {layer:.1f}%: a difference of {gap:.1f} points, 95% interval "
     "{low:.1f} to {high:.1f}.",
-    "There is little to centre: in the trained networks the mean makes {share:.1%} of the mean square that "
-    "enters a norm. Zhang & Sennrich 2019 argue that dividing is what helps, and centring can go.",
+    "There is little to centre: in the trained networks the mean makes up {share:.1%} of the mean square "
+    "that enters a norm. Zhang & Sennrich 2019 argue that dividing is what helps, and centring can go.",
     "The two are not the same. Add {offset:.0f} × their typical size to all features: layer norm subtracts "
     "it exactly ({shifted_layer:.1f}% wrong), RMS norm does not ({shifted_rms:.0f}%). Nothing like that was "
     "in the training data here.",

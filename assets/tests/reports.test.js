@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { beginning, Reports } from "../reports.js";
+import { Reports } from "../reports.js";
 
 /** @param {number} gamma @param {number} [arrival] @param {string} [session] */
 const handed = (gamma, arrival = 0, session = "one") => ({ values: { gamma }, arrival, session });
@@ -90,17 +90,26 @@ test("settings of an address that the browser has left are no news, and the page
 });
 
 test("a picture that is put on the page anew goes on where the last one was, unless other settings have come", () => {
+  /** @param {ReturnType<typeof handed> & {page?: string}} what */
+  const begun = (what) => new Reports(what, () => {}).begun;
   const { reports } = opened();
-  assert.deepEqual(beginning(handed(1)), { gamma: 1 });
-  reports.report({ gamma: 2 });
-  assert.deepEqual(beginning(handed(1)), { gamma: 2 });
-  reports.hear(handed(2));
-  assert.deepEqual(beginning(handed(1)), { gamma: 2 });
-  assert.deepEqual(beginning(handed(7, 1)), { gamma: 7 }, "a link");
-  assert.deepEqual(beginning(handed(7, 0, "two")), { gamma: 7 }, "another session");
-  assert.deepEqual(beginning({ ...handed(7), page: "another" }), { gamma: 7 });
-  reports.hear(handed(5, 1));
-  assert.deepEqual(beginning(handed(1, 1)), { gamma: 1 }, "nothing was reported since");
+  reports.hear(handed(1, 0, "another"));
+  assert.deepEqual(begun(handed(1)), { gamma: 1 });
+  const again = () => {
+    const { reports } = opened();
+    reports.report({ gamma: 2 });
+    return reports;
+  };
+  again();
+  assert.deepEqual(begun(handed(1)), { gamma: 2 });
+  assert.deepEqual(begun(handed(1)), { gamma: 2 }, "once more, and nothing was said in between");
+  assert.deepEqual(begun(handed(7, 1)), { gamma: 7 }, "a link");
+  again();
+  assert.deepEqual(begun(handed(7, 0, "two")), { gamma: 7 }, "another session");
+  again();
+  assert.deepEqual(begun({ ...handed(7), page: "another" }), { gamma: 7 });
+  again().hear(handed(5, 1));
+  assert.deepEqual(begun(handed(1, 1)), { gamma: 1 }, "nothing was reported since");
 });
 
 test("what was said before another link isn't told again", () => {

@@ -12,6 +12,7 @@ from ..networks.inference import inference_layers
 from ..networks.network import forward
 from ..networks.parameters import Layer
 from ..norms.statistics import Array
+from ..norms.table import NORMS
 from ..training.evaluation import error
 from ..training.train import Run, advance, start
 from .axes import maps_of
@@ -134,18 +135,11 @@ def contrast_left(norm: str, samples: int, seed: int, replicas: int = 8) -> Arra
         chosen = digits[rng.permutation(len(digits))[: max(samples, 1)]]
         chosen = chosen * rng.uniform(0.5, 1.5, (len(chosen), 1))
         x = maps_of(chosen, weight)
-        found.append(_scatter(_by(norm, x)) / _scatter(x))
+        y = x if norm == "none" else NORMS[norm].forward(x)[0]
+        found.append(_scatter(y) / _scatter(x))
     return np.array(found)
 
 
 def _scatter(x: Array) -> float:
     spread = x.std(axis=(2, 3))
     return float((spread.std(axis=0) / spread.mean(axis=0)).mean())
-
-
-def _by(norm: str, x: Array) -> Array:
-    if norm == "none":
-        return x
-    axes = {"batch": (0, 2, 3), "layer": (1, 2, 3), "instance": (2, 3)}[norm]
-    centred = x - x.mean(axis=axes, keepdims=True)
-    return np.asarray(centred / np.sqrt(np.square(centred).mean(axis=axes, keepdims=True) + 1e-5))
