@@ -82,11 +82,12 @@ test("settings of an address that the browser has left are no news, and the page
   assert.equal(reports.hear({ ...handed(1, 1), query: { gamma: "1" } }), undefined);
   assert.deepEqual(sent[1], { gamma: 2, revision: 2 });
   assert.equal(reports.hear({ ...handed(1, 2), query: {} }), undefined);
-  assert.equal(sent.length, 3);
+  assert.equal(reports.hear({ ...handed(2, 3), query: { gamma: "2", beta: "9" } }), undefined);
+  assert.equal(sent.length, 4);
   search = "?gamma=5";
-  assert.deepEqual(reports.hear({ ...handed(5, 3), query: { gamma: "5" } }), { gamma: 5 });
-  search = "?gamma=6"; // nothing was reported since
   assert.deepEqual(reports.hear({ ...handed(5, 4), query: { gamma: "5" } }), { gamma: 5 });
+  search = "?gamma=6"; // nothing was reported since
+  assert.deepEqual(reports.hear({ ...handed(5, 5), query: { gamma: "5" } }), { gamma: 5 });
 });
 
 test("a picture that is put on the page anew goes on where the last one was, unless other settings have come", () => {

@@ -9,6 +9,7 @@ import torch
 from bnlib import RunConfig
 from bnlib.lessons import streams
 from bnlib.training.train import advance, start
+from pages import _sequences_drift as drift
 
 SMALL = RunConfig(depth=1, width=16, replicas=2, dtype="float64", record_every=10**6, validate_every=10**6)
 
@@ -41,3 +42,11 @@ def test_a_momentum_of_1_is_eval_and_layer_norm_has_no_averages() -> None:
     np.testing.assert_array_equal(found["left"][1], 1)
     layer = streams.adapted(RunConfig(norm="layer", replicas=2, dtype="float64"), 5, (1.0, 0.5), (1.0,), 50)
     assert layer["right"].shape == (1, 2, 50)
+
+
+def test_the_law_of_the_averages_is_drawn_where_something_has_changed() -> None:
+    run = streams.adapted(SMALL, 5, (1.0, 0.5), drift.MOMENTA, drift.SAMPLES)
+    for law in (True, False):
+        figure = drift._lag(run, 0.9, law, False)
+        names = [trace.get("name") for trace in figure["data"]]
+        assert ("law ρⁿ" in names) == law and "ρ = 0.99" in names

@@ -91,6 +91,9 @@ def test_one_module_in_a_loop_is_pytorchs_batchnorm1d() -> None:
 def test_errors_with_a_steps_own_statistics_are_those_of_inference() -> None:
     run = advance(start(short("counted")), 12)
     np.testing.assert_array_equal(error(sequences.with_statistics(run, "own")), error(run))
+    found = sequences.learned(short("counted"), 12, 4)
+    np.testing.assert_array_equal(found["precise"], error(run, statistics="precise"))
+    assert (found["precise"] != found["val"][:, -1]).any()
     other = sequences.with_statistics(run, "first")
     mean = other.running.mean.reshape(2, LONGEST, -1)
     np.testing.assert_array_equal(mean, np.broadcast_to(mean[:, :1], mean.shape))

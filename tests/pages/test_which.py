@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from bnlib import RunConfig, theory
+from bnlib.data import load
 from bnlib.experiments import EXPERIMENTS
 from bnlib.experiments.probes.initial import block_gradients
 from bnlib.lessons import which
@@ -135,6 +136,42 @@ def test_kept_learning_rates_are_the_best_of_those_that_were_tried() -> None:
         assert set(every) <= set(runs.NORMS[kind]) and all(
             len(row) == len(runs.STEPS) for row in every.values()
         )
+
+
+def test_what_is_said_of_small_networks_keeps_to_what_ran() -> None:
+    def said(kind: str, batch: int, data: str, **errors: float) -> str:
+        cells = {norm: np.array([value, value + 1, value + 2]) for norm, value in errors.items()}
+        return guide._judged(rules.rule_of(kind, batch, data), kind, batch, data, cells)
+
+    both = said("transformer", 32, "shuffled", layer=10.0, rms=20.0, batch=40.0)
+    assert both.startswith(
+        "Small networks, batches of 32: layer norm 11.0% wrong, RMS norm 21.0%; batch norm"
+    )
+    assert both.count("supports the rule") == 1, "the rule names both, and neither is its rival"
+    assert "speaks against it" in said("dense", 2, "shuffled", layer=30.0, batch=10.0, none=40.0)
+    for kind in ("transformer", "rnn", "dense"):
+        assert said(kind, 8, "tuned", layer=10.0, batch=20.0).startswith(
+            "No small network here is fine-tuned"
+        )
+
+
+def test_an_offset_waits_for_the_answer() -> None:
+    open_ = CHAPTER.settings(SCENES["rms"], {"offset": 4.0}) | {"guesses": (("pre", 0),)}
+    assert rms.offset_of(open_) == 0 and rms.offset_of(settings("rms", offset=4.0)) == 4
+
+
+def test_a_layers_share_of_contrast_is_torchs() -> None:
+    rng, digits = np.random.default_rng((3, 12)), load("digits").x_val
+    weight = np.sqrt(2 / 9) * rng.standard_normal((6, 1, 3, 3))
+    chosen = digits[rng.permutation(len(digits))[:16]]
+    chosen = chosen * rng.uniform(0.5, 1.5, (16, 1))  # as the figure's words have it
+    images = torch.tensor(chosen.reshape(16, 1, 8, 8))
+    x = torch.nn.functional.conv2d(images, torch.tensor(weight), stride=2, padding=1)
+    spreads = []
+    for maps in (x, torch.nn.functional.layer_norm(x, x.shape[1:])):
+        std = maps.std((2, 3), correction=0)
+        spreads.append(float((std.std(0, correction=0) / std.mean(0)).mean()))
+    assert which.contrast_left("layer", 16, 3, 1)[0] == pytest.approx(spreads[1] / spreads[0], rel=1e-6)
 
 
 def test_instance_norm_leaves_nothing_of_an_images_contrast_and_batch_norm_all() -> None:

@@ -322,6 +322,7 @@ def test_only_what_comes_from_elsewhere_is_an_arrival():
     visited(app, {"gamma": "2.0"})
     told = handed_over(app)
     assert (told["values"]["gamma"], told["arrival"]) == (2.0, first + 1), "the browser's way back"
+    assert told["query"] == {"gamma": "2.0"}, "the address that the settings were read from"
     visited(app, {"gamma": "2.0", "beta": "9"})
     assert handed_over(app)["arrival"] == first + 1, "what can't be used changes nothing"
     visited(app, {})
