@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -9,6 +11,7 @@ import torch
 from bnlib import RunConfig
 from bnlib.lessons import streams
 from bnlib.training.train import advance, start
+from book.registry import chapters
 from pages import _sequences_drift as drift
 
 SMALL = RunConfig(depth=1, width=16, replicas=2, dtype="float64", record_every=10**6, validate_every=10**6)
@@ -45,8 +48,12 @@ def test_a_momentum_of_1_is_eval_and_layer_norm_has_no_averages() -> None:
 
 
 def test_the_law_of_the_averages_is_drawn_where_something_has_changed() -> None:
-    run = streams.adapted(SMALL, 5, (1.0, 0.5), drift.MOMENTA, drift.SAMPLES)
-    for law in (True, False):
-        figure = drift._lag(run, 0.9, law, False)
-        names = [trace.get("name") for trace in figure["data"]]
+    chapter = chapters()["sequences"]
+    scene = next(one for one in chapter.scenes if one.name == "drift")
+    for change, law in (("brighter", True), ("none", False)):
+        values = chapter.settings(scene, {"change": change, "momentum": 0.9}, True) | {"open": False}
+        run = streams.adapted(SMALL, 5, drift.CHANGES[change], drift.MOMENTA, drift.SAMPLES)
+        layer = streams.adapted(replace(SMALL, norm="layer"), 5, (1.0, 0.0), (1.0,), drift.SAMPLES)
+        view = drift.view(values, {"batch": run, "layer": layer, "sorted": run, "inverted": run})
+        names = [trace.get("name") for trace in view.figures["lag"]["data"]]
         assert ("law ρⁿ" in names) == law and "ρ = 0.99" in names

@@ -139,20 +139,17 @@ def test_kept_learning_rates_are_the_best_of_those_that_were_tried() -> None:
 
 
 def test_what_is_said_of_small_networks_keeps_to_what_ran() -> None:
-    def said(kind: str, batch: int, data: str, **errors: float) -> str:
+    def said(kind: str, size: int, data: str, **errors: float) -> str:
         cells = {norm: np.array([value, value + 1, value + 2]) for norm, value in errors.items()}
-        return guide._judged(rules.rule_of(kind, batch, data), kind, batch, data, cells)
+        return guide._judged(rules.rule_of(kind, size, data), kind, size, data, cells)
 
     both = said("transformer", 32, "shuffled", layer=10.0, rms=20.0, batch=40.0)
-    assert both.startswith(
-        "Small networks, batches of 32: layer norm 11.0% wrong, RMS norm 21.0%; batch norm"
-    )
+    assert both.startswith("Small networks, batches of 32: layer norm 11.0% wrong, RMS norm 21.0%; batch")
     assert both.count("supports the rule") == 1, "the rule names both, and neither is its rival"
     assert "speaks against it" in said("dense", 2, "shuffled", layer=30.0, batch=10.0, none=40.0)
     for kind in ("transformer", "rnn", "dense"):
-        assert said(kind, 8, "tuned", layer=10.0, batch=20.0).startswith(
-            "No small network here is fine-tuned"
-        )
+        words = said(kind, 8, "tuned", layer=10.0, batch=20.0)
+        assert words.startswith("No small network here is fine-tuned")
 
 
 def test_an_offset_waits_for_the_answer() -> None:
